@@ -1,0 +1,1 @@
+"""The only place that knows the platform: MONAI Label, FastAPI, PACS, viewers."""
