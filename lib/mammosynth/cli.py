@@ -1,0 +1,165 @@
+"""The command line: parses strings once, calls a room, prints sentences.
+
+Commands that need the platform (`serve`, `demo`) are contributed through the entry-point group `mammosynth.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mammosynth import __version__
+from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
+from mammosynth.terms import ImageLaterality, Task, ViewPosition
+
+FORMATS = ("same", "dicom", "png", "nrrd", "nifti")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 if everything that was asked for was done; 1 if something was refused or failed; 2 for wrong usage.
+    """
+    parser = _build_parser()
+    args = parser.parse_args(arguments)
+    try:
+        return args.run(args)
+    except MammoSynthError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mammosynth",
+        description="Synthesized mammograms for research. Not for diagnosis.",
+    )
+    parser.add_argument("--version", action="version", version=f"mammosynth {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_synthesize(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    for point in entry_points(group="mammosynth.commands"):
+        point.load()(commands)
+    return parser
+
+
+def _add_synthesize(commands: Any) -> None:
+    parser = commands.add_parser(
+        "synthesize",
+        help="synthesize images from files or folders",
+        description="Synthesize from DICOM, PNG, JPEG, TIFF, NRRD or NIfTI files of any size. A file that cannot be "
+        "used does not stop the others; all refusals are reported at the end, with exit status 1.",
+    )
+    parser.add_argument("task", choices=[str(task) for task in Task])
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--format", choices=FORMATS, default="same", help="(default: %(default)s)")
+    parser.add_argument(
+        "--view-position", choices=[str(v) for v in ViewPosition], help="for files that do not say their view"
+    )
+    parser.add_argument(
+        "--image-laterality", choices=[str(v) for v in ImageLaterality], help="for files that do not say their side"
+    )
+    parser.add_argument("--no-mark", action="store_true", help="leave out the burned-in mark (blinded studies only)")
+    parser.set_defaults(run=_synthesize)
+
+
+def _synthesize(args: argparse.Namespace) -> int:
+    from mammosynth.batch import synthesize_files
+
+    bundle = _load_bundle(args.bundle, Task(args.task), args.device)
+    with tqdm(desc=args.task, unit="file") as bar:
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        report = synthesize_files(
+            args.inputs,
+            args.output,
+            bundle,
+            file_format=args.format,
+            seed=args.seed,
+            view_position=ViewPosition(args.view_position) if args.view_position else None,
+            image_laterality=ImageLaterality(args.image_laterality) if args.image_laterality else None,
+            burned_in_mark=not args.no_mark,
+            progress=progress,
+        )
+    print(f"{len(report.written)} written to {args.output}, {len(report.refused)} refused")
+    for name, message in report.refused:
+        print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
+    return 0 if report.written and not report.refused else 1
+
+
+def _load_bundle(name: str | None, task: Task, device: str) -> Any:
+    from mammosynth.bundle import default_model_zoo, find_bundles, load_bundle
+
+    if name and Path(name).is_dir():
+        return load_bundle(Path(name), device=device)
+    folders = find_bundles(default_model_zoo())
+    if name:
+        if name not in folders:
+            raise BundleError(f"no bundle {name!r}, expected a folder or one of {', '.join(sorted(folders))}")
+        bundle = load_bundle(folders[name], device=device)
+        if bundle.task != task:
+            raise InvalidParameterError(f"bundle {name} is for {bundle.task}, expected one for {task}")
+        return bundle
+    for folder in folders.values():
+        bundle = load_bundle(folder, device=device)
+        if bundle.task == task and bundle.is_default:
+            return bundle
+    raise BundleError(f"no default bundle for {task} in {default_model_zoo().name}; name one with --bundle")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model beside its floors and ceilings",
+        description="Metrics with 95 % intervals, floors and ceilings, on a folder laid out like CDD-CESM (pairs.csv).",
+    )
+    parser.add_argument("task", choices=[str(task) for task in Task])
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--split", required=True, metavar="NAME", help="a value of the column 'split' of pairs.csv")
+    parser.add_argument("--bundle", metavar="NAME")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from mammosynth.evaluation import evaluate_contrast, format_report
+
+    bundle = _load_bundle(args.bundle, Task(args.task), args.device)
+    with tqdm(total=1.0, desc=f"evaluate {args.split}", bar_format="{l_bar}{bar}| {elapsed} {postfix}") as bar:
+
+        def progress(fraction: float, message: str) -> None:
+            bar.set_postfix_str(message)
+            bar.update(fraction - bar.n)
+
+        report = evaluate_contrast(args.data, args.split, bundle, progress=progress)
+    print(format_report(report))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train a model into a new bundle", description="Resumable training.")
+    parser.set_defaults(run=_train)

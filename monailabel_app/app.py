@@ -1,0 +1,139 @@
+"""The MONAI Label app: which tasks exist, wired from the bundles found in the model zoo."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import mammosynth
+from mammosynth.bundle import Bundle, find_bundles, load_bundle
+from mammosynth.errors import BundleError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from monailabel.config import settings
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.tasks.activelearning.first import First
+from monailabel.tasks.activelearning.random import Random
+
+from monailabel_app.datastores import MammogramDatastore
+from monailabel_app.errors import NotFoundError
+from monailabel_app.infers import BundleInferTask
+from monailabel_app.options import AppOptions
+from monailabel_app.studies import DicomWebStudies, FolderStudies, Studies, ViewRequest
+from monailabel_app.trainers import BundleTrainTask
+
+logger = logging.getLogger(__name__)
+
+
+class MammoSynthApp(MONAILabelApp):
+    """Synthesis tasks and their trainers, for a DICOMweb archive or a folder of images."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.options = AppOptions.from_conf(conf or {}, app_dir)
+        self.bundles = load_bundles(self.options)
+        self.source_studies: Studies
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="MammoSynth",
+            description="Synthesized mammograms for research; not for diagnosis",
+            version=mammosynth.__version__,
+            labels=[],
+        )
+
+    def init_datastore(self) -> Datastore:
+        """An archive for a URL, a folder of files otherwise; both also become the source of synthesis."""
+        if self.studies.startswith(("http://", "https://")):
+            user, password = settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+            archive = DicomWebStudies(self.studies.rstrip("/"), (user, password) if user and password else None)
+            self.source_studies = archive
+            return MammogramDatastore(archive, settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or None)
+        extensions = ("dcm", "png", "jpg", "jpeg", "tif", "tiff", "nrrd", "nii", "nii.gz")
+        store = LocalDatastore(
+            self.studies,
+            extensions=[f"*.{extension}" for extension in extensions],
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+        self.source_studies = FolderStudies(store.get_image_uri)
+        return store
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """The default bundle of a task goes by the task's name, every other one by its own."""
+        return {name: BundleInferTask(bundle) for name, bundle in self.bundles.items()}
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """One trainer per default bundle, by the same name."""
+        return {
+            name: BundleTrainTask(bundle, self.source_studies, self.studies, self.options)
+            for name, bundle in self.bundles.items()
+            if name == str(bundle.task)
+        }
+
+    def init_strategies(self) -> dict[str, Any]:
+        """Random and in order."""
+        return {"random": Random(), "first": First()}
+
+    def task(self, model: str) -> BundleInferTask:
+        """The inference task of that name.
+
+        Raises:
+            NotFoundError: If there is none, with the names that exist.
+        """
+        task = self._infers.get(model)
+        if task is None:
+            raise NotFoundError(f"no model {model[:64]!r}, expected one of {', '.join(sorted(self._infers))}")
+        return task
+
+    def source(self, image_id: str, wanted: ViewRequest) -> Mammogram:
+        """The one view behind an image id.
+
+        Raises:
+            UnsupportedImageError: If the series holds several views and none was chosen.
+        """
+        views = self.source_studies.views(image_id, wanted)
+        if len(views) > 1:
+            choices = "; ".join(
+                f"{view.source_name} ({view.image_laterality or '?'} {view.view_position or '?'})" for view in views
+            )
+            raise UnsupportedImageError(
+                f"series {image_id} holds {len(views)} images: {choices}. Set sop_instance_uid to one of them"
+            )
+        return views[0]
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Synthesize one image; see `BundleInferTask`. `request["source"]` may carry a view that was read already."""
+        task = self.task(request["model"])
+        skipped = {"model", "image", "source", "description", "device", "session"}
+        wanted, seed, parameters = task.parse({k: v for k, v in request.items() if k not in skipped})
+        source = request.get("source") or self.source(request["image"], wanted)
+        file, params = task({"source": source, "seed": seed, "parameters": parameters})
+        return {"label": file, "file": file, "params": params}
+
+
+def load_bundles(options: AppOptions) -> dict[str, Bundle]:
+    """Every bundle that can be loaded, by the name under which it is served.
+
+    A damaged bundle is logged and left out, so that the others can be used.
+
+    Raises:
+        BundleError: If no bundle is left.
+    """
+    served: dict[str, Bundle] = {}
+    trained = [options.trained_models] if options.trained_models.is_dir() else []
+    for name, folder in find_bundles(*options.model_zoo, *trained).items():
+        try:
+            bundle = load_bundle(folder, device=options.device)
+        except BundleError as error:
+            logger.error("bundle %s is not served: %s", name, error)
+            continue
+        default = bundle.is_default and folder.parent in options.model_zoo
+        served[str(bundle.task) if default else name] = bundle
+    if not served:
+        folders = ", ".join(str(folder) for folder in options.model_zoo)
+        raise BundleError(f"no usable bundle in {folders}; expected folders with configs/inference.json and models/")
+    return served

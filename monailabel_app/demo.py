@@ -1,0 +1,103 @@
+"""`mammosynth demo`: a demo exam, a server over it, one synthesis through the server, and the address that shows it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from mammosynth.phantom import write_study
+from tqdm import tqdm
+
+from monailabel_app.serve import add_arguments, parse_options, serve
+
+DEMO_SEED = 2026
+_DEMO_VIEW = "L CC"
+
+
+def add_command(subparsers: Any) -> None:
+    """Contribute `demo` to the command line."""
+    parser = subparsers.add_parser("demo", help="the main job on a generated exam", description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--once", action="store_true", help="stop after the synthesis instead of serving until Ctrl-C")
+    parser.add_argument(
+        "--rows", type=int, default=2294, help="matrix height of the demo images (default: %(default)s)"
+    )
+    parser.set_defaults(run=_run, data_dir=Path(".demo"))
+
+
+def _run(args: argparse.Namespace) -> int:
+    options = parse_options(args)
+    if options.studies is None:
+        folder = options.data_dir / "studies"
+        if not any(folder.rglob("*.dcm")):
+            _write_exam(folder, args.rows)
+        options = replace(options, studies=folder)
+    failures: list[str] = []
+
+    def main_job(address: str, stop: Callable[[], None]) -> None:
+        try:
+            _synthesize_once(address, options.token, _say)
+            if not args.once:
+                _say("Serving until Ctrl-C.")
+        except (httpx.HTTPError, RuntimeError) as error:
+            failures.append(str(error))
+            _say(f"The demo failed: {error}")
+            stop()
+        if args.once:
+            stop()
+
+    status = serve(options, say=_say, when_ready=main_job)
+    return 1 if failures else status
+
+
+def _write_exam(folder: Path, rows: int) -> None:
+    """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
+    with tqdm(total=1.0, desc="Generating the demo exam", bar_format="{l_bar}{bar}| {elapsed}") as bar:
+        part = folder.with_name("studies.part")
+        write_study(part, seed=DEMO_SEED, rows=rows, progress=lambda fraction, _: bar.update(fraction - bar.n))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        folder.rmdir()
+    part.rename(folder)
+
+
+def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(base_url=address, headers=headers, timeout=30.0) as client:
+        found = client.get("/proxy/dicom/qido/series", params={"Modality": "MG", "includefield": "0008103E"})
+        series = [item for item in found.raise_for_status().json() if _text(item, "0008103E").startswith(_DEMO_VIEW)]
+        if not series:
+            raise RuntimeError(f"the archive holds no series described as {_DEMO_VIEW!r}")
+        request = {
+            "task": "contrast",
+            "study_instance_uid": _text(series[0], "0020000D"),
+            "series_instance_uid": _text(series[0], "0020000E"),
+        }
+        started = time.monotonic()
+        job = client.post("/synthesis", json=request).raise_for_status().json()["job_id"]
+        with tqdm(
+            total=1.0, desc=f"Synthesizing contrast of {_DEMO_VIEW}", bar_format="{l_bar}{bar}| {elapsed}"
+        ) as bar:
+            while True:
+                status = client.get(f"/synthesis/{job}").raise_for_status().json()
+                bar.update(status["progress"] - bar.n)
+                if status["state"] not in ("queued", "running"):
+                    break
+                time.sleep(0.1)
+        if status["state"] != "done":
+            raise RuntimeError(status["message"])
+        say(f"Synthesized in {time.monotonic() - started:.1f} s. Low energy and synthesized contrast side by side:")
+        say(address + status["result"]["viewer_url"])
+
+
+def _text(item: dict[str, Any], tag: str) -> str:
+    return str((item.get(tag, {}).get("Value") or [""])[0])
+
+
+def _say(text: str) -> None:
+    tqdm.write(text)

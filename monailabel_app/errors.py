@@ -1,0 +1,45 @@
+"""Errors that only a server knows, and the HTTP status of every error that is meant for a person."""
+
+from mammosynth.errors import (
+    BundleError,
+    InvalidParameterError,
+    MammoSynthError,
+    MissingAttributeError,
+    OutputError,
+    UnreadableImageError,
+    UnsupportedImageError,
+)
+
+
+class NotFoundError(MammoSynthError):
+    """Nothing has the identifier that was asked for."""
+
+
+class ConflictError(MammoSynthError):
+    """The request contradicts the state of what it addresses."""
+
+
+class PacsError(MammoSynthError):
+    """The DICOMweb archive does not answer, or refuses."""
+
+
+class OptionsError(MammoSynthError):
+    """A command-line or environment setting cannot be used."""
+
+
+_STATUS: tuple[tuple[type[MammoSynthError], int], ...] = (
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (PacsError, 502),
+    (BundleError, 503),
+    (OutputError, 507),
+    (InvalidParameterError, 422),
+    (MissingAttributeError, 422),
+    (UnsupportedImageError, 422),
+    (UnreadableImageError, 422),
+)
+
+
+def http_status(error: MammoSynthError) -> int:
+    """The HTTP status that fits the error; 400 for kinds without one of their own."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)

@@ -1,0 +1,1 @@
+"""The ASGI app that users reach: guard, proxy to the archive, synthesis jobs, inference, static viewer."""

@@ -1,0 +1,300 @@
+"""Putting the gateway together: viewer, proxy, jobs, inference, and the few services of MONAI Label that are safe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any, Literal
+
+import anyio.to_thread
+import mammosynth
+from fastapi import BackgroundTasks, FastAPI, File, Form, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from mammosynth.errors import InvalidParameterError, MammoSynthError
+from mammosynth.files import read_image
+from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.interfaces.exception import MONAILabelException
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.async_tasks.task import AsyncTask
+from monailabel.utils.async_tasks.utils import processes
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from monailabel_app.app import MammoSynthApp
+from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
+from monailabel_app.gateway.ohif import create_ohif
+from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.gateway.synthesis import run_job
+from monailabel_app.studies import DicomWebStudies, check_image_id
+
+logger = logging.getLogger(__name__)
+
+UidText = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
+_STOP_GRACE_S = 10.0
+
+
+class SynthesisRequest(BaseModel):
+    """Body of POST /synthesis."""
+
+    model_config = ConfigDict(extra="forbid")
+    task: Annotated[str, Field(max_length=128)]
+    study_instance_uid: UidText
+    series_instance_uid: UidText
+    sop_instance_uid: UidText | None = None
+    parameters: dict[str, Any] = {}
+
+
+def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None, data_dir: Path) -> FastAPI:
+    """The gateway without its guard.
+
+    Args:
+        archive_url: DICOMweb root; None if the studies are a plain folder of image files, without archive.
+        credentials: User and password of the archive.
+        data_dir: Where jobs are kept.
+    """
+    proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
+
+    @asynccontextmanager
+    async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
+        app: MammoSynthApp = app_instance()
+        app.server_mode(True)
+        gateway.state.jobs = JobStore(data_dir / "jobs.sqlite")
+        gateway.state.worker = None
+        if isinstance(app.source_studies, DicomWebStudies):
+            archive = app.source_studies
+            gateway.state.worker = Worker(
+                gateway.state.jobs, lambda request, report: run_job(app, archive, request, report)
+            )
+            gateway.state.worker.start()
+        yield
+        if gateway.state.worker:
+            await anyio.to_thread.run_sync(gateway.state.worker.stop)
+        await anyio.to_thread.run_sync(stop_training)
+        gateway.state.jobs.close()
+        if proxy_client:
+            await proxy_client.aclose()
+
+    gateway = FastAPI(
+        title="MammoSynth", version=mammosynth.__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    _add_error_handlers(gateway)
+    gateway.include_router(create_ohif())
+    if proxy:
+        gateway.include_router(proxy)
+    _add_synthesis(gateway)
+    _add_inference(gateway)
+    _add_platform(gateway)
+    return gateway
+
+
+def _add_synthesis(gateway: FastAPI) -> None:
+    @gateway.get("/health")
+    def health() -> dict[str, str]:
+        """Answers as soon as requests are taken."""
+        return {"status": "ok", "version": mammosynth.__version__}
+
+    @gateway.post("/synthesis", status_code=202)
+    def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
+        """Queue a synthesis; the result is stored in the study."""
+        worker = gateway.state.worker
+        if worker is None:
+            raise ConflictError(
+                "the studies are a folder of image files, without an archive to store results in: "
+                "use POST /infer, or serve DICOM studies"
+            )
+        app_instance().task(body.task).parse(body.parameters)
+        client = request.client.host if request.client else "local"
+        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=client))
+        worker.wake()
+        return {"job_id": job_id}
+
+    @gateway.get("/synthesis/{job_id}")
+    def status(job_id: str) -> dict[str, Any]:
+        """State, progress, message and result of a job."""
+        return gateway.state.jobs.status(job_id)
+
+    @gateway.delete("/synthesis/{job_id}")
+    def cancel(job_id: str) -> dict[str, Any]:
+        """Cancel a job."""
+        return gateway.state.jobs.cancel(job_id)
+
+
+def _add_inference(gateway: FastAPI) -> None:
+    @gateway.post("/infer/{model}")
+    def infer(
+        background_tasks: BackgroundTasks,
+        model: str,
+        image: str = "",
+        params: Annotated[str, Form()] = "{}",
+        file: Annotated[UploadFile | None, File()] = None,
+        output: ResultType | None = None,
+    ) -> Any:
+        """Synthesize one image now; a plain `def`, so that it runs in a thread and nothing else waits."""
+        app: MammoSynthApp = app_instance()
+        task = app.task(model)
+        parameters = _parse_params(params)
+        wanted, _, _ = task.parse(parameters)
+        if output == ResultType.dicom_seg:
+            raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
+        request: dict[str, Any] = {**parameters, "model": model}
+        if file is not None:
+            request["source"] = _read_upload(file, wanted)
+        elif image:
+            request["image"] = check_image_id(image)
+        else:
+            raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
+        return send_response(app.datastore(), app.infer(request), output, background_tasks)
+
+
+def _add_platform(gateway: FastAPI) -> None:
+    """What MONAI Label's clients need of it, as plain `def` routes that block nobody.
+
+    Sessions, logs, model upload, label upload and reload stay closed: they write where they are told to, or show paths.
+    """
+
+    @gateway.get("/info")
+    @gateway.get("/info/")
+    def info() -> Any:
+        """The app, its models with their parameters, its trainers."""
+        return app_instance().info()
+
+    @gateway.get("/datastore")
+    @gateway.get("/datastore/")
+    def datastore(output: Literal["stats", "all"] = "stats") -> Any:
+        """Counts, or every image id."""
+        store = app_instance().datastore()
+        return store.status() if output == "stats" else {"objects": {image: {} for image in store.list_images()}}
+
+    @gateway.get("/datastore/image")
+    def download_image(image: str) -> Response:
+        """The source as 16-bit NRRD (archive) or as the file it is (folder)."""
+        app: MammoSynthApp = app_instance()
+        path = app.datastore().get_image_uri(check_image_id(image))
+        if not path or not Path(path).is_file():
+            raise NotFoundError(f"no image {image!r}; ask /datastore/?output=all for the ids")
+        return FileResponse(path, filename=Path(path).name, media_type="application/octet-stream")
+
+    @gateway.post("/activelearning/{strategy}")
+    def next_sample(strategy: str, params: dict[str, Any] | None = None) -> Any:
+        """The next image to look at; its server path is not told."""
+        app: MammoSynthApp = app_instance()
+        if strategy not in app.strategies():
+            known = ", ".join(sorted(app.strategies()))
+            raise NotFoundError(f"no strategy {strategy[:64]!r}, expected one of {known}")
+        unknown = sorted(set(params or {}) - {"client_id"})
+        if unknown:
+            raise InvalidParameterError(f"{unknown[0][:64]!r} is no parameter of a strategy; leave it out")
+        sample = app.next_sample({"strategy": strategy})
+        return {**sample, **app.datastore().get_image_info(sample["id"])} if sample else {}
+
+    @gateway.post("/train/{model}")
+    def train(model: str, params: dict[str, Any] | None = None) -> Any:
+        """Start the trainer of a model in a process of its own."""
+        app: MammoSynthApp = app_instance()
+        trainer = app.trainers().get(model)
+        if trainer is None:
+            raise NotFoundError(f"no trainer {model[:64]!r}, expected one of {', '.join(sorted(app.trainers()))}")
+        chosen = trainer.parse({k: v for k, v in (params or {}).items() if k not in ("client_id", "model")})
+        task, problem = AsyncTask.run("train", request={"model": model}, params=chosen)
+        if task is None:
+            raise ConflictError(f"{problem}; stop it by DELETE /train/ or wait until it ends")
+        return task
+
+    @gateway.get("/train")
+    @gateway.get("/train/")
+    def train_status(all: bool = False, check_if_running: bool = False) -> Any:  # noqa: A002 - the client's word
+        """The last, the running, or all trainings."""
+        status, problem = AsyncTask.status("train", all, check_if_running)
+        if status is None:
+            raise NotFoundError(problem)
+        return status
+
+    @gateway.delete("/train")
+    @gateway.delete("/train/")
+    def stop_train() -> Any:
+        """Stop training cleanly: its checkpoint is written first."""
+        return stop_training()
+
+
+def _parse_params(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise InvalidParameterError(f"params is no valid JSON ({error}), expected an object") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InvalidParameterError(f"params is a JSON {type(values).__name__}, expected an object")
+    return values
+
+
+def _read_upload(file: UploadFile, wanted: Any) -> Any:
+    """Read an uploaded image; only the extension of the client's file name is used, and only a known one."""
+    name = Path(file.filename or "image").name
+    suffix = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
+    with NamedTemporaryFile(suffix=suffix.lower() if suffix[1:].replace(".", "").isalnum() else "") as copy:
+        while chunk := file.file.read(1024 * 1024):
+            copy.write(chunk)
+        copy.flush()
+        try:
+            return read_image(
+                Path(copy.name), view_position=wanted.view_position, image_laterality=wanted.image_laterality
+            )
+        except MammoSynthError as error:
+            raise type(error)(str(error).replace(Path(copy.name).name, name[:80])) from None
+
+
+def stop_training() -> Any:
+    """Ask a running training process to end, and end it if it does not; None if none runs.
+
+    The platform kills it outright, which would lose what was learned since the last checkpoint.
+    """
+    running = list(processes("train").values())
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_GRACE_S
+    while any(process.poll() is None for process in running) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    stopped = AsyncTask.stop("train")
+    if stopped is None and running:
+        stopped, _ = AsyncTask.status("train")
+        if stopped is not None:
+            stopped["status"] = "STOPPED"
+    return stopped
+
+
+def _add_error_handlers(gateway: FastAPI) -> None:
+    def answer(status: int, detail: str) -> JSONResponse:
+        return JSONResponse({"detail": detail}, status_code=status)
+
+    @gateway.exception_handler(MammoSynthError)
+    def known(request: Request, error: MammoSynthError) -> JSONResponse:
+        return answer(http_status(error), str(error))
+
+    @gateway.exception_handler(MONAILabelException)
+    def of_platform(request: Request, error: MONAILabelException) -> JSONResponse:
+        return answer(400, str(error.msg))
+
+    @gateway.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors())
+        return answer(422, problems or "the request body is not what is expected; see /openapi.json")
+
+    @gateway.exception_handler(HTTPException)
+    def of_framework(request: Request, error: HTTPException) -> JSONResponse:
+        return answer(error.status_code, str(error.detail))
+
+    @gateway.exception_handler(Exception)
+    def unknown(request: Request, error: Exception) -> JSONResponse:
+        number = os.urandom(4).hex()
+        logger.error("error %s in %s %s", number, request.method, request.url.path, exc_info=error)
+        return answer(500, f"internal error {number}; the server's log has the details under this number")

@@ -1,0 +1,106 @@
+"""From a job to derived instances in the archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mammosynth.dicom.write import derive_instance, new_uid
+from mammosynth.errors import MammoSynthError, UnsupportedImageError
+
+from monailabel_app.app import MammoSynthApp
+from monailabel_app.errors import NotFoundError
+from monailabel_app.gateway.jobs import JobRequest
+from monailabel_app.gateway.ohif import viewer_url
+from monailabel_app.infers import BundleInferTask
+from monailabel_app.studies import DicomWebStudies, InstanceAddress
+
+
+def run_job(
+    app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, report: Callable[[float, str], None]
+) -> dict[str, Any]:
+    """Synthesize every requested view and store it in its study.
+
+    Views that cannot be sources are named in the result; the job fails only if none could be used.
+
+    Returns:
+        series_instance_uid, sop_instance_uids, viewer_url, provenance (one per image), refused (messages), message.
+
+    Raises:
+        MammoSynthError: If nothing could be synthesized.
+    """
+    task = app.task(request.task)
+    wanted, seed, parameters = task.parse(request.parameters)
+    report(0.02, "reading the series")
+    sources = archive.instances(request.series_instance_uid, request.sop_instance_uid)
+    misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
+    if misplaced:
+        raise NotFoundError(
+            f"series {request.series_instance_uid} is not part of study {request.study_instance_uid}; check both UIDs"
+        )
+    recipe = json.dumps([task.bundle.name, task.bundle.weights_sha256, seed, parameters], sort_keys=True)
+    series_uid = new_uid("series", request.series_instance_uid, recipe)
+    done: list[str] = []
+    provenance: list[dict[str, Any]] = []
+    refused: list[MammoSynthError] = []
+    for index, source in enumerate(sources):
+        target = replace(
+            source,
+            series_instance_uid=series_uid,
+            sop_instance_uid=new_uid("instance", source.sop_instance_uid, recipe),
+        )
+
+        def step(fraction: float, message: str, index: int = index, total: int = len(sources)) -> None:
+            prefix = f"image {index + 1} of {total}: " if total > 1 else ""
+            report(0.05 + 0.93 * (index + fraction) / total, prefix + message)
+
+        try:
+            made = _synthesize(archive, task, source, target, wanted, seed, parameters, step)
+        except UnsupportedImageError as error:
+            refused.append(error)
+            continue
+        done.append(target.sop_instance_uid)
+        provenance += made
+    if not done:
+        raise refused[0]
+    return {
+        "series_instance_uid": series_uid,
+        "sop_instance_uids": done,
+        "viewer_url": viewer_url(request.study_instance_uid, [request.series_instance_uid, series_uid]),
+        "provenance": provenance,
+        "refused": [str(error) for error in refused],
+        "message": f"done; {len(refused)} of {len(sources)} images could not be used" if refused else "done",
+    }
+
+
+def _synthesize(
+    archive: DicomWebStudies,
+    task: BundleInferTask,
+    source: InstanceAddress,
+    target: InstanceAddress,
+    wanted: Any,
+    seed: int,
+    parameters: dict[str, Any],
+    step: Callable[[float, str], None],
+) -> list[dict[str, Any]]:
+    if archive.exists(target):
+        step(1.0, "this image was synthesized before")
+        return []
+    step(0.0, "fetching the source")
+    mammogram = archive.view(source, wanted)
+    result = task.synthesize(
+        mammogram, seed=seed, parameters=parameters, progress=lambda f, message: step(0.2 + 0.6 * f, message)
+    )
+    step(0.85, "storing the result")
+    archive.store(
+        derive_instance(
+            result.image.pixels,
+            result.provenance,
+            mammogram,
+            series_instance_uid=target.series_instance_uid,
+            sop_instance_uid=target.sop_instance_uid,
+        )
+    )
+    return [result.provenance.as_json()]

@@ -1,0 +1,148 @@
+"""One generic adapter from MONAI Label's inference interface to any bundle: request in, file and parameters out."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mammosynth.bundle import Bundle
+from mammosynth.errors import InvalidParameterError
+from mammosynth.files import to_nrrd_bytes
+from mammosynth.mammogram import Mammogram
+from mammosynth.synthesis import SynthesisResult
+from mammosynth.terms import ImageLaterality, ViewPosition
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from monailabel_app.studies import ViewRequest, check_uid
+
+# One network runs at a time in this process, whoever asks: /infer or the job queue.
+_ONE_AT_A_TIME = threading.Lock()
+
+# What every task accepts beside the bundle's own parameters.
+COMMON_PARAMETERS: tuple[dict[str, Any], ...] = (
+    {
+        "name": "seed",
+        "type": "integer",
+        "default": 0,
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "unit": "",
+        "description": "Seed of the synthesis; the same seed gives the same image.",
+    },
+    {
+        "name": "view_position",
+        "type": "string",
+        "default": None,
+        "options": [str(v) for v in ViewPosition],
+        "unit": "",
+        "description": "View of the source where its header does not say it.",
+    },
+    {
+        "name": "image_laterality",
+        "type": "string",
+        "default": None,
+        "options": [str(v) for v in ImageLaterality],
+        "unit": "",
+        "description": "Side of the source where its header does not say it.",
+    },
+    {
+        "name": "sop_instance_uid",
+        "type": "string",
+        "default": None,
+        "unit": "",
+        "description": "Which image of the series; needed only where a series holds several.",
+    },
+)
+# Sent by MONAI Label's own clients with every request; accepted with these values, without effect.
+_CLIENT_FIELDS: Mapping[str, tuple[Any, ...]] = {
+    "result_extension": (".nrrd",),
+    "result_dtype": ("uint16",),
+    "result_compress": (False,),
+}
+
+
+class BundleInferTask(InferTask):
+    """A bundle as a MONAI Label model.
+
+    Its type is `others`: stock clients would show an image result as a label map, which is meaningless speckle.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(type=InferType.OTHERS, labels=[], dimension=2, description=bundle.description, config={})
+        self.bundle = bundle
+
+    def info(self) -> dict[str, Any]:
+        """What clients need to offer this model: task, version, and a description of every parameter."""
+        return {
+            **super().info(),
+            "task": str(self.bundle.task),
+            "bundle": self.bundle.name,
+            "version": self.bundle.version,
+            "weights_sha256": self.bundle.weights_sha256,
+            "scores": self.bundle.metadata.get("scores", {}),
+            "parameters": [*COMMON_PARAMETERS, *self.bundle.describe_parameters()],
+        }
+
+    def is_valid(self) -> bool:
+        """Always: a bundle that cannot be loaded never becomes a task."""
+        return True
+
+    def parse(self, parameters: Mapping[str, Any]) -> tuple[ViewRequest, int, dict[str, Any]]:
+        """Split a client's parameters into the view that is meant, the seed, and the bundle's own parameters.
+
+        Raises:
+            InvalidParameterError: If a name is not listed in `info` or a value is out of range.
+        """
+        own = {description["name"] for description in self.bundle.describe_parameters()}
+        common = {description["name"] for description in COMMON_PARAMETERS}
+        chosen = {name: value for name, value in parameters.items() if value is not None and name != "client_id"}
+        for name, value in list(chosen.items()):
+            if name in _CLIENT_FIELDS:
+                if value not in _CLIENT_FIELDS[name]:
+                    accepted = _CLIENT_FIELDS[name][0]
+                    raise InvalidParameterError(f"{name} is {value!r}, expected {accepted!r}; or leave it out")
+                del chosen[name]
+            elif name not in own | common:
+                accepted = ", ".join(sorted(own | common))
+                raise InvalidParameterError(f"{name[:64]!r} is no parameter of {self.bundle.task}, expected {accepted}")
+        seed = chosen.get("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+            raise InvalidParameterError(f"seed is {seed!r}, expected a whole number from 0 to 2147483647")
+        wanted = ViewRequest(
+            sop_instance_uid=_parsed(chosen, "sop_instance_uid", lambda text: check_uid(text, "sop_instance_uid")),
+            view_position=_parsed(chosen, "view_position", ViewPosition),
+            image_laterality=_parsed(chosen, "image_laterality", ImageLaterality),
+        )
+        return wanted, seed, {name: value for name, value in chosen.items() if name in own}
+
+    def synthesize(
+        self,
+        source: Mammogram,
+        *,
+        seed: int,
+        parameters: Mapping[str, Any],
+        progress: Callable[[float, str], None] | None = None,
+    ) -> SynthesisResult:
+        """Run the bundle on one view, alone on the device."""
+        with _ONE_AT_A_TIME:
+            return self.bundle.synthesize(source, parameters=parameters, seed=seed, progress=progress)
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Synthesize `request["source"]`; the file is a 16-bit NRRD with the source's geometry."""
+        result = self.synthesize(request["source"], seed=request["seed"], parameters=request["parameters"])
+        with tempfile.NamedTemporaryFile(suffix=".nrrd", prefix=f"{self.bundle.task}-", delete=False) as file:
+            file.write(to_nrrd_bytes(result.image.pixels, result.image))
+        return file.name, {"kind": "image", "provenance": result.provenance.as_json()}
+
+
+def _parsed(chosen: Mapping[str, Any], name: str, parse: Callable[[str], Any]) -> Any:
+    value = chosen.get(name)
+    if value is None:
+        return None
+    try:
+        return parse(value)
+    except ValueError:
+        options = next((d.get("options") for d in COMMON_PARAMETERS if d["name"] == name), None)
+        raise InvalidParameterError(f"{name} is {str(value)[:64]!r}, expected one of {options}") from None

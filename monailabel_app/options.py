@@ -1,0 +1,116 @@
+"""Every setting of the server, parsed once into frozen dataclasses."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mammosynth.bundle import default_model_zoo
+
+from monailabel_app.errors import OptionsError
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """What the MONAI Label app can be told by `--conf NAME VALUE` or by the gateway.
+
+    Attributes:
+        model_zoo: Folders that hold bundles; a later folder wins where names repeat.
+        trained_models: Where training writes its bundles; None uses a folder beside the studies cache.
+        device: "cpu", "cuda" or "cuda:N".
+    """
+
+    model_zoo: tuple[Path, ...]
+    trained_models: Path
+    device: str = "cpu"
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, str], app_dir: str) -> AppOptions:
+        """Read `model_zoo` (folders joined by `:`), `trained_models` and `device`.
+
+        Raises:
+            OptionsError: If a name is unknown or a folder does not exist.
+        """
+        known = {"model_zoo", "trained_models", "device", "server_mode"}
+        unknown = sorted(set(conf) - known)
+        if unknown:
+            raise OptionsError(f"--conf {unknown[0]} is unknown, expected one of {', '.join(sorted(known))}")
+        zoo = tuple(Path(p) for p in conf["model_zoo"].split(":")) if conf.get("model_zoo") else (default_model_zoo(),)
+        missing = [str(folder) for folder in zoo if not folder.is_dir()]
+        if missing:
+            raise OptionsError(f"--conf model_zoo: {missing[0]} is not a folder; name folders that hold bundles")
+        trained = Path(conf.get("trained_models") or Path(app_dir) / "model")
+        return cls(model_zoo=zoo, trained_models=trained, device=conf.get("device") or "cpu")
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What `mammosynth serve` was asked for.
+
+    Attributes:
+        studies: A DICOMweb root URL, or a folder; None serves `data_dir/studies`.
+        data_dir: Jobs, caches, index and trained models live here.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        token: Bearer token that every request must carry; None asks for none (loopback only).
+        allowed_hosts: Further Host names under which users reach this server, as `name` or `name:port`.
+        device: Where networks run.
+        credentials: User and password for the DICOMweb URL; None sends none.
+    """
+
+    studies: str | Path | None
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    device: str = "cpu"
+    credentials: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be unsafe or cannot work."""
+        if not 0 <= self.port <= 65535:
+            raise OptionsError(f"--port {self.port} is outside 0-65535")
+        if not _is_loopback(self.host) and self.token is None:
+            raise OptionsError(
+                f"--host {self.host} is reachable from the network: add --token-file FILE so that only people "
+                "who hold the token see patients' images, or use --host 127.0.0.1"
+            )
+        if isinstance(self.studies, Path) and not self.studies.is_dir():
+            raise OptionsError(f"--studies {self.studies} is not a folder, expected a folder or an http(s) URL")
+
+
+def parse_studies(text: str | None) -> str | Path | None:
+    """A DICOMweb root URL (without trailing slash), a folder, or None."""
+    if text is None:
+        return None
+    if text.startswith(("http://", "https://")):
+        return text.rstrip("/")
+    return Path(text).expanduser().resolve()
+
+
+def read_token(file: Path) -> str:
+    """The bearer token in a file, stripped.
+
+    Raises:
+        OptionsError: If the file is missing, others may read it, or the token is too short to be secret.
+    """
+    if not file.is_file():
+        raise OptionsError(f"--token-file {file.name}: no such file; write at least 16 random characters into it")
+    if file.stat().st_mode & 0o077:
+        raise OptionsError(f"--token-file {file.name} can be read by other users; run chmod 600 on it")
+    token = file.read_text(encoding="utf-8").strip()
+    if len(token) < 16 or not token.isascii() or any(c.isspace() for c in token):
+        raise OptionsError(f"--token-file {file.name}: the token must be at least 16 ASCII characters without spaces")
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,276 @@
+"""`mammosynth serve`: archive, MONAI Label app, gateway and viewer in one foreground process."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import monailabel_app
+from monailabel_app.errors import OptionsError
+from monailabel_app.options import ServeOptions, parse_studies, read_token
+
+logger = logging.getLogger(__name__)
+_DICOM_SUFFIXES = (".dcm", ".dicom", "")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nrrd", ".nii", ".gz")
+
+
+def add_command(subparsers: Any) -> None:
+    """Contribute `serve` to the command line (entry-point group `mammosynth.commands`)."""
+    parser = subparsers.add_parser("serve", help="serve synthesis to OHIF and 3D Slicer", description=__doc__)
+    add_arguments(parser)
+    parser.set_defaults(run=_run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that starts a server."""
+    parser.add_argument(
+        "--studies",
+        metavar="DIR|URL",
+        help="folder of DICOM files, or of PNG/NRRD/NIfTI images, or the DICOMweb root of an archive such as "
+        "http://127.0.0.1:8042/dicom-web (default: DATA_DIR/studies)",
+    )
+    parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--token-file", type=Path, help="file with a bearer token that every request must carry")
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME[:PORT]",
+        help="further name under which users reach this server, for instance behind a reverse proxy",
+    )
+    parser.add_argument(
+        "--archive-user",
+        metavar="USER",
+        help="user of the archive at --studies URL; its password is "
+        "read from the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def parse_options(args: argparse.Namespace) -> ServeOptions:
+    """The options behind parsed arguments.
+
+    Raises:
+        OptionsError: If a value cannot be used.
+    """
+    credentials = None
+    if args.archive_user:
+        password = os.environ.get("MAMMOSYNTH_ARCHIVE_PASSWORD")
+        if not password:
+            raise OptionsError("--archive-user needs the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD; set it")
+        credentials = (args.archive_user, password)
+    return ServeOptions(
+        studies=parse_studies(args.studies),
+        data_dir=args.data_dir.expanduser().resolve(),
+        host=args.host,
+        port=args.port,
+        token=read_token(args.token_file) if args.token_file else None,
+        allowed_hosts=tuple(args.allowed_host),
+        device=args.device,
+        credentials=credentials,
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    return serve(parse_options(args))
+
+
+def serve(
+    options: ServeOptions,
+    *,
+    say: Callable[[str], None] = lambda text: print(text, flush=True),  # noqa: T201 - the foreground command speaks
+    when_ready: Callable[[str, Callable[[], None]], None] | None = None,
+) -> int:
+    """Serve until Ctrl-C.
+
+    Args:
+        options: What to serve.
+        say: Where sentences for the person at the terminal go.
+        when_ready: Called in a thread of its own with the server's address and a function that stops it.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        OptionsError: If the port or the data folder is taken.
+        PacsError: If the archive does not answer.
+    """
+    started = time.monotonic()
+    options.data_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(options.data_dir), _listening(options) as listener, _archive(options, say) as (studies, credentials):
+        port = listener.getsockname()[1]
+        address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
+        say("Loading models ...")
+        _configure_platform(options, studies, credentials)
+        gateway = _guarded_gateway(options, studies, credentials, port)
+        return _run_until_stopped(gateway, listener, options, address, started, say, when_ready)
+
+
+def _run_until_stopped(
+    gateway: Any,
+    listener: socket.socket,
+    options: ServeOptions,
+    address: str,
+    started: float,
+    say: Callable[[str], None],
+    when_ready: Callable[[str, Callable[[], None]], None] | None,
+) -> int:
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(gateway, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def announce() -> None:
+        while not server.started:
+            if server.should_exit:
+                return
+            time.sleep(0.05)
+        token = "?token=YOUR_TOKEN" if options.token else ""
+        say(f"Ready after {time.monotonic() - started:.1f} s. Viewer: {address}/ohif/{token}")
+        if when_ready:
+            when_ready(address, stop)
+        else:
+            say("Press Ctrl-C to stop.")
+
+    threading.Thread(target=announce, name="announce", daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    say("Stopped.")
+    return 0 if server.started else 1
+
+
+def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[str, str] | None) -> None:
+    """Tell MONAI Label, which reads its settings from the environment when first imported, also in its subprocesses."""
+    user, password = credentials or ("", "")
+    cache = options.data_dir / "cache"
+    trained = options.data_dir / "model_zoo"
+    trained.mkdir(parents=True, exist_ok=True)
+    app_dir = Path(monailabel_app.__file__).parent
+    os.environ.update(
+        MONAI_LABEL_APP_DIR=str(app_dir),
+        MONAI_LABEL_STUDIES=studies,
+        MONAI_LABEL_APP_CONF=json.dumps({"device": options.device, "trained_models": str(trained)}),
+        MONAI_LABEL_DICOMWEB_USERNAME=user,
+        MONAI_LABEL_DICOMWEB_PASSWORD=password,
+        MONAI_LABEL_DICOMWEB_CACHE_PATH=str(cache),
+        MONAI_LABEL_DICOMWEB_SEARCH_FILTER='{"Modality":"MG"}',
+        MONAI_LABEL_AUTO_UPDATE_SCORING="false",  # its scoring subprocess costs 700 MB at start
+        MONAI_LABEL_SESSIONS="false",  # sessions unpack archives outside their folder
+        MONAI_LABEL_RELOAD_APP_LIB="false",  # it deletes `lib.*` modules
+        MONAI_LABEL_DATASTORE_AUTO_RELOAD="false",
+        PYTHONPATH=os.pathsep.join(filter(None, [str(app_dir.parent), os.environ.get("PYTHONPATH", "")])),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("monailabel", "dicomweb_client", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _guarded_gateway(options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int) -> Any:
+    from monailabel_app.gateway.app import create_gateway
+    from monailabel_app.gateway.guard import Guard
+
+    archive = studies if studies.startswith("http") else None
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{options.host}]" if ":" in options.host else options.host}
+    hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
+    for allowed in options.allowed_hosts:
+        hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
+    return Guard(create_gateway(archive, credentials, options.data_dir), hosts=hosts, token=options.token)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder, so that two servers never run the same jobs."""
+    with (data_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OptionsError(
+                f"--data-dir {data_dir.name} is in use by another server; stop that one or choose another folder"
+            ) from None
+        yield
+
+
+@contextmanager
+def _listening(options: ServeOptions) -> Iterator[socket.socket]:
+    """Take the port before anything slow, so that a taken one is reported at once."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((options.host, options.port))
+        except OSError as error:
+            raise OptionsError(
+                f"cannot listen on {options.host} port {options.port} ({error.strerror}); choose another --port"
+            ) from None
+        yield listener
+
+
+@contextmanager
+def _archive(options: ServeOptions, say: Callable[[str], None]) -> Iterator[tuple[str, tuple[str, str] | None]]:
+    """What MONAI Label gets as studies: an archive's URL, ours or another's, or a folder of image files."""
+    if isinstance(options.studies, str):
+        from monailabel_app.studies import DicomWebStudies
+
+        say(f"Archive: {options.studies}")
+        DicomWebStudies(options.studies, options.credentials).check()
+        yield options.studies, options.credentials
+        return
+    folder = options.studies or options.data_dir / "studies"
+    folder.mkdir(parents=True, exist_ok=True)
+    if _holds_only_image_files(folder):
+        say(f"Folder of image files: {folder} (no archive, so no OHIF and no /synthesis; use /infer)")
+        yield str(folder), None
+        return
+    say(f"Embedded archive over {folder}")
+    with _embedded_store(folder, options.data_dir / "index") as (url, credentials):
+        yield url, credentials
+
+
+@contextmanager
+def _embedded_store(folder: Path, index_folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The embedded DICOMweb store on a loopback port of its own, in a thread with its own event loop.
+
+    Its port is known to this process only by a password made for this run, so other users of the machine cannot read
+    past the gateway.
+    """
+    import uvicorn
+
+    from monailabel_app.pacs import create_store_app
+
+    credentials = ("mammosynth", secrets.token_urlsafe(32))
+    store = create_store_app(folder, index_folder=index_folder, credentials=credentials)
+    server = uvicorn.Server(uvicorn.Config(store, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="store", daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        if not thread.is_alive():
+            raise OptionsError(f"the embedded archive over {folder.name} did not start; see the log")
+        try:
+            yield f"http://127.0.0.1:{port}/dicom-web", credentials
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+def _holds_only_image_files(folder: Path) -> bool:
+    suffixes = {path.suffix.lower() for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    return bool(suffixes.intersection(_IMAGE_SUFFIXES)) and not suffixes.intersection(_DICOM_SUFFIXES)

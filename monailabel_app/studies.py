@@ -1,0 +1,238 @@
+"""Where source images come from and derived ones go: a DICOMweb archive, or a folder of image files.
+
+Both answer the same question, "give me the views behind this image id", with the full DICOM header where there is one.
+The platform's own way (DICOM to NIfTI) loses view, laterality, photometric interpretation and VOI LUT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+from dicomweb_client.api import DICOMwebClient
+from dicomweb_client.session_utils import create_session_from_user_pass
+from mammosynth.dicom.read import read_mammogram
+from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.files import read_image
+from mammosynth.mammogram import Mammogram
+from mammosynth.terms import ImageLaterality, ViewPosition
+from pydicom.dataset import Dataset
+
+from monailabel_app.errors import NotFoundError, PacsError
+
+UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Storage classes of single-frame mammograms; anything else in an MG series is refused before it is fetched.
+MAMMOGRAPHY_SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1"})
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """Which view of an image id is meant, and what to assume where its header is silent."""
+
+    sop_instance_uid: str | None = None
+    view_position: ViewPosition | None = None
+    image_laterality: ImageLaterality | None = None
+
+
+@dataclass(frozen=True)
+class InstanceAddress:
+    """Where one instance lives in the archive."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+class Studies(Protocol):
+    """What the app needs of any place that holds images."""
+
+    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+        """Every view behind the image id that fits the request, ready to be a source."""
+        ...
+
+
+def check_uid(value: str, name: str) -> str:
+    """The value, if it is a DICOM UID.
+
+    Raises:
+        InvalidParameterError: If it is not.
+    """
+    if not isinstance(value, str) or len(value) > 64 or not UID.fullmatch(value):
+        raise InvalidParameterError(f"{name} is {str(value)[:80]!r}, not a DICOM UID (digits and dots, at most 64)")
+    return value
+
+
+def check_image_id(value: str) -> str:
+    """The value, if it can be an image id: never a path.
+
+    Raises:
+        InvalidParameterError: If it is not.
+    """
+    if not IMAGE_ID.fullmatch(value) or ".." in value:
+        raise InvalidParameterError(
+            f"image is {value[:80]!r}, expected an id of the datastore (letters, digits, '.', '_', '-'), not a path"
+        )
+    return value
+
+
+class DicomWebStudies:
+    """A DICOMweb archive (PS3.18): QIDO-RS to find, WADO-RS to fetch, STOW-RS to store."""
+
+    def __init__(self, url: str, credentials: tuple[str, str] | None = None, *, timeout_s: float = 60.0) -> None:
+        session = create_session_from_user_pass(*credentials) if credentials else requests.Session()
+        session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
+        self.url = url
+        self.client = DICOMwebClient(url, session=session)
+
+    def check(self) -> None:
+        """Ask the archive for one study.
+
+        Raises:
+            PacsError: If it does not answer as a DICOMweb archive.
+        """
+        with _pacs_errors("search for studies"):
+            self.client.search_for_studies(limit=1)
+
+    def instances(self, image_id: str, sop_instance_uid: str | None = None) -> list[InstanceAddress]:
+        """The instances of a series (image id = Series Instance UID), or one instance by its SOP Instance UID.
+
+        Raises:
+            NotFoundError: If the archive holds neither.
+        """
+        check_uid(image_id, "image")
+        with _pacs_errors("search for the series"):
+            series = self.client.search_for_series(search_filters={"SeriesInstanceUID": image_id})
+            if series:
+                study = _value(series[0], "0020000D")
+                found = self.client.search_for_instances(study, image_id)
+            else:
+                found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
+        addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
+        chosen = [address for _, address in addresses if sop_instance_uid in (None, address.sop_instance_uid)]
+        if not addresses:
+            raise NotFoundError(f"no series or instance {image_id} in the archive; choose an image of the study list")
+        if not chosen:
+            known = ", ".join(address.sop_instance_uid for _, address in addresses)
+            raise NotFoundError(f"sop_instance_uid {sop_instance_uid} is not in series {image_id}; it holds {known}")
+        return chosen
+
+    def view(self, address: InstanceAddress, wanted: ViewRequest) -> Mammogram:
+        """Fetch one instance and read it as a source.
+
+        Raises:
+            UnsupportedImageError: If it is no single-frame mammogram, or was generated itself.
+        """
+        if address.sop_class_uid not in MAMMOGRAPHY_SOP_CLASSES:
+            raise UnsupportedImageError(
+                f"{address.sop_instance_uid}: (0008,0016) SOP Class UID is {address.sop_class_uid}, expected a digital "
+                "mammography image; tomosynthesis, secondary captures and reports cannot be sources"
+            )
+        with _pacs_errors("retrieve the instance"):
+            dataset = self.client.retrieve_instance(
+                address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
+            )
+        return read_mammogram(
+            dataset,
+            source_name=address.sop_instance_uid,
+            view_position=wanted.view_position,
+            image_laterality=wanted.image_laterality,
+        )
+
+    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+        """See `Studies`; errors of single views are raised."""
+        return [self.view(address, wanted) for address in self.instances(image_id, wanted.sop_instance_uid)]
+
+    def exists(self, address: InstanceAddress) -> bool:
+        """Whether the archive already holds this instance."""
+        with _pacs_errors("search for the instance"):
+            found = self.client.search_for_instances(
+                address.study_instance_uid,
+                address.series_instance_uid,
+                search_filters={"SOPInstanceUID": address.sop_instance_uid},
+            )
+        return bool(found)
+
+    def store(self, dataset: Dataset) -> None:
+        """Store one instance.
+
+        Raises:
+            PacsError: If the archive refuses it.
+        """
+        with _pacs_errors("store the synthesized image"):
+            answer = self.client.store_instances([dataset])
+        failed = answer.get("FailedSOPSequence")
+        if failed:
+            reason = failed[0].get("FailureReason")
+            raise PacsError(f"the archive refused the synthesized image (failure reason {reason}); see its log")
+
+    def mammography_series(self) -> Iterator[Mapping[str, Any]]:
+        """QIDO results of all acquired MG series: series that were generated are left out."""
+        with _pacs_errors("search for series"):
+            found = self.client.search_for_series(
+                fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"], search_filters={"Modality": "MG"}
+            )
+        for item in found:
+            if not str(_value(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
+                yield item
+
+
+class FolderStudies:
+    """A folder of image files without an archive; an image id is the file's name without extension."""
+
+    def __init__(self, find: Callable[[str], str]) -> None:
+        self._find = find
+
+    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+        """See `Studies`. One file is one view."""
+        path = self._find(check_image_id(image_id))
+        if not path or not Path(path).is_file():
+            raise NotFoundError(f"no image {image_id!r} in the folder; ask /datastore/?output=all for the ids")
+        return [read_image(Path(path), view_position=wanted.view_position, image_laterality=wanted.image_laterality)]
+
+
+def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:
+    number = _value(item, "00200013", index)
+    address = InstanceAddress(
+        study_instance_uid=str(_value(item, "0020000D")),
+        series_instance_uid=str(_value(item, "0020000E")),
+        sop_instance_uid=str(_value(item, "00080018")),
+        sop_class_uid=str(_value(item, "00080016", "")),
+    )
+    return (int(number), index), address
+
+
+def _value(item: Mapping[str, Any], tag: str, default: Any = None) -> Any:
+    values = item.get(tag, {}).get("Value") or [default]
+    return values[0]
+
+
+def _with_timeout(request: Any, timeout_s: float) -> Any:
+    def timed(method: str, url: str, **kwargs: Any) -> Any:
+        kwargs.setdefault("timeout", timeout_s)
+        return request(method, url, **kwargs)
+
+    return timed
+
+
+@contextmanager
+def _pacs_errors(action: str) -> Iterator[None]:
+    """Turn transport errors into one sentence."""
+    try:
+        yield
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else "no status"
+        if status == 404:
+            raise NotFoundError(f"the archive does not hold it (404 while trying to {action})") from error
+        raise PacsError(f"the archive answered {status} while trying to {action}") from error
+    except requests.RequestException as error:
+        raise PacsError(
+            f"the archive cannot be reached while trying to {action} ({type(error).__name__}); "
+            "check that it runs and that --studies names its DICOMweb root"
+        ) from error
