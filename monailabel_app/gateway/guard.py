@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
@@ -108,27 +109,27 @@ class Guard:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         received = 0
-        started = False
+        started = refused = False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
+                if not started:
+                    refused = True
+                    await _answer(413, f"the body is larger than {limit // MIB} MiB")(scope, receive, send)
                 raise _BodyTooLargeError
             return message
 
         async def noted(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if not refused:
+                started = True
+                await send(message)
 
-        try:
+        with suppress(_BodyTooLargeError):
             await self._app(scope, counted, noted)
-        except _BodyTooLargeError:
-            if not started:
-                refusal = _answer(413, f"the body is larger than {limit // MIB} MiB")
-                await refusal(scope, receive, send)
 
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

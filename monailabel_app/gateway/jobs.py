@@ -19,6 +19,7 @@ from typing import Any
 
 from mammosynth.errors import MammoSynthError
 from sqlalchemy import JSON, Engine, Float, Index, Integer, String, create_engine, event, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from monailabel_app.errors import ConflictError, NotFoundError
@@ -172,10 +173,8 @@ class JobStore:
             waiting = session.scalars(select(_Job).where(_Job.state == JobState.QUEUED).order_by(_Job.number)).all()
             if not waiting:
                 return None
-            by_requester = dict(session.execute(select(_Job.requester, func.max(_Job.turn)).group_by(_Job.requester)))
-            by_study = dict(
-                session.execute(select(_Job.study_instance_uid, func.max(_Job.turn)).group_by(_Job.study_instance_uid))
-            )
+            by_requester = _last_turns(session, _Job.requester)
+            by_study = _last_turns(session, _Job.study_instance_uid)
             job = min(waiting, key=lambda j: (by_requester[j.requester], by_study[j.study_instance_uid], j.number))
             job.turn = max(by_requester.values()) + 1
             job.attempts += 1
@@ -269,7 +268,12 @@ class Worker:
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
-            claimed = self._store.claim_next()
+            try:
+                claimed = self._store.claim_next()
+            except SQLAlchemyError:
+                # A locked or full disk must not end the only worker; the queue is looked at again.
+                logger.exception("the job queue cannot be read")
+                claimed = None
             if claimed is None:
                 self._wake.wait(timeout=5.0)
                 self._wake.clear()
@@ -303,6 +307,10 @@ def _find(session: Session, job_id: str) -> _Job:
     if job is None:
         raise NotFoundError(f"no job {job_id[:64]!r}; POST /synthesis returns the ids of new ones")
     return job
+
+
+def _last_turns(session: Session, group: Any) -> dict[str, int]:
+    return {key: turn for key, turn in session.execute(select(group, func.max(_Job.turn)).group_by(group))}
 
 
 def _now() -> str:

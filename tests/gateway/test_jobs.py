@@ -1,0 +1,192 @@
+import threading
+import time
+
+import pytest
+
+from mammosynth.errors import UnsupportedImageError
+from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
+
+
+def _request(study="1.2", requester="a"):
+    return JobRequest("contrast", study, "1.2.3", None, {"seed": 1}, requester)
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture
+def store(database):
+    store = JobStore(database)
+    yield store
+    store.close()
+
+
+def _wait(store, job_id, *states, timeout_s=5.0):
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = store.status(job_id)
+        if status["state"] in states:
+            return status
+        time.sleep(0.01)
+    pytest.fail(f"job is {status['state']} after {timeout_s} s, expected {states}")
+
+
+def test_a_new_job_waits_and_keeps_what_was_asked_for(store):
+    job_id = store.submit(_request())
+    assert store.status(job_id)["state"] == "queued"
+    assert store.claim_next() == (job_id, _request())
+    assert store.status(job_id)["state"] == "running"
+
+
+def test_an_unknown_job_is_named(store):
+    with pytest.raises(NotFoundError, match="no job 'nonsense'"):
+        store.status("nonsense")
+
+
+def test_requesters_take_turns(store):
+    for _ in range(3):
+        store.submit(_request(requester="batch"))
+    late = store.submit(_request(study="9.9", requester="reader"))
+    order = [store.claim_next()[0] for _ in range(4)]
+    assert order.index(late) == 1
+
+
+def test_studies_of_one_requester_take_turns(store):
+    for _ in range(3):
+        store.submit(_request(study="1.1"))
+    late = store.submit(_request(study="2.2"))
+    order = [store.claim_next()[0] for _ in range(4)]
+    assert order.index(late) == 1
+
+
+def test_a_running_job_is_queued_again_after_a_crash(store, database):
+    job_id = store.submit(_request())
+    store.claim_next()
+    after_crash = JobStore(database)
+    assert after_crash.status(job_id)["state"] == "queued"
+    assert after_crash.claim_next()[0] == job_id
+    after_crash.close()
+
+
+def test_a_job_that_kills_the_server_again_and_again_fails(store, database):
+    job_id = store.submit(_request())
+    for _ in range(MAX_ATTEMPTS):
+        store.claim_next()
+        after_crash = JobStore(database)
+        after_crash.close()
+    assert store.status(job_id)["state"] == "failed"
+
+
+def test_ended_jobs_keep_their_result_after_a_restart(store, database):
+    job_id = store.submit(_request())
+    store.claim_next()
+    store.end(job_id, JobState.DONE, "done", {"series_instance_uid": "1.2.3.4"})
+    again = JobStore(database)
+    assert again.status(job_id)["result"] == {"series_instance_uid": "1.2.3.4"}
+    again.close()
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_cancelling_twice_is_no_error(store):
+    job_id = store.submit(_request())
+    assert store.cancel(job_id)["state"] == "cancelled"
+    assert store.cancel(job_id)["state"] == "cancelled"
+    assert store.claim_next() is None
+
+
+def test_a_done_job_cannot_be_cancelled(store):
+    job_id = store.submit(_request())
+    store.claim_next()
+    store.end(job_id, JobState.DONE, "done", {})
+    with pytest.raises(ConflictError, match="is done and cannot be cancelled"):
+        store.cancel(job_id)
+
+
+def test_a_full_queue_refuses(database):
+    store = JobStore(database, max_queued=2)
+    store.submit(_request())
+    store.submit(_request())
+    with pytest.raises(ConflictError, match="2 jobs wait already"):
+        store.submit(_request())
+    store.close()
+
+
+def test_the_worker_ends_jobs_as_done_with_progress_one(store):
+    worker = Worker(store, lambda request, report: {"sop_instance_uids": [request.series_instance_uid]})
+    job_id = store.submit(_request())
+    worker.start()
+    status = _wait(store, job_id, "done")
+    worker.stop()
+    assert status["progress"] == 1.0
+    assert status["result"] == {"sop_instance_uids": ["1.2.3"]}
+
+
+def test_a_refusal_becomes_the_message_of_a_failed_job_and_the_worker_goes_on(store):
+    def run(request, report):
+        if request.study_instance_uid == "1.2":
+            raise UnsupportedImageError("1.2.3: Modality is 'CT', expected MG")
+        return {}
+
+    worker = Worker(store, run)
+    bad, good = store.submit(_request()), store.submit(_request(study="2.2"))
+    worker.start()
+    assert _wait(store, bad, "failed")["message"] == "1.2.3: Modality is 'CT', expected MG"
+    _wait(store, good, "done")
+    worker.stop()
+
+
+def test_a_fault_in_one_job_is_reported_without_details_and_the_worker_goes_on(store, caplog):
+    def run(request, report):
+        if request.study_instance_uid == "1.2":
+            raise ZeroDivisionError("secret path")
+        return {}
+
+    worker = Worker(store, run)
+    bad, good = store.submit(_request()), store.submit(_request(study="2.2"))
+    worker.start()
+    assert "secret" not in _wait(store, bad, "failed")["message"]
+    _wait(store, good, "done")
+    worker.stop()
+    assert "secret path" in caplog.text
+
+
+def _long_job(started):
+    def run(request, report):
+        started.set()
+        for step in range(1000):
+            report(step / 1000, "working")
+            time.sleep(0.005)
+        return {}
+
+    return run
+
+
+def test_a_running_job_is_cancelled_at_its_next_step(store):
+    started = threading.Event()
+    worker = Worker(store, _long_job(started))
+    job_id = store.submit(_request())
+    worker.start()
+    assert started.wait(5)
+    assert store.cancel(job_id)["message"] == "stopping"
+    _wait(store, job_id, "cancelled")
+    worker.stop()
+
+
+def test_stopping_the_server_keeps_the_running_job_for_the_next_start(store):
+    started = threading.Event()
+    worker = Worker(store, _long_job(started))
+    job_id = store.submit(_request())
+    worker.start()
+    assert started.wait(5)
+    worker.stop()
+    assert store.status(job_id)["state"] == "queued"
+
+
+def test_reporting_on_a_cancelled_job_raises(store):
+    job_id = store.submit(_request())
+    store.claim_next()
+    store.cancel(job_id)
+    with pytest.raises(JobCancelled):
+        store.report(job_id, 0.5, "half")
