@@ -1,0 +1,39 @@
+"""`python -m monailabel_app.pacs --folder DIR --port N`: the embedded PACS on its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import uvicorn
+
+from monailabel_app.pacs.app import create_store_app
+
+
+def main() -> None:
+    """Serve until interrupted, on the loopback interface only."""
+    parser = argparse.ArgumentParser(prog="python -m monailabel_app.pacs", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="DICOM files, in any layout; created if absent")
+    parser.add_argument("--port", type=int, default=8042)
+    parser.add_argument(
+        "--index-folder",
+        type=Path,
+        default=Path.home() / ".cache" / "mammosynth" / "pacs",
+        help="may be deleted at any time",
+    )
+    parser.add_argument("--user", help="ask for HTTP Basic; the password is read from MAMMOSYNTH_PACS_PASSWORD")
+    options = parser.parse_args()
+    credentials = None
+    if options.user is not None:
+        password = os.environ.get("MAMMOSYNTH_PACS_PASSWORD")
+        if not password:
+            parser.error("--user needs a password in the environment variable MAMMOSYNTH_PACS_PASSWORD")
+        credentials = (options.user, password)
+    app = create_store_app(options.folder, index_folder=options.index_folder, credentials=credentials)
+    # no access log: query strings hold patient identifiers
+    uvicorn.run(app, host="127.0.0.1", port=options.port, access_log=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Real PACS servers on a free loopback port, as context managers that yield the DICOMweb root URL."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import monailabel_app
+
+ORTHANC_CONFIGURATION = Path(monailabel_app.__file__).parent / "orthanc.json"
+START_LIMIT_S = 60
+
+
+def find_orthanc() -> str | None:
+    """The Orthanc program; None if it is not installed."""
+    return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def embedded_store(
+    folder: Path, *, index_folder: Path, port: int | None = None, credentials: tuple[str, str] | None = None
+) -> Iterator[str]:
+    """The embedded store as a process of its own."""
+    with store_process(folder, index_folder=index_folder, port=port, credentials=credentials) as (_, url):
+        yield url
+
+
+@contextmanager
+def store_process(
+    folder: Path, *, index_folder: Path, port: int | None = None, credentials: tuple[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The same with its process, for those who want to kill it."""
+    port = port or free_port()
+    places = ["--folder", str(folder), "--index-folder", str(index_folder)]
+    command = [sys.executable, "-m", "monailabel_app.pacs", *places, "--port", str(port)]
+    environment = dict(os.environ)
+    if credentials is not None:
+        command += ["--user", credentials[0]]
+        environment["MAMMOSYNTH_PACS_PASSWORD"] = credentials[1]
+    with _process(
+        command, f"http://127.0.0.1:{port}/dicom-web", log_folder=index_folder, environment=environment
+    ) as it:
+        yield it
+
+
+@contextmanager
+def orthanc(folder: Path, *, port: int | None = None) -> Iterator[str]:
+    """Orthanc with the project's own configuration, its storage and port replaced."""
+    program = find_orthanc()
+    if program is None:
+        raise FileNotFoundError("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
+    port = port or free_port()
+    configuration = json.loads(ORTHANC_CONFIGURATION.read_text())
+    storage = str(folder / "storage")
+    configuration |= {"StorageDirectory": storage, "IndexDirectory": storage, "HttpPort": port}
+    configuration["DicomWeb"]["Host"] = f"127.0.0.1:{port}"
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = folder / "orthanc.json"
+    changed.write_text(json.dumps(configuration))
+    with _process([program, str(changed)], f"http://127.0.0.1:{port}/dicom-web", log_folder=folder) as (_, url):
+        yield url
+
+
+@contextmanager
+def _process(
+    command: Sequence[str], url: str, *, log_folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    log_folder.mkdir(parents=True, exist_ok=True)
+    log = log_folder / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(list(command), stdout=output, stderr=subprocess.STDOUT, env=environment)
+    try:
+        _wait_until_up(process, url, log)
+        yield process, url
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(f"{url}/studies?limit=1", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, if only to ask for a password
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise TimeoutError(f"no answer from {url} within {START_LIMIT_S} s:\n{log.read_text()[-2000:]}")
