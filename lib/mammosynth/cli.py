@@ -6,8 +6,11 @@ Commands that need the platform (`serve`, `demo`) are contributed through the en
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -67,7 +70,7 @@ def _add_synthesize(commands: Any) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument("--format", choices=FORMATS, default="same", help="(default: %(default)s)")
     parser.add_argument(
         "--view-position", choices=[str(v) for v in ViewPosition], help="for files that do not say their view"
@@ -161,5 +164,54 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _add_train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="train a model into a new bundle", description="Resumable training.")
+    from mammosynth.training.recipe import TrainingRecipe
+
+    parser = commands.add_parser(
+        "train",
+        help="train a model into a new bundle",
+        description="Train on the splits 'train' and 'val' of a folder laid out like CDD-CESM (pairs.csv). A run that "
+        "was interrupted goes on where it stopped when the same command is given again.",
+    )
+    parser.add_argument("task", choices=[str(task) for task in Task])
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new bundle")
+    parser.add_argument("--restart", action="store_true", help="start over instead of going on")
+    recipe = parser.add_argument_group("recipe (defaults are the released model's)")
+    for field in dataclasses.fields(TrainingRecipe):
+        kind = type(field.default)
+        recipe.add_argument(
+            f"--{field.name.replace('_', '-')}", type=kind, default=field.default, metavar=kind.__name__
+        )
     parser.set_defaults(run=_train)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from mammosynth.preprocessing.pairs import read_cdd_cesm
+    from mammosynth.training import TrainingRecipe, train_contrast
+
+    recipe = TrainingRecipe(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainingRecipe)})
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    print("Reading and checking the data ...", flush=True)
+    training, validation = read_cdd_cesm(args.data, "train"), read_cdd_cesm(args.data, "val")
+    with tqdm(total=1.0, desc="train", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+
+        def progress(fraction: float, message: str, values: dict[str, float]) -> None:
+            bar.set_postfix_str(message)
+            bar.update(fraction - bar.n)
+
+        result = train_contrast(
+            training,
+            validation,
+            output=args.output,
+            recipe=recipe,
+            resume=not args.restart,
+            progress=progress,
+            should_stop=stop.is_set,
+        )
+    if stop.is_set():
+        print("Stopped; give the same command again to go on.")
+        return 130
+    print(f"Wrote {args.output}: {result}")
+    return 0

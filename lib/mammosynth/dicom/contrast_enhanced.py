@@ -1,0 +1,39 @@
+"""Which of the images of a contrast-enhanced mammography exposure a DICOM instance is.
+
+The standard has no attribute of its own for it; vendors say it in Image Type (0008,0008) value 3 or 4, or in the series
+description. Words seen: LOW_ENERGY, LOW ENERGY, HIGH_ENERGY, RECOMBINED, SUBTRACTED, SUBTRACTION, CONTRAST.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from pydicom.dataset import Dataset
+
+
+class Exposure(StrEnum):
+    """Role of an image in contrast-enhanced mammography."""
+
+    LOW_ENERGY = "low energy"
+    HIGH_ENERGY = "high energy"
+    RECOMBINED = "recombined"
+
+
+_WORDS = (
+    (Exposure.RECOMBINED, re.compile(r"\b(RECOMBINED|SUBTRACTED|SUBTRACTION)\b")),
+    (Exposure.HIGH_ENERGY, re.compile(r"\bHIGH ENERGY\b")),
+    (Exposure.LOW_ENERGY, re.compile(r"\bLOW ENERGY\b")),
+)
+
+
+def exposure_of(header: Dataset) -> Exposure | None:
+    """The role that the header states; None if it states none, as in ordinary mammography."""
+    image_type = header.get("ImageType") or []
+    texts = [str(value) for value in image_type] + [str(header.get("SeriesDescription", ""))]
+    for text in texts:
+        words = re.sub(r"[_-]+", " ", text.upper())
+        for exposure, pattern in _WORDS:
+            if pattern.search(words):
+                return exposure
+    return None

@@ -1,0 +1,168 @@
+"""One generic adapter from MONAI Label's training interface to the trainer of a bundle's task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mammosynth.bundle import Bundle
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
+from mammosynth.errors import DataError, InvalidParameterError, MammoSynthError
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.training import TrainingRecipe, train_contrast
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.train import TrainTask
+
+from monailabel_app.options import AppOptions
+from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest
+
+logger = logging.getLogger(__name__)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# Chosen by the operator of the server, not by a client.
+_NOT_FOR_CLIENTS = frozenset({"device", "threads", "checkpoint_every_s"})
+_VALIDATION_FRACTION = 0.2
+
+
+class BundleTrainTask(TrainTask):
+    """Trains a new bundle for the task of a served one, from the datastore's own pairs."""
+
+    def __init__(self, bundle: Bundle, studies: Studies, root: str, options: AppOptions) -> None:
+        super().__init__(f"Trains a bundle for {bundle.task} from low-energy and recombined pairs of the datastore")
+        self._task = str(bundle.task)
+        self._studies = studies
+        self._root = root
+        self._options = options
+
+    def config(self) -> dict[str, Any]:
+        """Every parameter a client may send, with its default."""
+        return {"name": "", **{f.name: f.default for f in fields(TrainingRecipe) if f.name not in _NOT_FOR_CLIENTS}}
+
+    def parse(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters, checked.
+
+        Raises:
+            InvalidParameterError: If a name is unknown, a value out of range, or the bundle's name no plain word.
+        """
+        unknown = sorted(set(parameters) - set(self.config()))
+        if unknown:
+            accepted = ", ".join(self.config())
+            raise InvalidParameterError(f"{unknown[0][:64]!r} is no parameter of this trainer, expected {accepted}")
+        name = parameters.get("name") or ""
+        if name and not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise InvalidParameterError(
+                f"name is {str(name)[:64]!r}, expected small letters, digits and '_' for a bundle"
+            )
+        TrainingRecipe.from_values({key: value for key, value in parameters.items() if key != "name"})
+        return dict(parameters)
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Train in this process, which MONAI Label starts for it; SIGTERM stops it after a checkpoint.
+
+        The trained bundle is served at the next start of the server, under its own name.
+        """
+        stop = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        chosen = self.parse({key: value for key, value in request.items() if key in self.config()})
+        name = chosen.pop("name", "") or f"breast_cem_{self._task}_{datetime.now():%Y%m%d_%H%M%S}"
+        recipe = TrainingRecipe.from_values({**chosen, "device": self._options.device})
+        training, validation = self._pairs()
+        logger.warning("training %s on %d pairs, validating on %d", name, len(training), len(validation))
+
+        def progress(fraction: float, message: str, values: dict[str, float]) -> None:
+            # MONAI Label shows the last lines of this process to the client as `details`.
+            logger.warning("%s", json.dumps({"progress": round(fraction, 4), "message": message, **values}))
+
+        result = train_contrast(
+            training,
+            validation,
+            output=self._options.trained_models / name,
+            recipe=recipe,
+            progress=progress,
+            should_stop=stop.is_set,
+        )
+        return {"bundle": name, "stopped": stop.is_set(), "result": str(result)}
+
+    def _pairs(self) -> tuple[list[ContrastPair], list[ContrastPair]]:
+        if isinstance(self._studies, DicomWebStudies):
+            return split_by_patient(pairs_from_archive(self._studies))
+        folder = Path(self._root)
+        if not (folder / "pairs.csv").is_file():
+            raise DataError(
+                f"{folder.name}: pairs.csv is missing; training from a folder needs the layout of CDD-CESM "
+                "(pairs.csv, 512/images, 512/masks), training from DICOM needs an archive"
+            )
+        return read_cdd_cesm(folder, "train"), read_cdd_cesm(folder, "val")
+
+
+def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:
+    """Low-energy and recombined views of the same study, side and view.
+
+    Both come from one exposure under one compression, so they lie on each other as stored.
+
+    Raises:
+        DataError: If any view cannot be read, or no pair is found; every problem is listed.
+    """
+    views: dict[tuple[str, str, str], dict[Exposure, Mammogram]] = defaultdict(dict)
+    problems: list[str] = []
+    for item in archive.mammography_series():
+        for address in archive.instances(str(item["0020000E"]["Value"][0])):
+            try:
+                view = archive.view(address, ViewRequest())
+            except MammoSynthError as error:
+                problems.append(str(error))
+                continue
+            exposure = exposure_of(view.header) if view.header is not None else None
+            if exposure in (Exposure.LOW_ENERGY, Exposure.RECOMBINED) and view.view_position and view.image_laterality:
+                key = (address.study_instance_uid, str(view.image_laterality), str(view.view_position))
+                views[key][exposure] = view
+    if problems:
+        raise DataError(
+            f"{len(problems)} images of the archive cannot be used for training:\n  " + "\n  ".join(problems)
+        )
+    pairs = [
+        ContrastPair(
+            low_energy=both[Exposure.LOW_ENERGY],
+            recombined=both[Exposure.RECOMBINED].pixels,
+            patient_id=_patient(both[Exposure.LOW_ENERGY], study),
+        )
+        for (study, _, _), both in sorted(views.items())
+        if len(both) == 2
+    ]
+    if not pairs:
+        raise DataError(
+            "the archive holds no pairs: expected, for one study, side and view, an image whose Image Type or Series "
+            "Description says LOW ENERGY and one that says RECOMBINED"
+        )
+    return pairs
+
+
+def split_by_patient(pairs: list[ContrastPair]) -> tuple[list[ContrastPair], list[ContrastPair]]:
+    """A fifth of the patients, at least one, for validation; the same ones whatever the order.
+
+    Raises:
+        DataError: If there is only one patient.
+    """
+    patients = sorted({pair.patient_id for pair in pairs}, key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    if len(patients) < 2:
+        raise DataError(
+            "the archive holds pairs of one patient only; training needs two or more, to validate on others"
+        )
+    held = set(patients[: max(1, round(_VALIDATION_FRACTION * len(patients)))])
+    return [p for p in pairs if p.patient_id not in held], [p for p in pairs if p.patient_id in held]
+
+
+def _patient(view: Mammogram, study: str) -> str:
+    patient = str(view.header.get("PatientID", "")) if view.header is not None else ""
+    return hashlib.sha256((patient or study).encode()).hexdigest()[:16]
