@@ -1,0 +1,44 @@
+"""One server over each kind of archive, holding three patients: demo exam, two views in one series, CEM pairs."""
+
+from collections.abc import Iterator
+
+import pytest
+from mammosynth.phantom import write_study
+
+from tests.e2e.server import Server, running, stow
+from tests.pacs.servers import find_orthanc, orthanc
+
+ROWS = 512
+
+
+@pytest.fixture(scope="session")
+def exams(tmp_path_factory):
+    """Folders of DICOM files by patient."""
+    folder = tmp_path_factory.mktemp("exams")
+    write_study(folder / "P001", seed=1, rows=ROWS, patient_id="P001")
+    write_study(folder / "P002", seed=2, rows=ROWS, patient_id="P002", one_series=True)
+    write_study(folder / "P003", seed=3, rows=128, patient_id="P003", include_recombined=True)
+    write_study(folder / "P004", seed=4, rows=128, patient_id="P004", include_recombined=True)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["embedded", "orthanc"])
+def server(request, exams, tmp_path_factory) -> Iterator[Server]:
+    """`mammosynth serve` with the exams stored through its own STOW-RS."""
+    data_dir = tmp_path_factory.mktemp(f"server-{request.param}")
+    if request.param == "embedded":
+        with running(data_dir) as it:
+            _fill(it, exams)
+            yield it
+        return
+    if find_orthanc() is None:
+        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
+    with orthanc(data_dir / "orthanc") as url, running(data_dir / "data", "--studies", url) as it:
+        _fill(it, exams)
+        yield it
+
+
+def _fill(server: Server, exams) -> None:
+    for patient in sorted(exams.iterdir()):
+        answer = stow(server, sorted(patient.rglob("*.dcm")))
+        assert answer.status_code == 200, answer.text

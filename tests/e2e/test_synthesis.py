@@ -1,0 +1,289 @@
+"""The main job over HTTP: the same behaviour over the embedded archive and over Orthanc."""
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from mammosynth.dicom.read import read_mammogram
+from mammosynth.errors import UnsupportedImageError
+
+from tests.e2e.server import find_series, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def _retrieve(server, study, series, instance):
+    answer = server.get(
+        f"/proxy/dicom/wado/studies/{study}/series/{series}/instances/{instance}",
+        headers={"accept": 'multipart/related; type="application/dicom"'},
+    )
+    assert answer.status_code == 200, answer.text
+    boundary = answer.headers["content-type"].split("boundary=")[1].split(";")[0].strip('"').encode()
+    part = answer.content.split(b"--" + boundary)[1].split(b"\r\n\r\n", 1)[1]
+    return pydicom.dcmread(io.BytesIO(part))
+
+
+def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
+    study, series = find_series(server, "P001")["L CC"]
+    status = server.synthesize(study, series)
+    result = status["result"]
+    derived = _retrieve(server, study, result["series_instance_uid"], result["sop_instance_uids"][0])
+    assert status["progress"] == 1.0
+    assert derived.StudyInstanceUID == study
+    assert derived.PatientID == "P001"
+    assert derived.SeriesDescription.startswith("SYNTHETIC")
+    assert derived[0x0008, 0x001C].value == "YES"
+    assert derived.ImageLaterality == "L"
+    assert derived.ViewPosition == "CC"
+    assert derived.pixel_array.dtype == np.uint16
+    assert result["provenance"][0]["source_series_instance_uid"] == series
+    assert result["viewer_url"].startswith("/ohif/viewer?StudyInstanceUIDs=" + study)
+
+
+def test_the_same_job_again_adds_no_second_image(server):
+    study, series = find_series(server, "P001")["R CC"]
+    first = server.synthesize(study, series)["result"]
+    again = server.synthesize(study, series)["result"]
+    assert again["sop_instance_uids"] == first["sop_instance_uids"]
+    stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{first['series_instance_uid']}/instances").json()
+    assert len(stored) == 1
+
+
+def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
+    (study, series), *_ = find_series(server, "P002").values()
+    result = server.synthesize(study, series)["result"]
+    stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances").json()
+    assert len(result["sop_instance_uids"]) == 4
+    assert {item["00080018"]["Value"][0] for item in stored} == set(result["sop_instance_uids"])
+
+
+def test_one_view_of_a_series_can_be_chosen(server):
+    (study, series), *_ = find_series(server, "P002").values()
+    instances = server.get(f"/proxy/dicom/qido/studies/{study}/series/{series}/instances").json()
+    chosen = instances[1]["00080018"]["Value"][0]
+    result = server.synthesize(study, series, sop_instance_uid=chosen, parameters={"seed": 7})["result"]
+    assert [p["source_sop_instance_uid"] for p in result["provenance"]] == [chosen]
+
+
+def test_a_synthesized_series_is_refused_as_a_source(server):
+    study, series = find_series(server, "P001")["L CC"]
+    derived = server.synthesize(study, series)["result"]
+    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": derived["series_instance_uid"]}
+    status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
+    assert "SYNTHETIC" in status["message"].upper()
+    answer = server.post(f"/infer/contrast?image={derived['series_instance_uid']}&output=json")
+    assert answer.status_code == 422
+    with pytest.raises(UnsupportedImageError):
+        read_mammogram(
+            _retrieve(server, study, derived["series_instance_uid"], derived["sop_instance_uids"][0]),
+        )
+
+
+def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
+    study, series = find_series(server, "P001")["L CC"]
+    derived = server.synthesize(study, series)["result"]["series_instance_uid"]
+    images = server.get("/datastore/?output=all").json()["objects"]
+    assert series in images
+    assert derived not in images
+
+
+def test_a_series_of_another_study_is_refused(server):
+    series = find_series(server, "P001")["L CC"][1]
+    (other_study, _), *_ = find_series(server, "P002").values()
+    body = {"task": "contrast", "study_instance_uid": other_study, "series_instance_uid": series}
+    status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
+    assert "is not part of study" in status["message"]
+
+
+def test_an_unknown_series_fails_with_a_sentence(server):
+    body = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+    status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
+    assert "no series or instance 1.2.3.4" in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"task": "nonsense"}, "expected one of contrast"),
+        ({"series_instance_uid": "../../etc"}, "series_instance_uid"),
+        ({"parameters": {"device": "cuda"}}, "'device' is no parameter"),
+        ({"parameters": {"seed": -1}}, "seed is -1"),
+        ({"parameters": {"seed": "1; rm"}}, "seed is"),
+        ({"parameters": {"view_position": "XCCL"}}, "view_position is 'XCCL'"),
+        ({"image": "/etc/passwd"}, "image"),
+    ],
+)
+def test_bad_requests_are_refused_in_words(server, body, words):
+    base = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+    answer = server.post("/synthesis", json={**base, **body})
+    assert 400 <= answer.status_code < 500
+    assert words in answer.json()["detail"]
+
+
+def test_infer_returns_a_16_bit_nrrd_with_the_geometry_of_the_source(server, tmp_path):
+    series = find_series(server, "P001")["L MLO"][1]
+    source = server.get("/datastore/image", params={"image": series})
+    answer = server.post(f"/infer/contrast?image={series}&output=image")
+    images = []
+    for name, content in (("source", source.content), ("result", answer.content)):
+        (tmp_path / f"{name}.nrrd").write_bytes(content)
+        images.append(sitk.ReadImage(str(tmp_path / f"{name}.nrrd")))
+    assert images[1].GetPixelID() == sitk.sitkUInt16
+    assert images[1].GetSize() == images[0].GetSize()
+    assert images[1].GetSpacing() == images[0].GetSpacing()
+    assert images[1].GetOrigin() == images[0].GetOrigin()
+    assert images[1].GetDirection() == images[0].GetDirection()
+    assert sitk.GetArrayFromImage(images[1]).std() > 100
+
+
+def test_infer_returns_the_provenance_as_json(server):
+    series = find_series(server, "P001")["R MLO"][1]
+    answer = server.post(f"/infer/contrast?image={series}&output=json", data={"params": '{"seed": 3}'})
+    provenance = answer.json()["provenance"]
+    assert provenance["task"] == "contrast"
+    assert provenance["seed"] == 3
+    assert provenance["source_series_instance_uid"] == series
+    assert len(provenance["weights_sha256"]) == 64
+
+
+def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
+    (_, series), *_ = find_series(server, "P002").values()
+    answer = server.post(f"/infer/contrast?image={series}&output=json")
+    assert answer.status_code == 422
+    assert "holds 4 images" in answer.json()["detail"]
+    assert "L MLO" in answer.json()["detail"]
+    chosen = answer.json()["detail"].split("holds 4 images: ")[1].split(" ")[0]
+    answer = server.post(
+        f"/infer/contrast?image={series}&output=json", data={"params": f'{{"sop_instance_uid": "{chosen}"}}'}
+    )
+    assert answer.json()["provenance"]["source_sop_instance_uid"] == chosen
+    answer = server.post(f"/infer/contrast?image={chosen}&output=json")
+    assert answer.json()["provenance"]["source_sop_instance_uid"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("query", "params", "status", "words"),
+    [
+        ("image=/etc/passwd", "{}", 422, "not a path"),
+        ("image=..%2F..%2Fsecret", "{}", 422, "not a path"),
+        ("image=1.2.3.4", "{}", 404, "no series or instance"),
+        ("", "{}", 422, "image is missing"),
+        ("image=1.2.3.4", '{"image": "/etc/passwd"}', 422, "no parameter"),
+        ("image=1.2.3.4", '{"model": "other"}', 422, "no parameter"),
+        ("image=1.2.3.4", '{"result_dtype": "uint8"}', 422, "uint16"),
+        ("image=1.2.3.4", "not json", 422, "no valid JSON"),
+        ("image=1.2.3.4", "[1]", 422, "expected an object"),
+        ("image=1.2.3.4&output=dicom_seg", "{}", 422, "dicom_seg"),
+    ],
+)
+def test_infer_refuses_in_words(server, query, params, status, words):
+    answer = server.post(f"/infer/contrast?{query}", data={"params": params})
+    assert (answer.status_code, words in answer.json()["detail"]) == (status, True), answer.text
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(server):
+    answer = server.post("/infer/nonsense?image=1.2.3")
+    assert answer.status_code == 404
+    assert "expected one of contrast" in answer.json()["detail"]
+
+
+def test_the_proxy_keeps_the_query_so_that_no_other_patient_is_shown(server):
+    found = server.get("/proxy/dicom/qido/studies", params={"PatientID": "P001"}).json()
+    assert [item["00100020"]["Value"] for item in found] == [["P001"]]
+
+
+def test_what_an_archive_says_of_bulk_data_leads_through_the_proxy(server):
+    study, series = find_series(server, "P001")["L CC"]
+    metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{series}/metadata")
+    assert metadata.status_code == 200
+    assert b"127.0.0.1" not in metadata.content
+
+
+@pytest.mark.parametrize(
+    "path", ["instances/../../system", "system", "tools/execute-script", "studies/%2e%2e/system", "modalities"]
+)
+def test_the_proxy_reaches_nothing_but_dicomweb(server, path):
+    assert server.get(f"/proxy/dicom/{path}").status_code in (400, 404)
+    assert server.post(f"/proxy/dicom/{path}", content=b"x").status_code in (400, 404, 415)
+
+
+@pytest.mark.parametrize(
+    "path", ["/logs/", "/session/", "/model/contrast", "/reload", "/login", "/static/ohif/index.html"]
+)
+def test_the_platforms_dangerous_routes_are_closed(server, path):
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        assert server.request(method, path).status_code in (404, 405)
+
+
+def test_the_server_answers_while_it_infers(server):
+    import threading
+    import time
+
+    series = find_series(server, "P001")["L CC"][1]
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(server.post(f"/infer/contrast?image={series}&output=json")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    started = time.monotonic()
+    waits = []
+    while any(thread.is_alive() for thread in threads):
+        before = time.monotonic()
+        server.get("/health")
+        waits.append(time.monotonic() - before)
+    took = time.monotonic() - started
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len(waits) > 3, f"/health was answered {len(waits)} times in {took:.1f} s"
+
+
+def test_jobs_and_images_survive_a_restart(exams, tmp_path):
+    data_dir = tmp_path / "data"
+    with running(data_dir, "--studies", str(exams / "P001")) as server:
+        study, series = find_series(server, "P001")["L CC"]
+        body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+        job = server.post("/synthesis", json=body).json()["job_id"]
+        server.process.kill()
+        server.process.wait()
+    with running(data_dir, "--studies", str(exams / "P001")) as server:
+        result = server.wait(job, "done")["result"]
+        stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances")
+        assert len(stored.json()) == 1
+    assert server.process.returncode == 0
+    assert server.lines[-1] == "Stopped."
+
+
+def test_a_token_is_asked_for_everywhere(exams, tmp_path):
+    token_file = tmp_path / "token"
+    token_file.write_text("0123456789abcdefghij")
+    token_file.chmod(0o600)
+    with running(tmp_path / "data", "--studies", str(exams / "P001"), "--token-file", str(token_file)) as server:
+        for path in ("/info/", "/ohif/", "/proxy/dicom/qido/studies", "/health"):
+            assert server.get(path).status_code == 401
+        assert server.get("/info/", headers={"authorization": "Bearer 0123456789abcdefghij"}).status_code == 200
+
+
+def test_a_folder_of_images_is_served_for_inference(tmp_path):
+    from mammosynth.phantom import generate_breast, project
+    from mammosynth.terms import ImageLaterality, ViewPosition
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    view = project(generate_breast(5), ViewPosition.CC, ImageLaterality.LEFT, rows=256)
+    image = sitk.GetImageFromArray((view.low_energy * 65535).astype(np.uint16))
+    image.SetSpacing((0.1, 0.2))
+    sitk.WriteImage(image, str(folder / "case1_L_CC.nrrd"))
+    with running(tmp_path / "data", "--studies", str(folder)) as server:
+        answer = server.post("/infer/contrast?image=case1_L_CC&output=image")
+        assert answer.status_code == 200, answer.text
+        (tmp_path / "result.nrrd").write_bytes(answer.content)
+        body = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+        refused = server.post("/synthesis", json=body)
+        assert refused.status_code == 409
+        assert server.post("/infer/contrast?image=nonsense&output=image").status_code == 404
+    result = sitk.ReadImage(str(tmp_path / "result.nrrd"))
+    assert result.GetSize()[:2] == image.GetSize()
+    assert result.GetSpacing()[:2] == (0.1, 0.2)
