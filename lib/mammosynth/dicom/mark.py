@@ -1,0 +1,55 @@
+"""The burned-in mark: words in the pixels, for everything that shows an image without its header."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mammosynth.mammogram import Mammogram
+
+MARK = "SYNTHETIC - NOT FOR DIAGNOSIS"
+_WIDTH_SHARE = 0.4  # of the image's width; larger marks reach into the breast of a usual view
+_FONT_SIZE = 64  # drawn once at this size, then scaled: the glyphs of tiny images are unreadable, their box is not
+_MARGIN = 12  # pixels around the text at that size
+_INSET_SHARE = 0.01  # distance from the image's border, of its width
+
+
+def burn_in_mark(pixels: np.ndarray, source: Mammogram) -> np.ndarray:
+    """The image with `MARK` in the corner where the source shows the least breast.
+
+    White letters in a black box with a white frame, readable on air and on tissue alike.
+
+    Args:
+        pixels: (H, W) float32 in [0, 1].
+        source: The image it was made from, which tells where the breast is.
+
+    Returns:
+        (H, W) float32, a new array.
+    """
+    height, width = pixels.shape
+    label = _label(round(width * _WIDTH_SHARE), height)
+    inset = round(width * _INSET_SHARE)
+    tops = (height - label.shape[0] - inset, inset)  # the lower corner first: laterality markers sit in the upper one
+    lefts = (inset, width - label.shape[1] - inset)
+    corners = [
+        (slice(max(top, 0), max(top, 0) + label.shape[0]), slice(max(left, 0), max(left, 0) + label.shape[1]))
+        for top in tops
+        for left in lefts
+    ]
+    emptiest = min(corners, key=lambda corner: float(source.pixels[corner].mean()))
+    marked = pixels.astype(np.float32, copy=True)
+    marked[emptiest] = label
+    return marked
+
+
+def _label(width: int, height_limit: int) -> np.ndarray:
+    """(h, w) float32 in [0, 1]: the framed mark at most `width` wide and `height_limit` high."""
+    font = ImageFont.load_default(size=_FONT_SIZE)
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(MARK))
+    image = Image.new("L", (right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN))
+    ImageDraw.Draw(image).text((_MARGIN - left, _MARGIN - top), MARK, fill=255, font=font)
+    size = (max(width, 1), min(max(round(image.height * width / image.width), 1), height_limit))
+    label = np.asarray(image.resize(size, Image.Resampling.LANCZOS), dtype=np.float32) / 255
+    frame = max(1, round(size[1] / 24))
+    label[:frame], label[-frame:], label[:, :frame], label[:, -frame:] = 1.0, 1.0, 1.0, 1.0
+    return label

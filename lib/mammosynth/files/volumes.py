@@ -1,0 +1,124 @@
+"""Geometry of NRRD and NIfTI files, and of the volumes that are written in the place of other formats."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mammosynth.dicom.attributes import numbers_of
+from mammosynth.errors import UnreadableImageError, UnsupportedImageError
+from mammosynth.files.formats import FileFormat, format_of_file
+from mammosynth.mammogram import Mammogram
+
+_IMAGE_IO = {FileFormat.NRRD: "NrrdImageIO", FileFormat.NIFTI: "NiftiImageIO"}
+_NRRD_HEADER_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where pixels are, as ITK has it: axes in the order of the file, x first.
+
+    Attributes:
+        size: Pixels along each axis.
+        spacing: Millimetres along each axis.
+        origin: Position of the first pixel, LPS, mm.
+        direction: Direction cosines, row-major.
+        components: Values per pixel.
+        texts: Free texts in the header.
+        image_io: ITK's name of the format's reader.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+    components: int = 1
+    texts: tuple[str, ...] = ()
+    image_io: str = ""
+
+
+def read_geometry(path: Path) -> Geometry:
+    """The geometry of an NRRD or NIfTI file; pixels are not read.
+
+    Raises:
+        UnreadableImageError: If the header is damaged.
+        UnsupportedImageError: If the header points to another file for its pixels.
+    """
+    file_format = format_of_file(path)
+    if file_format is FileFormat.NRRD:
+        _refuse_detached(path)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(_IMAGE_IO[FileFormat(str(file_format))])
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UnreadableImageError(
+            f"{path.name}: the header cannot be read; the file is truncated or damaged, fetch it again."
+        ) from error
+    return Geometry(
+        size=reader.GetSize(),
+        spacing=reader.GetSpacing(),
+        origin=reader.GetOrigin(),
+        direction=reader.GetDirection(),
+        components=reader.GetNumberOfComponents(),
+        texts=tuple(reader.GetMetaData(key) for key in reader.GetMetaDataKeys()),
+        image_io=reader.GetImageIO(),
+    )
+
+
+def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
+    """The geometry that a result must have to lie on its source.
+
+    Args:
+        like: The source.
+        source_path: Its file; NRRD and NIfTI files give their own geometry.
+
+    Returns:
+        The file's geometry, or a slice (W, H, 1) as ITK and Slicer load it from the DICOM: spacing, Image Position
+        (Patient) and Image Orientation (Patient), which mammograms usually lack: then origin 0 and identity.
+    """
+    if source_path is not None and format_of_file(source_path) in _IMAGE_IO:
+        return read_geometry(source_path)
+    height, width = like.pixels.shape
+    row_spacing, column_spacing = like.pixel_spacing_mm or (1.0, 1.0)
+    origin, direction = (0.0, 0.0, 0.0), np.eye(3)
+    if like.header is not None:
+        position = numbers_of(like.header, "ImagePositionPatient")
+        orientation = numbers_of(like.header, "ImageOrientationPatient")
+        if len(position) == 3:
+            origin = (position[0], position[1], position[2])
+        if len(orientation) == 6:
+            along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+            normal = np.cross(along_row, along_column)
+            if abs(np.linalg.norm(normal) - 1) < 1e-3:  # else no orientation at all
+                direction = np.stack([along_row, along_column, normal], axis=1)
+    return Geometry(
+        size=(width, height, 1),
+        spacing=(column_spacing, row_spacing, 1.0),
+        origin=origin,
+        direction=tuple(float(cosine) for cosine in direction.ravel()),
+    )
+
+
+def to_volume(stored_values: np.ndarray, geometry: Geometry) -> sitk.Image:
+    """An ITK image of (H, W) values with a geometry."""
+    volume = sitk.GetImageFromArray(np.ascontiguousarray(stored_values).reshape(geometry.size[::-1]))
+    volume.SetSpacing(geometry.spacing)
+    volume.SetOrigin(geometry.origin)
+    volume.SetDirection(geometry.direction)
+    return volume
+
+
+def _refuse_detached(path: Path) -> None:
+    """A header may name any file of this machine as its pixels; such headers are not followed."""
+    with path.open("rb") as file:
+        header = file.read(_NRRD_HEADER_BYTES).split(b"\n\n")[0].split(b"\r\n\r\n")[0]
+    if re.search(rb"^data ?file\s*:", header, re.IGNORECASE | re.MULTILINE):
+        raise UnsupportedImageError(
+            f"{path.name}: the pixels are in another file, expected them in this one; save it as a single .nrrd file."
+        )
