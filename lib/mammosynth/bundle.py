@@ -1,0 +1,272 @@
+"""Model bundles: finding, checking, loading and running them. Adding a model adds a folder to `model_zoo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mammosynth import __version__
+from mammosynth.errors import BundleError
+from mammosynth.mammogram import Mammogram
+from mammosynth.provenance import Provenance
+from mammosynth.synthesis.contrast import ContrastSynthesizer
+from mammosynth.synthesis.parameters import describe_parameters, parse_parameters
+from mammosynth.synthesis.result import SynthesisResult
+from mammosynth.terms import Task
+
+METADATA = Path("configs", "metadata.json")
+INFERENCE = Path("configs", "inference.json")
+TRAIN = Path("configs", "train.json")
+WEIGHTS = Path("models", "model.safetensors")
+TARGETS = ("mammosynth.preprocessing", "mammosynth.networks", "mammosynth.synthesis", "torch.nn", "monai.networks")
+"""Packages whose classes a bundle may name. A bundle may come from outside: it configures, it does not program."""
+
+Synthesizer = ContrastSynthesizer
+"""What a bundle's `synthesizer` is; becomes a union as tasks are added."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model.
+
+    Attributes:
+        name: The folder's name.
+        version: From its metadata.
+        task: What it synthesizes.
+        description: One or two sentences for a person.
+        metadata: All of metadata.json.
+        weights_sha256: Hash of the weights that are loaded.
+        is_default: Whether it is the model to offer first for its task.
+        synthesizer: Preprocessing, network and way back.
+    """
+
+    name: str
+    version: str
+    task: Task
+    description: str
+    metadata: dict[str, Any]
+    weights_sha256: str
+    is_default: bool
+    synthesizer: Synthesizer
+
+    def describe_parameters(self) -> list[dict[str, Any]]:
+        """One dictionary per parameter: name, type, default, minimum, maximum, unit, description."""
+        return describe_parameters(self.synthesizer.parameters)
+
+    def synthesize(
+        self,
+        source: Mammogram,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        progress: Callable[[float, str], None] | None = None,
+    ) -> SynthesisResult:
+        """The synthesized image in the source's matrix, and its provenance.
+
+        The same source, parameters and seed give the same pixels. May be called from several threads.
+
+        Raises:
+            InvalidParameterError: If a parameter is unknown or out of range.
+            MissingAttributeError: If the source lacks an attribute that the model needs.
+            UnsupportedImageError: If the source cannot be used.
+        """
+        resolved = parse_parameters(self.synthesizer.parameters, parameters)
+        image = self.synthesizer(source, resolved, seed, progress)
+        header = source.header
+        provenance = Provenance(
+            task=self.task,
+            bundle=self.name,
+            bundle_version=self.version,
+            weights_sha256=self.weights_sha256,
+            software_version=__version__,
+            seed=seed,
+            parameters=dataclasses.asdict(resolved),
+            created=datetime.now().astimezone(),
+            source_name=source.source_name,
+            source_sop_instance_uid=_uid(header, "SOPInstanceUID"),
+            source_series_instance_uid=_uid(header, "SeriesInstanceUID"),
+            source_study_instance_uid=_uid(header, "StudyInstanceUID"),
+            warnings=source.warnings,
+        )
+        return SynthesisResult(image, provenance)
+
+
+def default_model_zoo() -> Path:
+    """The bundles that come with this software: the checkout's `model_zoo`, or the installed copy.
+
+    Raises:
+        BundleError: If neither exists.
+    """
+    here = Path(__file__).resolve()
+    for folder in (here.parents[2] / "model_zoo", here.parents[1] / "mammosynth_model_zoo"):
+        if folder.is_dir():
+            return folder
+    raise BundleError("the model zoo that comes with this software is missing; reinstall it, or name a bundle folder")
+
+
+def find_bundles(*folders: Path) -> dict[str, Path]:
+    """Bundle folders by name, without loading them.
+
+    Args:
+        *folders: Bundles, or folders of bundles; without any, the default model zoo. Of one name the last counts.
+
+    Returns:
+        Name to folder, sorted by name.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders or (default_model_zoo(),):
+        candidates = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
+        found.update({path.resolve().name: path for path in candidates if (path / METADATA).is_file()})
+    return dict(sorted(found.items()))
+
+
+def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
+    """The model in a bundle folder, ready to synthesize.
+
+    Args:
+        folder: Holds `configs/metadata.json`, `configs/inference.json` and `models/model.safetensors`.
+        device: A torch device.
+
+    Raises:
+        BundleError: If a file is missing or damaged, or the configuration names anything that a bundle may not.
+    """
+    name = folder.resolve().name
+    metadata = read_config(folder, METADATA)
+    ours = metadata.get("mammosynth")
+    if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in set(Task):
+        raise BundleError(
+            f"{name}/{METADATA.as_posix()}: expected a 'version' and 'mammosynth': {{'task': one of {[*map(str, Task)]}}}, "
+            f"found {ours!r}; repair it"
+        )
+    synthesizer = build_synthesizer(folder)
+    weights = folder / WEIGHTS
+    digest = hash_file(weights, name)
+    if ours.get("weights_sha256") not in (None, digest):
+        raise BundleError(f"{name}/{WEIGHTS.as_posix()}: its hash is not the one in metadata.json; fetch the file again")
+    try:
+        state = {key: value.float() for key, value in load_file(weights).items()}
+        synthesizer.network.load_state_dict(state, strict=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise BundleError(f"{name}/{WEIGHTS.as_posix()}: does not fit the network of inference.json: {error}") from error
+    synthesizer.network.eval().requires_grad_(False)
+    try:
+        synthesizer.network.to(torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise BundleError(f"{name}: device '{device}' cannot be used: {error}; choose 'cpu'") from error
+    return Bundle(
+        name=name,
+        version=str(metadata["version"]),
+        task=Task(ours["task"]),
+        description=str(metadata.get("description", "")),
+        metadata=metadata,
+        weights_sha256=digest,
+        is_default=bool(ours.get("default", False)),
+        synthesizer=synthesizer,
+    )
+
+
+def build_synthesizer(folder: Path) -> Synthesizer:
+    """What `configs/inference.json` describes, with random weights.
+
+    Raises:
+        BundleError: If it cannot be built, or names a class that a bundle may not name.
+    """
+    name = folder.resolve().name
+    config = read_config(folder, INFERENCE)
+    refuse_code(config, f"{name}/{INFERENCE.as_posix()}")
+    try:
+        synthesizer = ConfigParser(config).get_parsed_content("synthesizer", instantiate=True)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise BundleError(f"{name}/{INFERENCE.as_posix()}: cannot be built: {error}") from error
+    if not isinstance(synthesizer, Synthesizer):
+        raise BundleError(
+            f"{name}/{INFERENCE.as_posix()}: 'synthesizer' is a {type(synthesizer).__name__}, "
+            f"expected a {Synthesizer.__name__}"
+        )
+    return synthesizer
+
+
+def refuse_code(config: Any, where: str) -> None:
+    """Refuse a configuration that could run code: expressions, macros, and classes outside `TARGETS`.
+
+    Raises:
+        BundleError: With the offending value.
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == "_target_":
+                _refuse_target(value, where)
+            elif key.startswith("_"):
+                raise BundleError(f"{where}: key '{key}' is not accepted; use only '_target_' and plain values")
+            else:
+                refuse_code(value, where)
+    elif isinstance(config, list):
+        for value in config:
+            refuse_code(value, where)
+    elif isinstance(config, str) and config.startswith(("$", "%")):
+        raise BundleError(f"{where}: '{config}' is code or a macro, which is not run; write the value itself")
+
+
+def _refuse_target(target: Any, where: str) -> None:
+    module, _, name = str(target).rpartition(".")
+    if not _is_within(module):
+        raise BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(TARGETS)}")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BundleError(f"{where}: _target_ '{target}' does not exist; is the bundle made for another version?") from error
+    # An imported name may lead anywhere, so the class itself must live there too.
+    if not isinstance(found, type) or not _is_within(found.__module__):
+        raise BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(TARGETS)}")
+
+
+def _is_within(module: str) -> bool:
+    return any(module == accepted or module.startswith(accepted + ".") for accepted in TARGETS)
+
+
+def read_config(folder: Path, path: Path) -> dict[str, Any]:
+    """One JSON file of a bundle.
+
+    Raises:
+        BundleError: If folder or file is missing, or is not a JSON object; known bundles are named.
+    """
+    where = f"{folder.name}/{path.as_posix()}"
+    file = folder / path
+    if not file.is_file():
+        known = ", ".join(find_bundles(folder.parent)) or "none"
+        raise BundleError(f"{where} is missing, so this is no model bundle; bundles beside it: {known}")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{where}: is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise BundleError(f"{where}: holds a {type(config).__name__}, expected an object")
+    return config
+
+
+def hash_file(path: Path, name: str) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        BundleError: If it is missing; `name` is the bundle's.
+    """
+    if not path.is_file():
+        raise BundleError(f"{name}/{WEIGHTS.as_posix()} is missing; fetch the bundle again")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _uid(header: Any, keyword: str) -> str | None:
+    value = None if header is None else header.get(keyword)
+    return None if value is None else str(value)

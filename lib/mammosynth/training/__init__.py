@@ -1,0 +1,1 @@
+"""From pairs of images to a bundle that can be served."""
