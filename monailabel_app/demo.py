@@ -13,24 +13,18 @@ import httpx
 from mammosynth.phantom import write_study
 from tqdm import tqdm
 
-from monailabel_app.serve import add_arguments, parse_options, serve
+from monailabel_app.serve import parse_options, serve
 
 DEMO_SEED = 2026
 _DEMO_VIEW = "L CC"
 
 
-def add_command(subparsers: Any) -> None:
-    """Contribute `demo` to the command line."""
-    parser = subparsers.add_parser("demo", help="the main job on a generated exam", description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--once", action="store_true", help="stop after the synthesis instead of serving until Ctrl-C")
-    parser.add_argument(
-        "--rows", type=int, default=2294, help="matrix height of the demo images (default: %(default)s)"
-    )
-    parser.set_defaults(run=_run, data_dir=Path(".demo"))
+def run_demo(args: argparse.Namespace) -> int:
+    """Do it.
 
-
-def _run(args: argparse.Namespace) -> int:
+    Returns:
+        Exit status.
+    """
     options = parse_options(args)
     if options.studies is None:
         folder = options.data_dir / "studies"

@@ -11,7 +11,7 @@ from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.files import to_nrrd_bytes
 from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis import SynthesisResult
+from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
@@ -81,7 +81,7 @@ class BundleInferTask(InferTask):
             "bundle": self.bundle.name,
             "version": self.bundle.version,
             "weights_sha256": self.bundle.weights_sha256,
-            "scores": self.bundle.metadata.get("scores", {}),
+            "scores": self.bundle.metadata["mammosynth"].get("scores", {}),
             "parameters": [*COMMON_PARAMETERS, *self.bundle.describe_parameters()],
         }
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammosynth.bundle import default_model_zoo
-
 from monailabel_app.errors import OptionsError
 
 
@@ -33,6 +31,8 @@ class AppOptions:
         Raises:
             OptionsError: If a name is unknown or a folder does not exist.
         """
+        from mammosynth.bundle import default_model_zoo
+
         known = {"model_zoo", "trained_models", "device", "server_mode"}
         unknown = sorted(set(conf) - known)
         if unknown:

@@ -25,41 +25,6 @@ _DICOM_SUFFIXES = (".dcm", ".dicom", "")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nrrd", ".nii", ".gz")
 
 
-def add_command(subparsers: Any) -> None:
-    """Contribute `serve` to the command line (entry-point group `mammosynth.commands`)."""
-    parser = subparsers.add_parser("serve", help="serve synthesis to OHIF and 3D Slicer", description=__doc__)
-    add_arguments(parser)
-    parser.set_defaults(run=_run)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of everything that starts a server."""
-    parser.add_argument(
-        "--studies",
-        metavar="DIR|URL",
-        help="folder of DICOM files, or of PNG/NRRD/NIfTI images, or the DICOMweb root of an archive such as "
-        "http://127.0.0.1:8042/dicom-web (default: DATA_DIR/studies)",
-    )
-    parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--token-file", type=Path, help="file with a bearer token that every request must carry")
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="NAME[:PORT]",
-        help="further name under which users reach this server, for instance behind a reverse proxy",
-    )
-    parser.add_argument(
-        "--archive-user",
-        metavar="USER",
-        help="user of the archive at --studies URL; its password is "
-        "read from the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-
-
 def parse_options(args: argparse.Namespace) -> ServeOptions:
     """The options behind parsed arguments.
 
@@ -82,10 +47,6 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         device=args.device,
         credentials=credentials,
     )
-
-
-def _run(args: argparse.Namespace) -> int:
-    return serve(parse_options(args))
 
 
 def serve(

@@ -20,7 +20,8 @@ from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.errors import DataError, InvalidParameterError, MammoSynthError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
-from mammosynth.training import TrainingRecipe, train_contrast
+from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.train import train_contrast
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 

@@ -187,7 +187,8 @@ def _add_train(commands: Any) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     from mammosynth.preprocessing.pairs import read_cdd_cesm
-    from mammosynth.training import TrainingRecipe, train_contrast
+    from mammosynth.training.recipe import TrainingRecipe
+    from mammosynth.training.train import train_contrast
 
     recipe = TrainingRecipe(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainingRecipe)})
     stop = threading.Event()

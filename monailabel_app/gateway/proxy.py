@@ -16,6 +16,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 _WORD = "studies|series|instances|frames|metadata|rendered|thumbnail|bulkdata"
 _SEGMENT = rf"(?:{_WORD}|[0-9A-Fa-f]{{8}}|[0-9][0-9.,]{{0,127}})"
 _READ_PATH = re.compile(rf"(?:studies|series|instances)(?:/{_SEGMENT}){{0,12}}/?")
+# OHIF is configured with one root per service, as the platform's proxy had them; the archive has one root.
+_SERVICE = re.compile(r"^(?:qido|wado|stow)/")
 _STORE_PATH = re.compile(r"studies(?:/[0-9][0-9.]{0,63})?/?")
 _PASSED_HEADERS = ("accept", "content-type", "if-none-match")
 _RETURNED_HEADERS = ("content-type", "content-length", "content-encoding", "etag", "warning", "last-modified")
@@ -54,19 +56,18 @@ def create_proxy(archive_url: str, credentials: tuple[str, str] | None) -> tuple
             return Response(_with_own_addresses(content, archive_url), answer.status_code, kept)
         return StreamingResponse(_closing(answer), answer.status_code, kept)
 
-    @router.get("/proxy/dicom/qido/{path:path}")
-    @router.get("/proxy/dicom/wado/{path:path}")
     @router.get("/proxy/dicom/{path:path}")
     async def read(request: Request, path: str) -> Response:
         """QIDO-RS and WADO-RS."""
+        path = _SERVICE.sub("", path)
         if not _READ_PATH.fullmatch(path):
             return _refused(path)
         return await forward(request, path, None)
 
-    @router.post("/proxy/dicom/stow/{path:path}")
     @router.post("/proxy/dicom/{path:path}")
     async def store(request: Request, path: str) -> Response:
         """STOW-RS."""
+        path = _SERVICE.sub("", path)
         if not _STORE_PATH.fullmatch(path):
             return _refused(path)
         if not request.headers.get("content-type", "").lower().startswith("multipart/related"):
