@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mammosynth.errors import OutputError
@@ -36,4 +36,5 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"{path.name}: cannot be written ({error.strerror or error}); check the folder, its rights and free space."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason above is the one to tell
+            temporary.unlink(missing_ok=True)

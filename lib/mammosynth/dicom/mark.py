@@ -29,14 +29,16 @@ def burn_in_mark(pixels: np.ndarray, source: Mammogram) -> np.ndarray:
     height, width = pixels.shape
     label = _label(round(width * _WIDTH_SHARE), height)
     inset = round(width * _INSET_SHARE)
-    tops = (height - label.shape[0] - inset, inset)  # the lower corner first: laterality markers sit in the upper one
-    lefts = (inset, width - label.shape[1] - inset)
-    corners = [
-        (slice(max(top, 0), max(top, 0) + label.shape[0]), slice(max(left, 0), max(left, 0) + label.shape[1]))
-        for top in tops
-        for left in lefts
-    ]
-    emptiest = min(corners, key=lambda corner: float(source.pixels[corner].mean()))
+    tops = (max(height - label.shape[0] - inset, 0), min(inset, height - label.shape[0]))
+    lefts = (inset, max(width - label.shape[1] - inset, 0))
+    corners = [(slice(top, top + label.shape[0]), slice(left, left + label.shape[1])) for top in tops for left in lefts]
+    breast_on_left = source.pixels[:, : width // 2].mean() > source.pixels[:, width // 2 :].mean()
+    nearer = lefts[0] if breast_on_left else lefts[1]
+
+    def unsuitability(corner: tuple[slice, slice]) -> tuple[float, bool]:
+        return round(float(source.pixels[corner].mean()), 2), corner[1].start == nearer
+
+    emptiest = min(corners, key=unsuitability)  # the lower of equal ones: laterality markers sit in the upper one
     marked = pixels.astype(np.float32, copy=True)
     marked[emptiest] = label
     return marked

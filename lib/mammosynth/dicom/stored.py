@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import libjpeg
 import numpy as np
@@ -100,7 +100,7 @@ def read_stored_values(dataset: Dataset, name: str) -> StoredValues:
                 f"{frame.columns} pixels of {frame.bits_allocated} bits; the file is truncated, fetch it again."
             )
     else:
-        _check_codestream(dataset, frame, syntax, name)
+        frame = replace(frame, bits_allocated=_check_codestream(dataset, frame, syntax, name))
     values = _decode(dataset, frame, syntax, name)
     if syntax in _UNCOMPRESSED or syntax == RLELossless:  # JPEG decoders deliver values that are already right-aligned
         values = values >> (frame.high_bit + 1 - frame.bits_stored)
@@ -157,8 +157,8 @@ def _transfer_syntax(dataset: Dataset, name: str) -> UID:
     return syntax
 
 
-def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> None:
-    """Refuse a compressed frame that is cut off or of another size than the header says, before it is decoded."""
+def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> int:
+    """Bits that a decoder gives each value of a compressed frame; refuses one that is cut off or of another size."""
     try:
         streams = list(generate_pixel_data_frame(dataset.PixelData, 1))
     except Exception as error:  # a damaged encapsulation fails in many ways
@@ -166,7 +166,7 @@ def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -
     if len(streams) != 1 or not streams[0]:
         raise _damaged(name, f"{len(streams)} frames, expected 1")
     if syntax == RLELossless:
-        return
+        return frame.bits_allocated
     stream = streams[0]
     if _END_OF_IMAGE not in stream[-_TRAILER_BYTES:]:
         raise UnreadableImageError(
@@ -183,6 +183,7 @@ def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -
             name,
             f"the {syntax.name} stream has {size} pixels in {planes} planes, the header {(frame.rows, frame.columns)}",
         )
+    return 8 if int(found["precision"]) <= 8 else 16  # the stream's own depth; Bits Allocated may be larger
 
 
 def _planes(parameters: Mapping[str, object]) -> int:

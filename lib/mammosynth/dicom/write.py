@@ -185,6 +185,8 @@ def _kept(source: Mammogram) -> Dataset:
     for keyword in _TYPE_2:
         if keyword not in dataset:
             setattr(dataset, keyword, [] if keyword.endswith("Sequence") else None)
+    if "FrameOfReferenceUID" in dataset and "PositionReferenceIndicator" not in dataset:
+        dataset.PositionReferenceIndicator = None  # type 2 of an optional module
     return dataset
 
 

@@ -15,7 +15,7 @@ from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.files.formats import ACCEPTED, ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.files.names import view_from_name
-from mammosynth.files.volumes import read_geometry
+from mammosynth.files.volumes import read_geometry, refuse_truncated_nifti
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -129,6 +129,8 @@ def _read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float] | None]:
     height, width = sorted(geometry.size)[-2:]
     _refuse_size(width, height, name)
     _refuse_mark(" ".join(geometry.texts), name)
+    if geometry.image_io == "NiftiImageIO":
+        refuse_truncated_nifti(path, geometry)
     try:
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO=geometry.image_io))
     except RuntimeError as error:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import re
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from mammosynth.mammogram import Mammogram
 
 _IMAGE_IO = {FileFormat.NRRD: "NrrdImageIO", FileFormat.NIFTI: "NiftiImageIO"}
 _NRRD_HEADER_BYTES = 65536
+_NIFTI_HEADER_BYTES = 348
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,26 @@ def read_geometry(path: Path) -> Geometry:
         texts=tuple(reader.GetMetaData(key) for key in reader.GetMetaDataKeys()),
         image_io=reader.GetImageIO(),
     )
+
+
+def refuse_truncated_nifti(path: Path, geometry: Geometry) -> None:
+    """Refuse a NIfTI file that ends before its last pixel: ITK 5.4 fills what is missing with zeros and says nothing.
+
+    Raises:
+        UnreadableImageError: If the file is too short.
+    """
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            header = file.read(_NIFTI_HEADER_BYTES)
+            order = "<" if header[:4] == _NIFTI_HEADER_BYTES.to_bytes(4, "little") else ">"
+            (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}f", header, 108)
+            last = int(offset) + math.prod(geometry.size) * bits // 8 - 1
+            file.seek(last)
+            is_whole = len(file.read(1)) == 1
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError):
+        is_whole = False
+    if not is_whole:
+        raise UnreadableImageError(f"{path.name}: ends before its last pixel; the file is truncated, fetch it again.")
 
 
 def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
