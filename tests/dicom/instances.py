@@ -17,7 +17,7 @@ MEDIO_LATERAL_OBLIQUE = ("399368009", "SCT", "medio-lateral oblique")
 
 
 def breast_values(rows: int = 48, columns: int = 40, bits: int = 12) -> np.ndarray:
-    """(rows, columns) uint16: a half ellipse on the left, brighter below, with one bright dot; equal to no mirror of itself."""
+    """(rows, columns) uint16: a half ellipse on the left, brighter below, one bright dot; no mirror image equals it."""
     row, column = np.mgrid[0:rows, 0:columns].astype(float)
     inside = (column / (0.7 * columns)) ** 2 + ((row - 0.5 * rows) / (0.4 * rows)) ** 2 < 1
     share = inside * (0.3 + 0.3 * row / rows + 0.1 * column / columns)

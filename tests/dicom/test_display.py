@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset
-
 from mammosynth.dicom.display import linear_exact_window, linear_window, sigmoid_window
 from mammosynth.dicom.read import read_mammogram
+from pydicom.dataset import Dataset
+
 from tests.dicom.instances import breast_values, build_instance, build_raw_instance
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
@@ -47,7 +47,9 @@ def test_sigmoid_window_follows_the_formula() -> None:
     np.testing.assert_allclose(sigmoid_window(values, 100, 50), expected)
 
 
-@given(st.floats(-5000, 5000), st.floats(1, 9000), st.sampled_from([linear_window, linear_exact_window, sigmoid_window]))
+@given(
+    st.floats(-5000, 5000), st.floats(1, 9000), st.sampled_from([linear_window, linear_exact_window, sigmoid_window])
+)
 def test_windows_never_leave_the_unit_range_and_never_fall(center: float, width: float, window: object) -> None:
     shown = window(np.linspace(-70000, 70000, 501), center, width)  # type: ignore[operator]
     assert shown.min() >= 0
@@ -121,7 +123,9 @@ def test_a_voi_lut_maps_negative_modality_values() -> None:
     np.testing.assert_allclose(shown[:3], [0, 2048 / 4095, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("window", [{}, {"WindowCenter": "0", "WindowWidth": "0"}, {"WindowCenter": "60000", "WindowWidth": "2"}])
+@pytest.mark.parametrize(
+    "window", [{}, {"WindowCenter": "0", "WindowWidth": "0"}, {"WindowCenter": "60000", "WindowWidth": "2"}]
+)
 def test_without_a_usable_window_the_values_fill_the_range_with_a_warning(window: dict[str, str]) -> None:
     mammogram = read_mammogram(build_instance(**{"WindowCenter": None, "WindowWidth": None, **window}))
     assert mammogram.pixels.min() == 0

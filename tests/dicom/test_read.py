@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian
-
 from mammosynth.dicom.read import looks_like_dicom, read_mammogram
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
+from pydicom.dataset import Dataset
+from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian
+
 from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance
 
 VALUES = breast_values()
@@ -26,7 +26,9 @@ def warnings_of(**attributes: Any) -> str:
 @pytest.mark.parametrize("laterality", ["L", "R"])
 @pytest.mark.parametrize("view", ["CC", "MLO"])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_pixels_keep_their_stored_orientation_and_become_monochrome2(laterality: str, view: str, photometric: str) -> None:
+def test_pixels_keep_their_stored_orientation_and_become_monochrome2(
+    laterality: str, view: str, photometric: str
+) -> None:
     shown = VALUES if laterality == "L" else VALUES[:, ::-1]
     stored = shown if photometric == "MONOCHROME2" else 4095 - shown
     mammogram = read_mammogram(
@@ -67,7 +69,9 @@ def test_padding_may_be_a_range() -> None:
 
 
 def test_padding_of_an_inverted_image_is_black_too() -> None:
-    mammogram = read_mammogram(build_instance(4095 - VALUES, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=4095))
+    mammogram = read_mammogram(
+        build_instance(4095 - VALUES, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=4095)
+    )
     assert mammogram.pixels[VALUES == 0].max() == 0
 
 
@@ -135,7 +139,10 @@ def test_what_models_are_not_made_for_is_a_warning(attributes: dict[str, Any], w
         ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "Modality is '', expected MG"),
         ({"NumberOfFrames": 45}, r"multi-frame image \(\(0028,0008\) Number of Frames is 45\)"),
         ({"SOPClassUID": BreastTomosynthesisImageStorage}, "a tomosynthesis"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "is 'RGB' with 3 samples per pixel, expected MONO"),
+        (
+            {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3},
+            "is 'RGB' with 3 samples per pixel, expected MONO",
+        ),
         ({"PixelData": None}, r"no \(7FE0,0010\) Pixel Data"),
         ({"ImageType": ["DERIVED", "SECONDARY", "", "SYNTHETIC"]}, "Image Type has the value 'SYNTHETIC'.*generated"),
         ({"SeriesDescription": "SYNTHETIC contrast L CC"}, "Series Description starts with 'SYNTHETIC'.*generated"),
@@ -157,7 +164,9 @@ def test_synthetic_data_are_refused_by_their_tag() -> None:
         read_mammogram(as_file(dataset))
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(400), bytes(1000), b"\x08\x00\x05\x00" * 3])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(400), bytes(1000), b"\x08\x00\x05\x00" * 3]
+)
 def test_what_is_no_dicom_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "no.dcm"
     path.write_bytes(content)
@@ -190,7 +199,11 @@ def test_path_open_file_and_dataset_give_the_same_image(tmp_path: Path) -> None:
     from_dataset = read_mammogram(build_instance())
     np.testing.assert_array_equal(from_path.pixels, from_file.pixels)
     np.testing.assert_array_equal(from_path.pixels, from_dataset.pixels)
-    assert (from_path.source_name, from_file.source_name, from_dataset.source_name) == ("a.dcm", "1.2.3.4.5", "1.2.3.4.5")
+    assert (from_path.source_name, from_file.source_name, from_dataset.source_name) == (
+        "a.dcm",
+        "1.2.3.4.5",
+        "1.2.3.4.5",
+    )
 
 
 def test_a_dataset_that_is_read_is_not_changed() -> None:
@@ -202,7 +215,9 @@ def test_a_dataset_that_is_read_is_not_changed() -> None:
     assert mammogram.header.PatientName == "Muster^Mária"
 
 
-@pytest.mark.parametrize("keyword", ["NumberOfFrames", "SamplesPerPixel", "PixelRepresentation", "HighBit", "BitsStored"])
+@pytest.mark.parametrize(
+    "keyword", ["NumberOfFrames", "SamplesPerPixel", "PixelRepresentation", "HighBit", "BitsStored"]
+)
 def test_an_empty_attribute_of_the_image_is_settled(keyword: str) -> None:
     dataset = build_instance(bits=16)
     setattr(dataset, keyword, None)
@@ -224,9 +239,7 @@ def test_no_preamble_is_told_from_other_files_by_its_first_element() -> None:
 
 
 def test_the_caller_s_view_and_side_win() -> None:
-    mammogram = read_mammogram(
-        build_instance(), view_position=ViewPosition.MLO, image_laterality=ImageLaterality.RIGHT
-    )
+    mammogram = read_mammogram(build_instance(), view_position=ViewPosition.MLO, image_laterality=ImageLaterality.RIGHT)
     assert (mammogram.view_position, mammogram.image_laterality) == ("MLO", "R")
     assert len(mammogram.warnings) == 2
 

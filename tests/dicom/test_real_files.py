@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes
 
 FOLDER = Path(os.environ.get("MAMMOSYNTH_TEST_DICOM", Path(__file__).parents[3] / "shared" / "data" / "dicom"))
 pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason="no folder of real DICOM files: set MAMMOSYNTH_TEST_DICOM; vendors' quirks are not tested"
+    not FOLDER.is_dir(),
+    reason="no folder of real DICOM files: set MAMMOSYNTH_TEST_DICOM; vendors' quirks are not tested",
 )
 GE = FOLDER / "ge_senographe_essential_r_mlo.dcm"
 CHART = FOLDER / "pixel_spacing_chart.dcm"

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
-
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.terms import ImageLaterality, ViewPosition
+from pydicom.dataset import Dataset
+
 from tests.dicom.instances import CRANIO_CAUDAL, MEDIO_LATERAL_OBLIQUE, coded
 
 
@@ -47,7 +47,7 @@ def test_the_view_is_found_in_either_attribute(attributes: dict[str, Any], expec
     [
         (
             {"ViewPosition": "XCCL"},
-            r"IM1: \(0018,5101\) View Position is 'XCCL', expected CC or MLO; choose another image or set view_position",
+            r"IM1: \(0018,5101\) View Position is 'XCCL', expected CC or MLO; choose another image or set view",
         ),
         ({"ViewPosition": "ML"}, "is 'ML', expected CC or MLO"),
         ({"ViewPosition": "LM"}, "is 'LM', expected CC or MLO"),
@@ -74,7 +74,9 @@ def test_other_views_are_refused_until_the_caller_says_otherwise(attributes: dic
         ("399161006", "SCT", "cleavage"),
     ],
 )
-def test_partial_and_magnified_views_are_refused_until_the_caller_says_otherwise(modifier: tuple[str, str, str]) -> None:
+def test_partial_and_magnified_views_are_refused_until_the_caller_says_otherwise(
+    modifier: tuple[str, str, str],
+) -> None:
     dataset = header(ViewPosition="CC", ViewCodeSequence=view_code(*CRANIO_CAUDAL, modifiers=(modifier,)))
     with pytest.raises(UnsupportedImageError, match=f"View Modifier Code Sequence is '{modifier[2]}'"):
         read_view(dataset, "IM1")

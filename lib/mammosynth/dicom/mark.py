@@ -11,6 +11,7 @@ MARK = "SYNTHETIC - NOT FOR DIAGNOSIS"
 _WIDTH_SHARE = 0.4  # of the image's width; larger marks reach into the breast of a usual view
 _FONT_SIZE = 64  # drawn once at this size, then scaled: the glyphs of tiny images are unreadable, their box is not
 _MARGIN = 12  # pixels around the text at that size
+_LEAST_HEIGHT = 3  # frame, inside, frame
 _INSET_SHARE = 0.01  # distance from the image's border, of its width
 
 
@@ -50,7 +51,7 @@ def _label(width: int, height_limit: int) -> np.ndarray:
     left, top, right, bottom = (round(edge) for edge in font.getbbox(MARK))
     image = Image.new("L", (right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN))
     ImageDraw.Draw(image).text((_MARGIN - left, _MARGIN - top), MARK, fill=255, font=font)
-    size = (max(width, 1), min(max(round(image.height * width / image.width), 1), height_limit))
+    size = (max(width, 1), min(max(round(image.height * width / image.width), _LEAST_HEIGHT), height_limit))
     label = np.asarray(image.resize(size, Image.Resampling.LANCZOS), dtype=np.float32) / 255
     frame = max(1, round(size[1] / 24))
     label[:frame], label[-frame:], label[:, :frame], label[:, -frame:] = 1.0, 1.0, 1.0, 1.0

@@ -95,7 +95,7 @@ def _read_picture(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they meet in a damaged file
         raise UnreadableImageError(
-            f"{name}: cannot be decoded ({error}); the file is truncated or damaged, fetch it again."
+            f"{name}: cannot be decoded ({_reason(error, path)}); the file is truncated or damaged, fetch it again."
         ) from error
     return np.iinfo(pixels.dtype).max - pixels if inverted else pixels  # Pillow 13 inverts 8-bit WhiteIsZero only
 
@@ -135,16 +135,17 @@ def _read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float] | None]:
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO=geometry.image_io))
     except RuntimeError as error:
         raise UnreadableImageError(
-            f"{name}: cannot be decoded ({_last_line(error)}); the file is truncated or damaged, fetch it again."
+            f"{name}: cannot be decoded ({_reason(error, path)}); the file is truncated or damaged, fetch it again."
         ) from error
     spacing = [spacing for spacing, length in zip(geometry.spacing, geometry.size, strict=True) if length != 1]
     known = tuple(spacing) != (1.0, 1.0)  # what both formats hold when nobody stated a spacing
     return pixels.squeeze(), (spacing[1], spacing[0]) if known else None
 
 
-def _last_line(error: Exception) -> str:
-    """The reason in an ITK exception, without the source lines before it."""
-    return str(error).strip().splitlines()[-1].split("): ")[-1]
+def _reason(error: Exception, path: Path) -> str:
+    """What a library says went wrong, without the source lines of ITK and without folders."""
+    last_line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return last_line.split("): ")[-1].replace(str(path), path.name)
 
 
 def _refuse_size(width: int, height: int, name: str) -> None:

@@ -86,7 +86,10 @@ def refuse_truncated_nifti(path: Path, geometry: Geometry) -> None:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             header = file.read(_NIFTI_HEADER_BYTES)
             order = "<" if header[:4] == _NIFTI_HEADER_BYTES.to_bytes(4, "little") else ">"
-            (bits,), (offset,) = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}f", header, 108)
+            (bits,), (offset,) = (
+                struct.unpack_from(f"{order}h", header, 72),
+                struct.unpack_from(f"{order}f", header, 108),
+            )
             last = int(offset) + math.prod(geometry.size) * bits // 8 - 1
             file.seek(last)
             is_whole = len(file.read(1)) == 1

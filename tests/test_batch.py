@@ -1,0 +1,232 @@
+"""Folders in, folders out: nothing is lost, nothing is overwritten, one bad file stops nothing."""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from mammosynth.batch import BatchReport, synthesize_files
+from mammosynth.errors import InvalidParameterError, MissingAttributeError, OutputError
+from mammosynth.mammogram import Mammogram
+from mammosynth.provenance import Provenance
+from mammosynth.terms import Task, ViewPosition
+from PIL import Image
+
+from tests.dicom.instances import as_file, breast_values, build_instance
+
+VALUES = breast_values()
+
+
+@dataclass(frozen=True)
+class Inverted:
+    image: Mammogram
+    provenance: Provenance
+
+
+class InvertingBundle:
+    """A real synthesizer of the smallest kind: black becomes white; like the models it needs a view."""
+
+    name = "inverting"
+    task = Task.CONTRAST
+
+    def synthesize(self, source: Mammogram, *, seed: int = 0) -> Inverted:
+        if source.view_position is None:
+            raise MissingAttributeError(f"{source.source_name}: view position is missing; set view_position.")
+        created = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+        provenance = Provenance(self.task, self.name, "1", "ab" * 32, "0.1", seed, {}, created, source.source_name)
+        return Inverted(source.with_pixels(1 - source.pixels), provenance)
+
+
+def run(*inputs: Path, output: Path, **options: Any) -> BatchReport:
+    return synthesize_files(inputs, output, InvertingBundle(), **{"burned_in_mark": False, **options})
+
+
+def png(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((VALUES // 16).astype(np.uint8)).save(path)
+    return path
+
+
+def dicom(path: Path, **attributes: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(as_file(build_instance(**attributes)).getvalue())
+    return path
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_keeps_its_structure_and_its_formats(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    png(source / "L_CC.png")
+    dicom(source / "p1" / "IM0001")
+    sitk.WriteImage(sitk.GetImageFromArray(VALUES), str(source / "p1" / "R_MLO.nii.gz"))
+    report = run(source, output=tmp_path / "out")
+    assert names_in(tmp_path / "out") == ["L_CC_contrast.png", "p1/IM0001_contrast.dcm", "p1/R_MLO_contrast.nii.gz"]
+    assert sorted(report.written) == sorted((tmp_path / "out").rglob("*_contrast*"))
+    assert (report.refused, report.skipped, report.notes) == ((), 0, ())
+
+
+def test_the_result_has_the_matrix_of_its_source_and_lies_on_it(tmp_path: Path) -> None:
+    png(tmp_path / "L_CC.png")
+    run(tmp_path / "L_CC.png", output=tmp_path / "out")
+    with Image.open(tmp_path / "out" / "L_CC_contrast.png") as image:
+        result = np.asarray(image)
+    np.testing.assert_allclose(result / 65535, 1 - (VALUES // 16) / 255, atol=1e-4)
+
+
+def test_a_bad_file_is_reported_and_the_others_are_done(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "a_L_CC.png")
+    (tmp_path / "in" / "b_L_CC.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    png(tmp_path / "in" / "c.png")
+    dicom(tmp_path / "in" / "sub" / "d.dcm", Modality="CT")
+    png(tmp_path / "in" / "e_L_CC.png")
+    report = run(tmp_path / "in", tmp_path / "gone.png", output=tmp_path / "out")
+    assert [path.name for path in report.written] == ["a_L_CC_contrast.png", "e_L_CC_contrast.png"]
+    assert [name for name, _ in report.refused] == ["b_L_CC.png", "c.png", "sub/d.dcm", "gone.png"]
+    messages = " ".join(message for _, message in report.refused)
+    assert "cannot be decoded" in messages
+    assert "set view_position" in messages
+    assert "expected MG" in messages
+    assert str(tmp_path) not in messages
+
+
+def test_hidden_files_and_other_files_of_folders_are_counted_only(tmp_path: Path) -> None:
+    for name in ("in/.hidden/L_CC.png", "in/.L_CC.png", "in/L_CC.png"):
+        png(tmp_path / name)
+    (tmp_path / "in" / "notes.txt").write_text("text")
+    report = run(tmp_path / "in", output=tmp_path / "out")
+    assert (len(report.written), report.refused, report.skipped) == (1, (), 3)
+
+
+def test_a_file_that_is_named_is_never_skipped(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("text")
+    report = run(tmp_path / "notes.txt", output=tmp_path / "out")
+    assert report.refused[0][0] == "notes.txt"
+    assert "of no known format" in report.refused[0][1]
+
+
+def test_two_inputs_of_one_name_do_not_collide(tmp_path: Path) -> None:
+    first, second = png(tmp_path / "a" / "L_CC.png"), png(tmp_path / "b" / "L_CC.png")
+    third = tmp_path / "c" / "L_CC.jpg"
+    third.parent.mkdir()
+    Image.fromarray((VALUES // 16).astype(np.uint8)).save(third)
+    report = run(first, second, third, output=tmp_path / "out")
+    assert [path.name for path in report.written] == [
+        "L_CC_contrast.png",
+        "L_CC_contrast_2.png",
+        "L_CC_contrast_3.png",
+    ]
+    assert len(names_in(tmp_path / "out")) == 3
+
+
+def test_a_file_that_is_named_twice_is_done_once(tmp_path: Path) -> None:
+    path = png(tmp_path / "in" / "L_CC.png")
+    assert len(run(path, tmp_path / "in", path, output=tmp_path / "out").written) == 1
+
+
+def test_no_input_is_ever_overwritten(tmp_path: Path) -> None:
+    first, second = png(tmp_path / "L_CC.png"), png(tmp_path / "L_CC_contrast.png")
+    before = second.read_bytes()
+    report = run(first, second, output=tmp_path)
+    assert second.read_bytes() == before
+    assert [path.name for path in report.written] == ["L_CC_contrast_2.png", "L_CC_contrast_contrast.png"]
+
+
+def test_an_output_folder_within_the_input_is_not_searched(tmp_path: Path) -> None:
+    png(tmp_path / "L_CC.png")
+    for _ in range(2):
+        report = run(tmp_path, output=tmp_path / "out")
+        assert [path.name for path in report.written] == ["L_CC_contrast.png"]
+    assert report.refused == ()
+
+
+def test_results_written_beside_their_inputs_are_not_read_again(tmp_path: Path) -> None:
+    png(tmp_path / "L_CC.png")
+    run(tmp_path, output=tmp_path)
+    report = run(tmp_path, output=tmp_path)
+    assert [name for name, message in report.refused if "generated" in message] == ["L_CC_contrast.png"]
+
+
+def test_jpeg_becomes_png_and_the_report_says_so(tmp_path: Path) -> None:
+    Image.fromarray((VALUES // 16).astype(np.uint8)).save(tmp_path / "L_CC.jpg")
+    report = run(tmp_path / "L_CC.jpg", output=tmp_path / "out")
+    assert report.written[0].name == "L_CC_contrast.png"
+    assert report.notes == (("L_CC.jpg", "written as L_CC_contrast.png, because JPEG does not hold 16 bits."),)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "name"),
+    [
+        ("dicom", "a_contrast.dcm"),
+        ("png", "a_contrast.png"),
+        ("tiff", "a_contrast.tif"),
+        ("nrrd", "a_contrast.nrrd"),
+        ("nifti", "a_contrast.nii.gz"),
+    ],
+)
+def test_every_format_is_written_from_dicom(file_format: str, name: str, tmp_path: Path) -> None:
+    report = run(dicom(tmp_path / "a.dcm"), output=tmp_path / "out", file_format=file_format)
+    assert [path.name for path in report.written] == [name]
+
+
+def test_dicom_from_a_file_without_header_is_refused(tmp_path: Path) -> None:
+    report = run(png(tmp_path / "L_CC.png"), output=tmp_path / "out", file_format="dicom")
+    assert "no DICOM can be derived" in report.refused[0][1]
+
+
+def test_an_unknown_format_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="'bmp', expected one of same, dicom"):
+        run(tmp_path, output=tmp_path / "out", file_format="bmp")
+
+
+def test_an_output_that_is_no_folder_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"L_CC\.png: the output folder cannot be made"):
+        run(tmp_path, output=png(tmp_path / "L_CC.png"))
+
+
+def test_one_source_series_makes_one_new_series(tmp_path: Path) -> None:
+    dicom(tmp_path / "in" / "1.dcm", SOPInstanceUID="1.1", SeriesInstanceUID="1.7", InstanceNumber=1)
+    dicom(tmp_path / "in" / "2.dcm", SOPInstanceUID="1.2", SeriesInstanceUID="1.7", InstanceNumber=2)
+    dicom(tmp_path / "in" / "3.dcm", SOPInstanceUID="1.3", SeriesInstanceUID="1.8")
+    written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
+    series = [dataset.SeriesInstanceUID for dataset in written]
+    assert series[0] == series[1] != series[2]
+    assert len({dataset.SOPInstanceUID for dataset in written}) == 3
+    assert {dataset.StudyInstanceUID for dataset in written} == {"1.2.3"}
+    assert [dataset.InstanceNumber for dataset in written[:2]] == [1, 2]
+
+
+def test_another_run_makes_other_uids(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "1.dcm")
+    first, second = (
+        pydicom.dcmread(run(path, output=tmp_path / folder).written[0]).SOPInstanceUID for folder in ("a", "b")
+    )
+    assert first != second
+
+
+def test_a_view_that_no_file_states_is_given_for_all(tmp_path: Path) -> None:
+    report = run(png(tmp_path / "a.png"), output=tmp_path / "out", view_position=ViewPosition.CC)
+    assert len(report.written) == 1
+
+
+@pytest.mark.parametrize("file_format", ["png", "nrrd", "dicom"])
+def test_the_mark_is_burned_into_every_format(file_format: str, tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", values=breast_values(240, 200))
+    plain = run(path, output=tmp_path / "plain", file_format=file_format).written[0]
+    marked = run(path, output=tmp_path / "marked", file_format=file_format, burned_in_mark=True).written[0]
+    differing = (sitk.GetArrayFromImage(sitk.ReadImage(str(each))).squeeze() for each in (plain, marked))
+    assert 0.005 < np.not_equal(*differing).mean() < 0.2
+
+
+def test_progress_is_told_after_every_file(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "a_L_CC.png")
+    png(tmp_path / "in" / "b.png")
+    told: list[tuple[int, int, str]] = []
+    run(tmp_path / "in", output=tmp_path / "out", progress=lambda *step: told.append(step))
+    assert told == [(1, 2, "a_L_CC.png"), (2, 2, "b.png")]
