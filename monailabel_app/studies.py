@@ -165,6 +165,8 @@ class DicomWebStudies:
         Raises:
             PacsError: If the archive refuses it.
         """
+        # dicomweb_client 0.60 writes a dataset as it is, and so without the preamble that PS3.10 asks for.
+        dataset.preamble = b"\0" * 128
         with _pacs_errors("store the synthesized image"):
             answer = self.client.store_instances([dataset])
         failed = answer.get("FailedSOPSequence")

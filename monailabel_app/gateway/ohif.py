@@ -14,13 +14,19 @@ import monailabel
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+import monailabel_app
+
+EXTENSIONS = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
-# index.html asks a font server on the internet, which tells it who reads mammograms here.
-_FONTS = re.compile(r"<link[^>]+(?:fonts\.googleapis\.com|fonts\.gstatic\.com)[^>]*>")
+# Page and style sheet ask a font server on the internet, which would tell it who reads mammograms here.
+_FONTS = re.compile(
+    r"<link[^>]+fonts\.(?:googleapis|gstatic)\.com[^>]*>|@import url\(https://fonts\.googleapis[^)]*\);"
+)
+_ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
 _CONFIG = {
     "routerBasename": "/ohif/",
     "showStudyList": True,
-    "extensions": [],
+    "extensions": ["/ohif/extensions/mammosynth.js"],
     "modes": [],
     "investigationalUseDialog": {"option": "never"},
     "showWarningMessageForCrossOrigin": False,
@@ -57,7 +63,10 @@ def create_ohif() -> APIRouter:
     """Routes below /ohif; every address that is no file answers with the single page."""
     router = APIRouter()
     config = f"window.config = {json.dumps(_CONFIG)};"
-    page = _FONTS.sub("", (ROOT / "index.html").read_text(encoding="utf-8"))
+    pages = {
+        name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
+        for name, media_type in _ASKS_FOR_FONTS.items()
+    }
     files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*") if path.is_file()}
 
     @router.get("/", include_in_schema=False)
@@ -69,12 +78,16 @@ def create_ohif() -> APIRouter:
     def app_config() -> Response:
         return Response(config, media_type="text/javascript", headers={"cache-control": "no-store"})
 
+    @router.get("/ohif/extensions/mammosynth.js", include_in_schema=False)
+    def extension() -> Response:
+        file = EXTENSIONS / "mammosynth.js"
+        return FileResponse(file, media_type="text/javascript", headers={"cache-control": "no-store"})
+
     @router.get("/ohif/{path:path}", include_in_schema=False)
     def static(path: str) -> Response:
-        file = files.get(path)
-        if file is None or path == "index.html":
-            return Response(page, media_type="text/html", headers={"cache-control": "no-store"})
-        return FileResponse(file)
+        if path in pages:
+            return pages[path]
+        return FileResponse(files[path]) if path in files else pages["index.html"]
 
     return router
 
@@ -84,6 +97,6 @@ def viewer_url(study_instance_uid: str, series_instance_uids: list[str]) -> str:
     query = {
         "StudyInstanceUIDs": study_instance_uid,
         "SeriesInstanceUIDs": ",".join(series_instance_uids),
-        "hangingprotocolId": "@ohif/mnGrid",
+        "hangingprotocolId": "mammosynth.pair",
     }
     return "/ohif/viewer?" + urlencode(query, safe=",@/")

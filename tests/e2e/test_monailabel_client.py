@@ -46,7 +46,7 @@ def test_infer_takes_an_uploaded_file(client, exams):
 
 
 def test_the_downloaded_source_lies_on_the_result(client, server, tmp_path):
-    series = find_series(server, "P001")["R CC"][1]
+    series = find_series(server, "P001")["R CC low energy"][1]
     source = tmp_path / "source.nrrd"
     source.write_bytes(server.get("/datastore/image", params={"image": series}).content)
     result, _ = client.infer("contrast", series, {})

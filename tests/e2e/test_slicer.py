@@ -38,7 +38,7 @@ print(json.dumps(answer))
 def test_slicer_loads_result_source_and_dicom_as_scalar_volumes_on_each_other(server, exams, tmp_path):
     if not PYTHON.is_file():
         pytest.skip("Slicer's core is not installed: make slicer-venv")
-    series = find_series(server, "P001")["L CC"][1]
+    series = find_series(server, "P001")["L CC low energy"][1]
     client = MONAILabelClient(server.address, tmpdir=str(tmp_path))
     result, _ = client.infer("contrast", series, {})
     source = tmp_path / "source.nrrd"

@@ -26,8 +26,8 @@ def _retrieve(server, study, series, instance):
 
 
 def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
-    study, series = find_series(server, "P001")["L CC"]
-    status = server.synthesize(study, series)
+    study, series = find_series(server, "P001")["L CC low energy"]
+    status = server.synthesize(study, series, parameters={"seed": 11})
     result = status["result"]
     derived = _retrieve(server, study, result["series_instance_uid"], result["sop_instance_uids"][0])
     assert status["progress"] == 1.0
@@ -43,7 +43,7 @@ def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
 
 
 def test_the_same_job_again_adds_no_second_image(server):
-    study, series = find_series(server, "P001")["R CC"]
+    study, series = find_series(server, "P001")["R CC low energy"]
     first = server.synthesize(study, series)["result"]
     again = server.synthesize(study, series)["result"]
     assert again["sop_instance_uids"] == first["sop_instance_uids"]
@@ -68,7 +68,7 @@ def test_one_view_of_a_series_can_be_chosen(server):
 
 
 def test_a_synthesized_series_is_refused_as_a_source(server):
-    study, series = find_series(server, "P001")["L CC"]
+    study, series = find_series(server, "P001")["L CC low energy"]
     derived = server.synthesize(study, series)["result"]
     body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": derived["series_instance_uid"]}
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
@@ -82,7 +82,7 @@ def test_a_synthesized_series_is_refused_as_a_source(server):
 
 
 def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
-    study, series = find_series(server, "P001")["L CC"]
+    study, series = find_series(server, "P001")["L CC low energy"]
     derived = server.synthesize(study, series)["result"]["series_instance_uid"]
     images = server.get("/datastore/?output=all").json()["objects"]
     assert series in images
@@ -90,7 +90,7 @@ def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
 
 
 def test_a_series_of_another_study_is_refused(server):
-    series = find_series(server, "P001")["L CC"][1]
+    series = find_series(server, "P001")["L CC low energy"][1]
     (other_study, _), *_ = find_series(server, "P002").values()
     body = {"task": "contrast", "study_instance_uid": other_study, "series_instance_uid": series}
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
@@ -123,7 +123,7 @@ def test_bad_requests_are_refused_in_words(server, body, words):
 
 
 def test_infer_returns_a_16_bit_nrrd_with_the_geometry_of_the_source(server, tmp_path):
-    series = find_series(server, "P001")["L MLO"][1]
+    series = find_series(server, "P001")["L MLO low energy"][1]
     source = server.get("/datastore/image", params={"image": series})
     answer = server.post(f"/infer/contrast?image={series}&output=image")
     images = []
@@ -139,7 +139,7 @@ def test_infer_returns_a_16_bit_nrrd_with_the_geometry_of_the_source(server, tmp
 
 
 def test_infer_returns_the_provenance_as_json(server):
-    series = find_series(server, "P001")["R MLO"][1]
+    series = find_series(server, "P001")["R MLO low energy"][1]
     answer = server.post(f"/infer/contrast?image={series}&output=json", data={"params": '{"seed": 3}'})
     provenance = answer.json()["provenance"]
     assert provenance["task"] == "contrast"
@@ -195,7 +195,7 @@ def test_the_proxy_keeps_the_query_so_that_no_other_patient_is_shown(server):
 
 
 def test_what_an_archive_says_of_bulk_data_leads_through_the_proxy(server):
-    study, series = find_series(server, "P001")["L CC"]
+    study, series = find_series(server, "P001")["L CC low energy"]
     metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{series}/metadata")
     assert metadata.status_code == 200
     assert b"127.0.0.1" not in metadata.content
@@ -221,7 +221,7 @@ def test_the_server_answers_while_it_infers(server):
     import threading
     import time
 
-    series = find_series(server, "P001")["L CC"][1]
+    series = find_series(server, "P001")["L CC low energy"][1]
     answers = []
     threads = [
         threading.Thread(target=lambda: answers.append(server.post(f"/infer/contrast?image={series}&output=json")))
@@ -243,7 +243,7 @@ def test_the_server_answers_while_it_infers(server):
 def test_jobs_and_images_survive_a_restart(exams, tmp_path):
     data_dir = tmp_path / "data"
     with running(data_dir, "--studies", str(exams / "P001")) as server:
-        study, series = find_series(server, "P001")["L CC"]
+        study, series = find_series(server, "P001")["L CC low energy"]
         body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
         job = server.post("/synthesis", json=body).json()["job_id"]
         server.process.kill()
