@@ -123,7 +123,7 @@ def test_a_for_processing_class_counts_without_the_attribute() -> None:
         ({"BreastImplantPresent": "YES"}, "a breast with an implant"),
         ({"PartialView": "YES"}, "a part of the breast"),
         ({"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]}, "reconstructed from a tomosynthesis"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "", "RECOMBINED"]}, "recombined contrast-enhanced"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "", "RECOMBINED"]}, "a recombined image of contrast-enhanced"),
         ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "is 1.8; models are made for contact views"),
         ({"ImagerPixelSpacing": None}, "no pixel spacing"),
     ],
@@ -229,6 +229,12 @@ def test_values_of_a_wrong_type_are_settled() -> None:
     dataset.add_new("WindowCenter", "LO", " 2048 ")
     dataset.add_new("WindowWidth", "LO", "4096")
     dataset.add_new("Rows", "IS", "48")
+    np.testing.assert_allclose(read_mammogram(dataset).pixels, EXPECTED, atol=1e-6)
+
+
+def test_bytes_after_the_last_pixel_are_ignored() -> None:
+    dataset = build_instance()
+    dataset.PixelData = dataset.PixelData + bytes(6)
     np.testing.assert_allclose(read_mammogram(dataset).pixels, EXPECTED, atol=1e-6)
 
 

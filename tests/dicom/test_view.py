@@ -35,6 +35,8 @@ def view_code(*code: str, modifiers: tuple[tuple[str, str, str], ...] = ()) -> l
         ({"ViewCodeSequence": view_code("R-10226", "SRT", "medio-lateral oblique")}, "MLO"),
         ({"ViewCodeSequence": view_code("R-10242", "99SDM", "")}, "CC"),
         ({"ViewCodeSequence": view_code("X1", "99VENDOR", "Medio-Lateral Oblique")}, "MLO"),
+        ({"PatientOrientation": "MLO"}, "MLO"),
+        ({"PatientOrientation": ["P", "L"]}, None),
         ({}, None),
     ],
 )

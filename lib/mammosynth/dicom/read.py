@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from mammosynth.dicom.attributes import SYNTHETIC_DATA, integer_of, label_of, numbers_of, text_of, texts_of, value_of
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.display import padding_mask, presentation_display, processing_display
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.view import read_view
@@ -29,6 +30,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 
 _PREAMBLE_BYTES = 128
+_SNIFFED_BYTES = 256
 _PIXEL_DATA_GROUP = 0x7FE0
 _TOMOSYNTHESIS = (
     BreastTomosynthesisImageStorage,
@@ -45,9 +47,6 @@ _UNUSUAL_IMAGE_TYPES = {  # values of Image Type (0008,0008) of images that mode
     "TOMOSYNTHESIS": "made from a tomosynthesis",
     "TOMO_PROJ": "a projection of a tomosynthesis",
     "TOMO_2D": "a 2-D view reconstructed from a tomosynthesis",
-    "RECOMBINED": "a recombined contrast-enhanced image",
-    "SUBTRACTION": "a subtracted contrast-enhanced image",
-    "HIGH_ENERGY": "a high-energy image",
 }
 _UNUSUAL_FLAGS = {
     "BreastImplantPresent": "a breast with an implant",
@@ -83,8 +82,7 @@ def read_mammogram(
         UnsupportedImageError: If it is no single-frame grey-scale mammogram, another view, or generated.
     """
     dataset, name = _open(source, source_name)
-    refuse_generated(dataset, name)
-    _refuse_other_images(dataset, name)
+    _refuse_what_cannot_be_shown(dataset, name)
     view = read_view(dataset, name, view_position=view_position, image_laterality=image_laterality)
     stored = read_stored_values(dataset, name)
     valid = padding_mask(stored, dataset)
@@ -144,37 +142,40 @@ def refuse_generated(dataset: Dataset, name: str) -> None:
 def _open(source: Path | BinaryIO | Dataset, source_name: str | None) -> tuple[Dataset, str]:
     """The instance, which belongs to us, and how messages name it."""
     if isinstance(source, Dataset):
-        dataset = copy.deepcopy(source)
-        name = source_name or text_of(dataset, "SOPInstanceUID") or "the image"
+        dataset, name = copy.deepcopy(source), source_name or text_of(source, "SOPInstanceUID") or "the image"
+        _refuse_other_images(dataset, name)
+    elif isinstance(source, Path):
+        name = source_name or source.name
+        try:
+            with source.open("rb") as file:
+                dataset = _parse(file, name)
+        except OSError as error:
+            raise UnreadableImageError(
+                f"{name}: cannot be read ({error.strerror}); check that the file is there."
+            ) from error
     else:
-        name = source_name or (source.name if isinstance(source, Path) else "the image")
-        dataset = _parse(_bytes_of(source, name), name)
-        if source_name is None and not isinstance(source, Path):
-            name = text_of(dataset, "SOPInstanceUID") or name
+        dataset = _parse(io.BytesIO(source.read()), source_name or "the image")
+        name = source_name or text_of(dataset, "SOPInstanceUID") or "the image"
     _complete_file_meta(dataset)
     return dataset, name
 
 
-def _bytes_of(source: Path | BinaryIO, name: str) -> bytes:
-    try:
-        return source.read_bytes() if isinstance(source, Path) else source.read()
-    except OSError as error:
-        raise UnreadableImageError(
-            f"{name}: cannot be read ({error.strerror}); check that the file is there."
-        ) from error
-
-
-def _parse(content: bytes, name: str) -> Dataset:
-    if not looks_like_dicom(content[:256]):
+def _parse(file: BinaryIO, name: str) -> Dataset:
+    """The whole instance; a tomosynthesis of gigabytes is refused by its header."""
+    if not looks_like_dicom(file.read(_SNIFFED_BYTES)):
         raise UnreadableImageError(f"{name}: not a DICOM file, expected a preamble with 'DICM'; choose another file.")
-    try:
-        dataset = pydicom.dcmread(
-            io.BytesIO(content), force=True
-        )  # force: the check above knows files without preamble
-        for tag in list(dataset.keys()):  # a damaged element fails here, in any way that pydicom's parsers know
-            if tag.group in (0x0028, _PIXEL_DATA_GROUP) or tag == 0x00080016:
+    _refuse_other_images(_parse_elements(file, name, stop_before_pixels=True), name)
+    return _parse_elements(file, name, stop_before_pixels=False)
+
+
+def _parse_elements(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> Dataset:
+    file.seek(0)
+    try:  # force: `looks_like_dicom` knows files without preamble
+        dataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
+        for tag in list(dataset.keys()):
+            if tag.group in (0x0028, _PIXEL_DATA_GROUP):
                 dataset[tag]
-    except Exception as error:
+    except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
         raise UnreadableImageError(
             f"{name}: the DICOM header cannot be read ({error}); the file is truncated or damaged, fetch it again."
         ) from error
@@ -193,6 +194,8 @@ def _complete_file_meta(dataset: Dataset) -> None:
 
 
 def _refuse_other_images(dataset: Dataset, name: str) -> None:
+    """Refuse what is no acquired 2-D mammogram by its header."""
+    refuse_generated(dataset, name)
     sop_class, modality = text_of(dataset, "SOPClassUID"), text_of(dataset, "Modality")
     frames = integer_of(dataset, "NumberOfFrames")
     if sop_class in _TOMOSYNTHESIS or (frames is not None and frames > 1):
@@ -202,6 +205,10 @@ def _refuse_other_images(dataset: Dataset, name: str) -> None:
         )
     if modality != "MG" and (modality or sop_class not in _INTENT_OF_CLASS):
         raise UnsupportedImageError(f"{name}: {label_of('Modality')} is '{modality}', expected MG; choose a mammogram.")
+
+
+def _refuse_what_cannot_be_shown(dataset: Dataset, name: str) -> None:
+    """Refuse instances without image, and colour."""
     if not any(keyword in dataset for keyword in _PIXEL_KEYWORDS):
         raise UnsupportedImageError(
             f"{name}: no (7FE0,0010) Pixel Data, expected an image; choose one, or fetch this again if it is cut off."
@@ -242,6 +249,9 @@ def _pixel_spacing_mm(dataset: Dataset, name: str) -> tuple[tuple[float, float] 
 def _unusual(dataset: Dataset, name: str) -> tuple[str, ...]:
     """Sentences about images that can be read but that models are not made for."""
     kinds = [kind for value, kind in _UNUSUAL_IMAGE_TYPES.items() if value in texts_of(dataset, "ImageType")]
+    exposure = exposure_of(dataset)
+    if exposure not in (None, Exposure.LOW_ENERGY):
+        kinds.append(f"a {exposure} image of contrast-enhanced mammography")
     kinds += [kind for keyword, kind in _UNUSUAL_FLAGS.items() if text_of(dataset, keyword) == "YES"]
     return tuple(f"{name}: the header says {kind}; models are made for plain mammograms." for kind in kinds)
 

@@ -92,6 +92,8 @@ def _view_position(header: Dataset, name: str, override: ViewPosition | None) ->
         )
         if view
     }
+    if not stated and text_of(header, "PatientOrientation") in set(ViewPosition):
+        return ViewPosition(text_of(header, "PatientOrientation"))  # digitised films of CBIS-DDSM
     if override is not None:
         return next((ViewPosition(view) for view in stated if view in set(ViewPosition)), None)
     for view, where in stated.items():
