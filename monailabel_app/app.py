@@ -15,13 +15,12 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.first import First
-from monailabel.tasks.activelearning.random import Random
 
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import NotFoundError
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.options import AppOptions
+from monailabel_app.strategies import STRATEGIES
 from monailabel_app.studies import DicomWebStudies, FolderStudies, Studies, ViewRequest
 from monailabel_app.trainers import BundleTrainTask
 
@@ -76,7 +75,7 @@ class MammoSynthApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Any]:
         """Random and in order."""
-        return {"random": Random(), "first": First()}
+        return dict(STRATEGIES)
 
     def task(self, model: str) -> BundleInferTask:
         """The inference task of that name.
@@ -88,6 +87,29 @@ class MammoSynthApp(MONAILabelApp):
         if task is None:
             raise NotFoundError(f"no model {model[:64]!r}, expected one of {', '.join(sorted(self._infers))}")
         return task
+
+    def trainer(self, model: str) -> BundleTrainTask:
+        """The trainer of that name.
+
+        Raises:
+            NotFoundError: If there is none, with the names that exist.
+        """
+        trainer = self._trainers.get(model)
+        if trainer is None:
+            raise NotFoundError(f"no trainer {model[:64]!r}, expected one of {', '.join(sorted(self._trainers))}")
+        return trainer
+
+    def next_image(self, strategy: str) -> dict[str, Any]:
+        """Id, study, series and instance of the next image; empty if there is none.
+
+        Raises:
+            NotFoundError: If there is no such strategy, with the names that exist.
+        """
+        choose = self._strategies.get(strategy)
+        if choose is None:
+            raise NotFoundError(f"no strategy {strategy[:64]!r}, expected one of {', '.join(sorted(self._strategies))}")
+        chosen = choose({"strategy": strategy}, self.datastore())
+        return {"id": chosen["id"], **self.datastore().get_image_info(chosen["id"])} if chosen else {}
 
     def source(self, image_id: str, wanted: ViewRequest) -> Mammogram:
         """The one view behind an image id.

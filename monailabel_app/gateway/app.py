@@ -186,23 +186,15 @@ def _add_platform(gateway: FastAPI) -> None:
     @gateway.post("/activelearning/{strategy}")
     def next_sample(strategy: str, params: dict[str, Any] | None = None) -> Any:
         """The next image to look at; its server path is not told."""
-        app: MammoSynthApp = app_instance()
-        if strategy not in app.strategies():
-            known = ", ".join(sorted(app.strategies()))
-            raise NotFoundError(f"no strategy {strategy[:64]!r}, expected one of {known}")
         unknown = sorted(set(params or {}) - {"client_id"})
         if unknown:
             raise InvalidParameterError(f"{unknown[0][:64]!r} is no parameter of a strategy; leave it out")
-        sample = app.next_sample({"strategy": strategy})
-        return {**sample, **app.datastore().get_image_info(sample["id"])} if sample else {}
+        return app_instance().next_image(strategy)
 
     @gateway.post("/train/{model}")
     def train(model: str, params: dict[str, Any] | None = None) -> Any:
         """Start the trainer of a model in a process of its own."""
-        app: MammoSynthApp = app_instance()
-        trainer = app.trainers().get(model)
-        if trainer is None:
-            raise NotFoundError(f"no trainer {model[:64]!r}, expected one of {', '.join(sorted(app.trainers()))}")
+        trainer = app_instance().trainer(model)
         chosen = trainer.parse({k: v for k, v in (params or {}).items() if k not in ("client_id", "model")})
         task, problem = AsyncTask.run("train", request={"model": model}, params=chosen)
         if task is None:
