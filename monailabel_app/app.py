@@ -8,6 +8,7 @@ from typing import Any
 import mammosynth
 from mammosynth.bundle import Bundle, find_bundles, load_bundle
 from mammosynth.errors import BundleError, UnsupportedImageError
+from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from monailabel.config import settings
 from monailabel.datastore.local import LocalDatastore
@@ -128,12 +129,22 @@ class MammoSynthApp(MONAILabelApp):
         return views[0]
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Synthesize one image; see `BundleInferTask`. `request["source"]` may carry a view that was read already."""
+        """Synthesize one image; see `BundleInferTask`.
+
+        Args:
+            request: `model`; `image`, an image id, or `path`, an image file of the caller's; and parameters.
+            datastore: Not used: the app has one.
+        """
         task = self.task(request["model"])
-        skipped = {"model", "image", "source", "description", "device", "session"}
-        wanted, seed, parameters = task.parse({k: v for k, v in request.items() if k not in skipped})
-        source = request.get("source") or self.source(request["image"], wanted)
-        file, params = task({"source": source, "seed": seed, "parameters": parameters})
+        ours = ("model", "image", "path", "description", "device", "session")
+        order = task.parse({name: value for name, value in request.items() if name not in ours})
+        view = order.view
+        path = request.get("path") or self.source_studies.path(request["image"])
+        if path is not None:
+            source = read_image(path, view_position=view.view_position, image_laterality=view.image_laterality)
+        else:
+            source = self.source(request["image"], view)
+        file, params = task({"source": source, "source_path": path, "order": order})
         return {"label": file, "file": file, "params": params}
 
 

@@ -60,7 +60,7 @@ class MammogramDatastore(DICOMWebDatastore):
             view = self._studies.views(image_id, ViewRequest())[0]
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-                file.write(to_nrrd_bytes(view.pixels, view))
+                file.write(to_nrrd_bytes(view.pixels, view, generated=False))
             Path(file.name).replace(target)
         return str(target)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mammosynth.bundle import Bundle
+from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import InvalidParameterError
 from mammosynth.files import to_nrrd_bytes
 from mammosynth.mammogram import Mammogram
@@ -30,6 +32,13 @@ COMMON_PARAMETERS: tuple[dict[str, Any], ...] = (
         "maximum": 2**31 - 1,
         "unit": "",
         "description": "Seed of the synthesis; the same seed gives the same image.",
+    },
+    {
+        "name": "burned_in_mark",
+        "type": "boolean",
+        "default": True,
+        "unit": "",
+        "description": "Write SYNTHETIC - NOT FOR DIAGNOSIS into the pixels of a free corner.",
     },
     {
         "name": "view_position",
@@ -63,6 +72,23 @@ _CLIENT_FIELDS: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Order:
+    """What a client asked for, checked.
+
+    Attributes:
+        view: Which image of the series, and what to assume where its header is silent.
+        seed: Seed of the synthesis.
+        burned_in_mark: Whether the mark is written into the pixels.
+        parameters: The bundle's own parameters.
+    """
+
+    view: ViewRequest
+    seed: int
+    burned_in_mark: bool
+    parameters: dict[str, Any]
+
+
 class BundleInferTask(InferTask):
     """A bundle as a MONAI Label model.
 
@@ -89,8 +115,8 @@ class BundleInferTask(InferTask):
         """Always: a bundle that cannot be loaded never becomes a task."""
         return True
 
-    def parse(self, parameters: Mapping[str, Any]) -> tuple[ViewRequest, int, dict[str, Any]]:
-        """Split a client's parameters into the view that is meant, the seed, and the bundle's own parameters.
+    def parse(self, parameters: Mapping[str, Any]) -> Order:
+        """Sort a client's parameters.
 
         Raises:
             InvalidParameterError: If a name is not listed in `info` or a value is out of range.
@@ -110,30 +136,37 @@ class BundleInferTask(InferTask):
         seed = chosen.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
             raise InvalidParameterError(f"seed is {seed!r}, expected a whole number from 0 to 2147483647")
-        wanted = ViewRequest(
+        mark = chosen.get("burned_in_mark", True)
+        if not isinstance(mark, bool):
+            raise InvalidParameterError(f"burned_in_mark is {str(mark)[:64]!r}, expected true or false")
+        view = ViewRequest(
             sop_instance_uid=_parsed(chosen, "sop_instance_uid", lambda text: check_uid(text, "sop_instance_uid")),
             view_position=_parsed(chosen, "view_position", ViewPosition),
             image_laterality=_parsed(chosen, "image_laterality", ImageLaterality),
         )
-        return wanted, seed, {name: value for name, value in chosen.items() if name in own}
+        return Order(view, seed, mark, {name: value for name, value in chosen.items() if name in own})
 
     def synthesize(
-        self,
-        source: Mammogram,
-        *,
-        seed: int,
-        parameters: Mapping[str, Any],
-        progress: Callable[[float, str], None] | None = None,
+        self, source: Mammogram, order: Order, progress: Callable[[float, str], None] | None = None
     ) -> SynthesisResult:
         """Run the bundle on one view, alone on the device."""
         with _ONE_AT_A_TIME:
-            return self.bundle.synthesize(source, parameters=parameters, seed=seed, progress=progress)
+            return self.bundle.synthesize(source, parameters=order.parameters, seed=order.seed, progress=progress)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Synthesize `request["source"]`; the file is a 16-bit NRRD with the source's geometry."""
-        result = self.synthesize(request["source"], seed=request["seed"], parameters=request["parameters"])
+        """Synthesize one image.
+
+        Args:
+            request: `source`, a Mammogram; `source_path`, its file where there is one; `order`, an Order.
+
+        Returns:
+            A 16-bit NRRD with the source's geometry, and its provenance as JSON values.
+        """
+        source, order = request["source"], request["order"]
+        result = self.synthesize(source, order)
+        pixels = burn_in_mark(result.image.pixels, source) if order.burned_in_mark else result.image.pixels
         with tempfile.NamedTemporaryFile(suffix=".nrrd", prefix=f"{self.bundle.task}-", delete=False) as file:
-            file.write(to_nrrd_bytes(result.image.pixels, result.image))
+            file.write(to_nrrd_bytes(pixels, source, request["source_path"]))
         return file.name, {"kind": "image", "provenance": result.provenance.as_json()}
 
 

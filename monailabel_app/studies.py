@@ -57,6 +57,10 @@ class Studies(Protocol):
         """Every view behind the image id that fits the request, ready to be a source."""
         ...
 
+    def path(self, image_id: str) -> Path | None:
+        """The file behind the image id; None where images do not lie in a folder of ours."""
+        ...
+
 
 def check_uid(value: str, name: str) -> str:
     """The value, if it is a DICOM UID.
@@ -149,6 +153,9 @@ class DicomWebStudies:
         """See `Studies`; errors of single views are raised."""
         return [self.view(address, wanted) for address in self.instances(image_id, wanted.sop_instance_uid)]
 
+    def path(self, image_id: str) -> None:
+        """See `Studies`: an archive shows no files."""
+
     def exists(self, address: InstanceAddress) -> bool:
         """Whether the archive already holds this instance."""
         with _pacs_errors("search for the instance"):
@@ -191,12 +198,21 @@ class FolderStudies:
     def __init__(self, find: Callable[[str], str]) -> None:
         self._find = find
 
-    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
-        """See `Studies`. One file is one view."""
+    def path(self, image_id: str) -> Path:
+        """The file behind an image id.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
         path = self._find(check_image_id(image_id))
         if not path or not Path(path).is_file():
             raise NotFoundError(f"no image {image_id!r} in the folder; ask /datastore/?output=all for the ids")
-        return [read_image(Path(path), view_position=wanted.view_position, image_laterality=wanted.image_laterality)]
+        return Path(path)
+
+    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+        """See `Studies`. One file is one view."""
+        path = self.path(image_id)
+        return [read_image(path, view_position=wanted.view_position, image_laterality=wanted.image_laterality)]
 
 
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:

@@ -147,19 +147,23 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     ours = metadata.get("mammosynth")
     if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in set(Task):
         raise BundleError(
-            f"{name}/{METADATA.as_posix()}: expected a 'version' and 'mammosynth': {{'task': one of {[*map(str, Task)]}}}, "
-            f"found {ours!r}; repair it"
+            f"{name}/{METADATA.as_posix()}: expected 'version' and 'mammosynth' with 'task' "
+            f"({', '.join(Task)}), found {ours!r}; repair it"
         )
     synthesizer = build_synthesizer(folder)
     weights = folder / WEIGHTS
     digest = hash_file(weights, name)
     if ours.get("weights_sha256") not in (None, digest):
-        raise BundleError(f"{name}/{WEIGHTS.as_posix()}: its hash is not the one in metadata.json; fetch the file again")
+        raise BundleError(
+            f"{name}/{WEIGHTS.as_posix()}: its hash is not the one in metadata.json; fetch the file again"
+        )
     try:
         state = {key: value.float() for key, value in load_file(weights).items()}
         synthesizer.network.load_state_dict(state, strict=True)
     except (SafetensorError, RuntimeError) as error:
-        raise BundleError(f"{name}/{WEIGHTS.as_posix()}: does not fit the network of inference.json: {error}") from error
+        raise BundleError(
+            f"{name}/{WEIGHTS.as_posix()}: does not fit the network of inference.json: {error}"
+        ) from error
     synthesizer.network.eval().requires_grad_(False)
     try:
         synthesizer.network.to(torch.device(device))
@@ -226,7 +230,9 @@ def _refuse_target(target: Any, where: str) -> None:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise BundleError(f"{where}: _target_ '{target}' does not exist; is the bundle made for another version?") from error
+        raise BundleError(
+            f"{where}: _target_ '{target}' does not exist; is the bundle made for another version?"
+        ) from error
     # An imported name may lead anywhere, so the class itself must live there too.
     if not isinstance(found, type) or not _is_within(found.__module__):
         raise BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(TARGETS)}")

@@ -22,7 +22,7 @@ from mammosynth import __version__
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
 
-FORMATS = ("same", "dicom", "png", "nrrd", "nifti")
+FORMATS = ("same", "dicom", "png", "tiff", "nrrd", "nifti")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,7 +105,7 @@ def _synthesize(args: argparse.Namespace) -> int:
             progress=progress,
         )
     print(f"{len(report.written)} written to {args.output}, {len(report.refused)} refused")
-    for name, message in report.refused:
+    for name, message in (*report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if report.written and not report.refused else 1
 

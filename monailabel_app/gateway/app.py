@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
@@ -19,7 +21,6 @@ from fastapi import BackgroundTasks, FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from mammosynth.errors import InvalidParameterError, MammoSynthError
-from mammosynth.files import read_image
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
@@ -140,19 +141,18 @@ def _add_inference(gateway: FastAPI) -> None:
     ) -> Any:
         """Synthesize one image now; a plain `def`, so that it runs in a thread and nothing else waits."""
         app: MammoSynthApp = app_instance()
-        task = app.task(model)
         parameters = _parse_params(params)
-        wanted, _, _ = task.parse(parameters)
+        app.task(model).parse(parameters)
         if output == ResultType.dicom_seg:
             raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
-        request: dict[str, Any] = {**parameters, "model": model}
         if file is not None:
-            request["source"] = _read_upload(file, wanted)
+            with _uploaded(file) as path:
+                result = app.infer({**parameters, "model": model, "path": path})
         elif image:
-            request["image"] = check_image_id(image)
+            result = app.infer({**parameters, "model": model, "image": check_image_id(image)})
         else:
             raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
-        return send_response(app.datastore(), app.infer(request), output, background_tasks)
+        return send_response(app.datastore(), result, output, background_tasks)
 
 
 def _add_platform(gateway: FastAPI) -> None:
@@ -229,20 +229,15 @@ def _parse_params(text: str) -> dict[str, Any]:
     return values
 
 
-def _read_upload(file: UploadFile, wanted: Any) -> Any:
-    """Read an uploaded image; only the extension of the client's file name is used, and only a known one."""
-    name = Path(file.filename or "image").name
-    suffix = "".join(Path(name).suffixes[-2:]) if name.endswith(".gz") else Path(name).suffix
-    with NamedTemporaryFile(suffix=suffix.lower() if suffix[1:].replace(".", "").isalnum() else "") as copy:
-        while chunk := file.file.read(1024 * 1024):
-            copy.write(chunk)
-        copy.flush()
-        try:
-            return read_image(
-                Path(copy.name), view_position=wanted.view_position, image_laterality=wanted.image_laterality
-            )
-        except MammoSynthError as error:
-            raise type(error)(str(error).replace(Path(copy.name).name, name[:80])) from None
+@contextmanager
+def _uploaded(file: UploadFile) -> Iterator[Path]:
+    """An uploaded file on disk, under the client's own file name (without its folders) in a folder of its own."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(file.filename or "").name).lstrip(".") or "image"
+    with TemporaryDirectory(prefix="mammosynth-upload-") as folder:
+        path = Path(folder) / name[-100:]
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file.file, copy)
+        yield path
 
 
 def stop_training() -> Any:

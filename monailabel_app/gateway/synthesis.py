@@ -14,7 +14,7 @@ from monailabel_app.app import MammoSynthApp
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
-from monailabel_app.infers import BundleInferTask
+from monailabel_app.infers import BundleInferTask, Order
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
 
 
@@ -32,7 +32,7 @@ def run_job(
         MammoSynthError: If nothing could be synthesized.
     """
     task = app.task(request.task)
-    wanted, seed, parameters = task.parse(request.parameters)
+    order = task.parse(request.parameters)
     report(0.02, "reading the series")
     sources = archive.instances(request.series_instance_uid, request.sop_instance_uid)
     misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
@@ -40,7 +40,8 @@ def run_job(
         raise NotFoundError(
             f"series {request.series_instance_uid} is not part of study {request.study_instance_uid}; check both UIDs"
         )
-    recipe = json.dumps([task.bundle.name, task.bundle.weights_sha256, seed, parameters], sort_keys=True)
+    made_with = [task.bundle.name, task.bundle.weights_sha256, order.seed, order.burned_in_mark, order.parameters]
+    recipe = json.dumps(made_with, sort_keys=True)
     series_uid = new_uid("series", request.series_instance_uid, recipe)
     done: list[str] = []
     provenance: list[dict[str, Any]] = []
@@ -57,7 +58,7 @@ def run_job(
             report(0.05 + 0.93 * (index + fraction) / total, prefix + message)
 
         try:
-            made = _synthesize(archive, task, source, target, wanted, seed, parameters, step)
+            made = _synthesize(archive, task, source, target, order, step)
         except UnsupportedImageError as error:
             refused.append(error)
             continue
@@ -80,19 +81,15 @@ def _synthesize(
     task: BundleInferTask,
     source: InstanceAddress,
     target: InstanceAddress,
-    wanted: Any,
-    seed: int,
-    parameters: dict[str, Any],
+    order: Order,
     step: Callable[[float, str], None],
 ) -> list[dict[str, Any]]:
     if archive.exists(target):
         step(1.0, "this image was synthesized before")
         return []
     step(0.0, "fetching the source")
-    mammogram = archive.view(source, wanted)
-    result = task.synthesize(
-        mammogram, seed=seed, parameters=parameters, progress=lambda f, message: step(0.2 + 0.6 * f, message)
-    )
+    mammogram = archive.view(source, order.view)
+    result = task.synthesize(mammogram, order, progress=lambda f, message: step(0.2 + 0.6 * f, message))
     step(0.85, "storing the result")
     archive.store(
         derive_instance(
@@ -101,6 +98,7 @@ def _synthesize(
             mammogram,
             series_instance_uid=target.series_instance_uid,
             sop_instance_uid=target.sop_instance_uid,
+            burned_in_mark=order.burned_in_mark,
         )
     )
     return [result.provenance.as_json()]

@@ -52,7 +52,7 @@ def test_the_same_job_again_adds_no_second_image(server):
 
 
 def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
-    (study, series), *_ = find_series(server, "P002").values()
+    study, series = find_series(server, "P002")["Four views low energy"]
     result = server.synthesize(study, series)["result"]
     stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances").json()
     assert len(result["sop_instance_uids"]) == 4
@@ -60,7 +60,7 @@ def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
 
 
 def test_one_view_of_a_series_can_be_chosen(server):
-    (study, series), *_ = find_series(server, "P002").values()
+    study, series = find_series(server, "P002")["Four views low energy"]
     instances = server.get(f"/proxy/dicom/qido/studies/{study}/series/{series}/instances").json()
     chosen = instances[1]["00080018"]["Value"][0]
     result = server.synthesize(study, series, sop_instance_uid=chosen, parameters={"seed": 7})["result"]
@@ -91,7 +91,7 @@ def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
 
 def test_a_series_of_another_study_is_refused(server):
     series = find_series(server, "P001")["L CC low energy"][1]
-    (other_study, _), *_ = find_series(server, "P002").values()
+    other_study, _ = find_series(server, "P002")["Four views low energy"]
     body = {"task": "contrast", "study_instance_uid": other_study, "series_instance_uid": series}
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "is not part of study" in status["message"]
@@ -111,6 +111,7 @@ def test_an_unknown_series_fails_with_a_sentence(server):
         ({"parameters": {"device": "cuda"}}, "'device' is no parameter"),
         ({"parameters": {"seed": -1}}, "seed is -1"),
         ({"parameters": {"seed": "1; rm"}}, "seed is"),
+        ({"parameters": {"burned_in_mark": "no"}}, "expected true or false"),
         ({"parameters": {"view_position": "XCCL"}}, "view_position is 'XCCL'"),
         ({"image": "/etc/passwd"}, "image"),
     ],
@@ -148,8 +149,22 @@ def test_infer_returns_the_provenance_as_json(server):
     assert len(provenance["weights_sha256"]) == 64
 
 
+def test_the_mark_is_burned_in_unless_a_blinded_study_asks_for_none(server, tmp_path):
+    series = find_series(server, "P001")["L CC low energy"][1]
+    pixels = []
+    for mark in ("true", "false"):
+        answer = server.post(
+            f"/infer/contrast?image={series}&output=image", data={"params": f'{{"burned_in_mark": {mark}}}'}
+        )
+        (tmp_path / "result.nrrd").write_bytes(answer.content)
+        pixels.append(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "result.nrrd"))))
+    changed = (pixels[0] != pixels[1]).mean()
+    assert 0.001 < changed < 0.1
+    assert pixels[0].max() == 65535
+
+
 def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
-    (_, series), *_ = find_series(server, "P002").values()
+    _, series = find_series(server, "P002")["Four views low energy"]
     answer = server.post(f"/infer/contrast?image={series}&output=json")
     assert answer.status_code == 422
     assert "holds 4 images" in answer.json()["detail"]
@@ -275,6 +290,7 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
     view = project(generate_breast(5), ViewPosition.CC, ImageLaterality.LEFT, rows=256)
     image = sitk.GetImageFromArray((view.low_energy * 65535).astype(np.uint16))
     image.SetSpacing((0.1, 0.2))
+    image.SetOrigin((5.0, -7.0))
     sitk.WriteImage(image, str(folder / "case1_L_CC.nrrd"))
     with running(tmp_path / "data", "--studies", str(folder)) as server:
         answer = server.post("/infer/contrast?image=case1_L_CC&output=image")
@@ -287,3 +303,4 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
     result = sitk.ReadImage(str(tmp_path / "result.nrrd"))
     assert result.GetSize()[:2] == image.GetSize()
     assert result.GetSpacing()[:2] == (0.1, 0.2)
+    assert result.GetOrigin()[:2] == (5.0, -7.0)

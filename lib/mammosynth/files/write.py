@@ -54,15 +54,22 @@ def write_image(path: Path, result_pixels: np.ndarray, like: Mammogram, source_p
         )
 
 
-def to_nrrd_bytes(pixels: np.ndarray, like: Mammogram, source_path: Path | None = None) -> bytes:
-    """A result as the content of an uncompressed 16-bit NRRD file, a single slice for SimpleITK and Slicer.
+def to_nrrd_bytes(
+    pixels: np.ndarray, like: Mammogram, source_path: Path | None = None, *, generated: bool = True
+) -> bytes:
+    """An image as the content of an uncompressed 16-bit NRRD file, a single slice for SimpleITK and Slicer.
 
     Args:
         pixels: (H, W) float32 in [0, 1].
         like: The source, whose geometry is kept.
         source_path: Its file, if it is NRRD or NIfTI.
+        generated: Say in the header that it is generated; False for the source itself.
     """
-    volume = _marked_volume(to_stored_values(pixels), like, source_path, FileFormat.NRRD)
+    stored = to_stored_values(pixels)
+    if generated:
+        volume = _marked_volume(stored, like, source_path, FileFormat.NRRD)
+    else:
+        volume = to_volume(stored, geometry_beside(like, source_path))
     with tempfile.TemporaryDirectory() as folder:  # ITK writes to files only
         path = Path(folder) / "result.nrrd"
         _write_volume(path, volume, path.name)

@@ -35,14 +35,14 @@ class ShuffleUNet(nn.Module):
         # The mean over the whole breast, fed back at the bottom: a window level belongs to the image, not to a place.
         self.context = nn.Conv2d(features[-1], features[-1], kernel_size=1)
         self.expand = nn.Conv2d(features[0], 4 * head_features, kernel_size=1)
+        last = nn.Conv2d(head_features, 1, kernel_size=3, padding=1)
         self.head = nn.Sequential(
             nn.Conv2d(head_features + in_channels, head_features, kernel_size=3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(head_features, 1, kernel_size=3, padding=1),
+            last,
         )
-        last = self.head[-1]
         nn.init.zeros_(last.weight)
-        nn.init.constant_(last.bias, bias)
+        last.bias = nn.Parameter(torch.full((1,), bias))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to (B, 1, H, W); the output is not bounded."""
@@ -61,6 +61,8 @@ class ShuffleUNet(nn.Module):
 
 def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:
     def convolution(channels: int) -> nn.Module:
-        return Convolution(2, channels, out_channels, kernel_size=3, adn_ordering="NA", act="relu", norm="batch", bias=False)
+        return Convolution(
+            2, channels, out_channels, kernel_size=3, adn_ordering="NA", act="relu", norm="batch", bias=False
+        )
 
     return nn.Sequential(convolution(in_channels), convolution(out_channels))

@@ -103,7 +103,11 @@ def _enlarge(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _air_level(smooth: np.ndarray) -> float:
     side = max(2, min(smooth.shape) // 32)
-    corners = [smooth[rows, columns] for rows in (slice(side), slice(-side, None)) for columns in (slice(side), slice(-side, None))]
+    corners = [
+        smooth[rows, columns]
+        for rows in (slice(side), slice(-side, None))
+        for columns in (slice(side), slice(-side, None))
+    ]
     darkest = min(corners, key=np.median)
     air = float(np.median(darkest))
     if air > NO_BACKGROUND:

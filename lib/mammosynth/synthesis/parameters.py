@@ -45,7 +45,9 @@ def parse_parameters(kind: type[Parameters], values: Mapping[str, Any] | None) -
     values = dict(values or {})
     described = {entry["name"]: entry for entry in describe_parameters(kind)}
     problems = [_unknown(name, described) for name in values if name not in described]
-    problems += [problem for name, entry in described.items() if name in values and (problem := _bad(values[name], entry))]
+    problems += [
+        problem for name, entry in described.items() if name in values and (problem := _bad(values[name], entry))
+    ]
     if problems:
         raise InvalidParameterError("; ".join(problems))
     return kind(**values)

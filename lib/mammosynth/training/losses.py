@@ -14,7 +14,11 @@ BACKGROUND = 15.0
 
 
 def contrast_loss(
-    generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor, lesion: torch.Tensor, recipe: TrainingRecipe
+    generated: torch.Tensor,
+    recombined: torch.Tensor,
+    scored: torch.Tensor,
+    lesion: torch.Tensor,
+    recipe: TrainingRecipe,
 ) -> torch.Tensor:
     """Mean absolute error + weighted (1 - SSIM) + weighted (1 - correlation).
 

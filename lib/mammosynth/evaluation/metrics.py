@@ -1,0 +1,131 @@
+"""Metrics of one generated recombined image against the real one. Float arithmetic, range 1.0."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from scipy.stats import rankdata
+
+from mammosynth.evaluation.protocol import Case, hottest
+
+MEAN_METRICS = (
+    "psnr",
+    "ssim",
+    "mae",
+    "ncc_interior",
+    "dice_hot",
+    "auroc_hot",
+    "ncc_hp",
+    "psnr_affine",
+    "psnr_frame",
+    "ssim_frame",
+    "auroc_lesion",
+)
+"""Averaged over cases. The others (lesion contrast, change) are compared over cases in the report."""
+
+
+def psnr(generated: np.ndarray, real: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB for range 1.0; at most 100."""
+    error = float(np.mean((generated.astype(np.float64) - real) ** 2))
+    return float(-10 * np.log10(max(error, 1e-10)))
+
+
+def affine_psnr(generated: np.ndarray, real: np.ndarray) -> float:
+    """PSNR after the least-squares a + b * generated: free of the unknown window. b may be negative."""
+    p, y = generated.astype(np.float64), real.astype(np.float64)
+    variance = p.var()
+    slope = np.mean((p - p.mean()) * (y - y.mean())) / variance if variance > 1e-8 else 0.0
+    return psnr(slope * (p - p.mean()) + y.mean(), y)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's r; 0 if either is flat."""
+    if a.size < 2 or a.std() < 1e-5 or b.std() < 1e-5:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """SSIM at every pixel: Gauss 11 x 11, sigma 1.5, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    mean_a, mean_b = _window(a), _window(b)
+    var_a, var_b = _window(a * a) - mean_a**2, _window(b * b) - mean_b**2
+    covariance = _window(a * b) - mean_a * mean_b
+    c1, c2 = 1e-4, 9e-4
+    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+
+
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Chance that a positive value exceeds a negative one, ties counted half (Mann-Whitney); NaN if a side is empty."""
+    n, m = len(positive), len(negative)
+    if n == 0 or m == 0:
+        return float("nan")
+    ranks = rankdata(np.concatenate([positive, negative]))
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Twice the overlap over the sum; NaN if both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return float(2 * (a & b).sum() / total) if total else float("nan")
+
+
+def lesion_contrast(pixels: np.ndarray, case: Case) -> tuple[float, float]:
+    """D, lesion minus ring in grey values; C, the same in deviations of the ring; NaN without a usable lesion."""
+    if not case.has_ring:
+        return float("nan"), float("nan")
+    ring = pixels[case.ring]
+    difference = float(pixels[case.interior_lesion].mean() - ring.mean())
+    return difference, difference / max(float(ring.std()), 1e-3)
+
+
+def score_case(case: Case, generated: np.ndarray) -> dict[str, float]:
+    """All numbers of one generated image.
+
+    Args:
+        case: The pair.
+        generated: (512, 512), turned as the case; clipped to [0, 1] here.
+
+    Returns:
+        `MEAN_METRICS`, and per image: `contrast_d`, `contrast_c`, `auroc_ring`, `change_mae`, `change_ssim`.
+    """
+    p = np.clip(generated, 0, 1).astype(np.float32)
+    y, scored, interior = case.recombined, case.scored, case.interior
+    shown = p * case.breast
+    scores = {
+        "psnr": psnr(p[scored], y[scored]),
+        "ssim": _masked_ssim(p, y, case),
+        "mae": float(np.abs(p - y)[scored].mean()),
+        "ncc_interior": correlation(p[interior], y[interior]),
+        "psnr_affine": affine_psnr(p[scored], y[scored]),
+        "psnr_frame": psnr(shown, y),
+        "ssim_frame": float(ssim_map(shown, y).mean()),
+        "auroc_lesion": auroc(p[case.interior_lesion], p[case.normal]) if case.has_lesion else float("nan"),
+        "change_mae": float(np.abs(case.low_energy - p)[scored].mean()),
+        "change_ssim": _masked_ssim(case.low_energy, p, case),
+    }
+    scores["contrast_d"], scores["contrast_c"] = lesion_contrast(p, case)
+    return {**scores, **_hot_spots(case, p)}
+
+
+def _hot_spots(case: Case, p: np.ndarray) -> dict[str, float]:
+    interior = case.interior
+    # Ties, of a constant image for example, are broken at random: chance must come out as chance.
+    p = p + np.random.default_rng(0).normal(0, 1e-6, p.shape).astype(np.float32)
+    smooth = case.smooth(p)
+    high_pass = smooth - case.background(p)
+    return {
+        "dice_hot": dice(case.real_hot, hottest(smooth, interior)),
+        "auroc_hot": auroc(smooth[case.real_hot], smooth[interior & ~case.real_hot]),
+        "ncc_hp": float(np.corrcoef(case.real_high_pass[interior], high_pass[interior])[0, 1]),
+        "auroc_ring": auroc(p[case.interior_lesion], p[case.ring]) if case.has_ring else float("nan"),
+    }
+
+
+def _masked_ssim(a: np.ndarray, b: np.ndarray, case: Case) -> float:
+    return float(ssim_map(a * case.shared, b * case.shared)[case.scored].mean())
+
+
+def _window(image: np.ndarray) -> np.ndarray:
+    # truncate 3.4 gives a radius of 5
+    return ndimage.gaussian_filter(image, 1.5, truncate=3.4, mode="reflect")

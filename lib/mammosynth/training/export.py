@@ -1,0 +1,83 @@
+"""A finished run as a bundle that can be served: weights, configuration, licence, card, metadata."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from mammosynth import __version__
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
+from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.training.run import TrainingRun
+
+RUN = Path("run", "run.json")
+
+
+def count_pairs(pairs: Sequence[ContrastPair]) -> dict[str, int]:
+    """How many pairs and patients."""
+    return {"pairs": len(pairs), "patients": len({pair.patient_id for pair in pairs})}
+
+
+def write_bundle(
+    output: Path, template: Path, run: TrainingRun, identity: dict[str, Any], counts: dict[str, dict[str, int]]
+) -> None:
+    """Weights first, metadata last: a folder is found as a bundle only once it is complete."""
+    for path in (METADATA, WEIGHTS, RUN, Path("docs", "README.md")):
+        (output / path).parent.mkdir(parents=True, exist_ok=True)
+    # Half precision for the convolutions; biases and batch statistics are few and stay as they are.
+    state = {
+        key: (value.half() if value.ndim >= 2 else value).cpu().contiguous()
+        for key, value in run.best.items()
+        if not key.endswith("num_batches_tracked")
+    }
+    save_file(state, output / WEIGHTS)
+    shutil.copyfile(template / INFERENCE, output / INFERENCE)
+    shutil.copyfile(template / "LICENSE", output / "LICENSE")
+    _write_json(output / TRAIN, {"recipe": identity["recipe"]})
+    record = {**identity, "counts": counts, "software_version": __version__, "seconds": round(run.seconds, 1)}
+    _write_json(output / RUN, record)
+    (output / "docs" / "README.md").write_text(_card(output.resolve().name, run, identity, counts), encoding="utf-8")
+    metadata = read_config(template, METADATA)
+    today = datetime.now().astimezone().date().isoformat()
+    metadata.update(
+        version="0.1.0",
+        changelog={"0.1.0": f"trained {today} with mammosynth {__version__}"},
+        description="Low-energy mammogram to recombined CEM image, trained by this software's training command.",
+        data_source="see docs/README.md",
+    )
+    metadata["mammosynth"] = {
+        "task": "contrast",
+        "default": False,
+        "weights_sha256": hash_file(output / WEIGHTS, output.name),
+        "training": {
+            key: record[key] for key in ("recipe", "train_sha256", "val_sha256", "counts", "software_version")
+        },
+        "scores": {"val_in_frame": run.best_scores},
+    }
+    _write_json(output / METADATA, metadata)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _card(name: str, run: TrainingRun, identity: dict[str, Any], counts: dict[str, dict[str, int]]) -> str:
+    scores = "\n".join(f"| {key} | {value:.4f} |" for key, value in run.best_scores.items())
+    return (
+        f"# {name}\n\nLow-energy mammogram to recombined image. Research only, not for diagnosis.\n\n"
+        f"Trained by mammosynth {__version__} on {counts['train']['pairs']} pairs of {counts['train']['patients']} "
+        f"patients, validated on {counts['val']['pairs']} pairs of {counts['val']['patients']} patients; "
+        f"{run.step} steps, {run.seconds:.0f} s.\n\nData (SHA-256): train {identity['train_sha256']}, "
+        f"val {identity['val_sha256']}.\n\nIn the network's frame, on the validation pairs:\n\n"
+        f"| score | value |\n|---|---|\n"
+        f"{scores}\n\nFor figures to report, with intervals and floors, run the evaluation of this software.\n\n"
+        f"Recipe: `configs/train.json`.\n"
+    )
