@@ -30,7 +30,9 @@ def create_proxy(archive_url: str, credentials: tuple[str, str] | None) -> tuple
         archive_url: DICOMweb root of the archive, without trailing slash.
         credentials: User and password for the archive; None sends none.
     """
-    client = httpx.AsyncClient(auth=credentials, timeout=httpx.Timeout(60.0, connect=5.0))
+    # No kept-alive connections: Orthanc drops them after a second, and a request that is sent into one is lost.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    client = httpx.AsyncClient(auth=credentials, timeout=httpx.Timeout(60.0, connect=5.0), limits=limits)
     router = APIRouter()
 
     async def forward(request: Request, path: str, body: AsyncIterator[bytes] | None) -> Response:
