@@ -5,11 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import mammosynth
-from mammosynth.bundle import Bundle, find_bundles, load_bundle
-from mammosynth.errors import BundleError, UnsupportedImageError
-from mammosynth.files import read_image
-from mammosynth.mammogram import Mammogram
 from monailabel.config import settings
 from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.app import MONAILabelApp
@@ -17,6 +12,11 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.train import TrainTask
 
+import mammosynth
+from mammosynth.bundle import Bundle, find_bundles, load_bundle
+from mammosynth.errors import BundleError, UnsupportedImageError
+from mammosynth.files import read_image
+from mammosynth.mammogram import Mammogram
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import NotFoundError
 from monailabel_app.infers import BundleInferTask

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mammosynth.files import to_nrrd_bytes
 from monailabel.datastore.dicom import DICOMWebDatastore
 
+from mammosynth.files import to_nrrd_bytes
 from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id
 
 

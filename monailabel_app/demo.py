@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from mammosynth.phantom import write_study
 from tqdm import tqdm
 
+from mammosynth.phantom import write_study
 from monailabel_app.serve import parse_options, serve
 
 DEMO_SEED = 2026

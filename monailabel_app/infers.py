@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
 from mammosynth.bundle import Bundle
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import InvalidParameterError
@@ -15,8 +17,6 @@ from mammosynth.files import to_nrrd_bytes
 from mammosynth.mammogram import Mammogram
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import ImageLaterality, ViewPosition
-from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
-
 from monailabel_app.studies import ViewRequest, check_uid
 
 # One network runs at a time in this process, whoever asks: /infer or the job queue.

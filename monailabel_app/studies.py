@@ -16,13 +16,13 @@ from typing import Any, Protocol
 import requests
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session_from_user_pass
+from pydicom.dataset import Dataset
+
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
-from pydicom.dataset import Dataset
-
 from monailabel_app.errors import NotFoundError, PacsError
 
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -142,6 +142,7 @@ class DicomWebStudies:
             dataset = self.client.retrieve_instance(
                 address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
             )
+        dataset.filename = None  # the client's buffer, of which pydicom warns whenever a dataset is copied
         return read_mammogram(
             dataset,
             source_name=address.sop_instance_uid,

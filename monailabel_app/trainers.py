@@ -15,6 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.train import TrainTask
+
 from mammosynth.bundle import Bundle
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.errors import DataError, InvalidParameterError, MammoSynthError
@@ -22,9 +25,6 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.train import train_contrast
-from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.train import TrainTask
-
 from monailabel_app.options import AppOptions
 from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest
 

@@ -16,11 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-import mammosynth
 from fastapi import BackgroundTasks, FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
-from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
@@ -29,6 +27,8 @@ from monailabel.utils.async_tasks.utils import processes
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+import mammosynth
+from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker

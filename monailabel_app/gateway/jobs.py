@@ -17,11 +17,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mammosynth.errors import MammoSynthError
 from sqlalchemy import JSON, Engine, Float, Index, Integer, String, create_engine, event, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from mammosynth.errors import MammoSynthError
 from monailabel_app.errors import ConflictError, NotFoundError
 
 logger = logging.getLogger(__name__)

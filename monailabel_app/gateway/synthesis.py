@@ -9,7 +9,6 @@ from typing import Any
 
 from mammosynth.dicom.write import derive_instance, new_uid
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
-
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.jobs import JobRequest

@@ -1,0 +1,74 @@
+"""Cold start, latency of /infer beyond the network, and memory of the server, over the demo exam.
+
+Run: `.venv/bin/python benchmarks/server.py [--rows 2294] [--repeats 5]`. Prints one table; absolute times depend on the
+machine, so the network's own time is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from mammosynth.bundle import default_model_zoo, load_bundle
+from mammosynth.dicom.read import read_mammogram
+from mammosynth.phantom import write_study
+from tests.e2e.server import find_series, running
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2294)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        studies = Path(folder) / "studies"
+        files = write_study(studies, seed=1, rows=args.rows, patient_id="BENCH")
+        source = read_mammogram(next(file for file in files if "L-CC" in file.name))
+        bundle = load_bundle(default_model_zoo() / "breast_cem_contrast")
+        bundle.synthesize(source)
+        synthesis = [_timed(lambda: bundle.synthesize(source)) for _ in range(args.repeats)]
+        started = time.monotonic()
+        with running(Path(folder) / "data", "--studies", str(studies)) as server:
+            cold_start = time.monotonic() - started
+            process = psutil.Process(server.process.pid)
+            at_rest = process.memory_info().rss
+            series = find_series(server, "BENCH")["L CC low energy"][1]
+            first = _timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
+            infer = [
+                _timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
+                for _ in range(args.repeats)
+            ]
+            peak = _peak_rss(server.process.pid)
+    print(f"image                              {source.pixels.shape[0]} x {source.pixels.shape[1]}")
+    print(f"cold start to ready                {cold_start:.1f} s")
+    print(f"synthesis alone, median            {statistics.median(synthesis):.2f} s")
+    print(f"/infer, first                      {first:.2f} s")
+    print(f"/infer, median of {args.repeats}                {statistics.median(infer):.2f} s")
+    print(f"/infer beyond the synthesis        {statistics.median(infer) - statistics.median(synthesis):.2f} s")
+    print(f"/infer over synthesis, ratio       {statistics.median(infer) / statistics.median(synthesis):.2f}")
+    print(f"memory at rest                     {at_rest / 2**20:.0f} MiB")
+    print(f"memory, peak                       {peak:.0f} MiB")
+
+
+def _timed(action) -> float:  # type: ignore[no-untyped-def]
+    started = time.monotonic()
+    action()
+    return time.monotonic() - started
+
+
+def _peak_rss(pid: int) -> float:
+    """MiB, from Linux's own accounting."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+if __name__ == "__main__":
+    main()

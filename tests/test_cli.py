@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from mammosynth.cli import main
+from mammosynth.phantom import generate_breast, project, write_study
+from mammosynth.terms import ImageLaterality, ViewPosition
+
+
+@pytest.fixture(scope="module")
+def low_energy():
+    return project(generate_breast(3), ViewPosition.CC, ImageLaterality.LEFT, rows=96).low_energy
+
+
+def test_help_names_every_command_and_does_not_import_the_platform():
+    code = "import sys\nfrom mammosynth.cli import main\ntry:\n main(['--help'])\nexcept SystemExit: pass\n"
+    check = "print([m for m in ('torch', 'monai', 'monailabel', 'fastapi') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, timeout=60)
+    for command in ("synthesize", "train", "evaluate", "serve", "demo"):
+        assert command in done.stdout
+    assert done.stdout.rstrip().endswith("[]")
+
+
+def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, capsys):
+    Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
+    assert main(["synthesize", "contrast", str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out")]) == 0
+    result = np.asarray(Image.open(tmp_path / "out" / "P1_L_DM_CC_contrast.png"))
+    assert result.shape == low_energy.shape
+    assert result.max() > 255
+    assert "1 written" in capsys.readouterr().out
+
+
+def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path, capsys):
+    write_study(tmp_path / "in", seed=1, rows=64, patient_id="P")
+    (tmp_path / "in" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    assert main(["synthesize", "contrast", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "4 written" in printed.out
+    assert "1 refused" in printed.out
+    assert "broken.dcm" in printed.err
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 4
+
+
+def test_a_view_that_is_not_known_can_be_said(tmp_path, low_energy, capsys):
+    Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "image.png")
+    command = ["synthesize", "contrast", str(tmp_path / "image.png"), "--output", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert "set view_position" in capsys.readouterr().err
+    assert main([*command, "--view-position", "CC"]) == 0
+
+
+def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
+    files = write_study(tmp_path / "in", seed=1, rows=64, patient_id="P")
+    arguments = ["--output", str(tmp_path / "out"), "--format", "nrrd"]
+    assert main(["synthesize", "contrast", str(files[0]), *arguments]) == 0
+    result = sitk.ReadImage(str(next((tmp_path / "out").rglob("*.nrrd"))))
+    source = sitk.ReadImage(str(files[0]))
+    assert result.GetPixelID() == sitk.sitkUInt16
+    assert result.GetSize() == source.GetSize()
+    assert result.GetSpacing()[:2] == pytest.approx(source.GetSpacing()[:2], abs=1e-5)
+
+
+def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
+    command = ["synthesize", "contrast", str(tmp_path), "--output", str(tmp_path / "out"), "--bundle", "nonsense"]
+    assert main(command) == 1
+    assert "breast_cem_contrast" in capsys.readouterr().err
+
+
+def _write_cdd_cesm(folder, rows):
+    """A tiny data set in the layout of CDD-CESM, from phantoms."""
+    (folder / "512" / "images").mkdir(parents=True)
+    (folder / "512" / "masks").mkdir()
+    lines = ["split,patient,side,view,low_energy,recombined,scale,dy,dx"]
+    for seed, split in enumerate(("train", "train", "val", "test")):
+        view = project(generate_breast(seed), ViewPosition.CC, ImageLaterality.LEFT, rows=rows)
+        names = [f"P{seed}_L_{kind}_CC.jpg" for kind in ("DM", "CM")]
+        for name, pixels in zip(names, (view.low_energy, view.recombined), strict=True):
+            square = np.zeros((rows, rows), np.uint8)
+            square[:, : pixels.shape[1]] = (pixels * 255).astype(np.uint8)[:, :rows]
+            Image.fromarray(square).save(folder / "512" / "images" / name, quality=98)
+            mask = np.zeros((rows, rows), np.uint8)
+            mask[:, : pixels.shape[1]] = view.lesion_mask[:, :rows] * 255
+            Image.fromarray(mask).save(folder / "512" / "masks" / name.replace(".jpg", ".png"))
+        lines.append(f"{split},P{seed},L,CC,{names[0]},{names[1]},1.0,0,0")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.slow
+def test_train_writes_a_bundle_that_evaluate_measures_and_synthesize_runs(tmp_path, low_energy, capsys):
+    _write_cdd_cesm(tmp_path / "data", 512)
+    data, model = str(tmp_path / "data"), str(tmp_path / "tiny")
+    recipe = ["--steps", "2", "--batch-size", "1", "--validate-every", "1"]
+    assert main(["train", "contrast", "--data", data, "--output", model, *recipe]) == 0
+    report = tmp_path / "report.json"
+    arguments = ["--data", data, "--split", "test", "--bundle", model, "--json", str(report)]
+    assert main(["evaluate", "contrast", *arguments]) == 0
+    assert "psnr" in capsys.readouterr().out.lower()
+    assert "psnr" in json.dumps(json.loads(report.read_text())).lower()
+    Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
+    arguments = [str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out"), "--bundle", model]
+    assert main(["synthesize", "contrast", *arguments]) == 0
+
+
+def test_a_missing_data_set_is_explained(tmp_path, capsys):
+    assert main(["train", "contrast", "--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    assert "pairs.csv is missing" in capsys.readouterr().err
