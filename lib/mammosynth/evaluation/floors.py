@@ -110,8 +110,14 @@ def fit_floors(train_pairs: Sequence[ContrastPair], seed: int = 0) -> Floors:
     return fit_floors_to_cases((Case.from_pair(pair) for pair in train_pairs), seed)
 
 
-def fit_floors_to_cases(cases: Iterable[Case], seed: int = 0) -> Floors:
-    """`fit_floors` on cases, one at a time."""
+def fit_floors_to_cases(cases: Iterable[Case], seed: int = 0, *, steps: int = STEPS) -> Floors:
+    """`fit_floors` on cases, one at a time.
+
+    Args:
+        cases: Of the training pairs.
+        seed: Of the sampled pixels and the perceptrons.
+        steps: Of each perceptron's optimizer.
+    """
     random = np.random.default_rng(seed)
     moments = np.zeros(5)
     place_sum, place_count = np.zeros((2, *BINS)), np.zeros((2, *BINS))
@@ -140,8 +146,8 @@ def fit_floors_to_cases(cases: Iterable[Case], seed: int = 0) -> Floors:
         "line": np.array([mean - slope * sum_x / n, slope]),
         "by_depth": by_depth,
         "by_place": _smooth_means(place_sum, place_count, coarse),
-        **_fit_perceptron("few", np.concatenate(few), target, (32, 32), 3e-3, seed),
-        **_fit_perceptron("many", np.concatenate(many), target, (64, 64), 3e-4, seed),
+        **_fit_perceptron("few", np.concatenate(few), target, (32, 32), 3e-3, steps, seed),
+        **_fit_perceptron("many", np.concatenate(many), target, (64, 64), 3e-4, steps, seed),
     }
     return Floors({key: np.asarray(value, np.float32) for key, value in values.items()})
 
@@ -194,7 +200,13 @@ def _many_features(case: Case) -> np.ndarray:
 
 
 def _fit_perceptron(
-    name: str, features: np.ndarray, target: np.ndarray, hidden: tuple[int, ...], learning_rate: float, seed: int
+    name: str,
+    features: np.ndarray,
+    target: np.ndarray,
+    hidden: tuple[int, ...],
+    learning_rate: float,
+    steps: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     x, y = torch.from_numpy((features - centre) / scale), torch.from_numpy(target)
@@ -205,8 +217,8 @@ def _fit_perceptron(
         network = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
         chosen = torch.randint(len(x), (min(BATCH, len(x)),), generator=generator)
         loss = nn.functional.mse_loss(network(x[chosen])[:, 0], y[chosen])
         optimizer.zero_grad()

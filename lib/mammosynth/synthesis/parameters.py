@@ -24,7 +24,7 @@ def describe_parameters(kind: type) -> list[dict[str, Any]]:
     return [
         {
             "name": field.name,
-            "type": str(field.type),
+            "type": getattr(field.type, "__name__", str(field.type)),
             "default": field.default,
             **{key: field.metadata.get(key) for key in ("minimum", "maximum", "unit", "description")},
         }

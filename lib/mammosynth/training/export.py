@@ -37,6 +37,7 @@ def write_bundle(
         if not key.endswith("num_batches_tracked")
     }
     save_file(state, output / WEIGHTS)
+    (output / WEIGHTS).chmod(0o644)
     shutil.copyfile(template / INFERENCE, output / INFERENCE)
     shutil.copyfile(template / "LICENSE", output / "LICENSE")
     _write_json(output / TRAIN, {"recipe": identity["recipe"]})

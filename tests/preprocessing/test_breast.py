@@ -1,0 +1,64 @@
+"""The breast is found whatever the matrix, the background and the side."""
+
+import numpy as np
+import pytest
+
+from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast, skin_distance
+
+
+def half_ellipse(height: int, width: int) -> np.ndarray:
+    """True on a breast with its chest wall on the left edge."""
+    y, x = np.mgrid[:height, :width]
+    return ((y - height / 2) / (0.45 * height)) ** 2 + (x / (0.7 * width)) ** 2 < 1
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (512, 512), (3000, 2400)])
+@pytest.mark.parametrize("air", [0.0, 0.1])
+def test_breast_is_found_in_small_and_large_matrices_with_dark_and_grey_air(shape: tuple[int, int], air: float) -> None:
+    breast = half_ellipse(*shape)
+    pixels = np.where(breast, 0.5, air).astype(np.float32)
+    found = segment_breast(pixels)
+    assert 2 * (found & breast).sum() / (found.sum() + breast.sum()) > 0.95
+
+
+def test_label_in_the_air_is_not_breast() -> None:
+    breast = half_ellipse(256, 200)
+    pixels = np.where(breast, 0.5, 0).astype(np.float32)
+    pixels[10:25, 170:195] = 1
+    assert not segment_breast(pixels)[10:25, 170:195].any()
+
+
+def test_dark_hole_belongs_to_the_breast() -> None:
+    pixels = np.where(half_ellipse(256, 200), 0.5, 0).astype(np.float32)
+    pixels[120:130, 50:60] = 0
+    assert segment_breast(pixels)[120:130, 50:60].all()
+
+
+def test_padding_is_not_breast_even_if_it_is_bright() -> None:
+    pixels = np.where(half_ellipse(128, 100), 0.5, 0).astype(np.float32)
+    pixels[:, 90:] = 1
+    valid = np.ones(pixels.shape, bool)
+    valid[:, 90:] = False
+    found = segment_breast(pixels, valid)
+    assert found.any()
+    assert not found[:, 90:].any()
+
+
+def test_black_image_has_no_breast() -> None:
+    assert not segment_breast(np.zeros((64, 64), np.float32)).any()
+
+
+@pytest.mark.parametrize("margin", [0, 20])
+def test_chest_wall_is_seen_from_the_outline(margin: int) -> None:
+    mask = np.pad(half_ellipse(100, 80), margin)
+    assert chest_wall_on_left(mask)
+    assert not chest_wall_on_left(mask[:, ::-1])
+
+
+def test_skin_distance_counts_from_the_skin_and_not_from_the_chest_wall_or_image_edges() -> None:
+    mask = np.zeros((40, 30), bool)
+    mask[:, :20] = True
+    distance = skin_distance(mask)
+    # Straight skin at column 20: the distance is the number of columns to it, in every row.
+    np.testing.assert_allclose(distance[:, :20], np.broadcast_to(20 - np.arange(20), (40, 20)))
+    assert not distance[:, 20:].any()

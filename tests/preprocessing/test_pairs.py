@@ -1,0 +1,102 @@
+"""Reading a folder in CDD-CESM's layout: registration, splits, and every bad file at once."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mammosynth.errors import DataError
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.pairs import ContrastPair, hash_pairs, read_cdd_cesm, splits
+from mammosynth.terms import ImageLaterality, ViewPosition
+from tests.preprocessing.test_breast import half_ellipse
+
+SIDE = 64
+
+
+def write_folder(folder: Path, rows: list[dict[str, str]]) -> Path:
+    """A folder in CDD-CESM's layout with phantom breasts; `dy` and `dx` move the recombined image."""
+    for kind in ("images", "masks"):
+        (folder / "512" / kind).mkdir(parents=True)
+    table = []
+    for number, row in enumerate(rows):
+        complete = {
+            "split": "train", "patient": f"P{number}", "side": "L", "view": "CC",
+            "low_energy": f"P{number}_L_DM_CC.png", "recombined": f"P{number}_L_CM_CC.png",
+            "scale": "1.0", "dy": "0", "dx": "0", **row,
+        }  # fmt: skip
+        table.append(complete)
+        breast = half_ellipse(SIDE, SIDE)
+        lesion = np.zeros((SIDE, SIDE), bool)
+        lesion[28:36, 14:22] = True
+        texture = np.random.default_rng(number).uniform(0, 30, (SIDE, SIDE))
+        back = (-int(complete["dy"]), -int(complete["dx"]))
+        recombined = np.roll(breast * (60 + texture / 2 + 120 * lesion), back, axis=(0, 1))
+        for name, image, mask in (
+            (complete["low_energy"], breast * (120 + texture + 40 * lesion), lesion),
+            (complete["recombined"], recombined, np.roll(lesion, back, axis=(0, 1))),
+        ):
+            Image.fromarray(image.astype(np.uint8)).save(folder / "512" / "images" / name)
+            Image.fromarray((255 * mask).astype(np.uint8)).save(folder / "512" / "masks" / name)
+    with (folder / "pairs.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
+    return folder
+
+
+def test_recombined_image_and_lesion_are_registered_onto_the_low_energy_image(tmp_path: Path) -> None:
+    (pair,) = read_cdd_cesm(write_folder(tmp_path, [{"dy": "3", "dx": "2"}]), "train")
+    assert pair.lesion is not None
+    assert pair.low_energy_lesion is not None
+    np.testing.assert_array_equal(pair.lesion, pair.low_energy_lesion)
+    brightest = pair.recombined > 0.6
+    assert 2 * (brightest & pair.lesion).sum() / (brightest.sum() + pair.lesion.sum()) > 0.95
+
+
+def test_pair_says_patient_view_and_side(tmp_path: Path) -> None:
+    (pair,) = read_cdd_cesm(write_folder(tmp_path, [{"view": "MLO", "side": "R", "patient": "P7"}]), "train")
+    assert pair.patient_id == "P7"
+    assert pair.low_energy.view_position is ViewPosition.MLO
+    assert pair.low_energy.image_laterality is ImageLaterality.RIGHT
+    assert pair.low_energy.source_name == "P0_L_DM_CC.png"
+
+
+def test_split_is_selected_and_an_unknown_one_is_refused_with_the_names_found(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, [{}, {"split": "held"}])
+    assert splits(folder) == ["held", "train"]
+    assert [pair.patient_id for pair in read_cdd_cesm(folder, "held")] == ["P1"]
+    with pytest.raises(DataError, match="no rows with split 'val', found held, train"):
+        read_cdd_cesm(folder, "val")
+
+
+def test_all_bad_files_are_listed_together(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, [{}, {}, {"scale": "9"}, {}])
+    (folder / "512" / "images" / "P0_L_DM_CC.png").unlink()
+    (folder / "512" / "images" / "P1_L_CM_CC.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match="3 of 4 pairs") as refusal:
+        read_cdd_cesm(folder, "train")
+    for name in ("P0_L_DM_CC.png", "P1_L_DM_CC.png", "P2_L_DM_CC.png: scale is 9.0"):
+        assert name in str(refusal.value)
+
+
+def test_folder_without_table_or_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"pairs\.csv is missing"):
+        read_cdd_cesm(tmp_path, "train")
+    (tmp_path / "pairs.csv").write_text("split,patient\n")
+    with pytest.raises(DataError, match="columns side, view"):
+        read_cdd_cesm(tmp_path, "train")
+
+
+def test_images_that_do_not_lie_on_each_other_are_no_pair() -> None:
+    source = Mammogram(np.zeros((8, 8), np.float32), "a.png")
+    with pytest.raises(DataError, match=r"a\.png: recombined has shape \(8, 9\)"):
+        ContrastPair(source, np.zeros((8, 9), np.float32), "P1")
+
+
+def test_hash_depends_on_pixels_and_not_on_order(tmp_path: Path) -> None:
+    pairs = read_cdd_cesm(write_folder(tmp_path, [{}, {}]), "train")
+    assert hash_pairs(pairs) == hash_pairs(pairs[::-1])
+    assert hash_pairs(pairs) != hash_pairs(pairs[:1])
