@@ -1,7 +1,7 @@
 # Thin names for commands that the README spells out.
 PYTHON ?= python3
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) --constraint constraints.txt
 READY := $(VENV)/.ready
 
 .PHONY: demo test lint slicer-venv clean
@@ -36,7 +36,7 @@ $(READY): constraints.txt pyproject.toml
 slicer-venv: .venv-slicer/.ready
 .venv-slicer/.ready:
 	$(PYTHON) -m venv .venv-slicer
-	.venv-slicer/bin/python -m pip install --disable-pip-version-check --quiet slicer-core==5.12.4.0
+	.venv-slicer/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) slicer-core==5.12.4.0
 	@touch $@
 
 clean:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -108,6 +109,11 @@ def _run_until_stopped(
         else:
             say("Press Ctrl-C to stop.")
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # uvicorn raises the signal again after its shutdown; an untouched SIGTERM would then skip our own.
+    signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=announce, name="announce", daemon=True).start()
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

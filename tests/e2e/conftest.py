@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from mammosynth.phantom import write_study
 
+from mammosynth.phantom import write_study
 from tests.e2e.server import Server, running, stow
 from tests.pacs.servers import find_orthanc, orthanc
 

@@ -84,6 +84,16 @@ def test_the_study_list_shows_the_demo_patient_only(page, exams, tmp_path):
         assert "P002" not in listed
 
 
+def test_the_browser_signs_in_by_address_once(page, exams, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdefghij")
+    token.chmod(0o600)
+    with running(tmp_path / "data", "--studies", str(exams / "P001"), "--token-file", str(token)) as server:
+        page.goto(f"{server.address}/ohif/?token=0123456789abcdefghij")
+        page.get_by_text("P001", exact=True).first.wait_for(timeout=60000)
+        assert "token" not in page.url
+
+
 def test_low_energy_and_synthesized_contrast_hang_side_by_side_and_say_what_they_are(page, server):
     study, series = find_series(server, "P001")["L CC low energy"]
     result = server.synthesize(study, series)["result"]

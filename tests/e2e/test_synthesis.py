@@ -1,14 +1,15 @@
 """The main job over HTTP: the same behaviour over the embedded archive and over Orthanc."""
 
 import io
+import signal
 
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
-
 from tests.e2e.server import find_series, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -269,6 +270,23 @@ def test_jobs_and_images_survive_a_restart(exams, tmp_path):
         assert len(stored.json()) == 1
     assert server.process.returncode == 0
     assert server.lines[-1] == "Stopped."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_stops_cleanly_when_asked_to(tmp_path, number):
+    with running(tmp_path / "data") as server:
+        server.process.send_signal(number)
+        assert server.process.wait(30) == 0
+    assert server.lines[-1] == "Stopped."
+
+
+def test_two_servers_do_not_share_a_data_folder(tmp_path):
+    with (
+        running(tmp_path / "data"),
+        pytest.raises(RuntimeError, match="in use by another server"),
+        running(tmp_path / "data"),
+    ):
+        pass
 
 
 def test_a_token_is_asked_for_everywhere(exams, tmp_path):
