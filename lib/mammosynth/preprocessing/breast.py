@@ -97,8 +97,9 @@ def _reduce(pixels: np.ndarray) -> np.ndarray:
 def _enlarge(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if mask.shape == shape:
         return mask
-    enlarged = Image.fromarray(mask.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(enlarged) > 0.5
+    # A slightly smoothed mask has its half-way contour where the steps were, without the steps.
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), 1.0, mode="nearest")
+    return np.asarray(Image.fromarray(smooth).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)) > 0.5
 
 
 def _air_level(smooth: np.ndarray) -> float:
