@@ -11,6 +11,7 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from mammosynth.bundle import Bundle
+from mammosynth.dicom.contrast_enhanced import refuse_wrong_exposure
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import InvalidParameterError
 from mammosynth.files import to_nrrd_bytes
@@ -149,7 +150,12 @@ class BundleInferTask(InferTask):
     def synthesize(
         self, source: Mammogram, order: Order, progress: Callable[[float, str], None] | None = None
     ) -> SynthesisResult:
-        """Run the bundle on one view, alone on the device."""
+        """Run the bundle on one view, alone on the device.
+
+        Raises:
+            UnsupportedImageError: If the view is no source for this task.
+        """
+        refuse_wrong_exposure(source, self.bundle.task)
         with _ONE_AT_A_TIME:
             return self.bundle.synthesize(source, parameters=order.parameters, seed=order.seed, progress=progress)
 

@@ -9,13 +9,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from PIL import Image
+
 from mammosynth.batch import BatchReport, synthesize_files
 from mammosynth.errors import InvalidParameterError, MissingAttributeError, OutputError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
 from mammosynth.terms import Task, ViewPosition
-from PIL import Image
-
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()

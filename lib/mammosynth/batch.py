@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.contrast_enhanced import refuse_wrong_exposure
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import derive_instance, new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError
@@ -104,6 +105,7 @@ def synthesize_files(
         try:
             source = read_image(item.path, view_position=view_position, image_laterality=image_laterality)
             ending = _ending(item.path, source, file_format)
+            refuse_wrong_exposure(source, bundle.task)
             result = bundle.synthesize(source, seed=seed)
             target = _target(output, item, f"_{bundle.task}", ending, taken)
             _write(target, result, source, item.path, run, burned_in_mark=burned_in_mark)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mammosynth.dicom.display import linear_exact_window, linear_window, sigmoid_window
-from mammosynth.dicom.read import read_mammogram
 from pydicom.dataset import Dataset
 
+from mammosynth.dicom.display import linear_exact_window, linear_window, sigmoid_window
+from mammosynth.dicom.read import read_mammogram
 from tests.dicom.instances import breast_values, build_instance, build_raw_instance
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)

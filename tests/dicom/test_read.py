@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from mammosynth.dicom.read import looks_like_dicom, read_mammogram
-from mammosynth.errors import UnreadableImageError, UnsupportedImageError
-from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 from pydicom.dataset import Dataset
 from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian
 
+from mammosynth.dicom.read import looks_like_dicom, read_mammogram
+from mammosynth.errors import UnreadableImageError, UnsupportedImageError
+from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance
 
 VALUES = breast_values()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes

@@ -12,9 +12,6 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mammosynth.dicom.read import read_mammogram
-from mammosynth.dicom.stored import read_stored_values
-from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -25,6 +22,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from mammosynth.dicom.read import read_mammogram
+from mammosynth.dicom.stored import read_stored_values
+from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
+
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.terms import ImageLaterality, ViewPosition
-from pydicom.dataset import Dataset
-
 from tests.dicom.instances import CRANIO_CAUDAL, MEDIO_LATERAL_OBLIQUE, coded
 
 

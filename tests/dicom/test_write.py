@@ -12,6 +12,8 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import derive_instance, new_uid, series_description, to_stored_values, write_instance
@@ -19,8 +21,6 @@ from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
-from pydicom.dataset import Dataset
-
 from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance, coded
 
 CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)

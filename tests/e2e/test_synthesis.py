@@ -322,3 +322,10 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
     assert result.GetSize()[:2] == image.GetSize()
     assert result.GetSpacing()[:2] == (0.1, 0.2)
     assert result.GetOrigin()[:2] == (5.0, -7.0)
+
+
+def test_contrast_is_not_made_from_an_image_that_has_it(server):
+    study, series = find_series(server, "P003")["L CC recombined"]
+    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+    status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
+    assert "expected low energy" in status["message"]

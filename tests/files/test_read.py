@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
+
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.files.formats import FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.files.names import view_from_name
 from mammosynth.terms import ImageLaterality, ViewPosition
-from PIL import Image
-
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 VALUES_8 = (breast_values(bits=8)).astype(np.uint8)

@@ -6,11 +6,11 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
+
 from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes, write_image
 from mammosynth.mammogram import Mammogram
-from PIL import Image
-
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 RESULT = np.random.default_rng(0).random((48, 40)).astype(np.float32)

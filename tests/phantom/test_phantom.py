@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, label, zoom
+
 from mammosynth.phantom import Breast, PhantomView, generate_breast, project
 from mammosynth.terms import ImageLaterality, ViewPosition
-from scipy.ndimage import binary_dilation, label, zoom
 
 LEFT, RIGHT = ImageLaterality.LEFT, ImageLaterality.RIGHT
 CC, MLO = ViewPosition.CC, ViewPosition.MLO

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.phantom import generate_breast, project, write_study
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
-from pydicom import dcmread
 
 ROWS = 64
 VIEWS = [("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")]

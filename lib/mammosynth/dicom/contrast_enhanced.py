@@ -11,6 +11,10 @@ from enum import StrEnum
 
 from pydicom.dataset import Dataset
 
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.terms import Task
+
 
 class Exposure(StrEnum):
     """Role of an image in contrast-enhanced mammography."""
@@ -37,3 +41,17 @@ def exposure_of(header: Dataset) -> Exposure | None:
             if pattern.search(words):
                 return exposure
     return None
+
+
+def refuse_wrong_exposure(source: Mammogram, task: Task) -> None:
+    """Let only images pass that the task can start from: contrast starts from low energy, or ordinary mammography.
+
+    Raises:
+        UnsupportedImageError: If the header says that the image is recombined or of high energy.
+    """
+    exposure = exposure_of(source.header) if source.header is not None else None
+    if task == Task.CONTRAST and exposure in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
+        raise UnsupportedImageError(
+            f"{source.source_name}: Image Type or Series Description says {exposure}, expected low energy; "
+            "choose the low-energy image of the same view"
+        )
