@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mammosynth.phantom import write_study
 from monailabel_app.serve import parse_options, serve
 
-DEMO_SEED = 2026
+DEMO_SEED = 1
 _DEMO_VIEW = "L CC"
 
 

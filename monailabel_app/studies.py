@@ -94,6 +94,8 @@ class DicomWebStudies:
         session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
         self.url = url
         self.client = DICOMwebClient(url, session=session)
+        # One more try, soon: by default the client keeps a person waiting for half a minute when the archive is down.
+        self.client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=100)
 
     def check(self) -> None:
         """Ask the archive for one study.

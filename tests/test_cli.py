@@ -71,39 +71,49 @@ def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     assert "breast_cem_contrast" in capsys.readouterr().err
 
 
-def _write_cdd_cesm(folder, rows):
+def _write_cdd_cesm(folder, splits, rows=512):
     """A tiny data set in the layout of CDD-CESM, from phantoms."""
     (folder / "512" / "images").mkdir(parents=True)
     (folder / "512" / "masks").mkdir()
     lines = ["split,patient,side,view,low_energy,recombined,scale,dy,dx"]
-    for seed, split in enumerate(("train", "train", "val", "test")):
+    for seed, split in enumerate(splits):
         view = project(generate_breast(seed), ViewPosition.CC, ImageLaterality.LEFT, rows=rows)
         names = [f"P{seed}_L_{kind}_CC.jpg" for kind in ("DM", "CM")]
         for name, pixels in zip(names, (view.low_energy, view.recombined), strict=True):
-            square = np.zeros((rows, rows), np.uint8)
-            square[:, : pixels.shape[1]] = (pixels * 255).astype(np.uint8)[:, :rows]
-            Image.fromarray(square).save(folder / "512" / "images" / name, quality=98)
-            mask = np.zeros((rows, rows), np.uint8)
-            mask[:, : pixels.shape[1]] = view.lesion_mask[:, :rows] * 255
-            Image.fromarray(mask).save(folder / "512" / "masks" / name.replace(".jpg", ".png"))
+            _save_square(folder / "512" / "images" / name, pixels)
+            _save_square(folder / "512" / "masks" / name.replace(".jpg", ".png"), view.lesion_mask.astype(np.float32))
         lines.append(f"{split},P{seed},L,CC,{names[0]},{names[1]},1.0,0,0")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
 
 
+def _save_square(path, pixels):
+    rows = len(pixels)
+    square = np.zeros((rows, rows), np.uint8)
+    square[:, : pixels.shape[1]] = (pixels * 255).astype(np.uint8)[:, :rows]
+    Image.fromarray(square).save(path, **({"quality": 98} if path.suffix == ".jpg" else {}))
+
+
 @pytest.mark.slow
-def test_train_writes_a_bundle_that_evaluate_measures_and_synthesize_runs(tmp_path, low_energy, capsys):
-    _write_cdd_cesm(tmp_path / "data", 512)
-    data, model = str(tmp_path / "data"), str(tmp_path / "tiny")
+def test_train_writes_a_bundle_that_synthesizes(tmp_path, low_energy):
+    _write_cdd_cesm(tmp_path / "data", ("train", "train", "val"))
+    model = str(tmp_path / "tiny")
     recipe = ["--steps", "2", "--batch-size", "1", "--validate-every", "1"]
-    assert main(["train", "contrast", "--data", data, "--output", model, *recipe]) == 0
-    report = tmp_path / "report.json"
-    arguments = ["--data", data, "--split", "test", "--bundle", model, "--json", str(report)]
-    assert main(["evaluate", "contrast", *arguments]) == 0
-    assert "psnr" in capsys.readouterr().out.lower()
-    assert "psnr" in json.dumps(json.loads(report.read_text())).lower()
+    assert main(["train", "contrast", "--data", str(tmp_path / "data"), "--output", model, *recipe]) == 0
     Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
     arguments = [str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out"), "--bundle", model]
     assert main(["synthesize", "contrast", *arguments]) == 0
+
+
+@pytest.mark.slow
+def test_evaluate_prints_and_writes_the_model_beside_floors_and_ceilings(tmp_path, capsys):
+    _write_cdd_cesm(tmp_path / "data", ("test", "test"))
+    report = tmp_path / "report.json"
+    arguments = ["--data", str(tmp_path / "data"), "--split", "test", "--json", str(report)]
+    assert main(["evaluate", "contrast", *arguments]) == 0
+    printed = capsys.readouterr().out
+    for row in ("model", "floor F0", "floor F3b", "ceiling shift 2 px"):
+        assert row in printed
+    assert "psnr" in json.loads(report.read_text())["methods"]["model"]["metrics"]
 
 
 def test_a_missing_data_set_is_explained(tmp_path, capsys):

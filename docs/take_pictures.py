@@ -1,0 +1,41 @@
+"""Takes the README's picture again: the demo exam in real OHIF, in headless Chromium.
+
+Run: `.venv/bin/python -m docs.take_pictures` from the repository's root (needs Chromium: `apt-get install chromium`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from mammosynth.phantom import write_study
+from monailabel_app.demo import DEMO_SEED
+from tests.e2e.server import find_series, running
+from tests.e2e.test_ohif import CHROMIUM, FLAGS
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def main() -> None:
+    """Write docs/pictures/side-by-side.png."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        studies = Path(folder) / "studies"
+        write_study(studies, seed=DEMO_SEED, rows=2294, patient_id="DEMO")
+        with running(Path(folder) / "data", "--studies", str(studies)) as server:
+            study, series = find_series(server, "DEMO")["L CC low energy"]
+            url = server.synthesize(study, series)["result"]["viewer_url"]
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = browser.new_page(viewport={"width": 1600, "height": 900})
+            page.goto(server.address + url)
+            page.wait_for_timeout(15000)
+            picture = PICTURES / "side-by-side.png"
+            page.screenshot(path=str(picture))
+            browser.close()
+    Image.open(picture).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
