@@ -1,8 +1,5 @@
 """Real vendors' files, which are not part of the repository: `MAMMOSYNTH_TEST_DICOM` or `../shared/data/dicom`."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -10,15 +7,15 @@ import SimpleITK as sitk
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes
+from tests.real_data import REAL_DICOM
 
-FOLDER = Path(os.environ.get("MAMMOSYNTH_TEST_DICOM", Path(__file__).parents[3] / "shared" / "data" / "dicom"))
 pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(),
+    not REAL_DICOM.is_dir(),
     reason="no folder of real DICOM files: set MAMMOSYNTH_TEST_DICOM; vendors' quirks are not tested",
 )
-GE = FOLDER / "ge_senographe_essential_r_mlo.dcm"
-CHART = FOLDER / "pixel_spacing_chart.dcm"
-TOMOSYNTHESIS = FOLDER / "hologic_tomosynthesis_multiframe.dcm"
+GE = REAL_DICOM / "ge_senographe_essential_r_mlo.dcm"
+CHART = REAL_DICOM / "pixel_spacing_chart.dcm"
+TOMOSYNTHESIS = REAL_DICOM / "hologic_tomosynthesis_multiframe.dcm"
 
 
 def test_the_ge_image_is_read_with_its_voi_lut_and_padding() -> None:

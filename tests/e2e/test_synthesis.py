@@ -1,6 +1,7 @@
 """The main job over HTTP: the same behaviour over the embedded archive and over Orthanc."""
 
 import io
+import shutil
 import signal
 
 import numpy as np
@@ -11,6 +12,7 @@ import SimpleITK as sitk
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
 from tests.e2e.server import find_series, running
+from tests.real_data import REAL_DICOM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -329,3 +331,33 @@ def test_contrast_is_not_made_from_an_image_that_has_it(server):
     body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "expected low energy" in status["message"]
+
+
+def test_the_main_job_runs_on_real_mammograms_and_refuses_a_tomosynthesis(tmp_path):
+    files = sorted(REAL_DICOM.glob("*.dcm"))
+    if not files:
+        pytest.skip("no folder of real DICOM files: set MAMMOSYNTH_TEST_DICOM; the main job is not run on a real one")
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for file in files:
+        shutil.copy(file, studies)
+    outcomes = {}
+    with running(tmp_path / "data", "--studies", str(studies)) as server:
+        for item in server.get("/proxy/dicom/qido/series").json():
+            body = {
+                "task": "contrast",
+                "study_instance_uid": item["0020000D"]["Value"][0],
+                "series_instance_uid": item["0020000E"]["Value"][0],
+            }
+            status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "done", "failed")
+            outcomes.setdefault(status["state"], []).append(status["message"])
+        derived = [path for path in studies.rglob("*.dcm") if path.parent != studies]
+    assert "done" in outcomes
+    assert all("tomosynthesis" in message for message in outcomes.get("failed", []))
+    for path in derived:
+        dataset = pydicom.dcmread(path)
+        assert dataset[0x0008, 0x001C].value == "YES"
+        source = dataset.SourceImageSequence[0].ReferencedSOPInstanceUID
+        original = next(d for d in map(pydicom.dcmread, files) if source == d.SOPInstanceUID)
+        assert (dataset.Rows, dataset.Columns) == (original.Rows, original.Columns)
+        assert dataset.PatientID == original.PatientID

@@ -1,7 +1,6 @@
 """The whole evaluation on phantom breasts, and its golden values on real ones."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,8 @@ from mammosynth.evaluation.protocol import Case, smooth_within
 from mammosynth.preprocessing.pairs import read_cdd_cesm
 from tests.evaluation.test_metrics import phantom_case
 from tests.preprocessing import test_pairs
+from tests.real_data import CDD_CESM
 
-CDD_CESM = Path(os.environ.get("MAMMOSYNTH_CDD_CESM", Path(__file__).parents[3] / "shared" / "data" / "cdd-cesm"))
 needs_data = pytest.mark.skipif(
     not (CDD_CESM / "pairs.csv").is_file(), reason="CDD-CESM is not here; set MAMMOSYNTH_CDD_CESM to its folder"
 )
