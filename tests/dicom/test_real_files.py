@@ -1,5 +1,7 @@
 """Real vendors' files, which are not part of the repository: `MAMMOSYNTH_TEST_DICOM` or `../shared/data/dicom`."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
