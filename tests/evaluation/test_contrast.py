@@ -9,7 +9,7 @@ import pytest
 from mammosynth.bundle import Bundle, default_model_zoo, load_bundle
 from mammosynth.errors import BundleError, DataError
 from mammosynth.evaluation import evaluate_contrast, format_report
-from mammosynth.evaluation.contrast import shipped_floors, summarise
+from mammosynth.evaluation.contrast import _paired, shipped_floors, summarise
 from mammosynth.evaluation.floors import NAMES, Floors, fit_floors_to_cases
 from mammosynth.evaluation.metrics import MEAN_METRICS, score_case
 from mammosynth.evaluation.protocol import Case, smooth_within
@@ -145,3 +145,11 @@ def test_reference_methods_reach_the_published_values_on_real_images() -> None:
         for metric, value in metrics.items():
             mean = np.mean([scores[metric] for scores in found[name]])
             assert mean == pytest.approx(value, abs=0.012 if "psnr" in metric else 0.0012), (name, metric)
+
+
+def test_a_ratio_is_compared_by_its_distance_from_one() -> None:
+    statistics = {name: {"d_ratio": np.array([1.5, 1.4, 1.6])} for name in NAMES}
+    statistics["model"] = {"d_ratio": np.array([0.8, 0.9, 0.7])}
+    paired = _paired("d_ratio", statistics)
+    assert paired["lower_is_better"]
+    assert paired["value"] == pytest.approx(0.2 - 0.5)

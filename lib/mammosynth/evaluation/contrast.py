@@ -14,7 +14,7 @@ from mammosynth import __version__
 from mammosynth.bundle import Bundle, default_model_zoo
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.floors import FLOORS, NAMES, Floors, fit_floors
-from mammosynth.evaluation.metrics import MEAN_METRICS, score_case
+from mammosynth.evaluation.metrics import BEST_AT_ONE, LOWER_IS_BETTER, MEAN_METRICS, score_case
 from mammosynth.evaluation.protocol import Case, smooth_within
 from mammosynth.evaluation.statistics import (
     interval,
@@ -27,7 +27,6 @@ from mammosynth.evaluation.statistics import (
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm, splits
 from mammosynth.terms import Task
 
-LOWER_IS_BETTER = frozenset({"mae"})
 ENHANCING = 1.0
 """A lesion enhances if it is this many standard deviations of its ring brighter in the real image."""
 BLURS = (2, 4, 8)
@@ -188,17 +187,17 @@ def _statistics(scores: Scores, real: Scores, source: Scores, weights: np.ndarra
 
 
 def _paired(metric: str, statistics: Mapping[str, Scores]) -> dict[str, Any]:
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    lower_is_better = metric in LOWER_IS_BETTER or metric in BEST_AT_ONE
+
+    def values(name: str) -> np.ndarray:
+        return abs(statistics[name][metric] - 1) if metric in BEST_AT_ONE else statistics[name][metric]
 
     def badness(name: str) -> float:
-        value = statistics[name][metric][0]
-        # A ratio is best at one, everything else at its end.
-        merit = -abs(value - 1) if metric == "d_ratio" else sign * value
-        return math.inf if math.isnan(value) else -merit
+        value = values(name)[0]
+        return math.inf if math.isnan(value) else value if lower_is_better else -value
 
     best = min(NAMES, key=badness)
-    difference = statistics[MODEL][metric] - statistics[best][metric]
-    return {"best_floor": best, "lower_is_better": metric in LOWER_IS_BETTER, **interval(difference)}
+    return {"best_floor": best, "lower_is_better": lower_is_better, **interval(values(MODEL) - values(best))}
 
 
 def _kind(name: str) -> str:

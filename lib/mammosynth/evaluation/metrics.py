@@ -8,6 +8,8 @@ from scipy.stats import rankdata
 
 from mammosynth.evaluation.protocol import Case, hottest
 
+LOWER_IS_BETTER = frozenset({"mae"})
+BEST_AT_ONE = frozenset({"d_ratio"})
 MEAN_METRICS = (
     "psnr",
     "ssim",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mammosynth.evaluation.metrics import BEST_AT_ONE
+
 COLUMNS = {
     "psnr": ("PSNR dB", 2),
     "ssim": ("SSIM", 3),
@@ -57,6 +59,7 @@ def _paired_table(report: dict[str, Any]) -> str:
     rows = [["model minus best floor", "floor", "difference"]]
     for metric, (title, digits) in COLUMNS.items():
         paired = report["paired"][metric]
+        title = f"{title}, distance from 1" if metric in BEST_AT_ONE else title
         note = " (lower is better)" if paired["lower_is_better"] else ""
         rows.append([title + note, paired["best_floor"], _cell(paired, digits, signed=True)])
     return _align(rows)
