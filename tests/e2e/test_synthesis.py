@@ -54,6 +54,22 @@ def test_the_same_job_again_adds_no_second_image(server):
     assert len(stored) == 1
 
 
+def test_a_job_that_waits_is_cancelled_over_http(server):
+    study, series = find_series(server, "P001")["L CC low energy"]
+    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+    jobs = [
+        server.post("/synthesis", json={**body, "parameters": {"seed": 100 + n}}).json()["job_id"] for n in range(6)
+    ]
+    answer = server.request("DELETE", f"/synthesis/{jobs[-1]}")
+    assert answer.status_code == 200
+    assert server.wait(jobs[-1], "cancelled")["result"] is None
+    server.wait(jobs[0], "done")
+    done = server.request("DELETE", f"/synthesis/{jobs[0]}")
+    assert done.status_code == 409
+    assert "cannot be cancelled" in done.json()["detail"]
+    assert server.get("/synthesis/nonsense").status_code == 404
+
+
 def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
     study, series = find_series(server, "P002")["Four views low energy"]
     result = server.synthesize(study, series)["result"]
