@@ -190,7 +190,16 @@ def test_an_output_that_is_no_folder_is_refused_at_once(tmp_path: Path) -> None:
         run(tmp_path, output=png(tmp_path / "L_CC.png"))
 
 
-def test_one_source_series_makes_one_new_series(tmp_path: Path) -> None:
+def test_views_of_one_source_series_become_series_of_their_own_with_true_descriptions(tmp_path: Path) -> None:
+    for number, view in enumerate(("CC", "MLO")):
+        changes = {"ViewPosition": view, "ViewCodeSequence": None, "SOPInstanceUID": f"1.{number}"}
+        dicom(tmp_path / "in" / f"{number}.dcm", SeriesInstanceUID="1.7", **changes)
+    written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
+    assert written[0].SeriesInstanceUID != written[1].SeriesInstanceUID
+    assert [dataset.SeriesDescription.split()[-1] for dataset in written] == ["CC", "MLO"]
+
+
+def test_one_view_of_one_source_series_makes_one_new_series(tmp_path: Path) -> None:
     dicom(tmp_path / "in" / "1.dcm", SOPInstanceUID="1.1", SeriesInstanceUID="1.7", InstanceNumber=1)
     dicom(tmp_path / "in" / "2.dcm", SOPInstanceUID="1.2", SeriesInstanceUID="1.7", InstanceNumber=2)
     dicom(tmp_path / "in" / "3.dcm", SOPInstanceUID="1.3", SeriesInstanceUID="1.8")

@@ -191,7 +191,8 @@ def _write(
         write_image(target, pixels, source, source_path)
         return
     source_series = text_of(source.header, "SeriesInstanceUID") or text_of(source.header, "StudyInstanceUID")
-    series = new_uid(run, source_series)
+    # One series per view, because a series has one description.
+    series = new_uid(run, source_series, str(source.image_laterality), str(source.view_position))
     dataset = derive_instance(
         result.image.pixels,
         result.provenance,

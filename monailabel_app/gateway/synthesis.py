@@ -33,6 +33,7 @@ def run_job(
     task = app.task(request.task)
     order = task.parse(request.parameters)
     report(0.02, "reading the series")
+    series = archive.instances(request.series_instance_uid)
     sources = archive.instances(request.series_instance_uid, request.sop_instance_uid)
     misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
     if misplaced:
@@ -57,7 +58,7 @@ def run_job(
             report(0.05 + 0.93 * (index + fraction) / total, prefix + message)
 
         try:
-            made = _synthesize(archive, task, source, target, order, step)
+            made = _synthesize(archive, task, source, target, order, step, several_views=len(series) > 1)
         except UnsupportedImageError as error:
             refused.append(error)
             continue
@@ -82,6 +83,8 @@ def _synthesize(
     target: InstanceAddress,
     order: Order,
     step: Callable[[float, str], None],
+    *,
+    several_views: bool,
 ) -> list[dict[str, Any]]:
     if archive.exists(target):
         step(1.0, "this image was synthesized before")
@@ -98,6 +101,7 @@ def _synthesize(
             series_instance_uid=target.series_instance_uid,
             sop_instance_uid=target.sop_instance_uid,
             burned_in_mark=order.burned_in_mark,
+            several_views=several_views,
         )
     )
     return [result.provenance.as_json()]

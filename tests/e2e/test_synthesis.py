@@ -75,6 +75,9 @@ def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
     result = server.synthesize(study, series)["result"]
     stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances").json()
     assert len(result["sop_instance_uids"]) == 4
+    assert "SYNTHETIC contrast" in find_series(server, "P002")
+    metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{result['series_instance_uid']}/metadata").json()
+    assert {item["0008103E"]["Value"][0] for item in metadata} == {"SYNTHETIC contrast"}
     assert {item["00080018"]["Value"][0] for item in stored} == set(result["sop_instance_uids"])
 
 

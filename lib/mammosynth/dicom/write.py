@@ -96,6 +96,7 @@ def derive_instance(
     sop_instance_uid: str,
     series_number: int | None = None,
     burned_in_mark: bool = True,
+    several_views: bool = False,
 ) -> Dataset:
     """A For Presentation MG instance of a result: same patient, study and frame of reference as the source, new series.
 
@@ -111,6 +112,7 @@ def derive_instance(
         sop_instance_uid: Of the new instance.
         series_number: By default the source's plus 1000.
         burned_in_mark: Whether the pixels carry the mark too. Turn it off in blinded studies only.
+        several_views: Whether the new series holds other views, too. What it says of itself is then true of all.
 
     Returns:
         A dataset with file meta information, ready for `write_instance` or STOW-RS.
@@ -131,7 +133,11 @@ def derive_instance(
     _set_identity(dataset, source, series_instance_uid, sop_instance_uid, series_number)
     _set_view(dataset, source)
     _set_dates(dataset, provenance)
+    if several_views:
+        del dataset.SeriesDate, dataset.SeriesTime
     _set_marks(dataset, provenance, source, burned_in_mark=burned_in_mark)
+    if several_views:
+        dataset.SeriesDescription = f"SYNTHETIC {provenance.task}"
     _set_pixels(dataset, to_stored_values(pixels))
     return dataset
 
