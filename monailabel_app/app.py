@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from monailabel.config import settings
@@ -84,10 +85,7 @@ class MammoSynthApp(MONAILabelApp):
         Raises:
             NotFoundError: If there is none, with the names that exist.
         """
-        task = self._infers.get(model)
-        if task is None:
-            raise NotFoundError(f"no model {model[:64]!r}, expected one of {', '.join(sorted(self._infers))}")
-        return task
+        return _named(self._infers, model, "model")
 
     def trainer(self, model: str) -> BundleTrainTask:
         """The trainer of that name.
@@ -95,10 +93,7 @@ class MammoSynthApp(MONAILabelApp):
         Raises:
             NotFoundError: If there is none, with the names that exist.
         """
-        trainer = self._trainers.get(model)
-        if trainer is None:
-            raise NotFoundError(f"no trainer {model[:64]!r}, expected one of {', '.join(sorted(self._trainers))}")
-        return trainer
+        return _named(self._trainers, model, "trainer")
 
     def next_image(self, strategy: str) -> dict[str, Any]:
         """Id, study, series and instance of the next image; empty if there is none.
@@ -106,9 +101,7 @@ class MammoSynthApp(MONAILabelApp):
         Raises:
             NotFoundError: If there is no such strategy, with the names that exist.
         """
-        choose = self._strategies.get(strategy)
-        if choose is None:
-            raise NotFoundError(f"no strategy {strategy[:64]!r}, expected one of {', '.join(sorted(self._strategies))}")
+        choose = _named(self._strategies, strategy, "strategy")
         chosen = choose({"strategy": strategy}, self.datastore())
         return {"id": chosen["id"], **self.datastore().get_image_info(chosen["id"])} if chosen else {}
 
@@ -146,6 +139,12 @@ class MammoSynthApp(MONAILabelApp):
             source = self.source(request["image"], view)
         file, params = task({"source": source, "source_path": path, "order": order})
         return {"label": file, "file": file, "params": params}
+
+
+def _named(things: Mapping[str, Any], name: str, kind: str) -> Any:
+    if name not in things:
+        raise NotFoundError(f"no {kind} {name[:64]!r}, expected one of {', '.join(sorted(things))}")
+    return things[name]
 
 
 def load_bundles(options: AppOptions) -> dict[str, Bundle]:

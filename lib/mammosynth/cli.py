@@ -104,7 +104,9 @@ def _synthesize(args: argparse.Namespace) -> int:
             burned_in_mark=not args.no_mark,
             progress=progress,
         )
-    print(f"{len(report.written)} written to {args.output}, {len(report.refused)} refused")
+    print(f"{len(report.written)} written to {args.output}, {len(report.refused)} refused, {report.skipped} no images")
+    if not report.written and not report.refused:
+        print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
     for name, message in (*report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if report.written and not report.refused else 1

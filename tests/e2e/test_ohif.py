@@ -107,6 +107,27 @@ def test_low_energy_and_synthesized_contrast_hang_side_by_side_and_say_what_they
     assert min(len(left), len(right)) > 700, "the pair should fill the height of the screen"
 
 
+def test_a_radiologist_asks_in_the_viewer_and_sees_the_result_beside_the_source(page, server):
+    study, series = find_series(server, "P001")["R MLO low energy"]
+    page.goto(f"{server.address}/ohif/viewer?StudyInstanceUIDs={study}&SeriesInstanceUIDs={series}")
+    _wait_until_drawn(page, 1)
+    button = page.get_by_role("button", name="Synthesize contrast")
+    button.wait_for(timeout=20000)
+    _shot(page, "asking", server)
+    button.click()
+    page.wait_for_url("**hangingprotocolId=mammosynth.pair**", timeout=60000)
+    _wait_until_drawn(page, 2)
+    assert "SYNTHETIC contrast R MLO" in page.inner_text("body")
+
+
+def test_a_refusal_is_shown_in_the_viewer_in_words(page, server):
+    study, series = find_series(server, "P003")["L CC recombined"]
+    page.goto(f"{server.address}/ohif/viewer?StudyInstanceUIDs={study}&SeriesInstanceUIDs={series}")
+    _wait_until_drawn(page, 1)
+    page.get_by_role("button", name="Synthesize contrast").click(timeout=20000)
+    page.get_by_text("expected low energy").wait_for(timeout=30000)
+
+
 def test_the_studies_panel_never_offers_another_patient(page, server):
     study, series = find_series(server, "P001")["L CC low energy"]
     result = server.synthesize(study, series)["result"]
