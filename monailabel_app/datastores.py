@@ -12,8 +12,9 @@ from typing import Any
 
 from monailabel.datastore.dicom import DICOMWebDatastore
 
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_in
 from mammosynth.files import to_nrrd_bytes
-from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id
+from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id, value_in
 
 
 class MammogramDatastore(DICOMWebDatastore):
@@ -27,12 +28,17 @@ class MammogramDatastore(DICOMWebDatastore):
         super().__init__(client=studies.client, search_filter={"Modality": "MG"}, cache_path=cache_path)
 
     def list_images(self) -> list[str]:
-        """Ids of everything that can be a source, always as the archive is now."""
+        """Ids of everything that can be a source, always as the archive is now.
+
+        Recombined and high-energy series are left out by their description; one that says so in its Image Type only is
+        refused when it is used.
+        """
         ids: list[str] = []
         for item in self._studies.mammography_series():
-            series = str(item["0020000E"]["Value"][0])
-            count = item.get("00201209", {}).get("Value", [None])[0]
-            if count == 1:
+            if exposure_in(value_in(item, "0008103E", "")) in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
+                continue
+            series = value_in(item, "0020000E")
+            if value_in(item, "00201209") == 1:
                 ids.append(series)
                 continue
             addresses = self._studies.instances(series)

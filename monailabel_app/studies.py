@@ -116,7 +116,7 @@ class DicomWebStudies:
         with _pacs_errors("search for the series"):
             series = self.client.search_for_series(search_filters={"SeriesInstanceUID": image_id})
             if series:
-                study = _value(series[0], "0020000D")
+                study = value_in(series[0], "0020000D")
                 found = self.client.search_for_instances(study, image_id)
             else:
                 found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
@@ -191,7 +191,7 @@ class DicomWebStudies:
                 fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"], search_filters={"Modality": "MG"}
             )
         for item in found:
-            if not str(_value(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
+            if not str(value_in(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
                 yield item
 
 
@@ -219,17 +219,18 @@ class FolderStudies:
 
 
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:
-    number = _value(item, "00200013", index)
+    number = value_in(item, "00200013", index)
     address = InstanceAddress(
-        study_instance_uid=str(_value(item, "0020000D")),
-        series_instance_uid=str(_value(item, "0020000E")),
-        sop_instance_uid=str(_value(item, "00080018")),
-        sop_class_uid=str(_value(item, "00080016", "")),
+        study_instance_uid=str(value_in(item, "0020000D")),
+        series_instance_uid=str(value_in(item, "0020000E")),
+        sop_instance_uid=str(value_in(item, "00080018")),
+        sop_class_uid=str(value_in(item, "00080016", "")),
     )
     return (int(number), index), address
 
 
-def _value(item: Mapping[str, Any], tag: str, default: Any = None) -> Any:
+def value_in(item: Mapping[str, Any], tag: str, default: Any = None) -> Any:
+    """The first value of a tag (eight hexadecimal digits) in a DICOM JSON object."""
     values = item.get(tag, {}).get("Value") or [default]
     return values[0]
 

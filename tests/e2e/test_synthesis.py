@@ -111,6 +111,13 @@ def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
     assert derived not in images
 
 
+def test_recombined_series_are_no_candidates_for_the_next_sample(server):
+    images = server.get("/datastore/?output=all").json()["objects"]
+    series = find_series(server, "P003")
+    assert series["L CC low energy"][1] in images
+    assert series["L CC recombined"][1] not in images
+
+
 def test_a_series_of_another_study_is_refused(server):
     series = find_series(server, "P001")["L CC low energy"][1]
     other_study, _ = find_series(server, "P002")["Four views low energy"]

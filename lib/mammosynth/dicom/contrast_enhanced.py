@@ -34,7 +34,11 @@ _WORDS = (
 def exposure_of(header: Dataset) -> Exposure | None:
     """The role that the header states; None if it states none, as in ordinary mammography."""
     image_type = header.get("ImageType") or []
-    texts = [str(value) for value in image_type] + [str(header.get("SeriesDescription", ""))]
+    return exposure_in(*map(str, image_type), str(header.get("SeriesDescription", "")))
+
+
+def exposure_in(*texts: str) -> Exposure | None:
+    """The role that the first of the texts to name one names; None if none does."""
     for text in texts:
         words = re.sub(r"[_-]+", " ", text.upper())
         for exposure, pattern in _WORDS:
