@@ -14,7 +14,8 @@ from monailabel.datastore.dicom import DICOMWebDatastore
 
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_in
 from mammosynth.files import to_nrrd_bytes
-from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id, value_in
+from monailabel_app.dicom_json import value_of
+from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id
 
 
 class MammogramDatastore(DICOMWebDatastore):
@@ -35,10 +36,10 @@ class MammogramDatastore(DICOMWebDatastore):
         """
         ids: list[str] = []
         for item in self._studies.mammography_series():
-            if exposure_in(value_in(item, "0008103E", "")) in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
+            if exposure_in(value_of(item, "0008103E", "")) in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
                 continue
-            series = value_in(item, "0020000E")
-            if value_in(item, "00201209") == 1:
+            series = value_of(item, "0020000E")
+            if value_of(item, "00201209") == 1:
                 ids.append(series)
                 continue
             addresses = self._studies.instances(series)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 from tqdm import tqdm
 
 from mammosynth.phantom import write_study
+from monailabel_app.dicom_json import value_of
 from monailabel_app.serve import parse_options, serve
 
 DEMO_SEED = 1
@@ -64,13 +64,15 @@ def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=address, headers=headers, timeout=30.0) as client:
         found = client.get("/proxy/dicom/qido/series", params={"Modality": "MG", "includefield": "0008103E"})
-        series = [item for item in found.raise_for_status().json() if _text(item, "0008103E").startswith(_DEMO_VIEW)]
+        series = [
+            item for item in found.raise_for_status().json() if value_of(item, "0008103E", "").startswith(_DEMO_VIEW)
+        ]
         if not series:
             raise RuntimeError(f"the archive holds no series described as {_DEMO_VIEW!r}")
         request = {
             "task": "contrast",
-            "study_instance_uid": _text(series[0], "0020000D"),
-            "series_instance_uid": _text(series[0], "0020000E"),
+            "study_instance_uid": value_of(series[0], "0020000D"),
+            "series_instance_uid": value_of(series[0], "0020000E"),
         }
         started = time.monotonic()
         job = client.post("/synthesis", json=request).raise_for_status().json()["job_id"]
@@ -87,10 +89,6 @@ def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]
             raise RuntimeError(status["message"])
         say(f"Synthesized in {time.monotonic() - started:.1f} s. Low energy and synthesized contrast side by side:")
         say(address + status["result"]["viewer_url"])
-
-
-def _text(item: dict[str, Any], tag: str) -> str:
-    return str((item.get(tag, {}).get("Value") or [""])[0])
 
 
 def _say(text: str) -> None:

@@ -17,18 +17,26 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session_from_user_pass
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, value_of
 from monailabel_app.errors import NotFoundError, PacsError
 
-UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UID = re.compile(UID_PATTERN)
+_IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Storage classes of single-frame mammograms; anything else in an MG series is refused before it is fetched.
-MAMMOGRAPHY_SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1"})
+_MAMMOGRAPHY_SOP_CLASSES = (
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def check_uid(value: str, name: str) -> str:
     Raises:
         InvalidParameterError: If it is not.
     """
-    if not isinstance(value, str) or len(value) > 64 or not UID.fullmatch(value):
+    if not isinstance(value, str) or len(value) > UID_MAX_LENGTH or not _UID.fullmatch(value):
         raise InvalidParameterError(f"{name} is {str(value)[:80]!r}, not a DICOM UID (digits and dots, at most 64)")
     return value
 
@@ -79,7 +87,7 @@ def check_image_id(value: str) -> str:
     Raises:
         InvalidParameterError: If it is not.
     """
-    if not IMAGE_ID.fullmatch(value) or ".." in value:
+    if not _IMAGE_ID.fullmatch(value) or ".." in value:
         raise InvalidParameterError(
             f"image is {value[:80]!r}, expected an id of the datastore (letters, digits, '.', '_', '-'), not a path"
         )
@@ -92,7 +100,6 @@ class DicomWebStudies:
     def __init__(self, url: str, credentials: tuple[str, str] | None = None, *, timeout_s: float = 60.0) -> None:
         session = create_session_from_user_pass(*credentials) if credentials else requests.Session()
         session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
-        self.url = url
         self.client = DICOMwebClient(url, session=session)
         # One more try, soon: by default the client keeps a person waiting for half a minute when the archive is down.
         self.client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=100)
@@ -116,7 +123,7 @@ class DicomWebStudies:
         with _pacs_errors("search for the series"):
             series = self.client.search_for_series(search_filters={"SeriesInstanceUID": image_id})
             if series:
-                study = value_in(series[0], "0020000D")
+                study = value_of(series[0], "0020000D")
                 found = self.client.search_for_instances(study, image_id)
             else:
                 found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
@@ -135,7 +142,7 @@ class DicomWebStudies:
         Raises:
             UnsupportedImageError: If it is no single-frame mammogram, or was generated itself.
         """
-        if address.sop_class_uid not in MAMMOGRAPHY_SOP_CLASSES:
+        if address.sop_class_uid not in _MAMMOGRAPHY_SOP_CLASSES:
             raise UnsupportedImageError(
                 f"{address.sop_instance_uid}: (0008,0016) SOP Class UID is {address.sop_class_uid}, expected a digital "
                 "mammography image; tomosynthesis, secondary captures and reports cannot be sources"
@@ -191,7 +198,7 @@ class DicomWebStudies:
                 fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"], search_filters={"Modality": "MG"}
             )
         for item in found:
-            if not str(value_in(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
+            if not str(value_of(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
                 yield item
 
 
@@ -219,20 +226,14 @@ class FolderStudies:
 
 
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:
-    number = value_in(item, "00200013", index)
+    number = value_of(item, "00200013", index)
     address = InstanceAddress(
-        study_instance_uid=str(value_in(item, "0020000D")),
-        series_instance_uid=str(value_in(item, "0020000E")),
-        sop_instance_uid=str(value_in(item, "00080018")),
-        sop_class_uid=str(value_in(item, "00080016", "")),
+        study_instance_uid=str(value_of(item, "0020000D")),
+        series_instance_uid=str(value_of(item, "0020000E")),
+        sop_instance_uid=str(value_of(item, "00080018")),
+        sop_class_uid=str(value_of(item, "00080016", "")),
     )
     return (int(number), index), address
-
-
-def value_in(item: Mapping[str, Any], tag: str, default: Any = None) -> Any:
-    """The first value of a tag (eight hexadecimal digits) in a DICOM JSON object."""
-    values = item.get(tag, {}).get("Value") or [default]
-    return values[0]
 
 
 def _with_timeout(request: Any, timeout_s: float) -> Any:

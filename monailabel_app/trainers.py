@@ -25,8 +25,9 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.train import train_contrast
+from monailabel_app.dicom_json import value_of
 from monailabel_app.options import AppOptions
-from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest, value_in
+from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -118,7 +119,7 @@ def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:
     views: dict[tuple[str, str, str], dict[Exposure, Mammogram]] = defaultdict(dict)
     problems: list[str] = []
     for item in archive.mammography_series():
-        for address in archive.instances(value_in(item, "0020000E")):
+        for address in archive.instances(value_of(item, "0020000E")):
             try:
                 view = archive.view(address, ViewRequest())
             except MammoSynthError as error:

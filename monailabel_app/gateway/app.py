@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
 from monailabel_app.gateway.ohif import create_ohif
@@ -39,7 +40,7 @@ from monailabel_app.studies import DicomWebStudies, check_image_id
 
 logger = logging.getLogger(__name__)
 
-UidText = Annotated[str, Field(max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$")]
+UidText = Annotated[str, Field(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 _STOP_GRACE_S = 10.0
 
 

@@ -20,7 +20,8 @@ from requests_toolbelt import MultipartDecoder
 from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, NonMultipartContentTypeException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from monailabel_app.pacs.instances import UID_MAX_LENGTH, UID_PATTERN, Attributes, StoredInstance
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
+from monailabel_app.pacs.instances import Attributes, StoredInstance
 from monailabel_app.pacs.pixels import UnavailableFrameError, UndecodableFrameError, read_frames, render
 from monailabel_app.pacs.query import InvalidQueryError, Level, answer, parse_query
 from monailabel_app.pacs.store import NotRemovableError, RefusedInstanceError, Store

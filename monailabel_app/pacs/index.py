@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from monailabel_app.pacs.instances import StoredInstance, UnservableFileError, read_instance, value_of
+from monailabel_app.dicom_json import value_of
+from monailabel_app.pacs.instances import StoredInstance, UnservableFileError, read_instance
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import data_element_generator
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"  # PS3.5 section 9; leading zeros, which real files have, do no harm
-UID_MAX_LENGTH = 64  # PS3.5 section 9.1
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, value_of
 
 Attributes = dict[str, dict[str, Any]]  # DICOM JSON model, PS3.18 annex F
 
@@ -66,12 +65,6 @@ class StoredInstance:
         """True if the instance carries the marks of a synthesized image: only such ones may be replaced or removed."""
         description = str(value_of(self.attributes, "0008103E") or "")
         return value_of(self.attributes, "0008001C") == "YES" or description.startswith("SYNTHETIC")
-
-
-def value_of(attributes: Attributes, tag: str) -> Any:
-    """The first value of an element given by its eight hexadecimal digits; None if absent or empty."""
-    values = attributes.get(tag, {}).get("Value") or [None]
-    return values[0]
 
 
 def read_instance(path: Path, content: bytes | None = None) -> StoredInstance:

@@ -81,6 +81,13 @@ def code_of(item: Dataset) -> Code:
     return Code(text_of(item, "CodeValue"), "SRT" if designator in _SNOMED_RT_DESIGNATORS else designator, meaning)
 
 
+def coded(code: Code) -> Dataset:
+    """A code sequence item, the way back from `code_of`."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
 def label_of(keyword: str) -> str:
     """How messages name an attribute: "(0018,5101) View Position"."""
     tag = Tag(tag_for_keyword(keyword))

@@ -18,13 +18,13 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from mammosynth.dicom.atomic import atomic_path
 from mammosynth.dicom.attributes import (
     SYNTHETIC_DATA,
     code_of,
+    coded,
     integer_of,
     items_of,
     label_of,
@@ -230,12 +230,12 @@ def _set_view(dataset: Dataset, source: Mammogram) -> None:
         dataset.ViewPosition = str(source.view_position)
         code = VIEW_CODES[source.view_position]
         if not any(code_of(item) == code for item in items_of(dataset, "ViewCodeSequence")):
-            dataset.ViewCodeSequence = [_coded(code)]
+            dataset.ViewCodeSequence = [coded(code)]
     for item in items_of(dataset, "ViewCodeSequence"):
         if "ViewModifierCodeSequence" not in item:
             item.ViewModifierCodeSequence = []
     if not items_of(dataset, "AnatomicRegionSequence"):
-        dataset.AnatomicRegionSequence = [_coded(codes.SCT.Breast)]
+        dataset.AnatomicRegionSequence = [coded(codes.SCT.Breast)]
     dataset.BodyPartExamined = dataset.OrganExposed = "BREAST"
     dataset.PositionerType = text_of(dataset, "PositionerType") or "NONE"
 
@@ -277,7 +277,7 @@ def _set_marks(dataset: Dataset, provenance: Provenance, source: Mammogram, *, b
     reference.ReferencedSOPClassUID = value_of(source.header, "SOPClassUID")
     reference.ReferencedSOPInstanceUID = value_of(source.header, "SOPInstanceUID")
     reference.SpatialLocationsPreserved = _SPATIAL_LOCATIONS_PRESERVED.get(provenance.task, "NO")
-    reference.PurposeOfReferenceCodeSequence = [_coded(codes.DCM.SourceImageForImageProcessingOperation)]
+    reference.PurposeOfReferenceCodeSequence = [coded(codes.DCM.SourceImageForImageProcessingOperation)]
     dataset.SourceImageSequence = [reference]
 
     equipment = Dataset()
@@ -286,7 +286,7 @@ def _set_marks(dataset: Dataset, provenance: Provenance, source: Mammogram, *, b
     equipment.SoftwareVersions = [provenance.software_version, provenance.bundle_version]
     equipment.ContributionDateTime = provenance.created.strftime("%Y%m%d%H%M%S.%f%z")
     equipment.ContributionDescription = f"Image synthesis, weights sha256 {provenance.weights_sha256}"
-    equipment.PurposeOfReferenceCodeSequence = [_coded(codes.DCM.ProcessingEquipment)]
+    equipment.PurposeOfReferenceCodeSequence = [coded(codes.DCM.ProcessingEquipment)]
     dataset.ContributingEquipmentSequence = [equipment]
 
 
@@ -307,13 +307,6 @@ def _set_pixels(dataset: Dataset, stored_values: np.ndarray) -> None:
         dataset.LossyImageCompression = "00"
     dataset.PixelData = stored_values.astype("<u2").tobytes()
     dataset["PixelData"].VR = "OW"
-
-
-def _coded(code: Code) -> Dataset:
-    """A code sequence item."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item
 
 
 def _shortened(description: str) -> str:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from mammosynth.dicom.atomic import atomic_path
+from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.phantom.breast import Breast, generate_breast
 from mammosynth.phantom.project import PhantomView, project
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -23,10 +26,6 @@ GENERATOR_VERSION = "1"  # raise when the same seed gives other pixels: it makes
 _VIEWS = tuple((side, view) for view in ViewPosition for side in (ImageLaterality.RIGHT, ImageLaterality.LEFT))
 _BITS_STORED = 12
 _LOW_ENERGY, _RECOMBINED = "low energy", "recombined"
-_VIEW_CODES = {  # PS3.16 CID 4014
-    ViewPosition.CC: ("399162004", "cranio-caudal"),
-    ViewPosition.MLO: ("399368009", "medio-lateral oblique"),
-}
 _PATIENT_ORIENTATION = {  # of rows and columns; PS3.3 C.7.6.1.1.1
     (ImageLaterality.RIGHT, ViewPosition.CC): ["P", "L"],
     (ImageLaterality.LEFT, ViewPosition.CC): ["A", "R"],
@@ -149,10 +148,10 @@ def _describe_series(dataset: Dataset, exam: _Exam, number: int, view: str, kind
 def _describe_acquisition(dataset: Dataset, breast: Breast, side: ImageLaterality, position: ViewPosition) -> None:
     dataset.ImageLaterality, dataset.ViewPosition = str(side), str(position)
     dataset.PatientOrientation = _PATIENT_ORIENTATION[side, position]
-    view = _code(*_VIEW_CODES[position])
+    view = coded(VIEW_CODES[position])
     view.ViewModifierCodeSequence = Sequence()
     dataset.ViewCodeSequence = Sequence([view])
-    dataset.AnatomicRegionSequence = Sequence([_code("76752008", "Breast")])
+    dataset.AnatomicRegionSequence = Sequence([coded(codes.SCT.Breast)])
     dataset.BodyPartExamined, dataset.OrganExposed = "BREAST", "BREAST"
     dataset.BreastImplantPresent, dataset.PartialView = "NO", "NO"
     dataset.PositionerType = "MAMMOGRAPHIC"
@@ -180,9 +179,3 @@ def _describe_image(dataset: Dataset, view: PhantomView, kind: str) -> None:
     dataset.WindowCenter, dataset.WindowWidth = (largest + 1) // 2, largest + 1
     dataset.LossyImageCompression, dataset.BurnedInAnnotation = "00", "NO"
     dataset.PixelData = np.rint(pixels * largest).astype("<u2").tobytes()
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", meaning
-    return code
