@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from mammosynth.evaluation.metrics import affine_psnr, auroc, correlation, dice, psnr, score_case, ssim_map
-from mammosynth.evaluation.protocol import Case, erode, hottest, smooth_within
+from mammosynth.evaluation.protocol import Case, hottest, smooth_within
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,
@@ -14,6 +14,7 @@ from mammosynth.evaluation.statistics import (
     weighted_mean,
     weighted_ratio,
 )
+from mammosynth.preprocessing.breast import erode
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 

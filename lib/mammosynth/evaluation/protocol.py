@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from mammosynth.errors import DataError
-from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast, skin_distance
+from mammosynth.preprocessing.breast import chest_wall_on_left, erode, segment_breast, skin_distance
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
 
@@ -169,13 +169,6 @@ class Case:
     def real_high_pass(self) -> np.ndarray:
         """The smoothed real image without its background."""
         return self.real_smooth - self.background(self.recombined)
-
-
-def erode(mask: np.ndarray, width: float) -> np.ndarray:
-    """The mask without its rim; the image's border is no rim."""
-    margin = int(width) + 1
-    padded = np.pad(mask, margin, mode="edge")
-    return (ndimage.distance_transform_edt(padded) > width)[margin:-margin, margin:-margin]
 
 
 def smooth_within(pixels: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

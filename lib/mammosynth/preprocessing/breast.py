@@ -85,6 +85,18 @@ def skin_distance(breast_mask: np.ndarray) -> np.ndarray:
     return distance * breast_mask
 
 
+def erode(mask: np.ndarray, width: float) -> np.ndarray:
+    """The mask without its rim; the image's border, where breast or chest wall go on, is no rim.
+
+    Args:
+        mask: (H, W) bool.
+        width: Of the rim, in pixels.
+    """
+    margin = int(width) + 1
+    padded = np.pad(mask, margin, mode="edge")
+    return (ndimage.distance_transform_edt(padded) > width)[margin:-margin, margin:-margin]
+
+
 def _reduce(pixels: np.ndarray) -> np.ndarray:
     longest = max(pixels.shape)
     if longest <= REFERENCE_SIDE:

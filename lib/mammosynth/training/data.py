@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from mammosynth.errors import DataError, MammoSynthError
-from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
@@ -75,15 +75,12 @@ def _frame_pair(pair: ContrastPair, preprocessing: ContrastPreprocessing) -> Fra
     if support is None:
         support = segment_breast(pair.recombined)
     shared = prepared.breast_mask & (prepared.frame.apply(support) > 0.5)
-    # The chest wall and the frame's edges are no rim: they are continued before eroding.
-    margin = 4
-    depth = ndimage.distance_transform_edt(np.pad(shared, margin, mode="edge"))[margin:-margin, margin:-margin]
     lesion = np.zeros(shared.shape, np.float32) if pair.lesion is None else prepared.frame.apply(pair.lesion)
     return FramedPair(
         low_energy=prepared.low_energy,
         recombined=np.clip(prepared.frame.apply(pair.recombined), 0, 1),
         breast_mask=prepared.breast_mask,
-        scored=(depth > EDGE * shared.shape[0]).astype(np.float32),
+        scored=erode(shared, EDGE * shared.shape[0]).astype(np.float32),
         lesion=lesion,
         view_position=prepared.view_position,
     )
