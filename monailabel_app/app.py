@@ -15,15 +15,15 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 import mammosynth
 from mammosynth.bundle import Bundle, find_bundles, load_bundle
-from mammosynth.errors import BundleError, UnsupportedImageError
+from mammosynth.errors import BundleError
 from mammosynth.files import read_image
-from mammosynth.mammogram import Mammogram
+from mammosynth.files.formats import ENDINGS
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import NotFoundError
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.options import AppOptions
 from monailabel_app.strategies import STRATEGIES
-from monailabel_app.studies import DicomWebStudies, FolderStudies, Studies, ViewRequest
+from monailabel_app.studies import DicomWebStudies, FolderStudies, Studies
 from monailabel_app.trainers import BundleTrainTask
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,9 @@ class MammoSynthApp(MONAILabelApp):
             archive = DicomWebStudies(self.studies.rstrip("/"), (user, password) if user and password else None)
             self.source_studies = archive
             return MammogramDatastore(archive, settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or None)
-        extensions = ("dcm", "png", "jpg", "jpeg", "tif", "tiff", "nrrd", "nii", "nii.gz")
         store = LocalDatastore(
             self.studies,
-            extensions=[f"*.{extension}" for extension in extensions],
+            extensions=[f"*{ending}" for ending in ENDINGS],
             auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
@@ -105,22 +104,6 @@ class MammoSynthApp(MONAILabelApp):
         chosen = choose({"strategy": strategy}, self.datastore())
         return {"id": chosen["id"], **self.datastore().get_image_info(chosen["id"])} if chosen else {}
 
-    def source(self, image_id: str, wanted: ViewRequest) -> Mammogram:
-        """The one view behind an image id.
-
-        Raises:
-            UnsupportedImageError: If the series holds several views and none was chosen.
-        """
-        views = self.source_studies.views(image_id, wanted)
-        if len(views) > 1:
-            choices = "; ".join(
-                f"{view.source_name} ({view.image_laterality or '?'} {view.view_position or '?'})" for view in views
-            )
-            raise UnsupportedImageError(
-                f"series {image_id} holds {len(views)} images: {choices}. Set sop_instance_uid to one of them"
-            )
-        return views[0]
-
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Synthesize one image; see `BundleInferTask`.
 
@@ -131,12 +114,11 @@ class MammoSynthApp(MONAILabelApp):
         task = self.task(request["model"])
         ours = ("model", "image", "path", "description", "device", "session")
         order = task.parse({name: value for name, value in request.items() if name not in ours})
-        view = order.view
-        path = request.get("path") or self.source_studies.path(request["image"])
-        if path is not None:
+        if path := request.get("path"):
+            view = order.view
             source = read_image(path, view_position=view.view_position, image_laterality=view.image_laterality)
         else:
-            source = self.source(request["image"], view)
+            source, path = self.source_studies.source(request["image"], order.view)
         file, params = task({"source": source, "source_path": path, "order": order})
         return {"label": file, "file": file, "params": params}
 

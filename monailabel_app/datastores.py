@@ -60,11 +60,12 @@ class MammogramDatastore(DICOMWebDatastore):
         Raises:
             NotFoundError: If the archive does not hold the image.
             InvalidParameterError: If the id is not an image id.
+            UnsupportedImageError: If the id stands for several views.
         """
         check_image_id(image_id)
         target = Path(self._datastore.image_path()) / f"{image_id}.nrrd"
         if not target.is_file():
-            view = self._studies.views(image_id, ViewRequest())[0]
+            view = self._studies.source(image_id, ViewRequest())[0]
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
                 file.write(to_nrrd_bytes(view.pixels, view, generated=False))

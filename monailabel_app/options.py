@@ -16,7 +16,7 @@ class AppOptions:
 
     Attributes:
         model_zoo: Folders that hold bundles; a later folder wins where names repeat.
-        trained_models: Where training writes its bundles; None uses a folder beside the studies cache.
+        trained_models: Where training writes its bundles.
         device: "cpu", "cuda" or "cuda:N".
     """
 

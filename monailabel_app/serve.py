@@ -21,10 +21,6 @@ import monailabel_app
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions, parse_studies, read_token
 
-logger = logging.getLogger(__name__)
-_DICOM_SUFFIXES = (".dcm", ".dicom", "")
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nrrd", ".nii", ".gz")
-
 
 def parse_options(args: argparse.Namespace) -> ServeOptions:
     """The options behind parsed arguments.
@@ -239,5 +235,10 @@ def _embedded_store(folder: Path, index_folder: Path) -> Iterator[tuple[str, tup
 
 
 def _holds_only_image_files(folder: Path) -> bool:
-    suffixes = {path.suffix.lower() for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")}
-    return bool(suffixes.intersection(_IMAGE_SUFFIXES)) and not suffixes.intersection(_DICOM_SUFFIXES)
+    """Whether there are images and no DICOM; a file without any ending may be DICOM."""
+    from mammosynth.files.formats import ENDINGS, FileFormat, ending_of
+
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    formats = {ENDINGS[ending] for path in files if (ending := ending_of(path))}
+    may_be_dicom = FileFormat.DICOM in formats or any(not path.suffix for path in files)
+    return bool(formats) and not may_be_dicom

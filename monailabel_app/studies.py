@@ -1,6 +1,6 @@
 """Where source images come from and derived ones go: a DICOMweb archive, or a folder of image files.
 
-Both answer the same question, "give me the views behind this image id", with the full DICOM header where there is one.
+Both answer the same question, "give me the view behind this image id", with the full DICOM header where there is one.
 The platform's own way (DICOM to NIfTI) loses view, laterality, photometric interpretation and VOI LUT.
 """
 
@@ -61,13 +61,29 @@ class InstanceAddress:
 class Studies(Protocol):
     """What the app needs of any place that holds images."""
 
-    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
-        """Every view behind the image id that fits the request, ready to be a source."""
+    def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, Path | None]:
+        """The one view behind an image id, and its file where images lie in a folder of ours.
+
+        Raises:
+            NotFoundError: If there is no such image.
+            UnsupportedImageError: If the id stands for several views and none was chosen, or for no usable image.
+        """
         ...
 
-    def path(self, image_id: str) -> Path | None:
-        """The file behind the image id; None where images do not lie in a folder of ours."""
-        ...
+
+def choose_instance(
+    addresses: list[InstanceAddress], image_id: str, sop_instance_uid: str | None
+) -> list[InstanceAddress]:
+    """The instance that is meant; all of them if none is named.
+
+    Raises:
+        NotFoundError: If the named one is not among them, with those that are.
+    """
+    chosen = [address for address in addresses if sop_instance_uid in (None, address.sop_instance_uid)]
+    if not chosen:
+        known = ", ".join(address.sop_instance_uid for address in addresses)
+        raise NotFoundError(f"sop_instance_uid {sop_instance_uid} is not in series {image_id}; it holds {known}")
+    return chosen
 
 
 def check_uid(value: str, name: str) -> str:
@@ -127,14 +143,10 @@ class DicomWebStudies:
                 found = self.client.search_for_instances(study, image_id)
             else:
                 found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
-        addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
-        chosen = [address for _, address in addresses if sop_instance_uid in (None, address.sop_instance_uid)]
-        if not addresses:
+        if not found:
             raise NotFoundError(f"no series or instance {image_id} in the archive; choose an image of the study list")
-        if not chosen:
-            known = ", ".join(address.sop_instance_uid for _, address in addresses)
-            raise NotFoundError(f"sop_instance_uid {sop_instance_uid} is not in series {image_id}; it holds {known}")
-        return chosen
+        addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
+        return choose_instance([address for _, address in addresses], image_id, sop_instance_uid)
 
     def view(self, address: InstanceAddress, wanted: ViewRequest) -> Mammogram:
         """Fetch one instance and read it as a source.
@@ -160,11 +172,20 @@ class DicomWebStudies:
         )
 
     def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
-        """See `Studies`; errors of single views are raised."""
+        """Every view behind an image id that fits the request; errors of single views are raised."""
         return [self.view(address, wanted) for address in self.instances(image_id, wanted.sop_instance_uid)]
 
-    def path(self, image_id: str) -> None:
-        """See `Studies`: an archive shows no files."""
+    def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, None]:
+        """See `Studies`."""
+        views = self.views(image_id, wanted)
+        if len(views) > 1:
+            choices = "; ".join(
+                f"{view.source_name} ({view.image_laterality or '?'} {view.view_position or '?'})" for view in views
+            )
+            raise UnsupportedImageError(
+                f"series {image_id} holds {len(views)} images: {choices}. Set sop_instance_uid to one of them"
+            )
+        return views[0], None
 
     def exists(self, address: InstanceAddress) -> bool:
         """Whether the archive already holds this instance."""
@@ -208,21 +229,12 @@ class FolderStudies:
     def __init__(self, find: Callable[[str], str]) -> None:
         self._find = find
 
-    def path(self, image_id: str) -> Path:
-        """The file behind an image id.
-
-        Raises:
-            NotFoundError: If there is none.
-        """
-        path = self._find(check_image_id(image_id))
-        if not path or not Path(path).is_file():
-            raise NotFoundError(f"no image {image_id!r} in the folder; ask /datastore/?output=all for the ids")
-        return Path(path)
-
-    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+    def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, Path]:
         """See `Studies`. One file is one view."""
-        path = self.path(image_id)
-        return [read_image(path, view_position=wanted.view_position, image_laterality=wanted.image_laterality)]
+        path = Path(self._find(check_image_id(image_id)) or "")
+        if not path.is_file():
+            raise NotFoundError(f"no image {image_id!r} in the folder; ask /datastore/?output=all for the ids")
+        return read_image(path, view_position=wanted.view_position, image_laterality=wanted.image_laterality), path
 
 
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:

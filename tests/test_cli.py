@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from mammosynth.cli import main
+from mammosynth.batch import FILE_FORMATS
+from mammosynth.cli import FORMATS, main
 from mammosynth.phantom import generate_breast, project, write_study
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -24,6 +25,10 @@ def test_help_names_every_command_and_does_not_import_the_platform():
     for command in ("synthesize", "train", "evaluate", "serve", "demo"):
         assert command in done.stdout
     assert done.stdout.rstrip().endswith("[]")
+
+
+def test_every_format_that_can_be_written_can_be_asked_for():
+    assert FORMATS == FILE_FORMATS  # stated twice, so that --help need not import what reads images
 
 
 def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, capsys):

@@ -66,7 +66,7 @@ def synthesize_files(
 
     Results are named `<stem>_<task>` with the ending of their format; of two results of one name the second gets `_2`.
     No input is ever overwritten; results of an earlier run are. The output folder is not searched for inputs. The DICOM
-    instances of one source series make one new series.
+    instances of one view of one source series make one new series.
 
     Args:
         inputs: Files, and folders, which are searched through.

@@ -14,7 +14,7 @@ from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
 from monailabel_app.infers import BundleInferTask, Order
-from monailabel_app.studies import DicomWebStudies, InstanceAddress
+from monailabel_app.studies import DicomWebStudies, InstanceAddress, choose_instance
 
 
 def run_job(
@@ -34,7 +34,7 @@ def run_job(
     order = task.parse(request.parameters)
     report(0.02, "reading the series")
     series = archive.instances(request.series_instance_uid)
-    sources = archive.instances(request.series_instance_uid, request.sop_instance_uid)
+    sources = choose_instance(series, request.series_instance_uid, request.sop_instance_uid)
     misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
     if misplaced:
         raise NotFoundError(

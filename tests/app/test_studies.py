@@ -37,6 +37,15 @@ def test_every_view_of_a_series_keeps_its_header(archive):
     }
 
 
+def test_no_view_of_a_series_is_chosen_silently(archive):
+    with pytest.raises(UnsupportedImageError, match="holds 4 images: .* Set sop_instance_uid"):
+        archive.source(_four_views(archive), ViewRequest())
+    address = archive.instances(_four_views(archive))[1]
+    source, path = archive.source(_four_views(archive), ViewRequest(sop_instance_uid=address.sop_instance_uid))
+    assert source.source_name == address.sop_instance_uid
+    assert path is None
+
+
 def test_an_instance_uid_names_one_view(archive):
     address = archive.instances(_four_views(archive))[2]
     assert archive.instances(address.sop_instance_uid) == [address]

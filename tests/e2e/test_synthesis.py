@@ -198,6 +198,8 @@ def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
     assert answer.status_code == 422
     assert "holds 4 images" in answer.json()["detail"]
     assert "L MLO" in answer.json()["detail"]
+    download = server.get("/datastore/image", params={"image": series})
+    assert (download.status_code, "holds 4 images" in download.json()["detail"]) == (422, True)
     chosen = answer.json()["detail"].split("holds 4 images: ")[1].split(" ")[0]
     answer = server.post(
         f"/infer/contrast?image={series}&output=json", data={"params": f'{{"sop_instance_uid": "{chosen}"}}'}
