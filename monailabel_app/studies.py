@@ -22,6 +22,7 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 
+from mammosynth.dicom.generated import is_generated_series
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.files import read_image
@@ -213,13 +214,13 @@ class DicomWebStudies:
             raise PacsError(f"the archive refused the synthesized image (failure reason {reason}); see its log")
 
     def mammography_series(self) -> Iterator[Mapping[str, Any]]:
-        """QIDO results of all acquired MG series: series that were generated are left out."""
+        """QIDO results of all acquired MG series, phantoms' included: series that were generated are left out."""
         with _pacs_errors("search for series"):
             found = self.client.search_for_series(
                 fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"], search_filters={"Modality": "MG"}
             )
         for item in found:
-            if not str(value_of(item, "0008103E", "")).upper().startswith("SYNTHETIC"):
+            if not is_generated_series(str(value_of(item, "0008103E", "")), str(value_of(item, "0020000E"))):
                 yield item
 
 

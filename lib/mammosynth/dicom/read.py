@@ -20,9 +20,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from mammosynth.dicom.attributes import SYNTHETIC_DATA, integer_of, label_of, numbers_of, text_of, texts_of, value_of
+from mammosynth.dicom.attributes import integer_of, label_of, numbers_of, text_of, texts_of
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.display import padding_mask, presentation_display, processing_display
+from mammosynth.dicom.generated import generated_mark_of
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
@@ -126,17 +127,11 @@ def refuse_generated(dataset: Dataset, name: str) -> None:
     """Refuse an instance that carries a mark of generated images; they never are sources again.
 
     Raises:
-        UnsupportedImageError: If Synthetic Data (0008,001C), Image Type or Series Description says so.
+        UnsupportedImageError: If Synthetic Data (0008,001C), Image Type or Series Description says so, unless it is
+            an exposure of a phantom; see `mammosynth.dicom.generated`.
     """
-    if text_of(dataset, SYNTHETIC_DATA) == "YES":
-        found = "(0008,001C) Synthetic Data is 'YES'"
-    elif "SYNTHETIC" in texts_of(dataset, "ImageType"):
-        found = f"{label_of('ImageType')} has the value 'SYNTHETIC'"
-    elif str(value_of(dataset, "SeriesDescription") or "").startswith("SYNTHETIC"):
-        found = f"{label_of('SeriesDescription')} starts with 'SYNTHETIC'"
-    else:
-        return
-    raise UnsupportedImageError(f"{name}: {found}: a generated image, expected an acquired one; choose its source.")
+    if found := generated_mark_of(dataset):
+        raise UnsupportedImageError(f"{name}: {found}: a generated image, expected an acquired one; choose its source.")
 
 
 def _open(source: Path | BinaryIO | Dataset, source_name: str | None) -> tuple[Dataset, str]:

@@ -32,6 +32,7 @@ from mammosynth.dicom.attributes import (
     texts_of,
     value_of,
 )
+from mammosynth.dicom.generated import GENERATED_DESCRIPTION
 from mammosynth.dicom.mark import MARK, burn_in_mark
 from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.errors import OutputError
@@ -137,7 +138,7 @@ def derive_instance(
         del dataset.SeriesDate, dataset.SeriesTime
     _set_marks(dataset, provenance, source, burned_in_mark=burned_in_mark)
     if several_views:
-        dataset.SeriesDescription = f"SYNTHETIC {provenance.task}"
+        dataset.SeriesDescription = f"{GENERATED_DESCRIPTION} {provenance.task}"
     _set_pixels(dataset, to_stored_values(pixels))
     return dataset
 
@@ -171,7 +172,7 @@ def to_stored_values(pixels: np.ndarray) -> np.ndarray:
 
 def series_description(task: Task, source: Mammogram) -> str:
     """Series Description (0008,103E) of a derived series: "SYNTHETIC contrast L CC"."""
-    words = ("SYNTHETIC", task, source.image_laterality, source.view_position)
+    words = (GENERATED_DESCRIPTION, task, source.image_laterality, source.view_position)
     return " ".join(str(word) for word in words if word)[:64]
 
 
@@ -261,7 +262,7 @@ def _timezone(dataset: Dataset) -> tzinfo | None:
 def _set_marks(dataset: Dataset, provenance: Provenance, source: Mammogram, *, burned_in_mark: bool) -> None:
     """Everything that says: generated, by what, from what, not for diagnosis."""
     dataset.add_new(SYNTHETIC_DATA, "CS", "YES")
-    dataset.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
+    dataset.ImageType = ["DERIVED", "SECONDARY", "", GENERATED_DESCRIPTION]
     dataset.ContentQualification = "RESEARCH"
     dataset.SeriesDescription = series_description(provenance.task, source)
     dataset.ImageComments = MARK

@@ -2,7 +2,9 @@
 // synthesized from it hang side by side, and a bar to ask for one.
 
 const mammogram = { attribute: 'Modality', constraint: { equals: 'MG' }, required: true };
-const description = constraint => ({ weight: 10, attribute: 'SeriesDescription', constraint, required: true });
+// As in mammosynth.dicom.generated: what a phantom's simulated device acquired is a source although it is generated.
+const isSynthesized = ({ SeriesDescription }) => /^SYNTHETIC(?! PHANTOM)/i.test(SeriesDescription || '');
+const role = value => ({ weight: 10, attribute: 'mammosynthRole', constraint: { equals: value }, required: true });
 const linked = [{ type: 'zoompan', id: 'mammosynth-zoompan', source: true, target: true }];
 
 const viewport = selector => ({
@@ -18,8 +20,8 @@ const pair = {
   numberOfPriorsReferenced: 0,
   protocolMatchingRules: [], // chosen by address only, never by OHIF itself
   displaySetSelectors: {
-    source: { seriesMatchingRules: [mammogram, description({ doesNotContain: 'SYNTHETIC' })] },
-    synthesized: { seriesMatchingRules: [mammogram, description({ contains: 'SYNTHETIC' })] },
+    source: { seriesMatchingRules: [mammogram, role('source')] },
+    synthesized: { seriesMatchingRules: [mammogram, role('synthesized')] },
   },
   stages: [
     {
@@ -39,7 +41,7 @@ function activeSource() {
   const [uid] = viewportGridService.getDisplaySetsUIDsForViewport(activeViewportId) || [];
   const displaySet = uid && displaySetService.getDisplaySetByUID(uid);
   if (!displaySet || displaySet.Modality !== 'MG') return null;
-  return /^SYNTHETIC/i.test(displaySet.SeriesDescription || '') ? null : displaySet;
+  return isSynthesized(displaySet) ? null : displaySet;
 }
 
 /** One request; an answer that is no success becomes an error with the server's own sentence. */
@@ -128,6 +130,9 @@ export default {
   version: '0.1.0',
   preRegistration({ servicesManager }) {
     services = servicesManager.services;
+    services.hangingProtocolService.addCustomAttribute('mammosynthRole', 'Source or synthesized image', displaySet =>
+      isSynthesized(displaySet) ? 'synthesized' : 'source'
+    );
     if (!customElements.get('mammosynth-bar')) customElements.define('mammosynth-bar', SynthesisBar);
     document.body.append(document.createElement('mammosynth-bar'));
   },
