@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mammosynth.phantom.anatomy import build_anatomy
+from mammosynth.phantom.compression import compress
+from mammosynth.phantom.exposure import Energy, Exposure, expose, for_processing
 from mammosynth.phantom.parameters import (
     BreastParameters,
     CaseParameters,
@@ -17,7 +20,21 @@ from mammosynth.phantom.parameters import (
     Vendor,
 )
 from mammosynth.phantom.paths import PathLengths
+from mammosynth.phantom.presentation import draw_style, present_low_energy, present_recombined
+from mammosynth.phantom.projection import project
+from mammosynth.phantom.recombination import recombine
 from mammosynth.terms import ImageLaterality, ViewPosition
+
+PARENCHYMA_MG_ML = {  # in gland; assumed, no published iodine mass per BPE category was found
+    ParenchymalEnhancement.A: 0.03,
+    ParenchymalEnhancement.B: 0.12,
+    ParenchymalEnhancement.C: 0.26,
+    ParenchymalEnhancement.D: 0.50,
+}
+VESSEL_MG_ML = 0.9  # assumed
+_DENSITY_SHARE = (0.12, 0.42, 0.36, 0.10)  # a to d, assumed near those of screening
+_ENHANCEMENT_SHARE = (0.40, 0.35, 0.17, 0.08)  # a to d, assumed
+_VOXEL_PER_PIXEL = 1.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +102,8 @@ class CaseDescription:
 def describe_case(parameters: CaseParameters) -> CaseDescription:
     """Draw what is not given; the same seed draws the same, whatever else is given."""
     rng = np.random.default_rng([parameters.seed, 0])
-    density = rng.choice(list(Density), p=[0.12, 0.42, 0.36, 0.10])
-    enhancement = rng.choice(list(ParenchymalEnhancement), p=[0.40, 0.35, 0.17, 0.08])
+    density = rng.choice(list(Density), p=_DENSITY_SHARE)
+    enhancement = rng.choice(list(ParenchymalEnhancement), p=_ENHANCEMENT_SHARE)
     vendor = rng.choice(list(Vendor))
     side = rng.choice(list(ImageLaterality))
     kinds = tuple(
@@ -121,11 +138,109 @@ def generate_case(parameters: CaseParameters, *, device: str = "cpu") -> Iterato
         parameters: What to image.
         device: A torch device; on "cpu" the same parameters give the same bits.
     """
-    raise NotImplementedError  # being written by the lead; see the shared interfaces
+    description = describe_case(parameters)
+    for side in parameters.sides:
+        for paths in project_breast(description.breasts[side], parameters.views, parameters.pixel_mm, device=device):
+            imaging = description.imaging[side, paths.view_position]
+            yield render_view(paths, imaging, side, description.breasts[side], device=device)
+
+
+def project_breast(
+    breast: BreastParameters, views: Sequence[ViewPosition], pixel_mm: float, *, device: str = "cpu"
+) -> Iterator[PathLengths]:
+    """Path lengths of one breast; all of its twins come from them by `render_view`.
+
+    Args:
+        breast: Which.
+        views: Order of the result.
+        pixel_mm: Spacing at the detector; large pixels are made from a coarser breast, which is quick.
+        device: A torch device.
+    """
+    anatomy = build_anatomy(breast, voxel_mm=max(1.0, _VOXEL_PER_PIXEL * pixel_mm))
+    for view in views:
+        column_map = compress(anatomy.shape, view, step_mm=max(1.0, pixel_mm))
+        yield project(anatomy, column_map, pixel_mm=pixel_mm, device=device)
 
 
 def render_view(
-    paths: PathLengths, imaging: ImagingParameters, image_laterality: ImageLaterality, breast: BreastParameters
+    paths: PathLengths,
+    imaging: ImagingParameters,
+    image_laterality: ImageLaterality,
+    breast: BreastParameters,
+    *,
+    device: str = "cpu",
 ) -> PhantomView:
-    """Image path lengths once more, in another way: a twin, without projecting again."""
-    raise NotImplementedError  # being written by the lead; see the shared interfaces
+    """Image path lengths once more, in another way: a twin, without projecting again.
+
+    Args:
+        paths: Of one view, chest wall at column 0.
+        imaging: How.
+        image_laterality: R is mirrored, so that its chest wall is at the last column.
+        breast: What `paths` are of.
+        device: A torch device.
+    """
+    iodine = iodine_of(paths, imaging, breast)
+    total = sum(iodine.values(), start=np.zeros_like(paths.adipose_mm))
+    low = _expose(paths, imaging, total, Energy.LOW, device)
+    high = _expose(paths, imaging, total, Energy.HIGH, device)
+    recombined = recombine(
+        low, high, paths.thickness_mm, vendor=imaging.vendor, halo=imaging.halo, pixel_mm=paths.pixel_mm
+    )
+    shown = low if imaging.iodine_in_low_energy else _expose(paths, imaging, None, Energy.LOW, device)
+    style = draw_style(imaging.seed)
+    display = present_low_energy(shown.signal, pixel_mm=paths.pixel_mm, style=style)
+
+    def hang(image: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(image[:, ::-1]) if image_laterality is ImageLaterality.RIGHT else image
+
+    return PhantomView(
+        image_laterality=image_laterality,
+        view_position=paths.view_position,
+        pixel_mm=paths.pixel_mm,
+        low_energy_processing=hang(for_processing(shown.signal)),
+        high_energy_processing=hang(for_processing(high.signal)),
+        low_energy=hang(display),
+        recombined=hang(present_recombined(recombined, paths.breast_mask, style=style)),
+        recombined_mg_cm2=hang(recombined),
+        paths=paths.mirrored() if image_laterality is ImageLaterality.RIGHT else paths,
+        iodine_mg_cm2={name: hang(image) for name, image in iodine.items()},
+        lesion_masks=tuple(hang(lesion.mask) for lesion in paths.lesions) if imaging.with_lesions else (),
+        volumetric_density=float(paths.gland_mm.sum() / (paths.gland_mm.sum() + paths.adipose_mm.sum())),
+        parenchyma_mg_cm2=_mean_in_gland(paths, iodine["parenchyma"]),
+        kvp=(shown.kvp, high.kvp),
+        exposure_mas=(shown.exposure_mas, high.exposure_mas),
+        imaging=imaging,
+        breast=breast,
+    )
+
+
+def iodine_of(paths: PathLengths, imaging: ImagingParameters, breast: BreastParameters) -> dict[str, np.ndarray]:
+    """True iodine on the ray by where it is: "lesion", "parenchyma", "vessel"; each (H, W) float32, mg/cm2."""
+    spread = np.random.default_rng([breast.seed, 40]).uniform(0.85, 1.15)
+    concentration = PARENCHYMA_MG_ML[imaging.parenchymal_enhancement] * spread
+    lesion, remaining = np.zeros_like(paths.adipose_mm), np.ones_like(paths.adipose_mm)
+    for part in paths.lesions if imaging.with_lesions else ():
+        lesion = lesion + np.float32(part.uptake_mg_ml * imaging.lesion_iodine) * part.iodine_cm
+        if part.replaces_tissue:
+            remaining = remaining - part.displaced_gland_mm / np.maximum(paths.gland_mm, 1e-3)
+    return {
+        "lesion": lesion,
+        "parenchyma": np.float32(concentration) * paths.parenchyma_cm * np.clip(remaining, 0, 1),
+        "vessel": np.float32(VESSEL_MG_ML) * paths.vessel_cm,
+    }
+
+
+def _expose(
+    paths: PathLengths, imaging: ImagingParameters, iodine: np.ndarray | None, energy: Energy, device: str
+) -> Exposure:
+    lengths = paths.material_lengths(with_lesions=imaging.with_lesions, iodine_mg_cm2=iodine)
+    return expose(lengths, imaging, energy=energy, pixel_mm=paths.pixel_mm, device=device)
+
+
+def _mean_in_gland(paths: PathLengths, iodine: np.ndarray) -> float:
+    """Where the path through gland is more than half of its 95th percentile; 0 without any gland."""
+    gland = paths.gland_mm[paths.breast_mask]
+    if gland.size == 0:
+        return 0.0
+    chosen = paths.gland_mm > 0.5 * np.percentile(gland, 95)
+    return float(iodine[chosen].mean()) if chosen.any() else 0.0

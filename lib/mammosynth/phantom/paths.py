@@ -6,7 +6,8 @@ in a fraction of a second, so that one projected breast gives all of its twins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ class LesionPaths:
         centre_mm: In the uncompressed breast: (lateral, cranial, towards the nipple), origin on the chest wall.
         position_px: (row, column) of its centre in this view.
         uptake_mg_ml: Iodine concentration; `iodine_cm` times it is mass per area.
-        length_mm: (H, W) float32 through the lesion (mass and spicules).
+        replaces_tissue: False for what only enhances or calcifies in tissue that stays.
+        length_mm: (H, W) float32 through the lesion (mass and spicules), as much glandular tissue as attenuates alike.
         displaced_gland_mm: (H, W) float32, glandular tissue that is there without the lesion.
         calcium_mm: (H, W) float32 through its calcifications.
         iodine_cm: (H, W) float32, length weighted by the distribution of the uptake; a concentration of 1 mg/ml over
@@ -36,6 +38,7 @@ class LesionPaths:
     centre_mm: tuple[float, float, float]
     position_px: tuple[float, float]
     uptake_mg_ml: float
+    replaces_tissue: bool
     length_mm: np.ndarray
     displaced_gland_mm: np.ndarray
     calcium_mm: np.ndarray
@@ -113,19 +116,18 @@ class PathLengths:
         """The same view with the chest wall at the last column."""
         last = self.adipose_mm.shape[1] - 1
 
-        def mirror(value: object) -> object:
+        def mirror(value: Any) -> Any:
             return np.ascontiguousarray(value[:, ::-1]) if isinstance(value, np.ndarray) else value
 
         def mirror_point(point: tuple[float, float]) -> tuple[float, float]:
             return (point[0], last - point[1])
 
         lesions = tuple(
-            replace(
-                lesion,
-                position_px=mirror_point(lesion.position_px),
-                **{f.name: mirror(getattr(lesion, f.name)) for f in fields(lesion) if f.name.endswith(("_mm", "_cm"))},
+            LesionPaths(
+                **{f.name: mirror(getattr(lesion, f.name)) for f in fields(lesion)}
+                | {"position_px": mirror_point(lesion.position_px)}
             )
             for lesion in self.lesions
         )
-        maps = {f.name: mirror(getattr(self, f.name)) for f in fields(self) if f.name.endswith(("_mm", "_cm"))}
-        return replace(self, nipple_px=mirror_point(self.nipple_px), lesions=lesions, **maps)
+        values = {f.name: mirror(getattr(self, f.name)) for f in fields(self)}
+        return PathLengths(**(values | {"nipple_px": mirror_point(self.nipple_px), "lesions": lesions}))

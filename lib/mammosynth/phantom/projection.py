@@ -1,0 +1,319 @@
+"""`project`: path lengths through a compressed breast along the diverging rays of a mammography unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mammosynth.phantom.anatomy import Anatomy
+from mammosynth.phantom.compression import ColumnMap
+from mammosynth.phantom.curves import Curves, draw_specks, draw_tubes
+from mammosynth.phantom.lesions import Lesion
+from mammosynth.phantom.parameters import DETECTOR_MM
+from mammosynth.phantom.paths import LesionPaths, PathLengths
+from mammosynth.terms import ViewPosition
+
+SOURCE_TO_DETECTOR_MM = 660.0  # GE Senographe's focal distance; the source is above the chest wall edge
+SUPPORT_MM = 15.0  # from the breast support to the detector: cover and grid, assumed
+FINEST_RAY_MM = 0.4  # tissue between the rays is interpolated; thin things and noise are drawn at every pixel
+_SAMPLES_AT_ONCE = 1_500_000  # memory: about 150 bytes per sample
+_PECTORAL_MM = (5.5, 10.0)  # half thickness of the compressed muscle at the upper edge, assumed
+_VOLUME_MAPS = ("gland", "skin", "muscle", "tissue", "parenchyma")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the detector and the source are, in the coordinates of the compressed breast.
+
+    Attributes:
+        rows: Of the detector.
+        columns: Of the detector.
+        pixel_mm: Spacing at the detector.
+        centre_mm: x of the middle of the detector, above which the source is.
+        thickness_mm: Between the paddles; the support is that far below the paddle.
+    """
+
+    rows: int
+    columns: int
+    pixel_mm: float
+    centre_mm: float
+    thickness_mm: float
+
+    def shrinkage(self, height_mm: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        """Size at a height above the mid-plane relative to the size at the detector; 1 / magnification."""
+        return 1 - (height_mm + (0.5 * self.thickness_mm + SUPPORT_MM)) / SOURCE_TO_DETECTOR_MM
+
+    def to_pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) fractional (row, column) of (N, 3) points (x, y, z) of the compressed breast, and magnification."""
+        magnification = 1 / self.shrinkage(points[:, 1])
+        sideways = (points[:, 0] - self.centre_mm) * magnification
+        row = 0.5 * self.rows - sideways / self.pixel_mm - 0.5
+        return np.stack((row, points[:, 2] * magnification / self.pixel_mm - 0.5), -1), magnification
+
+    def with_pixels(self, pixel_mm: float) -> Geometry:
+        """The same detector with other pixels; it is not smaller."""
+        rows, columns = (int(np.ceil(n * self.pixel_mm / pixel_mm - 1e-9)) for n in (self.rows, self.columns))
+        return Geometry(rows, columns, pixel_mm, self.centre_mm, self.thickness_mm)
+
+    def detector_mm(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rows,) x relative to the middle and (columns,) z of the pixel centres."""
+        x = (0.5 * self.rows - np.arange(self.rows) - 0.5) * self.pixel_mm
+        return x, (np.arange(self.columns) + 0.5) * self.pixel_mm
+
+
+def place_detector(column_map: ColumnMap, pixel_mm: float) -> Geometry:
+    """Centre the breast (CC), or let it run off the upper edge (MLO)."""
+    rows, columns = (round(size / pixel_mm) for size in DETECTOR_MM)
+    thickness = float(column_map.thickness_mm.max())
+    seen = column_map.x_mm[column_map.thickness_mm.max(1) > 0]
+    centre = 0.5 * (seen[0] + seen[-1])
+    if column_map.view_position is ViewPosition.MLO:
+        reach = 0.5 * rows * pixel_mm * (1 - SUPPORT_MM / SOURCE_TO_DETECTOR_MM)
+        centre = column_map.x_mm[-1] - reach
+    return Geometry(rows, columns, pixel_mm, float(centre), thickness)
+
+
+def project(anatomy: Anatomy, column_map: ColumnMap, *, pixel_mm: float, device: str = "cpu") -> PathLengths:
+    """Project one view.
+
+    Args:
+        anatomy: The uncompressed breast.
+        column_map: How it was compressed for this view.
+        pixel_mm: Spacing at the detector.
+        device: Where the rays are followed; a torch device.
+    """
+    geometry = place_detector(column_map, pixel_mm)
+    placed = [_PlacedLesion.place(lesion, column_map) for lesion in anatomy.lesions]
+    volume, lesions = _follow_rays(anatomy, column_map, geometry, placed, device)
+    tissue = volume["tissue"]
+    inside = tissue > 3
+    vessels, ducts, strands = (
+        _draw_all(curves, column_map, geometry) * inside for curves in (anatomy.vessels, anatomy.ducts, anatomy.strands)
+    )
+    added = np.minimum(vessels + 0.8 * (ducts + strands), 0.9 * _fat(volume))
+    nipple_px, bump = _nipple(anatomy, column_map, geometry, tissue)
+    places, radii = anatomy.calcifications
+    pixels, magnification = geometry.to_pixels(column_map.to_compressed(places))
+    calcium = draw_specks(tissue.shape, pixels, radii * magnification, pixel_mm) * inside
+    return PathLengths(
+        view_position=column_map.view_position,
+        pixel_mm=pixel_mm,
+        compressed_thickness_mm=float(column_map.thickness_mm.max()),
+        nipple_px=nipple_px,
+        adipose_mm=_fat(volume) - added,
+        gland_mm=volume["gland"] + added + 0.65 * bump,
+        skin_mm=volume["skin"] + 0.35 * bump,
+        muscle_mm=volume["muscle"],
+        calcium_mm=calcium,
+        parenchyma_cm=0.1 * volume["parenchyma"],
+        vessel_cm=0.1 * vessels,
+        lesions=tuple(
+            _lesion_paths(lesion, geometry, maps, inside)
+            for lesion, maps in zip(placed, lesions, strict=True)
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _PlacedLesion:
+    """A lesion with its centre in the compressed breast; it is moved and turned, not squashed."""
+
+    lesion: Lesion
+    centre_mm: np.ndarray
+    rotation: np.ndarray  # (2, 2) from (X, Y) to (x, y)
+
+    @classmethod
+    def place(cls, lesion: Lesion, column_map: ColumnMap) -> _PlacedLesion:
+        return cls(lesion, column_map.to_compressed(lesion.centre_mm[None])[0], column_map.rotation)
+
+    def to_compressed(self, local: np.ndarray) -> np.ndarray:
+        """(N, 3) points of the compressed breast from points around the lesion's centre."""
+        return np.concatenate((local[:, :2] @ self.rotation.T, local[:, 2:]), 1) + self.centre_mm
+
+
+def _fat(volume: dict[str, np.ndarray]) -> np.ndarray:
+    return np.maximum(volume["tissue"] - volume["gland"] - volume["skin"] - volume["muscle"], 0)
+
+
+def _follow_rays(
+    anatomy: Anatomy, column_map: ColumnMap, geometry: Geometry, placed: list[_PlacedLesion], device: str
+) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+    """Integrate along every ray that meets the breast; maps at the pixels of the detector."""
+    rays = geometry.with_pixels(max(geometry.pixel_mm, FINEST_RAY_MM))
+    marcher = _Marcher(anatomy.to(device), column_map, rays, placed, device)
+    names = [*_VOLUME_MAPS, *(f"{kind} {n}" for n in range(len(placed)) for kind in ("length", "displaced", "avid"))]
+    maps = torch.zeros((len(names), rays.rows * rays.columns), device=device)
+    hit = marcher.rays_that_hit()
+    for part in torch.split(hit, max(1, _SAMPLES_AT_ONCE // len(marcher.heights))):
+        maps[:, part] = marcher.march(part)
+    at_rays = maps.view(len(names), rays.rows, rays.columns).cpu().numpy()
+    at_pixels = dict(zip(names, _resize(at_rays, rays, geometry), strict=True))
+    lesions = [{kind: at_pixels[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
+    return {name: at_pixels[name] for name in _VOLUME_MAPS}, lesions
+
+
+class _Marcher:
+    """Everything that all rays of a view share."""
+
+    def __init__(
+        self, anatomy: Anatomy, column_map: ColumnMap, rays: Geometry, placed: list[_PlacedLesion], device: str
+    ) -> None:
+        self.anatomy, self.rays, self.placed, self.device = anatomy, rays, placed, device
+        self.is_mlo = column_map.view_position is ViewPosition.MLO
+        top = 0.5 * rays.thickness_mm
+        count = int(np.ceil(2 * top / max(0.8, 0.7 * rays.pixel_mm)))
+        self.step_mm = 2 * top / count
+        self.heights = ((torch.arange(count) + 0.5) * self.step_mm - top).to(device)
+        self.shrinkage = rays.shrinkage(self.heights)
+        x, z = rays.detector_mm()
+        self.x, self.z = (torch.as_tensor(v, dtype=torch.float32, device=device) for v in (x, z))
+        planes = (
+            column_map.thickness_mm, column_map.inner_thickness_mm, column_map.reference_x, column_map.reference_z,
+            column_map.reference_height_mm, column_map.reference_middle_mm,
+        )  # fmt: skip
+        self.planes = torch.as_tensor(np.stack(planes)[None], dtype=torch.float32, device=device)
+        self.first = (float(column_map.x_mm[0]), float(column_map.z_mm[0]))
+        self.last = (float(column_map.x_mm[-1]), float(column_map.z_mm[-1]))
+        self.rotation = torch.as_tensor(column_map.rotation, dtype=torch.float32, device=device)
+        self.pectoral_mm = np.random.default_rng([anatomy.parameters.seed, 30]).uniform(*_PECTORAL_MM)
+
+    def rays_that_hit(self) -> torch.Tensor:
+        """(M,) flat indices of the detector pixels whose rays may meet the breast."""
+        x, z = (v.reshape(-1) for v in torch.meshgrid(self.x, self.z, indexing="ij"))
+        hit = torch.zeros(len(x), dtype=torch.bool, device=self.device)
+        for shrinkage in (self.shrinkage[0], self.shrinkage[len(self.heights) // 2], self.shrinkage[-1]):
+            hit |= self._planes_at(x * shrinkage, z * shrinkage)[0] > 0
+        return torch.nonzero(hit)[:, 0]
+
+    def march(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(maps, M) integrals along the rays of these pixels."""
+        x, z = self.x[pixels // len(self.z)], self.z[pixels % len(self.z)]
+        oblique = torch.sqrt(1 + (x**2 + z**2) / SOURCE_TO_DETECTOR_MM**2)
+        places = (x[:, None] * self.shrinkage).view(-1), (z[:, None] * self.shrinkage).view(-1)
+        planes = self._planes_at(*places)
+        heights = self.heights.expand(len(pixels), -1).reshape(-1)
+        weight = ((0.5 * planes[0] - heights.abs()) / self.step_mm + 0.5).clamp(0, 1) * (planes[0] > 0.3)
+        inside = torch.nonzero(weight)[:, 0]
+        point = torch.stack((places[0][inside] + self.rays.centre_mm, heights[inside], places[1][inside]), 1)
+        values = self._tissue(point, planes[:, inside]) * weight[inside]
+        scattered = torch.zeros((len(values), len(weight)), device=self.device)
+        scattered[:, inside] = values
+        return scattered.view(len(values), len(pixels), -1).sum(2) * (oblique * self.step_mm)
+
+    def _planes_at(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """(6, N) of the column map at x relative to the middle of the detector and z; 0 outside."""
+        x = x + self.rays.centre_mm
+        ends = zip((z, x), self.first[::-1], self.last[::-1], strict=True)
+        grid = torch.stack([2 * (v - low) / (high - low) - 1 for v, low, high in ends], -1)
+        return F.grid_sample(self.planes, grid.view(1, -1, 1, 2), align_corners=True).view(6, -1)
+
+    def _tissue(self, point: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+        """(maps, N) amount of everything per millimetre at points of the compressed breast."""
+        thickness, inner, across, depth, height, middle = planes
+        y = torch.minimum(torch.maximum(point[:, 1], -0.5 * thickness), 0.5 * thickness)
+        sideways = torch.stack((across, y * height / thickness + middle), 1) @ self.rotation
+        reference = torch.cat((sideways, depth[:, None]), 1)
+        fields = self.anatomy.sample(reference)
+        gland, dense = self.anatomy.gland_fraction(reference, fields)
+        skin = ((y.abs() - 0.5 * inner) / self.step_mm + 0.5).clamp(0, 1)
+        muscle = self._muscle(point, reference, fields) * (1 - skin) if self.is_mlo else torch.zeros_like(skin)
+        body = (1 - skin) * (1 - muscle)
+        avid = gland * (1 + 0.5 * torch.tanh(fields[4])).clamp(min=0.1)
+        values = [body * dense, skin, muscle, torch.ones_like(skin), body * avid]
+        for lesion in self.placed:
+            values += self._lesion(lesion, point, body, dense)
+        return torch.stack(values)
+
+    def _muscle(self, point: torch.Tensor, reference: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
+        """Share of muscle: a slab behind the fascia that grows thicker backwards, streaked along its fibres."""
+        wobble = 2.0 * torch.tanh(fields[4]) + 0.8 * fields[3]
+        depth = wobble - reference[:, 2]
+        half = (3.0 + 0.22 * depth).clamp(max=self.pectoral_mm)
+        fibres = self.anatomy.tiles(point * torch.tensor((0.25, 1.0, 0.9), device=self.device), 0.35, slice(1, 2))[0]
+        streaks = (1 + 0.18 * torch.tanh(1.5 * fibres)).clamp(max=1)
+        return torch.sigmoid(depth / 0.8) * torch.sigmoid((half - (point[:, 1] - 2.0).abs()) / 0.8) * streaks
+
+    def _lesion(
+        self, placed: _PlacedLesion, point: torch.Tensor, body: torch.Tensor, dense: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Length through it, gland displaced by it, and length weighted by its avidity."""
+        offset = point - torch.as_tensor(placed.centre_mm, dtype=torch.float32, device=self.device)
+        length, displaced, avid = (torch.zeros_like(body) for _ in range(3))
+        near = torch.nonzero(offset.abs().amax(1) < placed.lesion.reach_mm)[:, 0]
+        if len(near):
+            local = torch.cat((offset[near, :2] @ self.rotation, offset[near, 2:]), 1)
+            filled, avidity = placed.lesion.occupancy(local, self.anatomy.tiles)
+            filled = filled * body[near]
+            replaces = placed.lesion.attenuation > 0
+            length[near] = filled * (placed.lesion.attenuation if replaces else 1)
+            displaced[near] = filled * dense[near] if replaces else filled
+            avid[near] = filled * avidity
+        return [length, displaced, avid]
+
+
+def _lesion_paths(
+    placed: _PlacedLesion, geometry: Geometry, maps: dict[str, np.ndarray], inside: np.ndarray
+) -> LesionPaths:
+    lesion = placed.lesion
+
+    def to_pixels(local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return geometry.to_pixels(placed.to_compressed(local))
+
+    centre, _ = geometry.to_pixels(placed.centre_mm[None])
+    specks, magnification = to_pixels(lesion.specks_mm)
+    calcium = draw_specks(inside.shape, specks, lesion.speck_radius_mm * magnification, geometry.pixel_mm)
+    spicules = draw_tubes(inside.shape, lesion.spicules, to_pixels, geometry.pixel_mm) * inside
+    return LesionPaths(
+        kind=lesion.kind,
+        centre_mm=tuple(float(v) for v in lesion.centre_mm),  # type: ignore[arg-type]
+        position_px=(float(centre[0, 0]), float(centre[0, 1])),
+        uptake_mg_ml=lesion.uptake_mg_ml,
+        replaces_tissue=lesion.attenuation > 0,
+        length_mm=maps["length"] + spicules,
+        displaced_gland_mm=maps["displaced"],
+        calcium_mm=calcium * inside,
+        iodine_cm=0.1 * (maps["avid"] + 0.5 * spicules),
+    )
+
+
+def _draw_all(curves: tuple[Curves, ...], column_map: ColumnMap, geometry: Geometry) -> np.ndarray:
+    shape = (geometry.rows, geometry.columns)
+    drawn = np.zeros(shape, np.float32)
+    for group in curves:
+        compressed = column_map.to_compressed(group.points_mm.reshape(-1, 3)).reshape(group.points_mm.shape)
+        drawn += draw_tubes(shape, Curves(compressed, group.radius_mm), geometry.to_pixels, geometry.pixel_mm)
+    return drawn
+
+
+def _nipple(
+    anatomy: Anatomy, column_map: ColumnMap, geometry: Geometry, tissue: np.ndarray
+) -> tuple[tuple[float, float], np.ndarray]:
+    """Where the nipple is, and tissue that it adds beyond the skin edge; a blunt cone, mostly in profile."""
+    rng = np.random.default_rng([anatomy.parameters.seed, 31])
+    half_mm, length_mm, thick_mm = rng.uniform(3.5, 6.5), rng.uniform(2.0, 9.0), rng.uniform(6, 11)
+    x, z = column_map.nipple
+    (centre,), (magnification,) = geometry.to_pixels(np.array([[x, 0.0, z]]))
+    row, column = ((np.arange(n) - c) * geometry.pixel_mm for n, c in zip(tissue.shape, centre, strict=True))
+    along = column[None, :] / (length_mm * magnification)
+    across = row[:, None] / (half_mm * magnification * (1 - 0.25 * np.clip(along, 0, 1)))
+    squared = np.abs(across) ** 2.6 + np.abs(np.clip(along, -1, None)) ** 2.6
+    bump = thick_mm * np.sqrt(np.clip(1 - squared, 0, None))
+    return (float(centre[0]), float(centre[1])), np.clip(bump - tissue, 0, None).astype(np.float32)
+
+
+def _resize(maps: np.ndarray, rays: Geometry, pixels: Geometry) -> np.ndarray:
+    """(C, H, W) at the centres of the rays, linearly interpolated to the centres of the pixels."""
+    if rays == pixels:
+        return maps
+    rows = 0.5 * rays.rows - 0.5 - pixels.detector_mm()[0] / rays.pixel_mm
+    columns = pixels.detector_mm()[1] / rays.pixel_mm - 0.5
+    for axis, places in ((1, rows), (2, columns)):
+        places = np.clip(places, 0, maps.shape[axis] - 1)
+        lower = np.minimum(places.astype(int), maps.shape[axis] - 2)
+        part = (places - lower).astype(np.float32)
+        part = part[:, None] if axis == 1 else part
+        maps = maps.take(lower, axis) * (1 - part) + maps.take(lower + 1, axis) * part
+    return maps
