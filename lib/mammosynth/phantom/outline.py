@@ -1,0 +1,294 @@
+"""`draw_shape`: how large a breast is, and what its compressed outline looks like in both views.
+
+The uncompressed breast is half a superellipsoid, which is enough: nobody sees it, and compression keeps the order of
+its points and their volume. What everybody sees is the compressed outline, which is drawn from measured ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from mammosynth.phantom.parameters import DETECTOR_MM, Density
+from mammosynth.terms import ViewPosition
+
+if TYPE_CHECKING:
+    import torch
+
+Points = TypeVar("Points", np.ndarray, "torch.Tensor")
+
+ANGLES = {ViewPosition.CC: (-90.0, 90.0), ViewPosition.MLO: (-90.0, 60.0)}
+"""Degrees around a point of the chest wall over which outlines are measured: -90 medial or caudal, 0 to the nipple."""
+DEGREE = 6  # of the Chebyshev series of log(radius / size) over the angle
+
+# Mean and the strongest modes (each times its standard deviation) of those coefficients, in 105 CC and 79 MLO
+# low-energy images of the `train` rows of CDD-CESM (doi 10.7937/29kw-ae92, CC BY 4.0), by tools/measure_outlines.py.
+OUTLINE_MEAN = {
+    ViewPosition.CC: np.array([0.1027, 0.0143, -0.0472, 0.0157, 0.0338, -0.0086, -0.0041]),
+    ViewPosition.MLO: np.array([0.2179, 0.1675, 0.003, 0.0049, 0.0427, 0.0077, -0.0052]),
+}
+OUTLINE_MODES = {
+    ViewPosition.CC: np.array(
+        [
+            [0.0270, 0.0028, 0.0759, 0.0042, -0.0197, 0.0024, -0.0001],
+            [-0.0005, 0.0190, -0.0021, 0.0161, -0.0029, -0.0034, 0.0020],
+            [0.0005, -0.0006, -0.0020, -0.0025, -0.0081, -0.0035, 0.0067],
+            [-0.0018, 0.0028, 0.0020, -0.0041, 0.0039, -0.0079, 0.0001],
+            [-0.0022, 0.0020, -0.0002, -0.0024, -0.0042, 0.0003, -0.0057],
+        ]
+    ),
+    ViewPosition.MLO: np.array(
+        [
+            [0.0385, 0.0856, -0.0150, -0.0158, 0.0130, 0.0049, -0.0051],
+            [-0.0097, -0.0108, -0.0549, -0.0273, 0.0030, 0.0000, -0.0017],
+            [-0.0274, 0.0135, -0.0046, 0.0142, 0.0093, -0.0068, 0.0067],
+            [0.0065, -0.0050, -0.0025, 0.0065, 0.0176, 0.0066, 0.0035],
+            [-0.0056, 0.0010, 0.0044, -0.0070, 0.0023, 0.0091, -0.0010],
+        ]
+    ),
+}
+MODE_LIMIT = (
+    2.0  # standard deviations at which modes are clipped, so that no outline is stranger than the measured ones
+)
+
+THICKNESS_MM = {Density.A: 69.0, Density.B: 64.0, Density.C: 54.0, Density.D: 44.0}
+"""Mean compressed thickness: VICTRE's 60, 55, 45, 35 mm for these densities, plus 9 mm for a cohort mean of 59 mm."""
+THICKNESS_SD_MM = 14.2  # within a density, for 16 mm over all: Yaffe et al. 2009, PMC2787062
+THICKNESS_RANGE_MM = (25.0, 90.0)
+VOLUME_CM3 = 610.0  # median; with the spread below the mean is 680
+VOLUME_SPREAD = 0.45  # of the logarithm (assumed)
+VOLUME_CORRELATION = 0.85  # of log volume with thickness (assumed)
+OBLIQUITY_DEG = (45.0, 50.0)  # of the MLO view (40 to 50 are in use, 45 is usual)
+MUSCLE_FOOT_MM = (15.0, 22.0)  # above the nipple, mean and sd: 3 in 4 end above it (Spuur et al. 2008; spread assumed)
+MUSCLE_ANGLE_DEG = (21.0, 5.0)  # of its front to the chest wall, mean and standard deviation (assumed)
+MUSCLE_BEND = (-0.05, 0.15)  # of the logarithm of the exponent of its course (assumed)
+MAGNIFICATION = 1.08  # of the middle of the breast, only to place it on the detector
+
+
+@dataclass(frozen=True)
+class PectoralEdge:
+    """The front of the pectoral muscle in the MLO view, from the chest wall up to the detector's edge.
+
+    Attributes:
+        foot_x_mm: Where it leaves the chest wall.
+        top_x_mm: The detector's edge.
+        width_mm: Distance from the chest wall there.
+        bend: Exponent of its course: below 1 bulges towards the nipple, above 1 is hollow.
+    """
+
+    foot_x_mm: float
+    top_x_mm: float
+    width_mm: float
+    bend: float
+
+    @property
+    def angle_deg(self) -> float:
+        """Between the chest wall and the straight line from foot to top."""
+        return float(np.degrees(np.arctan2(self.width_mm, self.top_x_mm - self.foot_x_mm)))
+
+    def depth_mm(self, x_mm: np.ndarray) -> np.ndarray:
+        """Distance of the edge from the chest wall, 0 below the foot."""
+        way = np.clip((x_mm - self.foot_x_mm) / (self.top_x_mm - self.foot_x_mm), 0, None)
+        return self.width_mm * way**self.bend
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The compressed breast in one view, seen along the beam.
+
+    Attributes:
+        view_position: CC or MLO.
+        coefficients: Chebyshev series over the angle of log(radius / size), seen from the chest wall behind the nipple.
+        size_mm: Size.
+        thickness_mm: At the plateau.
+        tilt: Of the paddle: relative loss of thickness from chest wall to nipple.
+        obliquity_deg: Rotation of the compression axis about the axis of the breast, 0 in CC.
+        nipple_x_mm: Position of the nipple along the image's vertical; 0 is the middle of the detector.
+        pectoral_edge: None in CC.
+    """
+
+    view_position: ViewPosition
+    coefficients: tuple[float, ...]
+    size_mm: float
+    thickness_mm: float
+    tilt: float
+    obliquity_deg: float = 0.0
+    nipple_x_mm: float = 0.0
+    pectoral_edge: PectoralEdge | None = None
+
+    @cached_property
+    def curve_mm(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points along the skin, less than a millimetre apart: x (ascending) and z.
+
+        In MLO the outline goes on straight above the measured angles, to the edge of the detector and beyond.
+        """
+        low, high = ANGLES[self.view_position]
+        angle = np.linspace(low, high, 721)
+        radius = self.size_mm * np.exp(
+            chebyshev.chebval(chebyshev_axis(angle, self.view_position), np.array(self.coefficients))
+        )
+        x, z = radius * np.sin(np.radians(angle)), radius * np.cos(np.radians(angle))
+        x = np.maximum.accumulate(x)
+        if self.view_position is ViewPosition.MLO:
+            x, z = _run_off(x, z, top=DETECTOR_MM[0] / 2 - self.nipple_x_mm + 40)
+        return x + self.nipple_x_mm, np.clip(z, 0, None)
+
+    def front_mm(self, x_mm: np.ndarray) -> np.ndarray:
+        """Distance of the skin from the chest wall, 0 beside the breast."""
+        x, z = self.curve_mm
+        return np.interp(x_mm, x, z, left=0.0, right=0.0)
+
+    @property
+    def depth_mm(self) -> float:
+        """From the chest wall to the nipple."""
+        return float(self.front_mm(np.array(self.nipple_x_mm)))
+
+    @property
+    def width_mm(self) -> float:
+        """Along the chest wall."""
+        x, _ = self.curve_mm
+        return float(x[-1] - x[0])
+
+
+@dataclass(frozen=True)
+class BreastShape:
+    """A breast: uncompressed (semi-axes), and how it looks under compression (outlines).
+
+    The skin is where (X / half_width)^2 + (Y / half_height)^2 + (Z / depth)^fullness = 1 with Z >= 0.
+
+    Attributes:
+        half_width_mm: X, lateral.
+        half_height_mm: Y, cranial.
+        depth_mm: Z; the nipple is at (0, 0, depth).
+        fullness: 2 is an ellipsoid, more is fuller.
+        thickness_mm: Under compression, CC.
+        skin_mm: Thickness of the skin.
+        craniocaudal: Outline in CC.
+        mediolateral_oblique: Outline in MLO.
+    """
+
+    half_width_mm: float
+    half_height_mm: float
+    depth_mm: float
+    fullness: float
+    thickness_mm: float
+    skin_mm: float
+    craniocaudal: Outline
+    mediolateral_oblique: Outline
+
+    @property
+    def volume_mm3(self) -> float:
+        """Of the uncompressed breast in front of the chest wall."""
+        cylinder = np.pi * self.half_width_mm * self.half_height_mm * self.depth_mm
+        return float(cylinder * self.fullness / (self.fullness + 1))
+
+    def outline(self, view_position: ViewPosition) -> Outline:
+        """The outline in one view."""
+        return self.craniocaudal if view_position is ViewPosition.CC else self.mediolateral_oblique
+
+    def radius(self, points: Points) -> Points:
+        """Normalised radius, 1 at the skin.
+
+        Args:
+            points: (..., 3) millimetres in the uncompressed breast; behind the chest wall it goes on as a cylinder.
+        """
+        x, y, z = points[..., 0] / self.half_width_mm, points[..., 1] / self.half_height_mm, points[..., 2]
+        return (x**2 + y**2 + (z.clip(min=0) / self.depth_mm) ** self.fullness) ** 0.5
+
+
+def draw_shape(seed: int, density: Density) -> BreastShape:
+    """Draw a breast: denser breasts are thinner, thicker breasts are larger.
+
+    Args:
+        seed: 0 or more.
+        density: BI-RADS composition category.
+    """
+    rng = np.random.default_rng([seed, 20])
+    thickness = float(np.clip(rng.normal(THICKNESS_MM[density], THICKNESS_SD_MM), *THICKNESS_RANGE_MM))
+    volume = 1e3 * VOLUME_CM3 * np.exp(VOLUME_SPREAD * _correlated(rng, (thickness - 59) / 16, VOLUME_CORRELATION))
+    craniocaudal = _draw_craniocaudal(rng, volume, thickness)
+    fullness = rng.uniform(1.8, 2.6)
+    depth = craniocaudal.depth_mm * rng.uniform(0.78, 0.92)
+    across = volume * (fullness + 1) / (np.pi * depth * fullness)  # product of the other two semi-axes
+    flatness = rng.uniform(0.88, 1.05)
+    return BreastShape(
+        half_width_mm=float(np.sqrt(across / flatness)),
+        half_height_mm=float(np.sqrt(across * flatness)),
+        depth_mm=depth,
+        fullness=fullness,
+        thickness_mm=thickness,
+        skin_mm=rng.uniform(1.2, 1.9),
+        craniocaudal=craniocaudal,
+        mediolateral_oblique=_draw_oblique(rng, volume, thickness),
+    )
+
+
+def chebyshev_axis(angle_deg: np.ndarray, view_position: ViewPosition) -> np.ndarray:
+    """The angles of a view mapped onto -1 to 1."""
+    low, high = ANGLES[view_position]
+    return (2 * angle_deg - low - high) / (high - low)
+
+
+def _draw_craniocaudal(rng: np.random.Generator, volume: float, thickness: float) -> Outline:
+    coefficients, tilt = _draw_coefficients(rng, ViewPosition.CC), rng.uniform(0, 0.06)
+    unit = Outline(ViewPosition.CC, coefficients, 1.0, thickness, tilt)
+    x, z = unit.curve_mm
+    size = _size(x, z, thickness, volume, turning=np.pi)
+    return Outline(ViewPosition.CC, coefficients, size, thickness, tilt)
+
+
+def _draw_oblique(rng: np.random.Generator, volume: float, thickness: float) -> Outline:
+    coefficients, tilt = _draw_coefficients(rng, ViewPosition.MLO), rng.uniform(0, 0.06)
+    thickness = thickness * rng.uniform(0.98, 1.08)  # MLO is a little thicker (assumed)
+    unit = Outline(ViewPosition.MLO, coefficients, 1.0, thickness, tilt)
+    x, z = unit.curve_mm
+    below = x <= 0
+    size = _size(x[below], z[below], thickness, volume / 2, turning=np.pi / 2)
+    edge = DETECTOR_MM[0] / 2 / MAGNIFICATION
+    nipple = -edge - size * x[0] + rng.uniform(8, 30)
+    placed = Outline(ViewPosition.MLO, coefficients, size, thickness, tilt, nipple_x_mm=nipple)
+    muscle = _draw_muscle(rng, placed)
+    obliquity = rng.uniform(*OBLIQUITY_DEG)
+    return Outline(ViewPosition.MLO, coefficients, size, thickness, tilt, obliquity, nipple, muscle)
+
+
+def _draw_muscle(rng: np.random.Generator, outline: Outline) -> PectoralEdge:
+    top = DETECTOR_MM[0] / 2
+    foot = min(outline.nipple_x_mm + rng.normal(*MUSCLE_FOOT_MM), top - 60)
+    angle = np.radians(np.clip(rng.normal(*MUSCLE_ANGLE_DEG), 10, 35))
+    largest = rng.uniform(0.55, 0.8) * float(outline.front_mm(np.array(top)))
+    width = min(float(np.tan(angle)) * (top - foot), largest)
+    return PectoralEdge(foot, top, width, float(np.exp(rng.normal(*MUSCLE_BEND))))
+
+
+def _draw_coefficients(rng: np.random.Generator, view_position: ViewPosition) -> tuple[float, ...]:
+    modes = OUTLINE_MODES[view_position]
+    weights = np.clip(rng.normal(size=len(modes)), -MODE_LIMIT, MODE_LIMIT)
+    return tuple(float(value) for value in OUTLINE_MEAN[view_position] + weights @ modes)
+
+
+def _size(x: np.ndarray, z: np.ndarray, thickness: float, volume: float, *, turning: float) -> float:
+    """Factor on an outline that gives a plate with a semicircular rim its volume (Steiner's formula)."""
+    area, rim = ((z[1:] + z[:-1]) / 2 * np.diff(x)).sum(), thickness / 2
+    length = float(np.hypot(np.diff(x), np.diff(z)).sum())
+    linear = (2 - np.pi / 2) * rim**2 * length
+    corner = (1 - 2 * (np.pi / 4 - 1 / 3)) * rim**3 * turning
+    missing = volume - corner
+    return float((linear + np.sqrt(linear**2 + 4 * thickness * area * missing)) / (2 * thickness * area))
+
+
+def _run_off(x: np.ndarray, z: np.ndarray, *, top: float) -> tuple[np.ndarray, np.ndarray]:
+    """Go on to the top in the direction in which the outline ends, less and less steeply towards the chest wall."""
+    slope = min((z[-1] - z[-9]) / max(x[-1] - x[-9], 1e-6), 0.0)
+    beyond = np.arange(x[-1] + 0.5, max(top, x[-1] + 1), 0.5)
+    limit = 0.45 * z[-1]  # what is left in front of the chest wall far above the breast (assumed)
+    drop = z[-1] - limit
+    return np.append(x, beyond), np.append(z, limit + drop * np.exp(slope * (beyond - x[-1]) / drop))
+
+
+def _correlated(rng: np.random.Generator, value: float, correlation: float) -> float:
+    return float(correlation * value + np.sqrt(1 - correlation**2) * rng.normal())
