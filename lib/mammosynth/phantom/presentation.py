@@ -1,0 +1,331 @@
+"""From detector signal and iodine to the grey values that a reader sees (for processing to for presentation).
+
+What vendors do is not published in detail; this does what their images show: the thickness of the breast is evened out
+up to the skin, contrast of large scale is compressed, detail is raised, and a sigmoid window (DICOM PS3.3 C.11.2.1.3.1)
+shows the result. How strongly differs between vendors and exams: `PresentationStyle`. Everything is found from the
+image alone.
+
+Smooth steps work on a grid of about 1 mm, so that an image of 2294 x 1914 pixels takes about a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+STREAM = 40  # purpose number of the random draws
+WORKING_MM = 1.0
+FINE_MM = 0.25  # grid of the finest filter
+SKIN_ATTENUATION = 0.12  # -log of the relative signal at the outline: about 1.5 mm of skin
+EVENED_MM = 48.0  # deeper than this under the skin thickness is not evened out
+FAT_PERCENTILE = 12.0  # of equally deep pixels: fat, with noise and thin places below it
+OUTLINE_SIGMA_MM = 2.0
+NIPPLE_MM = 14.0  # what is narrower than two of it does not belong to the outline
+FADED = (0.06, 0.8)  # -log of the relative signal: air, and the first tissue that is shown in full
+SIGMAS_MM = (0.5, 2.0, 8.0)  # of the filters between which detail is raised
+LARGE_MM = 25.0  # sigma above which contrast is compressed
+LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
+CORE_MM = 8.0  # the window is set on tissue deeper than this
+MUSCLE_MM = 6.0  # what is narrower is no pectoral muscle
+
+
+@dataclass(frozen=True)
+class PresentationStyle:
+    """What differs between the display processing of vendors and exams.
+
+    Attributes:
+        equalisation: Share of the thickness that is evened out, 0 to 1.
+        compression: Share of the contrast above 25 mm that is taken away, 0 to 1.
+        fine_boost: Added share of detail below 0.5 mm (sigma).
+        medium_boost: Of detail between 0.5 and 2 mm.
+        coarse_boost: Of detail between 2 and 8 mm.
+        low_percentile: Of the deep breast, shown at `low_grey`.
+        high_percentile: Of the deep breast, shown at `high_grey`.
+        low_grey: Display value, 0 to 1.
+        high_grey: Display value, `low_grey` to 1.
+        gamma: Above 1 darkens the middle.
+        iodine_grey: Display value of no iodine in the recombined image.
+        iodine_gain: Display values per mg/cm2 of iodine there.
+    """
+
+    equalisation: float = 1.0
+    compression: float = 0.3
+    fine_boost: float = 0.4
+    medium_boost: float = 0.4
+    coarse_boost: float = 0.2
+    low_percentile: float = 1.0
+    high_percentile: float = 99.0
+    low_grey: float = 0.05
+    high_grey: float = 0.69
+    gamma: float = 1.0
+    iodine_grey: float = 0.18
+    iodine_gain: float = 0.22
+
+
+def draw_style(seed: int) -> PresentationStyle:
+    """A style as exams differ in it; the ranges were chosen so that statistics match real images (see the model card).
+
+    Args:
+        seed: Of the exam: all views of it look alike.
+    """
+    rng = np.random.default_rng([seed, STREAM])
+    return PresentationStyle(
+        compression=rng.uniform(0.1, 0.5),
+        fine_boost=rng.uniform(0.2, 0.6),
+        medium_boost=rng.uniform(0.1, 0.6),
+        coarse_boost=rng.uniform(0.0, 0.4),
+        low_grey=rng.uniform(0.03, 0.10),
+        high_grey=rng.uniform(0.60, 0.78),
+        iodine_grey=rng.uniform(0.15, 0.21),
+        iodine_gain=rng.uniform(0.16, 0.28),
+    )
+
+
+def present_low_energy(
+    signal: np.ndarray, *, pixel_mm: float, style: PresentationStyle, muscle: np.ndarray | None = None
+) -> np.ndarray:
+    """A low-energy image as it is displayed.
+
+    Args:
+        signal: (H, W) float32 detector signal relative to air, chest wall at column 0.
+        pixel_mm: Spacing at the detector.
+        style: How it is processed.
+        muscle: (H, W) bool, pectoral muscle, which the window does not look at; None: found from the image.
+
+    Returns:
+        (H, W) float32 in [0, 1], MONOCHROME2, air 0; all 0 if there is nothing but air.
+    """
+    attenuation = -np.log(np.maximum(signal, np.float32(1e-6)), dtype=np.float32)
+    fine = _Grid(signal.shape, pixel_mm, FINE_MM)
+    fine_attenuation = fine.reduce(attenuation)
+    breast = _find_breast(fine_attenuation)
+    if not breast.any():
+        return np.zeros(signal.shape, np.float32)
+    grid = _Grid(breast.shape, fine.pixel_mm, WORKING_MM)
+    small = grid.reduce(fine_attenuation)
+    depth = _depth(fine_attenuation, breast, grid)
+    profile = _thickness_profile(small, depth, grid.pixel_mm, style.equalisation)
+    even = _fill_air(small + np.interp(depth, *profile), depth)
+    smooth = _smooth_change(even, depth, grid.pixel_mm, style)
+    core = _core(even + smooth, depth, grid.pixel_mm, None if muscle is None else grid.reduce(fine.reduce(muscle)) > 0)
+    low, high = np.percentile((even + smooth)[core], [style.low_percentile, style.high_percentile])
+    full_depth = fine.enlarge(grid.enlarge(depth))
+    image = attenuation + np.interp(full_depth, *profile).astype(np.float32)
+    image = _raise_fine_detail(image, full_depth, fine, style) + fine.enlarge(grid.enlarge(smooth))
+    return _window(image, low, high, style) * _fade(attenuation, fine.enlarge(ndimage.binary_dilation(breast)))
+
+
+def present_recombined(iodine_mg_cm2: np.ndarray, breast_mask: np.ndarray, *, style: PresentationStyle) -> np.ndarray:
+    """A recombined image as it is displayed: a fixed sigmoid window on calibrated iodine.
+
+    Args:
+        iodine_mg_cm2: (H, W) float32, as recombination estimates it.
+        breast_mask: (H, W) bool; everything else is air.
+        style: `iodine_grey` and `iodine_gain` are used.
+
+    Returns:
+        (H, W) float32 in [0, 1], MONOCHROME2, air 0.
+    """
+    grey = style.iodine_grey
+    offset, slope = np.log(grey / (1 - grey)), style.iodine_gain / (grey * (1 - grey))
+    return np.where(breast_mask, _sigmoid(iodine_mg_cm2.astype(np.float32) * np.float32(slope) + offset), 0).astype(
+        np.float32
+    )
+
+
+class _Grid:
+    """Blocks of whole pixels of about a given size."""
+
+    def __init__(self, shape: tuple[int, ...], pixel_mm: float, target_mm: float) -> None:
+        self.shape, self.block = shape, max(1, round(target_mm / pixel_mm))
+        self.pixel_mm = pixel_mm * self.block
+
+    def reduce(self, image: np.ndarray) -> np.ndarray:
+        """Means of blocks; the last ones are completed by the last rows and columns."""
+        padded = np.pad(image, [(0, -side % self.block) for side in image.shape], mode="edge")
+        height, width = (side // self.block for side in padded.shape)
+        return padded.reshape(height, self.block, width, self.block).mean(axis=(1, 3), dtype=np.float32)
+
+    def enlarge(self, image: np.ndarray) -> np.ndarray:
+        """Bilinear interpolation between the centres of blocks."""
+        if self.block == 1:
+            return image.astype(np.float32)
+        small = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
+        large = torch.nn.functional.interpolate(small, scale_factor=self.block, mode="bilinear", align_corners=False)
+        return large[0, 0, : self.shape[0], : self.shape[1]].numpy()
+
+
+def _find_breast(attenuation: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the largest region that attenuates, nipple included."""
+    inside = attenuation > SKIN_ATTENUATION
+    labels, count = ndimage.label(inside)
+    if not count:
+        return inside
+    return ndimage.binary_fill_holes(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]))
+
+
+def _depth(attenuation: np.ndarray, breast: np.ndarray, grid: _Grid) -> np.ndarray:
+    """Signed distance in mm to the outline without nipple, positive inside, on a coarser grid.
+
+    Args:
+        attenuation: (H, W) on a fine grid; the outline is where it crosses `SKIN_ATTENUATION`.
+        breast: (H, W) bool.
+        grid: Blocks of the fine grid.
+    """
+    coarse = grid.reduce(breast) > 0.5
+    inside = _open(coarse, NIPPLE_MM / grid.pixel_mm)
+    nipple = ndimage.binary_dilation(coarse & ~inside, iterations=2)
+    outline = (_crossings(attenuation, breast) + 0.5) / grid.block - 0.5
+    closing = _crossings(inside.astype(np.float32), inside)
+    at_nipple = [
+        nipple[tuple(np.clip(np.rint(p).astype(int).T, 0, np.array([nipple.shape]).T - 1))] for p in (outline, closing)
+    ]
+    points = np.concatenate((outline[~at_nipple[0]], closing[at_nipple[1]]))
+    reach = EVENED_MM / grid.pixel_mm
+    distance = np.full(inside.size, reach)
+    if len(points):
+        distance, _ = cKDTree(points).query(np.argwhere(np.ones_like(inside)), distance_upper_bound=reach)
+    distance = np.minimum(distance, reach).reshape(inside.shape) * grid.pixel_mm
+    signed = np.where(inside, distance, -distance).astype(np.float32)
+    # Distance is almost linear: smoothing leaves it as it is and removes the steps of the outline, which the steep rim
+    # of the breast would show as streaks.
+    return ndimage.gaussian_filter(signed, OUTLINE_SIGMA_MM / grid.pixel_mm, mode="nearest")
+
+
+def _open(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Without what is narrower than two radii; the image's border, where tissue goes on, takes nothing away."""
+    margin = int(radius) + 2
+    padded = np.pad(mask, margin, mode="edge")
+    kept = ndimage.distance_transform_edt(padded) > radius
+    if not kept.any():
+        return mask
+    opened = padded & (ndimage.distance_transform_edt(~kept) <= radius)
+    return opened[margin:-margin, margin:-margin]
+
+
+def _crossings(attenuation: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(N, 2) row and column where the outline crosses the lines between neighbours."""
+    points = []
+    for values, mask in ((attenuation, inside), (attenuation.T, inside.T)):
+        row, column = np.nonzero(mask[:-1] != mask[1:])
+        first, second = values[row, column], values[row + 1, column]
+        step = np.divide(SKIN_ATTENUATION - first, second - first, out=np.full(len(row), 0.5), where=second != first)
+        points.append(np.stack((row + np.clip(step, 0, 1), column), axis=1))
+    return np.concatenate((points[0], points[1][:, ::-1]))
+
+
+def _thickness_profile(
+    attenuation: np.ndarray, depth: np.ndarray, pixel_mm: float, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Depths in mm and what is to be added there so that fat looks the same at every depth."""
+    edges = np.concatenate(
+        (np.arange(0, 6, max(0.5, pixel_mm)), np.arange(6, EVENED_MM, max(1.0, pixel_mm)), [EVENED_MM])
+    )
+    centres = (edges[1:] + edges[:-1]) / 2
+    index = np.digitize(depth, edges)
+    depths, fat = np.array([0.0]), np.array([SKIN_ATTENUATION])
+    for _ in range(3):  # within a bin thickness varies, too: the second time only what is left of it
+        rest = attenuation - np.interp(depth, depths, fat)
+        levels = ndimage.labeled_comprehension(
+            rest, index, np.arange(1, len(edges)), lambda v: np.percentile(v, FAT_PERCENTILE), float, np.nan
+        )
+        known = ~np.isnan(levels)
+        levels = levels[known] + np.interp(centres[known], depths, fat)
+        levels = np.maximum.accumulate(
+            np.maximum(ndimage.gaussian_filter1d(levels, 0.7, mode="nearest"), SKIN_ATTENUATION)
+        )
+        depths, fat = np.concatenate(([0.0], centres[known])), np.concatenate(([SKIN_ATTENUATION], levels))
+    return depths, strength * (fat[-1] - fat)
+
+
+def _fill_air(image: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Every pixel of air takes the value of the nearest tissue, so that filters do not see the air."""
+    nearest = ndimage.distance_transform_edt(depth <= 1, return_distances=False, return_indices=True)
+    return image[tuple(nearest)].astype(np.float32)
+
+
+def _smooth_change(even: np.ndarray, depth: np.ndarray, pixel_mm: float, style: PresentationStyle) -> np.ndarray:
+    """What the smooth steps add."""
+    medium, coarse, large = (
+        ndimage.gaussian_filter(even, sigma / pixel_mm, mode="nearest", truncate=3)
+        for sigma in (SIGMAS_MM[1], SIGMAS_MM[2], LARGE_MM)
+    )
+    fine = ndimage.gaussian_filter(even, SIGMAS_MM[0] / pixel_mm, mode="nearest")
+    detail = style.medium_boost * (fine - medium) + style.coarse_boost * (medium - coarse)
+    return (
+        _weight(depth) * detail - style.compression * (large - large[depth > 0].mean()) + _lift(even, depth, pixel_mm)
+    )
+
+
+def _lift(even: np.ndarray, depth: np.ndarray, pixel_mm: float) -> np.ndarray:
+    """What is missing to the level of fat near the skin, where the breast is thinner than its depth tells (nipple)."""
+    deep = even[depth > CORE_MM]
+    level = np.percentile(deep, FAT_PERCENTILE) if deep.size else even.mean()
+    local = ndimage.gaussian_filter(even, LIFT_SIGMA_MM / pixel_mm, mode="nearest", truncate=3)
+    return np.clip(level - local, 0, None) * np.clip((LIFTED_MM - depth) / LIFTED_MM, 0, 1)
+
+
+def _fade(attenuation: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(H, W) float32 from 0 in air to 1 where skin and what is under it attenuate."""
+    low, high = FADED
+    return np.where(breast > 0, np.clip((attenuation - low) / (high - low), 0, 1), 0).astype(np.float32)
+
+
+def _weight(depth: np.ndarray) -> np.ndarray:
+    """Detail is not raised at the skin."""
+    return np.clip(depth / 5, 0, 1, dtype=np.float32)
+
+
+def _raise_fine_detail(image: np.ndarray, depth: np.ndarray, fine: _Grid, style: PresentationStyle) -> np.ndarray:
+    blurred = ndimage.gaussian_filter(fine.reduce(image), SIGMAS_MM[0] / fine.pixel_mm, mode="nearest", truncate=3)
+    return image + style.fine_boost * _weight(depth) * (image - fine.enlarge(blurred))
+
+
+def _core(seen: np.ndarray, depth: np.ndarray, pixel_mm: float, muscle: np.ndarray | None) -> np.ndarray:
+    """(H, W) bool: the deep breast without pectoral muscle; as much as there is of it if it has no depth."""
+    if muscle is None:
+        muscle = _find_muscle(seen, depth, pixel_mm)
+    choices = (depth > CORE_MM) & ~muscle, depth > CORE_MM, depth > 0
+    return next((core for core in choices if core.any()), np.ones(seen.shape, bool))
+
+
+def _find_muscle(seen: np.ndarray, depth: np.ndarray, pixel_mm: float) -> np.ndarray:
+    """(H, W) bool: what is bright on a large scale in the upper corner at the chest wall, if the breast fills it.
+
+    In a CC view the corner is air, or fat.
+    """
+    inside = depth > 0
+    nothing = np.zeros(seen.shape, bool)
+    size = max(1, round(MUSCLE_MM / pixel_mm))
+    if not inside[:size, :size].all() or min(seen.shape) < 4 * size:
+        return nothing
+    smooth = ndimage.gaussian_filter(seen, MUSCLE_MM / 2 / pixel_mm, mode="nearest")
+    fat, bright = np.percentile(smooth[depth > min(CORE_MM, depth.max() / 2)], [FAT_PERCENTILE, 95])
+    region = inside & (smooth > fat + 0.35 * (bright - fat))
+    width, height = _run(region[0]), _run(region[:, 0])
+    if not width or not height:
+        return nothing
+    # Glandular tissue may touch the muscle: nothing is muscle beyond the straight line between its ends.
+    row, column = np.ogrid[: seen.shape[0], : seen.shape[1]]
+    return region & (row / height + column / width < 1.3)
+
+
+def _run(line: np.ndarray) -> int:
+    """How many values from the first on are true."""
+    return int(np.argmin(line)) if not line.all() else len(line)
+
+
+def _window(image: np.ndarray, low: float, high: float, style: PresentationStyle) -> np.ndarray:
+    """A sigmoid through (low, low_grey) and (high, high_grey)."""
+    greys = np.array([style.low_grey, style.high_grey]) ** (1 / style.gamma)
+    start, end = np.log(greys / (1 - greys))
+    slope = (end - start) / max(high - low, 1e-3)
+    return _sigmoid((image - np.float32(low)) * np.float32(slope) + np.float32(start)) ** np.float32(style.gamma)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(x / 2)
