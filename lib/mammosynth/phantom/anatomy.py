@@ -73,7 +73,7 @@ class Anatomy:
         shape: Its surface.
         pattern: Its parenchyma.
         tiles: Its noise.
-        fields: (1, 6, D, H, W) float32 over (Z, Y, X).
+        fields: (D, H, W, 6) float32 over (Z, Y, X).
         origin_mm: (3,) of the first voxel.
         voxel_mm: Grid step.
         vessels: Arteries and veins.
@@ -192,9 +192,9 @@ def _build_fields(
     fields = _fields_at(points, shape, pattern, tiles)
     inside = torch.nonzero((shape.radius(points) < 1) & (points[:, 2] > 0))[:, 0]
     fields[_POTENTIAL] -= _threshold(fields[:, inside[:: max(1, len(inside) // 40_000)]], pattern, target)
-    everywhere = torch.tensor(_OUTSIDE)[:, None].repeat(1, len(grid))
-    everywhere[:, used] = fields
-    return everywhere.view(1, len(_OUTSIDE), *size), origin
+    everywhere = torch.tensor(_OUTSIDE).repeat(len(grid), 1)
+    everywhere[used] = fields.T
+    return everywhere.view(*size, len(_OUTSIDE)), origin
 
 
 def _fields_at(points: torch.Tensor, shape: BreastShape, pattern: Pattern, tiles: NoiseTiles) -> torch.Tensor:
@@ -284,7 +284,7 @@ def _envelope(points: torch.Tensor, shape: BreastShape, pattern: Pattern, wobble
 def _gland_fraction(fields: torch.Tensor, fine: torch.Tensor, pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
     uptake, lobule = fields[_UPTAKE], fields[_LOBULE]
     gland = torch.sigmoid(fields[_POTENTIAL] * 1.45 + fine * 0.55) * (0.8 + 0.2 * torch.tanh(fine + 0.6 * uptake))
-    sheets = torch.exp(-((fields[_SHEETS] / _SHELL) ** 2))
+    sheets = (1 - (fields[_SHEETS] / (1.9 * _SHELL)) ** 2).clamp(min=0) ** 2
     ligament = (0.45 * sheets[0] + 0.5 * sheets[1] + 0.3 * sheets[2]).clamp(max=0.9) * pattern.ligament * (1 - gland)
     dense = (gland + ligament).clamp(max=1)
     in_fat = 0.012 + 0.085 * pattern.lobule * torch.sigmoid(1.7 * uptake + 1.2 * lobule)
@@ -394,10 +394,20 @@ def _inside(shape: BreastShape) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _interpolate(fields: torch.Tensor, points: torch.Tensor, origin: torch.Tensor, voxel_mm: float) -> torch.Tensor:
-    size = torch.tensor(fields.shape[:1:-1], dtype=torch.float32, device=fields.device)
-    grid = (points - origin) * (2 / voxel_mm / (size - 1)) - 1
-    sampled = F.grid_sample(fields, grid.view(1, -1, 1, 1, 3), padding_mode="border", align_corners=True)
-    return sampled.view(fields.shape[1], -1)
+    """(C, N) trilinear, the nearest voxel outside; gathers all fields of a voxel at once, as they lie side by side."""
+    depth, height, width = fields.shape[:3]
+    last = torch.tensor((width, height, depth), dtype=torch.float32, device=fields.device) - 1
+    places = torch.minimum(((points - origin) / voxel_mm).clamp(min=0), last)
+    lower = torch.minimum(places.floor(), last - 1)
+    (fx, fy, fz), (x, y, z) = (places - lower).unbind(1), lower.to(torch.int32).unbind(1)
+    first = (z * height + y) * width + x
+    corners = torch.tensor([0, 1, width, width + 1], dtype=torch.int32, device=fields.device)
+    corners = torch.cat((corners, corners + height * width))
+    across = torch.stack(((1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy), 1)
+    weights = torch.cat((across * (1 - fz)[:, None], across * fz[:, None]), 1)
+    table = fields.reshape(-1, fields.shape[-1])
+    sampled = F.embedding_bag(first[:, None] + corners, table, mode="sum", per_sample_weights=weights)
+    return sampled.T.contiguous()
 
 
 def _step(values: torch.Tensor, low: float, high: float) -> torch.Tensor:

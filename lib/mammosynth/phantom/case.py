@@ -35,6 +35,7 @@ VESSEL_MG_ML = 0.9  # assumed
 _DENSITY_SHARE = (0.12, 0.42, 0.36, 0.10)  # a to d, assumed near those of screening
 _ENHANCEMENT_SHARE = (0.40, 0.35, 0.17, 0.08)  # a to d, assumed
 _VOXEL_PER_PIXEL = 1.4
+_FINEST_VOXEL_MM = 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,7 @@ def project_breast(
         pixel_mm: Spacing at the detector; large pixels are made from a coarser breast, which is quick.
         device: A torch device.
     """
-    anatomy = build_anatomy(breast, voxel_mm=max(1.0, _VOXEL_PER_PIXEL * pixel_mm))
+    anatomy = build_anatomy(breast, voxel_mm=max(_FINEST_VOXEL_MM, _VOXEL_PER_PIXEL * pixel_mm))
     for view in views:
         column_map = compress(anatomy.shape, view, step_mm=max(1.0, pixel_mm))
         yield project(anatomy, column_map, pixel_mm=pixel_mm, device=device)

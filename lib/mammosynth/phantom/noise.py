@@ -39,8 +39,8 @@ class NoiseTiles:
             (C, N) float32.
         """
         period = _NOMINAL * mm_per_voxel
-        unit = points * (1 / period)
-        grid = (unit - torch.floor(unit)) * 2 - 1
+        grid = points * (1 / period)
+        grid.sub_(torch.floor(grid)).mul_(2).sub_(1)
         values = self.values[:, channels]
         sampled = F.grid_sample(values, grid.view(1, -1, 1, 1, 3), mode="bilinear", align_corners=True)
         return sampled.view(values.shape[1], -1)

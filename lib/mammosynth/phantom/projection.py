@@ -111,8 +111,7 @@ def project(anatomy: Anatomy, column_map: ColumnMap, *, pixel_mm: float, device:
         parenchyma_cm=0.1 * volume["parenchyma"],
         vessel_cm=0.1 * vessels,
         lesions=tuple(
-            _lesion_paths(lesion, geometry, maps, inside)
-            for lesion, maps in zip(placed, lesions, strict=True)
+            _lesion_paths(lesion, geometry, maps, inside) for lesion, maps in zip(placed, lesions, strict=True)
         ),
     )
 
@@ -192,26 +191,35 @@ class _Marcher:
         """(maps, M) integrals along the rays of these pixels."""
         x, z = self.x[pixels // len(self.z)], self.z[pixels % len(self.z)]
         oblique = torch.sqrt(1 + (x**2 + z**2) / SOURCE_TO_DETECTOR_MM**2)
-        places = (x[:, None] * self.shrinkage).view(-1), (z[:, None] * self.shrinkage).view(-1)
-        planes = self._planes_at(*places)
-        heights = self.heights.expand(len(pixels), -1).reshape(-1)
-        weight = ((0.5 * planes[0] - heights.abs()) / self.step_mm + 0.5).clamp(0, 1) * (planes[0] > 0.3)
-        inside = torch.nonzero(weight)[:, 0]
-        point = torch.stack((places[0][inside] + self.rays.centre_mm, heights[inside], places[1][inside]), 1)
-        values = self._tissue(point, planes[:, inside]) * weight[inside]
-        scattered = torch.zeros((len(values), len(weight)), device=self.device)
-        scattered[:, inside] = values
-        return scattered.view(len(values), len(pixels), -1).sum(2) * (oblique * self.step_mm)
+        places = torch.outer(x, self.shrinkage).view(-1), torch.outer(z, self.shrinkage).view(-1)
+        thickness = self._planes_at(*places, slice(0, 1))[0].view(len(pixels), -1)
+        share = ((0.5 * thickness - self.heights.abs()) / self.step_mm + 0.5).clamp(0, 1) * (thickness > 0.3)
+        inside = torch.nonzero(share.view(-1))[:, 0]
+        ray = inside // len(self.heights)
+        weight = share.view(-1)[inside] * (oblique * self.step_mm)[ray]
+        height = self.heights[inside - ray * len(self.heights)]
+        x, z = (place[inside] for place in places)
+        point = torch.stack((x + self.rays.centre_mm, height, z), 1)
+        maps = torch.zeros((len(_VOLUME_MAPS) + 3 * len(self.placed), len(pixels)), device=self.device)
+        tissue, body = self._tissue(point, self._planes_at(x, z))
+        for number, amount in enumerate(tissue):
+            maps[number].index_add_(0, ray, amount * weight)
+        for number, lesion in enumerate(self.placed):
+            near, amounts = self._lesion(lesion, point, body, tissue[0])
+            for k, amount in enumerate(amounts):
+                maps[len(_VOLUME_MAPS) + 3 * number + k].index_add_(0, ray[near], amount * weight[near])
+        return maps
 
-    def _planes_at(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    def _planes_at(self, x: torch.Tensor, z: torch.Tensor, which: slice = slice(None)) -> torch.Tensor:
         """(6, N) of the column map at x relative to the middle of the detector and z; 0 outside."""
         x = x + self.rays.centre_mm
         ends = zip((z, x), self.first[::-1], self.last[::-1], strict=True)
         grid = torch.stack([2 * (v - low) / (high - low) - 1 for v, low, high in ends], -1)
-        return F.grid_sample(self.planes, grid.view(1, -1, 1, 2), align_corners=True).view(6, -1)
+        planes = self.planes[:, which]
+        return F.grid_sample(planes, grid.view(1, -1, 1, 2), align_corners=True).view(planes.shape[1], -1)
 
-    def _tissue(self, point: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
-        """(maps, N) amount of everything per millimetre at points of the compressed breast."""
+    def _tissue(self, point: torch.Tensor, planes: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """What is at (N, 3) points of the compressed breast: (N,) shares for every volume map, and of all but skin."""
         thickness, inner, across, depth, height, middle = planes
         y = torch.minimum(torch.maximum(point[:, 1], -0.5 * thickness), 0.5 * thickness)
         sideways = torch.stack((across, y * height / thickness + middle), 1) @ self.rotation
@@ -219,13 +227,11 @@ class _Marcher:
         fields = self.anatomy.sample(reference)
         gland, dense = self.anatomy.gland_fraction(reference, fields)
         skin = ((y.abs() - 0.5 * inner) / self.step_mm + 0.5).clamp(0, 1)
-        muscle = self._muscle(point, reference, fields) * (1 - skin) if self.is_mlo else torch.zeros_like(skin)
-        body = (1 - skin) * (1 - muscle)
+        body = 1 - skin
+        muscle = self._muscle(point, reference, fields) * body if self.is_mlo else torch.zeros_like(skin)
+        body = body - muscle
         avid = gland * (1 + 0.5 * torch.tanh(fields[4])).clamp(min=0.1)
-        values = [body * dense, skin, muscle, torch.ones_like(skin), body * avid]
-        for lesion in self.placed:
-            values += self._lesion(lesion, point, body, dense)
-        return torch.stack(values)
+        return [body * dense, skin, muscle, torch.ones_like(skin), body * avid], body
 
     def _muscle(self, point: torch.Tensor, reference: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
         """Share of muscle: a slab behind the fascia that grows thicker backwards, streaked along its fibres."""
@@ -237,21 +243,17 @@ class _Marcher:
         return torch.sigmoid(depth / 0.8) * torch.sigmoid((half - (point[:, 1] - 2.0).abs()) / 0.8) * streaks
 
     def _lesion(
-        self, placed: _PlacedLesion, point: torch.Tensor, body: torch.Tensor, dense: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Length through it, gland displaced by it, and length weighted by its avidity."""
+        self, placed: _PlacedLesion, point: torch.Tensor, body: torch.Tensor, gland: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Which points are near it; there: its share, the share of gland it displaces, its share times its avidity."""
         offset = point - torch.as_tensor(placed.centre_mm, dtype=torch.float32, device=self.device)
-        length, displaced, avid = (torch.zeros_like(body) for _ in range(3))
         near = torch.nonzero(offset.abs().amax(1) < placed.lesion.reach_mm)[:, 0]
-        if len(near):
-            local = torch.cat((offset[near, :2] @ self.rotation, offset[near, 2:]), 1)
-            filled, avidity = placed.lesion.occupancy(local, self.anatomy.tiles)
-            filled = filled * body[near]
-            replaces = placed.lesion.attenuation > 0
-            length[near] = filled * (placed.lesion.attenuation if replaces else 1)
-            displaced[near] = filled * dense[near] if replaces else filled
-            avid[near] = filled * avidity
-        return [length, displaced, avid]
+        local = torch.cat((offset[near, :2] @ self.rotation, offset[near, 2:]), 1)
+        filled, avid = placed.lesion.occupancy(local, self.anatomy.tiles)
+        amount = filled * body[near]
+        if placed.lesion.attenuation > 0:
+            return near, (amount * placed.lesion.attenuation, filled * gland[near], amount * avid)
+        return near, (amount, amount, amount * avid)
 
 
 def _lesion_paths(
