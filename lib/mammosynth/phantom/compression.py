@@ -18,10 +18,10 @@ from mammosynth.phantom.outline import BreastShape, Outline
 from mammosynth.phantom.parameters import DETECTOR_MM
 from mammosynth.terms import ViewPosition
 
-TAIL = 0.2  # share of the squared height of the breast that the axillary tail keeps (assumed)
-TAIL_START = 0.6  # half heights above the nipple at which it is fully there (assumed)
+TAIL_START = 0.5  # half heights above the nipple at which the axillary tail is fully there (assumed)
 TAIL_LENGTH = 6.0  # half heights; as much of it is imaged as the detector takes
-LARGEST_MUSCLE = 0.8  # of a row's depth
+LEAST_TAIL = 0.02  # mass per length of the tail, relative to the row through the nipple
+LARGEST_MUSCLE = 0.85  # of a row's depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +109,10 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
         step_mm: Distance of the nodes.
     """
     outline = shape.outline(view_position)
-    reference = _Reference(shape, outline)
     x, z = _nodes(outline, step_mm)
     front = outline.front_mm(x)
     muscle = outline.pectoral_edge
-    edge = np.zeros_like(x) if muscle is None else np.minimum(muscle.depth_mm(x), LARGEST_MUSCLE * front)
+    edge = np.zeros_like(x) if muscle is None else _held_below(muscle.depth_mm(x), LARGEST_MUSCLE * front)
     thickness, inner = _thickness(outline, shape.skin_mm, x, z, front)
 
     # The mass of every row in front of the muscle, and the share of it that lies behind each node.
@@ -127,6 +126,9 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
     else:
         correction = shape.volume_mm3 / 2 / np.interp(outline.nipple_x_mm, x, mass)
 
+    reference = _Reference(shape, outline)
+    if muscle is not None:
+        reference.grow_tail(x - outline.nipple_x_mm, correction * row_mass)
     u, t = reference.position(mass * correction), reference.depth(share)
     rows = reference.half_extent_mm * u + _beside(x, row_mass)
     nipple = float(np.interp(0.0, rows, x))
@@ -155,7 +157,7 @@ class _Reference:
 
     With u = x' / half_extent_mm, t = Z / row_depth_mm(u) and a profile p(u), columns are row_height_mm * sqrt(1 - t^q)
     high, row_height ~ sqrt(p), row_depth ~ p^(1/q). p = 1 - u^2 is the superellipsoid exactly; in MLO, p does not
-    end above it, which is the axillary tail. So one table serves all rows: where along t a share of the row's mass is.
+    end above it, which is the axillary tail. One table serves all rows: where along t a share of the row's mass is.
     """
 
     def __init__(self, shape: BreastShape, outline: Outline) -> None:
@@ -163,7 +165,6 @@ class _Reference:
         cosine, sine = np.cos(angle), np.sin(angle)
         self.rotation = np.array([[cosine, sine], [-sine, cosine]])
         self._shape, self._q = shape, q
-        self._with_tail = outline.view_position is ViewPosition.MLO
         across = (sine / a) ** 2 + (cosine / b) ** 2  # of y'^2 in the equation of the skin
         self._shear = cosine * sine * (1 / b**2 - 1 / a**2) / across
         self._half_height_mm = 1 / np.sqrt(across)
@@ -171,10 +172,25 @@ class _Reference:
         self._area = beta(1 / q, 1.5) / q  # integral of sqrt(1 - t^q) from 0 to 1
         self._t = np.sin(np.linspace(0, np.pi / 2, 1001))
         self._share = betainc(1 / q, 1.5, self._t**q)
-        lower, upper = -np.cos(np.linspace(0, np.pi / 2, 501)), np.sin(np.linspace(0, np.pi / 2, 501))
-        self._u = np.append(lower, np.linspace(0, TAIL_LENGTH, 1001)[1:] if self._with_tail else upper[1:])
-        mass = _cumulative(self._profile(self._u) ** (0.5 + 1 / q), self._u)
-        self._mass = mass / mass[500] * shape.volume_mm3 / 2
+        self._tail: tuple[np.ndarray, np.ndarray] | None = None
+        self._measure(np.sin(np.linspace(-np.pi / 2, np.pi / 2, 1001)))
+
+    def grow_tail(self, above_nipple_mm: np.ndarray, row_mass: np.ndarray) -> None:
+        """Give the upper half, beyond the breast, the mass of the compressed rows, so that these are hardly moved.
+
+        Args:
+            above_nipple_mm: (Nx,) compressed rows.
+            row_mass: (Nx,) their mass per length.
+        """
+        slope = self.half_extent_mm / -above_nipple_mm[0]
+        middle_row = 2 * self._half_height_mm * self._shape.depth_mm * self._area
+        relative = np.clip(row_mass / (slope * middle_row), LEAST_TAIL, 1)
+        self._tail = (above_nipple_mm * slope / self.half_extent_mm, relative ** (1 / (0.5 + 1 / self._q)))
+        self._measure(np.append(np.sin(np.linspace(-np.pi / 2, 0, 501)), np.linspace(0, TAIL_LENGTH, 1501)[1:]))
+
+    def _measure(self, u: np.ndarray) -> None:
+        mass = _cumulative(self._profile(u) ** (0.5 + 1 / self._q), u)
+        self._u, self._mass = u, mass / mass[500] * self._shape.volume_mm3 / 2
 
     def position(self, mass: np.ndarray) -> np.ndarray:
         """The row u below which a mass lies."""
@@ -201,10 +217,10 @@ class _Reference:
 
     def _profile(self, u: np.ndarray) -> np.ndarray:
         breast = np.clip(1 - u**2, 0, None)
-        if not self._with_tail:
+        if self._tail is None:
             return breast
         way = np.clip(u / TAIL_START, 0, 1)
-        return (breast**4 + (TAIL * way**2 * (3 - 2 * way)) ** 4) ** 0.25
+        return (breast**8 + (np.interp(u, *self._tail) * way**2 * (3 - 2 * way)) ** 8) ** 0.125
 
 
 def _nodes(outline: Outline, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -261,6 +277,11 @@ def _skin_distance(outline: Outline, x: np.ndarray, z: np.ndarray, front: np.nda
     nearest = nearest[found]
     distance[i[found], k[found]] = ((nodes[found] - curve[nearest]) * inward[nearest]).sum(axis=-1)
     return distance
+
+
+def _held_below(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """The smaller of both, without a kink."""
+    return values / (1 + (values / np.maximum(limits, 1e-6)) ** 8) ** 0.125
 
 
 def _beside(x: np.ndarray, row_mass: np.ndarray) -> np.ndarray:

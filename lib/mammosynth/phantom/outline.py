@@ -6,7 +6,7 @@ its points and their volume. What everybody sees is the compressed outline, whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,22 +51,31 @@ OUTLINE_MODES = {
         ]
     ),
 }
-MODE_LIMIT = (
-    2.0  # standard deviations at which modes are clipped, so that no outline is stranger than the measured ones
-)
+VIEW_CORRELATION = np.array([-0.40, -0.68, 0.18, -0.41, 0.14])
+"""Of the first CC mode (wide and flat) with the MLO modes: 73 breasts of the same data that have both views."""
+MODE_LIMIT = 2.0  # standard deviations; no outline is stranger than the measured ones
+
+RUN_OFF = 0.3  # depths above the measured angles over which the MLO outline straightens (fits the same 79 images)
+LEAST_FRONT = 0.28  # depths; what is left in front of the chest wall there, 5th percentile of the same images is 0.3
+MUSCLE_ANGLE_DEG = (20.8, 6.3)  # mean and standard deviation in 64 of the same images where its edge is found
+MUSCLE_ANGLE_RANGE_DEG = (10.0, 32.0)
+MUSCLE_FOOT = (0.23, 0.32)  # depths above the nipple, likewise; three in four end above it, as in Spuur et al. 2008
+MUSCLE_BULGE = (0.006, 0.010)  # of the edge's length, likewise; negative is hollow
+LARGEST_MUSCLE = 0.85  # of the breast's depth at the detector's edge; 0.63 +- 0.15 likewise
 
 THICKNESS_MM = {Density.A: 69.0, Density.B: 64.0, Density.C: 54.0, Density.D: 44.0}
 """Mean compressed thickness: VICTRE's 60, 55, 45, 35 mm for these densities, plus 9 mm for a cohort mean of 59 mm."""
 THICKNESS_SD_MM = 14.2  # within a density, for 16 mm over all: Yaffe et al. 2009, PMC2787062
 THICKNESS_RANGE_MM = (25.0, 90.0)
-VOLUME_CM3 = 610.0  # median; with the spread below the mean is 680
-VOLUME_SPREAD = 0.45  # of the logarithm (assumed)
+VOLUME_CM3 = 616.0  # median of breast CT, class V3 of Hernandez et al. 2015
+VOLUME_SPREAD = 0.45  # of the logarithm; V1 = 276 and V5 = 1174 cm3 give 0.56, but not all of those fit the detector
 VOLUME_CORRELATION = 0.85  # of log volume with thickness (assumed)
-OBLIQUITY_DEG = (45.0, 50.0)  # of the MLO view (40 to 50 are in use, 45 is usual)
-MUSCLE_FOOT_MM = (15.0, 22.0)  # above the nipple, mean and sd: 3 in 4 end above it (Spuur et al. 2008; spread assumed)
-MUSCLE_ANGLE_DEG = (21.0, 5.0)  # of its front to the chest wall, mean and standard deviation (assumed)
-MUSCLE_BEND = (-0.05, 0.15)  # of the logarithm of the exponent of its course (assumed)
+FLATNESS_CORRELATION = -0.6  # of the first CC mode with log volume: large breasts are deeper (assumed)
+OBLIQUITY_DEG = (45.0, 50.0)  # of the MLO view (assumed; 40 to 60 are in use)
 MAGNIFICATION = 1.08  # of the middle of the breast, only to place it on the detector
+DEPTH_RULE_MM = (
+    10.0  # depths of the two views of a well-positioned breast differ by less: the posterior nipple line rule
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,13 @@ class PectoralEdge:
         foot_x_mm: Where it leaves the chest wall.
         top_x_mm: The detector's edge.
         width_mm: Distance from the chest wall there.
-        bend: Exponent of its course: below 1 bulges towards the nipple, above 1 is hollow.
+        bulge: Of its middle towards the nipple, relative to its length; negative is hollow.
     """
 
     foot_x_mm: float
     top_x_mm: float
     width_mm: float
-    bend: float
+    bulge: float
 
     @property
     def angle_deg(self) -> float:
@@ -92,8 +101,9 @@ class PectoralEdge:
 
     def depth_mm(self, x_mm: np.ndarray) -> np.ndarray:
         """Distance of the edge from the chest wall, 0 below the foot."""
-        way = np.clip((x_mm - self.foot_x_mm) / (self.top_x_mm - self.foot_x_mm), 0, None)
-        return self.width_mm * way**self.bend
+        length = self.top_x_mm - self.foot_x_mm
+        way = np.clip((x_mm - self.foot_x_mm) / length, 0, None)
+        return self.width_mm * way + 4 * self.bulge * length * way * (1 - way)
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ class Outline:
     def curve_mm(self) -> tuple[np.ndarray, np.ndarray]:
         """Points along the skin, less than a millimetre apart: x (ascending) and z.
 
-        In MLO the outline goes on straight above the measured angles, to the edge of the detector and beyond.
+        Above the angles measured in MLO, the outline goes on to the edge of the detector and beyond.
         """
         low, high = ANGLES[self.view_position]
         angle = np.linspace(low, high, 721)
@@ -132,9 +142,9 @@ class Outline:
             chebyshev.chebval(chebyshev_axis(angle, self.view_position), np.array(self.coefficients))
         )
         x, z = radius * np.sin(np.radians(angle)), radius * np.cos(np.radians(angle))
-        x = np.maximum.accumulate(x)
         if self.view_position is ViewPosition.MLO:
-            x, z = _run_off(x, z, top=DETECTOR_MM[0] / 2 - self.nipple_x_mm + 40)
+            x, z = _run_off(x, z, depth=float(np.interp(0, angle, radius)), top=DETECTOR_MM[0] / 2 - self.nipple_x_mm)
+        x = np.maximum.accumulate(x)  # an overhang is cut
         return x + self.nipple_x_mm, np.clip(z, 0, None)
 
     def front_mm(self, x_mm: np.ndarray) -> np.ndarray:
@@ -201,7 +211,7 @@ class BreastShape:
 
 
 def draw_shape(seed: int, density: Density) -> BreastShape:
-    """Draw a breast: denser breasts are thinner, thicker breasts are larger.
+    """Draw a breast: denser breasts are thinner, thicker breasts are larger, larger breasts are deeper.
 
     Args:
         seed: 0 or more.
@@ -209,9 +219,16 @@ def draw_shape(seed: int, density: Density) -> BreastShape:
     """
     rng = np.random.default_rng([seed, 20])
     thickness = float(np.clip(rng.normal(THICKNESS_MM[density], THICKNESS_SD_MM), *THICKNESS_RANGE_MM))
-    volume = 1e3 * VOLUME_CM3 * np.exp(VOLUME_SPREAD * _correlated(rng, (thickness - 59) / 16, VOLUME_CORRELATION))
-    craniocaudal = _draw_craniocaudal(rng, volume, thickness)
-    fullness = rng.uniform(1.8, 2.6)
+    large = _correlated(rng, np.clip((thickness - 59) / 16, -MODE_LIMIT, MODE_LIMIT), VOLUME_CORRELATION)
+    volume = 1e3 * VOLUME_CM3 * np.exp(VOLUME_SPREAD * np.clip(large, -MODE_LIMIT, MODE_LIMIT))
+    flat = _correlated(rng, large, FLATNESS_CORRELATION)
+    craniocaudal = _draw_craniocaudal(rng, volume, thickness, flat)
+    oblique = _draw_oblique(rng, volume, thickness, flat)
+    for _ in range(20):
+        if abs(oblique.depth_mm - craniocaudal.depth_mm) < DEPTH_RULE_MM:
+            break
+        oblique = _draw_oblique(rng, volume, thickness, flat)
+    fullness = rng.uniform(1.8, 2.6)  # assumed, like the ranges below
     depth = craniocaudal.depth_mm * rng.uniform(0.78, 0.92)
     across = volume * (fullness + 1) / (np.pi * depth * fullness)  # product of the other two semi-axes
     flatness = rng.uniform(0.88, 1.05)
@@ -223,7 +240,7 @@ def draw_shape(seed: int, density: Density) -> BreastShape:
         thickness_mm=thickness,
         skin_mm=rng.uniform(1.2, 1.9),
         craniocaudal=craniocaudal,
-        mediolateral_oblique=_draw_oblique(rng, volume, thickness),
+        mediolateral_oblique=oblique,
     )
 
 
@@ -233,42 +250,43 @@ def chebyshev_axis(angle_deg: np.ndarray, view_position: ViewPosition) -> np.nda
     return (2 * angle_deg - low - high) / (high - low)
 
 
-def _draw_craniocaudal(rng: np.random.Generator, volume: float, thickness: float) -> Outline:
-    coefficients, tilt = _draw_coefficients(rng, ViewPosition.CC), rng.uniform(0, 0.06)
-    unit = Outline(ViewPosition.CC, coefficients, 1.0, thickness, tilt)
-    x, z = unit.curve_mm
-    size = _size(x, z, thickness, volume, turning=np.pi)
-    return Outline(ViewPosition.CC, coefficients, size, thickness, tilt)
+def _draw_craniocaudal(rng: np.random.Generator, volume: float, thickness: float, flat: float) -> Outline:
+    weights = np.append(flat, rng.normal(size=len(OUTLINE_MODES[ViewPosition.CC]) - 1))
+    unit = Outline(ViewPosition.CC, _coefficients(weights, ViewPosition.CC), 1.0, thickness, rng.uniform(0, 0.06))
+    return replace(unit, size_mm=_size(*unit.curve_mm, thickness, volume, turning=np.pi))
 
 
-def _draw_oblique(rng: np.random.Generator, volume: float, thickness: float) -> Outline:
-    coefficients, tilt = _draw_coefficients(rng, ViewPosition.MLO), rng.uniform(0, 0.06)
-    thickness = thickness * rng.uniform(0.98, 1.08)  # MLO is a little thicker (assumed)
-    unit = Outline(ViewPosition.MLO, coefficients, 1.0, thickness, tilt)
+def _draw_oblique(rng: np.random.Generator, volume: float, thickness: float, flat: float) -> Outline:
+    known = float(VIEW_CORRELATION @ VIEW_CORRELATION)
+    noise = rng.normal(size=len(VIEW_CORRELATION))
+    along = VIEW_CORRELATION * (VIEW_CORRELATION @ noise) / known
+    weights = flat * VIEW_CORRELATION + noise - (1 - np.sqrt(1 - known)) * along
+    thickness = thickness * rng.uniform(0.98, 1.08)  # a little thicker than CC (assumed)
+    unit = Outline(ViewPosition.MLO, _coefficients(weights, ViewPosition.MLO), 1.0, thickness, rng.uniform(0, 0.06))
     x, z = unit.curve_mm
     below = x <= 0
     size = _size(x[below], z[below], thickness, volume / 2, turning=np.pi / 2)
-    edge = DETECTOR_MM[0] / 2 / MAGNIFICATION
-    nipple = -edge - size * x[0] + rng.uniform(8, 30)
-    placed = Outline(ViewPosition.MLO, coefficients, size, thickness, tilt, nipple_x_mm=nipple)
+    margin = rng.uniform(8, 30)  # below the breast (assumed)
+    nipple = margin - DETECTOR_MM[0] / 2 / MAGNIFICATION - size * x[0]
+    placed = replace(unit, size_mm=size, nipple_x_mm=nipple, obliquity_deg=rng.uniform(*OBLIQUITY_DEG))
     muscle = _draw_muscle(rng, placed)
-    obliquity = rng.uniform(*OBLIQUITY_DEG)
-    return Outline(ViewPosition.MLO, coefficients, size, thickness, tilt, obliquity, nipple, muscle)
+    # What the muscle takes of the lower half has to be added to it.
+    lower = (nipple - muscle.foot_x_mm) * float(muscle.depth_mm(np.array(nipple))) / 2
+    size = _size(x[below], z[below], thickness, volume / 2 + thickness * lower, turning=np.pi / 2)
+    return replace(placed, size_mm=size, pectoral_edge=muscle)
 
 
 def _draw_muscle(rng: np.random.Generator, outline: Outline) -> PectoralEdge:
     top = DETECTOR_MM[0] / 2
-    foot = min(outline.nipple_x_mm + rng.normal(*MUSCLE_FOOT_MM), top - 60)
-    angle = np.radians(np.clip(rng.normal(*MUSCLE_ANGLE_DEG), 10, 35))
-    largest = rng.uniform(0.55, 0.8) * float(outline.front_mm(np.array(top)))
-    width = min(float(np.tan(angle)) * (top - foot), largest)
-    return PectoralEdge(foot, top, width, float(np.exp(rng.normal(*MUSCLE_BEND))))
+    foot = min(outline.nipple_x_mm + rng.normal(*MUSCLE_FOOT) * outline.depth_mm, top - 50)
+    angle = np.radians(np.clip(rng.normal(*MUSCLE_ANGLE_DEG), *MUSCLE_ANGLE_RANGE_DEG))
+    width = min(float(np.tan(angle)) * (top - foot), LARGEST_MUSCLE * float(outline.front_mm(np.array(top))))
+    return PectoralEdge(foot, top, width, rng.normal(*MUSCLE_BULGE))
 
 
-def _draw_coefficients(rng: np.random.Generator, view_position: ViewPosition) -> tuple[float, ...]:
-    modes = OUTLINE_MODES[view_position]
-    weights = np.clip(rng.normal(size=len(modes)), -MODE_LIMIT, MODE_LIMIT)
-    return tuple(float(value) for value in OUTLINE_MEAN[view_position] + weights @ modes)
+def _coefficients(weights: np.ndarray, view_position: ViewPosition) -> tuple[float, ...]:
+    weights = np.clip(weights, -MODE_LIMIT, MODE_LIMIT)
+    return tuple(float(value) for value in OUTLINE_MEAN[view_position] + weights @ OUTLINE_MODES[view_position])
 
 
 def _size(x: np.ndarray, z: np.ndarray, thickness: float, volume: float, *, turning: float) -> float:
@@ -281,13 +299,15 @@ def _size(x: np.ndarray, z: np.ndarray, thickness: float, volume: float, *, turn
     return float((linear + np.sqrt(linear**2 + 4 * thickness * area * missing)) / (2 * thickness * area))
 
 
-def _run_off(x: np.ndarray, z: np.ndarray, *, top: float) -> tuple[np.ndarray, np.ndarray]:
-    """Go on to the top in the direction in which the outline ends, less and less steeply towards the chest wall."""
-    slope = min((z[-1] - z[-9]) / max(x[-1] - x[-9], 1e-6), 0.0)
-    beyond = np.arange(x[-1] + 0.5, max(top, x[-1] + 1), 0.5)
-    limit = 0.45 * z[-1]  # what is left in front of the chest wall far above the breast (assumed)
-    drop = z[-1] - limit
-    return np.append(x, beyond), np.append(z, limit + drop * np.exp(slope * (beyond - x[-1]) / drop))
+def _run_off(x: np.ndarray, z: np.ndarray, *, depth: float, top: float) -> tuple[np.ndarray, np.ndarray]:
+    """Go on to the top, straightening, and nowhere closer to the chest wall than axillary tissue allows."""
+    slope = np.clip((z[-1] - z[-40]) / max(x[-1] - x[-40], 1e-6), -1, 0.3)
+    beyond = np.arange(0.5, max(top + 40 - x[-1], 1), 0.5)
+    length = RUN_OFF * depth
+    after = z[-1] + slope * length * (1 - np.exp(-beyond / length))
+    x, z = np.append(x, x[-1] + beyond), np.append(z, np.clip(after, 0, None))
+    way = np.clip(x / (0.8 * depth), 0, 1)
+    return x, (z**6 + (LEAST_FRONT * depth * way**2 * (3 - 2 * way)) ** 6) ** (1 / 6)
 
 
 def _correlated(rng: np.random.Generator, value: float, correlation: float) -> float:
