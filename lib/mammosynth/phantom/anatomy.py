@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -302,11 +303,11 @@ def _draw_vessels(rng: np.random.Generator, shape: BreastShape) -> tuple[Curves,
     keep = _inside(shape)
     trunks = walk(
         rng, starts, ends, steps=60, wiggle=0.13, keep_inside=keep,
-        radii_mm=(rng.uniform(0.7, 1.5, count), rng.uniform(0.3, 0.6, count)),
+        radii_mm=(rng.uniform(0.7, 1.5, count), rng.uniform(0.1, 0.4, count)),
     )  # fmt: skip
     branching = trunks.points_mm[np.repeat(np.arange(count), 2), rng.integers(10, 55, 2 * count)]
     tips = branching + rng.normal(0, 22, branching.shape) + (0, 0, 18)
-    thin = (np.full(2 * count, 0.6), np.full(2 * count, 0.25))
+    thin = (np.full(2 * count, 0.6), np.full(2 * count, 0.1))
     return trunks, walk(rng, branching, keep(tips), steps=35, wiggle=0.16, radii_mm=thin, keep_inside=keep)
 
 
@@ -352,12 +353,9 @@ def _draw_calcifications(rng: np.random.Generator, shape: BreastShape) -> tuple[
 
 
 def _draw_lesions(anatomy: Anatomy) -> tuple[Lesion, ...]:
+    seed = anatomy.parameters.seed
     return tuple(
-        draw_lesion(
-            np.random.default_rng([anatomy.parameters.seed, 20, number]),
-            kind,
-            lambda radius, number=number: _find_place(anatomy, number, radius),
-        )
+        draw_lesion(np.random.default_rng([seed, 20, number]), kind, partial(_find_place, anatomy, number))
         for number, kind in enumerate(anatomy.parameters.lesions)
     )
 

@@ -36,6 +36,7 @@ _DENSITY_SHARE = (0.12, 0.42, 0.36, 0.10)  # a to d, assumed near those of scree
 _ENHANCEMENT_SHARE = (0.40, 0.35, 0.17, 0.08)  # a to d, assumed
 _VOXEL_PER_PIXEL = 1.4
 _FINEST_VOXEL_MM = 1.2
+_FINEST_NODE_MM = 0.5  # of the column map; coarser ones give the skin line teeth
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +160,7 @@ def project_breast(
     """
     anatomy = build_anatomy(breast, voxel_mm=max(_FINEST_VOXEL_MM, _VOXEL_PER_PIXEL * pixel_mm))
     for view in views:
-        column_map = compress(anatomy.shape, view, step_mm=max(1.0, pixel_mm))
+        column_map = compress(anatomy.shape, view, step_mm=max(_FINEST_NODE_MM, pixel_mm))
         yield project(anatomy, column_map, pixel_mm=pixel_mm, device=device)
 
 

@@ -54,7 +54,7 @@ FAMILIES = {
     ),
 }
 _RIM_SHARE = 0.35  # of enhancing masses, assumed
-_SPECK_MM = (0.14, 0.35)  # median and log deviation of the radius, assumed
+_SPECK_MM = (0.11, 0.35)  # median and log deviation of the radius, assumed
 _REACH = 1.9  # radii beyond which nothing of the body of a lesion lies
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter
 
 from mammosynth.phantom.anatomy import Anatomy
 from mammosynth.phantom.compression import ColumnMap
@@ -21,6 +23,7 @@ SUPPORT_MM = 15.0  # from the breast support to the detector: cover and grid, as
 FINEST_RAY_MM = 0.4  # tissue between the rays is interpolated; thin things and noise are drawn at every pixel
 _SAMPLES_AT_ONCE = 1_500_000  # memory: about 150 bytes per sample
 _PECTORAL_MM = (5.5, 10.0)  # half thickness of the compressed muscle at the upper edge, assumed
+_DETAIL_TILE = 512  # pixels; detail finer than the rays repeats, which nobody can see
 _VOLUME_MAPS = ("gland", "skin", "muscle", "tissue", "parenchyma")
 
 
@@ -42,7 +45,12 @@ class Geometry:
     centre_mm: float
     thickness_mm: float
 
-    def shrinkage(self, height_mm: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of the detector."""
+        return self.rows, self.columns
+
+    def shrinkage(self, height_mm: Any) -> Any:
         """Size at a height above the mid-plane relative to the size at the detector; 1 / magnification."""
         return 1 - (height_mm + (0.5 * self.thickness_mm + SUPPORT_MM)) / SOURCE_TO_DETECTOR_MM
 
@@ -97,7 +105,7 @@ def project(anatomy: Anatomy, column_map: ColumnMap, *, pixel_mm: float, device:
     nipple_px, bump = _nipple(anatomy, column_map, geometry, tissue)
     places, radii = anatomy.calcifications
     pixels, magnification = geometry.to_pixels(column_map.to_compressed(places))
-    calcium = draw_specks(tissue.shape, pixels, radii * magnification, pixel_mm) * inside
+    calcium = draw_specks(geometry.shape, pixels, radii * magnification, pixel_mm) * inside
     return PathLengths(
         view_position=column_map.view_position,
         pixel_mm=pixel_mm,
@@ -150,6 +158,9 @@ def _follow_rays(
         maps[:, part] = marcher.march(part)
     at_rays = maps.view(len(names), rays.rows, rays.columns).cpu().numpy()
     at_pixels = dict(zip(names, _resize(at_rays, rays, geometry), strict=True))
+    if rays != geometry:
+        detail = _detail_between_rays(at_rays[0], rays, geometry, anatomy.parameters.seed)
+        at_pixels["gland"] = np.clip(at_pixels["gland"] + detail, 0, at_pixels["gland"] + _fat(at_pixels))
     lesions = [{kind: at_pixels[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
     return {name: at_pixels[name] for name in _VOLUME_MAPS}, lesions
 
@@ -266,8 +277,8 @@ def _lesion_paths(
 
     centre, _ = geometry.to_pixels(placed.centre_mm[None])
     specks, magnification = to_pixels(lesion.specks_mm)
-    calcium = draw_specks(inside.shape, specks, lesion.speck_radius_mm * magnification, geometry.pixel_mm)
-    spicules = draw_tubes(inside.shape, lesion.spicules, to_pixels, geometry.pixel_mm) * inside
+    calcium = draw_specks(geometry.shape, specks, lesion.speck_radius_mm * magnification, geometry.pixel_mm)
+    spicules = draw_tubes(geometry.shape, lesion.spicules, to_pixels, geometry.pixel_mm) * inside
     return LesionPaths(
         kind=lesion.kind,
         centre_mm=tuple(float(v) for v in lesion.centre_mm),  # type: ignore[arg-type]
@@ -282,11 +293,10 @@ def _lesion_paths(
 
 
 def _draw_all(curves: tuple[Curves, ...], column_map: ColumnMap, geometry: Geometry) -> np.ndarray:
-    shape = (geometry.rows, geometry.columns)
-    drawn = np.zeros(shape, np.float32)
+    drawn = np.zeros(geometry.shape, np.float32)
     for group in curves:
         compressed = column_map.to_compressed(group.points_mm.reshape(-1, 3)).reshape(group.points_mm.shape)
-        drawn += draw_tubes(shape, Curves(compressed, group.radius_mm), geometry.to_pixels, geometry.pixel_mm)
+        drawn += draw_tubes(geometry.shape, Curves(compressed, group.radius_mm), geometry.to_pixels, geometry.pixel_mm)
     return drawn
 
 
@@ -301,9 +311,26 @@ def _nipple(
     row, column = ((np.arange(n) - c) * geometry.pixel_mm for n, c in zip(tissue.shape, centre, strict=True))
     along = column[None, :] / (length_mm * magnification)
     across = row[:, None] / (half_mm * magnification * (1 - 0.25 * np.clip(along, 0, 1)))
-    squared = np.abs(across) ** 2.6 + np.abs(np.clip(along, -1, None)) ** 2.6
+    squared = np.abs(across) ** 2.6 + np.where(along > 0, along, -0.12 * along) ** 2.6
     bump = thick_mm * np.sqrt(np.clip(1 - squared, 0, None))
     return (float(centre[0]), float(centre[1])), np.clip(bump - tissue, 0, None).astype(np.float32)
+
+
+def _detail_between_rays(gland: np.ndarray, rays: Geometry, pixels: Geometry, seed: int) -> np.ndarray:
+    """What the path through gland does between the rays: its spectrum goes on as 1/f^3, in the same proportion to it.
+
+    With that slope all frequencies above the rays' Nyquist frequency hold as much variance as the octave below it.
+    """
+    octave = gaussian_filter(gland, 0.6) - gaussian_filter(gland, 1.2)
+    deviation = np.sqrt(gaussian_filter(octave**2, 2.0 / rays.pixel_mm))
+    noise = np.random.default_rng([seed, 32]).standard_normal((_DETAIL_TILE,) * 2, dtype=np.float32)
+    cycles = np.hypot(np.fft.fftfreq(_DETAIL_TILE)[:, None], np.fft.rfftfreq(_DETAIL_TILE)[None]) / pixels.pixel_mm
+    above = cycles > 0.5 / rays.pixel_mm
+    amplitude = np.where(above, np.maximum(cycles, 1e-6) ** -1.5, 0)
+    tile = np.fft.irfft2(np.fft.rfft2(noise) * amplitude, s=noise.shape)
+    repeats = [int(np.ceil(n / _DETAIL_TILE)) for n in pixels.shape]
+    detail = np.tile((tile / tile.std()).astype(np.float32), repeats)[: pixels.rows, : pixels.columns]
+    return detail * _resize(deviation[None], rays, pixels)[0]
 
 
 def _resize(maps: np.ndarray, rays: Geometry, pixels: Geometry) -> np.ndarray:
