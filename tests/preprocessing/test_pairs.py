@@ -9,7 +9,14 @@ from PIL import Image
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.pairs import ContrastPair, hash_pairs, read_cdd_cesm, splits
+from mammosynth.preprocessing.pairs import (
+    ContrastPair,
+    ViewPair,
+    hash_pairs,
+    read_cdd_cesm,
+    read_cdd_cesm_views,
+    splits,
+)
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 
@@ -100,3 +107,55 @@ def test_hash_depends_on_pixels_and_not_on_order(tmp_path: Path) -> None:
     pairs = read_cdd_cesm(write_folder(tmp_path, [{}, {}]), "train")
     assert hash_pairs(pairs) == hash_pairs(pairs[::-1])
     assert hash_pairs(pairs) != hash_pairs(pairs[:1])
+
+
+def write_views(folder: Path, rows: list[dict[str, str]]) -> Path:
+    """A folder in CDD-CESM's layout; CC and MLO of breast n are the images of pairs 2n and 2n + 1."""
+    write_folder(folder, [{"view": view} for _ in rows for view in ("CC", "MLO")])
+    names = {"cc_low_energy": "P{}_L_DM_CC.png", "mlo_low_energy": "P{}_L_DM_CC.png"}
+    with (folder / "breasts_cc_mlo.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=["split", "patient", "side", *names])
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            views = {name: text.format(2 * number + second) for second, (name, text) in enumerate(names.items())}
+            writer.writerow({"split": "train", "patient": f"P{number}", "side": "R", **views, **row})
+    return folder
+
+
+def test_both_views_of_a_breast_come_with_the_lesions_drawn_on_each(tmp_path: Path) -> None:
+    folder = write_views(tmp_path, [{}, {"split": "held"}])
+    (pair,) = read_cdd_cesm_views(folder, "train")
+    assert (pair.cc.view_position, pair.mlo.view_position) == (ViewPosition.CC, ViewPosition.MLO)
+    assert pair.cc.image_laterality is pair.mlo.image_laterality is ImageLaterality.RIGHT
+    assert (pair.patient_id, pair.mlo.source_name) == ("P0", "P1_L_DM_CC.png")
+    assert pair.cc_lesion is not None
+    assert pair.mlo_lesion is not None
+    assert pair.cc_lesion.sum() == pair.mlo_lesion.sum() == 64
+    with pytest.raises(DataError, match="no rows with split 'val', found held, train"):
+        read_cdd_cesm_views(folder, "val")
+
+
+def test_a_bad_file_of_a_view_is_told(tmp_path: Path) -> None:
+    folder = write_views(tmp_path, [{}, {}])
+    (folder / "512" / "images" / "P3_L_DM_CC.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 2 pairs.*breasts_cc_mlo\.csv:\n  P2_L_DM_CC\.png: "):
+        read_cdd_cesm_views(folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("cc", "mlo", "words"),
+    [
+        ((ViewPosition.MLO, "L"), (ViewPosition.CC, "L"), "views are MLO and CC, expected CC and MLO"),
+        ((ViewPosition.CC, "L"), (ViewPosition.MLO, "R"), "not of the same breast"),
+    ],
+)
+def test_views_that_do_not_belong_together_are_no_pair(cc, mlo, words) -> None:
+    views = [Mammogram(np.zeros((8, 8), np.float32), "a", view, ImageLaterality(side)) for view, side in (cc, mlo)]
+    with pytest.raises(DataError, match=words):
+        ViewPair(*views, "P1")
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    views = [Mammogram(np.zeros((8, 8), np.float32), "a", view, ImageLaterality.LEFT) for view in ViewPosition]
+    with pytest.raises(DataError, match=r"mask has shape \(8, 9\), the image \(8, 8\)"):
+        ViewPair(*views, "P1", mlo_lesion=np.zeros((8, 9), bool))

@@ -1,12 +1,13 @@
-"""`ContrastPair`: a low-energy view with its registered recombined image; and how CDD-CESM's are read."""
+"""`ContrastPair`, `ViewPair`: what models of contrast and of the other view learn from; how CDD-CESM is read."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +19,9 @@ from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 COLUMNS = ("split", "patient", "side", "view", "low_energy", "recombined", "scale", "dy", "dx")
+VIEW_COLUMNS = ("split", "patient", "side", "cc_low_energy", "mlo_low_energy")
+_Pair = TypeVar("_Pair")
+_PAIRS, _BREASTS = "pairs.csv", "breasts_cc_mlo.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,40 @@ class ContrastPair:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class ViewPair:
+    """Both views of one breast; no pixel of one corresponds to one of the other.
+
+    Attributes:
+        cc: The craniocaudal view; its side is that of the pair.
+        mlo: The mediolateral oblique view.
+        patient_id: Groups the images of one patient.
+        cc_lesion: (H, W) bool, lesions drawn on the craniocaudal view; None if nothing is drawn.
+        mlo_lesion: (H, W) bool, likewise.
+    """
+
+    cc: Mammogram
+    mlo: Mammogram
+    patient_id: str
+    cc_lesion: np.ndarray | None = None
+    mlo_lesion: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse views of two breasts, and masks that do not lie on their view."""
+        if self.cc.view_position is not ViewPosition.CC or self.mlo.view_position is not ViewPosition.MLO:
+            raise DataError(
+                f"{self.cc.source_name}, {self.mlo.source_name}: views are {self.cc.view_position} and "
+                f"{self.mlo.view_position}, expected CC and MLO"
+            )
+        if self.cc.image_laterality is not self.mlo.image_laterality:
+            raise DataError(f"{self.cc.source_name}, {self.mlo.source_name}: not of the same breast")
+        for view, lesion in ((self.cc, self.cc_lesion), (self.mlo, self.mlo_lesion)):
+            if lesion is not None and lesion.shape != view.pixels.shape:
+                raise DataError(
+                    f"{view.source_name}: its lesion mask has shape {lesion.shape}, the image {view.pixels.shape}"
+                )
+
+
 def hash_pairs(pairs: Sequence[ContrastPair]) -> str:
     """SHA-256 over names and pixels, independent of order."""
     digests = []
@@ -74,39 +112,69 @@ def read_cdd_cesm(folder: Path, split: str) -> list[ContrastPair]:
     Raises:
         DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
     """
-    rows = [row for row in _read_table(folder) if row["split"] == split]
-    if not rows:
-        found = ", ".join(splits(folder)) or "none"
-        raise DataError(f"{folder.name}/pairs.csv: no rows with split '{split}', found {found}; choose one of these")
-    pairs, problems = [], []
-    for row in rows:
-        try:
-            pairs.append(_read_pair(folder, row))
-        except (OSError, ValueError, DataError, UnidentifiedImageError) as error:
-            problems.append(f"{row.get('low_energy')}: {error}")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(
-            f"{folder.name}: {len(problems)} of {len(rows)} pairs of split '{split}' cannot be used; "
-            f"repair or remove these rows of pairs.csv:\n  {listed}"
-        )
-    return pairs
+    return _read_rows(folder, split, _PAIRS, COLUMNS, "low_energy", _read_pair)
+
+
+def read_cdd_cesm_views(folder: Path, split: str) -> list[ViewPair]:
+    """Both low-energy views of the breasts of one split of a CDD-CESM folder, with the lesions drawn on them.
+
+    Args:
+        folder: Holds `breasts_cc_mlo.csv`, `512/images` and `512/masks`.
+        split: A value of the column `split`.
+
+    Raises:
+        DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
+    """
+    return _read_rows(folder, split, _BREASTS, VIEW_COLUMNS, "cc_low_energy", _read_views)
 
 
 def splits(folder: Path) -> list[str]:
     """The split names that a CDD-CESM folder's `pairs.csv` holds, sorted."""
-    return sorted({row["split"] for row in _read_table(folder)})
+    return _splits(_read_table(folder, _PAIRS, COLUMNS))
 
 
-def _read_table(folder: Path) -> list[dict[str, str]]:
-    table = folder / "pairs.csv"
+def _splits(rows: Sequence[dict[str, str]]) -> list[str]:
+    return sorted({row["split"] for row in rows})
+
+
+def _read_rows(
+    folder: Path,
+    split: str,
+    table: str,
+    columns: Sequence[str],
+    name: str,
+    read: Callable[[Path, dict[str, str]], _Pair],
+) -> list[_Pair]:
+    """What `read` makes of each row of a split; problems are told by the value of the column `name`."""
+    known = _read_table(folder, table, columns)
+    rows = [row for row in known if row["split"] == split]
+    if not rows:
+        found = ", ".join(_splits(known)) or "none"
+        raise DataError(f"{folder.name}/{table}: no rows with split '{split}', found {found}; choose one of these")
+    pairs, problems = [], []
+    for row in rows:
+        try:
+            pairs.append(read(folder, row))
+        except (OSError, ValueError, DataError, UnidentifiedImageError) as error:
+            problems.append(f"{row.get(name)}: {error}")
+    if problems:
+        listed = "\n  ".join(problems)
+        raise DataError(
+            f"{folder.name}: {len(problems)} of {len(rows)} pairs of split '{split}' cannot be used; "
+            f"repair or remove these rows of {table}:\n  {listed}"
+        )
+    return pairs
+
+
+def _read_table(folder: Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    table = folder / name
     if not table.is_file():
-        raise DataError(f"{folder.name}: pairs.csv is missing; give the folder that holds pairs.csv and 512/images")
+        raise DataError(f"{folder.name}: {name} is missing; give the folder that holds {name} and 512/images")
     with table.open(newline="") as stream:
         reader = csv.DictReader(stream)
         rows = list(reader)
-    if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
-        raise DataError(f"{folder.name}/pairs.csv: columns {', '.join(missing)} are missing; expected {COLUMNS}")
+    if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
+        raise DataError(f"{folder.name}/{name}: columns {', '.join(missing)} are missing; expected {columns}")
     return rows
 
 
@@ -124,19 +192,30 @@ def _read_pair(folder: Path, row: dict[str, str]) -> ContrastPair:
             image.astype(np.float32), [1 / scale, 1 / scale], offset=[-dy / scale, -dx / scale], order=order
         )
 
-    source = Mammogram(
-        pixels=low_energy,
-        source_name=row["low_energy"],
-        view_position=ViewPosition(row["view"]),
-        image_laterality=ImageLaterality(row["side"]),
-    )
     return ContrastPair(
-        low_energy=source,
+        low_energy=_mammogram(low_energy, row["low_energy"], row["view"], row["side"]),
         recombined=np.clip(register(stored, 1), 0, 1),
         patient_id=row["patient"],
         recombined_breast=register(segment_breast(stored, background=0.0), 0) > 0.5,
         lesion=register(_read_mask(folder, row["recombined"]), 0) > 0.5,
         low_energy_lesion=_read_mask(folder, row["low_energy"]),
+    )
+
+
+def _read_views(folder: Path, row: dict[str, str]) -> ViewPair:
+    cc, mlo = row["cc_low_energy"], row["mlo_low_energy"]
+    return ViewPair(
+        cc=_mammogram(_read_grey(folder, cc), cc, ViewPosition.CC, row["side"]),
+        mlo=_mammogram(_read_grey(folder, mlo), mlo, ViewPosition.MLO, row["side"]),
+        patient_id=row["patient"],
+        cc_lesion=_read_mask(folder, cc),
+        mlo_lesion=_read_mask(folder, mlo),
+    )
+
+
+def _mammogram(pixels: np.ndarray, name: str, view: str, side: str) -> Mammogram:
+    return Mammogram(
+        pixels=pixels, source_name=name, view_position=ViewPosition(view), image_laterality=ImageLaterality(side)
     )
 
 
