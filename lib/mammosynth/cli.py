@@ -11,7 +11,8 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_realism(commands)
+    _add_phantom(commands)
     for point in entry_points(group="mammosynth.commands"):
         point.load()(commands)
     return parser
@@ -208,14 +210,116 @@ def _realism(args: argparse.Namespace) -> int:
     return 0
 
 
+def _add_phantom(commands: Any) -> None:
+    from mammosynth.phantom.parameters import Density, LesionKind, ParenchymalEnhancement, Vendor
+
+    parser = commands.add_parser(
+        "phantom",
+        help="generate phantom patients with known truth",
+        description="Computer-generated patients: low-energy, high-energy and recombined images as DICOM, the truth as "
+        "DICOM SEG, and a manifest that reproduces every pixel on CPU. What is not given is drawn from the seed. "
+        "Finished cases are kept: after an interruption the same command goes on.",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--cases", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first case; the others follow (default: 0)")
+    parser.add_argument("--density", choices=[str(d) for d in Density], help="BI-RADS category")
+    parser.add_argument(
+        "--bpe", choices=[str(b) for b in ParenchymalEnhancement], help="background parenchymal enhancement"
+    )
+    parser.add_argument("--views", type=_list_of(ViewPosition), default="CC,MLO", metavar="CC,MLO")
+    parser.add_argument("--sides", type=_list_of(ImageLaterality), default="R,L", metavar="R,L")
+    parser.add_argument("--pixel-mm", type=float, default=0.4, metavar="0.1|0.4|1.0", help="(default: %(default)s)")
+    parser.add_argument(
+        "--lesion",
+        action="append",
+        choices=[*map(str, LesionKind), "none"],
+        help="may be given more than once; none: no lesion",
+    )
+    parser.add_argument("--halo", type=float, default=0.5, metavar="0..1", help="bright rim (default: %(default)s)")
+    parser.add_argument("--iodine-in-low-energy", choices=("yes", "no"), default="yes", help="(default: %(default)s)")
+    parser.add_argument("--vendor", choices=[str(v) for v in Vendor], help="beams and detector")
+    parser.add_argument("--maps", action="store_true", help="write path lengths and true iodine, too (.npz)")
+    parser.add_argument("--workers", type=int, metavar="N", help="cases made at once (default: one per core)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument(
+        "--reproduce", type=Path, metavar="MANIFEST", help="make these cases again and compare every pixel"
+    )
+    parser.set_defaults(run=_phantom)
+
+
+def _list_of(kind: type[StrEnum]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        words = list(dict.fromkeys(text.upper().split(",")))
+        if unknown := set(words) - set(kind):
+            raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is unknown, expected {','.join(kind)} or one of them")
+        return words
+
+    return parse
+
+
+def _phantom(args: argparse.Namespace) -> int:
+    from mammosynth.phantom.cohort import reproduce_cohort, write_cohort
+
+    if args.cases < 1 or (args.workers is not None and args.workers < 1):
+        raise InvalidParameterError(f"--cases is {args.cases} and --workers {args.workers}, expected 1 or more")
+    workers = args.workers or (None if args.device == "cpu" else 1)
+    with tqdm(desc="phantoms", unit="case") as bar:
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        if args.reproduce:
+            found = reproduce_cohort(args.reproduce, args.out, workers=workers, progress=progress)
+        else:
+            seeds = range(args.seed, args.seed + args.cases)
+            manifest = write_cohort(args.out, _cohort_settings(args), seeds, workers=workers, progress=progress)
+    if not args.reproduce:
+        print(f"{len(manifest['cases'])} cases in {args.out}")
+        return 0
+    print("\n  ".join(["Not reproduced:", *found]) if found else "Reproduced: every pixel of every file is equal.")
+    return 1 if found else 0
+
+
+def _cohort_settings(args: argparse.Namespace) -> Any:
+    from mammosynth.phantom.manifest import CohortSettings, case_parameters
+
+    lesions = args.lesion
+    if lesions and "none" in lesions:
+        if len(lesions) > 1:
+            raise InvalidParameterError(f"--lesion is {', '.join(lesions)}, expected none alone, or kinds of lesions")
+        lesions = []
+    try:
+        parameters = case_parameters(
+            {
+                "seed": args.seed,
+                "density": args.density,
+                "lesions": lesions,
+                "parenchymal_enhancement": args.bpe,
+                "vendor": args.vendor,
+                "halo": args.halo,
+                "iodine_in_low_energy": args.iodine_in_low_energy == "yes",
+                "views": args.views,
+                "sides": args.sides,
+                "pixel_mm": args.pixel_mm,
+            }
+        )
+    except ValueError as error:
+        raise InvalidParameterError(str(error)) from error
+    return CohortSettings(dataclasses.replace(parameters, seed=0), args.maps, args.device)
+
+
 def _add_train(commands: Any) -> None:
     from mammosynth.training.recipe import TrainingRecipe
 
     parser = commands.add_parser(
         "train",
         help="train a model into a new bundle",
-        description="Train on the splits 'train' and 'val' of a folder laid out like CDD-CESM (pairs.csv). A run that "
-        "was interrupted goes on where it stopped when the same command is given again.",
+        description="Train on the splits 'train' and 'val' of a folder laid out like CDD-CESM (pairs.csv), or of "
+        "phantoms (manifest.json). A run that was interrupted goes on where it stopped when the same command is given "
+        "again.",
     )
     parser.add_argument("task", choices=[str(task) for task in Task])
     parser.add_argument("--data", required=True, type=Path, metavar="DIR")
@@ -231,7 +335,6 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from mammosynth.preprocessing.pairs import read_cdd_cesm
     from mammosynth.training.recipe import TrainingRecipe
     from mammosynth.training.train import train_contrast
 
@@ -240,7 +343,7 @@ def _train(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     print("Reading and checking the data ...", flush=True)
-    training, validation = read_cdd_cesm(args.data, "train"), read_cdd_cesm(args.data, "val")
+    training, validation = (_read_pairs(args.data, split) for split in ("train", "val"))
     with tqdm(total=1.0, desc="train", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
 
         def progress(fraction: float, message: str, values: dict[str, float]) -> None:
@@ -261,3 +364,13 @@ def _train(args: argparse.Namespace) -> int:
         return 130
     print(f"Wrote {args.output}: {result}")
     return 0
+
+
+def _read_pairs(folder: Path, split: str) -> Any:
+    if (folder / "manifest.json").is_file():  # reading these needs a DICOM library, which may be absent
+        from mammosynth.phantom.read import read_phantoms
+
+        return read_phantoms(folder, split)
+    from mammosynth.preprocessing.pairs import read_cdd_cesm
+
+    return read_cdd_cesm(folder, split)

@@ -18,7 +18,7 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import write_instance
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.phantom.export import ImageKind, PhantomExam, build_images, image_name
-from mammosynth.phantom.parameters import CaseParameters, ImagingParameters, LesionKind
+from mammosynth.phantom.parameters import CaseParameters, ImagingParameters, LesionKind, Vendor
 from mammosynth.phantom.segmentation import Tissue, lesion_segmentation, tissue_map, tissue_segmentation
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
 from tests.phantom.views import build_view
@@ -111,7 +111,10 @@ def test_technique_is_that_of_the_exposure() -> None:
     made = images()
     low, high = made[ImageKind.LOW_ENERGY_PROCESSING], made[ImageKind.HIGH_ENERGY_PROCESSING]
     assert (low.KVP, low.Exposure, low.ExposureInuAs) == (28, 71, 71240)
-    assert (high.KVP, high.FilterMaterial) == (49, "COPPER")
+    assert (high.KVP, high.AnodeTargetMaterial, high.FilterMaterial) == (49, "RHODIUM", "COPPER")
+    assert (low.FilterThicknessMinimum, low.DetectorType) == (0.025, "SCINTILLATOR")
+    other = images(replace(VIEW, imaging=ImagingParameters(vendor=Vendor.B)))[ImageKind.LOW_ENERGY]
+    assert (other.AnodeTargetMaterial, other.DetectorType) == ("TUNGSTEN", "DIRECT")
     assert low.BodyPartThickness == 41.3
     assert "KVP" not in made[ImageKind.RECOMBINED]
     assert [item.ReferencedSOPInstanceUID for item in made[ImageKind.RECOMBINED].SourceImageSequence] == [
@@ -202,7 +205,7 @@ def test_tissue_segments_are_the_tissue_map() -> None:
 
 
 def test_names_of_files_tell_view_and_kind() -> None:
-    assert image_name(VIEW, ImageKind.LOW_ENERGY) == "L-CC-low-energy.dcm"
+    assert image_name(LEFT, CC, ImageKind.LOW_ENERGY) == "L-CC-low-energy.dcm"
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed: apt-get install dicom3tools")

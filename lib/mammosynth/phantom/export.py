@@ -25,8 +25,10 @@ from mammosynth import __version__
 from mammosynth.dicom.attributes import SYNTHETIC_DATA, coded
 from mammosynth.dicom.generated import GENERATED_DESCRIPTION, phantom_uid
 from mammosynth.dicom.view import VIEW_CODES
+from mammosynth.phantom.beams import SETTINGS, Energy, imaging_system
 from mammosynth.phantom.case import PhantomView
-from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters, Vendor
+from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters
+from mammosynth.phantom.projection import SOURCE_TO_DETECTOR_MM
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 
 GENERATOR_VERSION = "2"  # raise when the same parameters give other pixels: it makes other UIDs
@@ -38,7 +40,6 @@ IMAGE_COMMENTS = (
 IODINE_OFFSET = 1000  # pixel value of no iodine
 IODINE_SLOPE = 37  # pixel values per mg/cm2; 30 to 43 were measured on devices (SPIE 11595, 115952B)
 _DATE, _TIME = "20260101", "100000"  # fixed, so that the same parameters give the same files
-_SOURCE_DISTANCE_MM = 660  # as `mammosynth.phantom.projection` assumes
 
 
 class ImageKind(StrEnum):
@@ -90,10 +91,8 @@ _PATIENT_ORIENTATION = {  # of rows and columns; PS3.3 C.7.6.1.1.1
     (ImageLaterality.RIGHT, ViewPosition.MLO): ["P", "FL"],
     (ImageLaterality.LEFT, ViewPosition.MLO): ["A", "FR"],
 }
-_FILTERS = {  # anode, filters of low and high energy, detector; as in `mammosynth.phantom.beams`
-    Vendor.A: ("RHODIUM", ("RHODIUM", "COPPER"), "SCINTILLATOR"),
-    Vendor.B: ("TUNGSTEN", ("RHODIUM", "COPPER"), "DIRECT"),
-}
+_MATERIALS = {"Rh": "RHODIUM", "W": "TUNGSTEN", "Cu": "COPPER"}  # Defined Terms of PS3.3 C.8.11.7 and C.8.7.10
+_DETECTOR_TYPES = {"caesium_iodide": "SCINTILLATOR", "selenium": "DIRECT"}
 _VIEW_NUMBER = {
     (side, view): number
     for number, (view, side) in enumerate(((v, s) for v in ViewPosition for s in reversed(ImageLaterality)), start=1)
@@ -143,9 +142,9 @@ def build_images(view: PhantomView, exam: PhantomExam, kinds: Sequence[ImageKind
         yield dataset
 
 
-def image_name(view: PhantomView, kind: str) -> str:
+def image_name(side: ImageLaterality, position: ViewPosition, kind: str) -> str:
     """Name of the file of an image or segmentation of a view: `R-CC-low-energy.dcm`."""
-    return f"{view.image_laterality}-{view.view_position}-{kind.replace(' ', '-')}.dcm"
+    return f"{side}-{position}-{kind.replace(' ', '-')}.dcm"
 
 
 def describe_exam(dataset: Dataset, exam: PhantomExam) -> None:
@@ -223,15 +222,18 @@ def _describe_acquisition(dataset: Dataset, view: PhantomView, kind: ImageKind) 
 
 def _describe_technique(dataset: Dataset, view: PhantomView, exposures: tuple[int, ...]) -> None:
     """What the simulation used; of two exposures, which have no common value, what they share."""
-    anode, filters, detector = _FILTERS[view.imaging.vendor]
-    dataset.AnodeTargetMaterial = anode
-    dataset.DetectorType, dataset.DetectorID = detector, f"PHANTOM {view.imaging.vendor}"
+    vendor = view.imaging.vendor
+    dataset.AnodeTargetMaterial = _MATERIALS[SETTINGS[vendor, Energy.LOW].anode]
+    dataset.DetectorType = _DETECTOR_TYPES[imaging_system(vendor).detector.material]
+    dataset.DetectorID = f"PHANTOM {vendor}"
     dataset.DetectorActiveDimensions = list(DETECTOR_MM)
-    dataset.DistanceSourceToDetector = _SOURCE_DISTANCE_MM
+    dataset.DistanceSourceToDetector = SOURCE_TO_DETECTOR_MM
     dataset.BodyPartThickness = round(view.paths.compressed_thickness_mm, 1)
     if len(exposures) == 1:
+        beam = SETTINGS[vendor, tuple(Energy)[exposures[0]]]
+        dataset.FilterMaterial = _MATERIALS[beam.filter_material]
+        dataset.FilterThicknessMinimum = dataset.FilterThicknessMaximum = beam.filter_mm
         dataset.KVP = round(view.kvp[exposures[0]], 1)
-        dataset.FilterMaterial = filters[exposures[0]]
         dataset.Exposure = round(view.exposure_mas[exposures[0]])
         dataset.ExposureInuAs = round(1000 * view.exposure_mas[exposures[0]])
     if view.imaging.iodine_in_low_energy or 1 in exposures:
