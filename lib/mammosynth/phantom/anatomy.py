@@ -30,7 +30,7 @@ _CURVE_SHARE = {Density.A: 0.012, Density.B: 0.014, Density.C: 0.012, Density.D:
 _TILE_SLOPES, _TILE_LOWEST = (3.2, 2.6, 3.6), (1.5, 3.0, 2.0)
 _BEHIND_MM = 60.0  # tissue behind the chest wall plane that the MLO view pulls in
 _RADIAL_MM = 55.0  # radius of the sphere of directions around the nipple, on which radial texture is drawn
-_SHELL = 0.05  # half width of a ligament sheet, in deviations of its field
+_SHELL = 0.09  # half width of a ligament sheet, in deviations of its field
 _POTENTIAL, _SHEETS, _UPTAKE, _LOBULE = 0, slice(1, 4), 4, 5  # channels
 _FIELD_RADIUS = 1.12  # fields are computed up to here; beyond there is fat without sheets
 _OUTSIDE = (-40.0, 1.0, 1.0, 1.0, 0.0, 0.0)
@@ -107,7 +107,7 @@ class Anatomy:
         Returns:
             (N,) parenchyma alone, which enhances, and (N,) everything of glandular composition.
         """
-        fine = self.tiles(points + 13.0, 0.30, slice(1, 2))[0]
+        fine = self.tiles(points + 13.0, 0.40, slice(1, 2))[0]
         return _gland_fraction(fields, fine, self.pattern)
 
     def to(self, device: str) -> Anatomy:
@@ -157,7 +157,7 @@ def build_anatomy(parameters: BreastParameters, *, voxel_mm: float = 1.0) -> Ana
 def _draw_target(seed: int, density: Density) -> float:
     """Volumetric density of the fields; thin curves add the rest."""
     wanted = VOLUMETRIC_DENSITY[density] * np.random.default_rng([seed, 12]).uniform(0.75, 1.3)
-    return max(0.02, wanted - _CURVE_SHARE[density])
+    return max(0.055, wanted - _CURVE_SHARE[density])
 
 
 def _draw_pattern(rng: np.random.Generator, shape: BreastShape, density: Density) -> Pattern:
@@ -172,8 +172,8 @@ def _draw_pattern(rng: np.random.Generator, shape: BreastShape, density: Density
         subcutaneous=rng.uniform(0.08, 0.18) - 0.04 * dense,
         retromammary_mm=rng.uniform(-6, 10) * (1 - 0.6 * dense),
         concentration=(1.5 - 0.7 * dense) * rng.uniform(0.75, 1.2),
-        ligament=rng.uniform(0.6, 1.0),
-        lobule=rng.uniform(0.6, 1.4),
+        ligament=rng.uniform(0.7, 1.1) * (0.5 + 2.2 * dense - 0.8 * dense**2),
+        lobule=rng.uniform(0.7, 1.3),
     )
 
 
@@ -286,9 +286,9 @@ def _gland_fraction(fields: torch.Tensor, fine: torch.Tensor, pattern: Pattern) 
     uptake, lobule = fields[_UPTAKE], fields[_LOBULE]
     gland = torch.sigmoid(fields[_POTENTIAL] * 1.45 + fine * 0.55) * (0.8 + 0.2 * torch.tanh(fine + 0.6 * uptake))
     sheets = (1 - (fields[_SHEETS] / (1.9 * _SHELL)) ** 2).clamp(min=0) ** 2
-    ligament = (0.45 * sheets[0] + 0.5 * sheets[1] + 0.3 * sheets[2]).clamp(max=0.9) * pattern.ligament * (1 - gland)
+    ligament = (0.12 * sheets[0] + 0.14 * sheets[1] + 0.09 * sheets[2]).clamp(max=0.3) * pattern.ligament * (1 - gland)
     dense = (gland + ligament).clamp(max=1)
-    in_fat = 0.012 + 0.085 * pattern.lobule * torch.sigmoid(1.7 * uptake + 1.2 * lobule)
+    in_fat = 0.006 + 0.11 * pattern.lobule * torch.sigmoid(2.6 * uptake + 1.7 * lobule - 1.5)
     return gland, dense + (1 - dense) * in_fat
 
 
@@ -329,7 +329,7 @@ def _draw_ducts(rng: np.random.Generator, shape: BreastShape) -> tuple[Curves, .
 
 def _draw_strands(rng: np.random.Generator, shape: BreastShape, density: Density) -> Curves:
     """Fewer where there is less fat to see them in; lengths and radii follow gamma distributions, assumed."""
-    count = {Density.A: 380, Density.B: 420, Density.C: 360, Density.D: 240}[density]
+    count = {Density.A: 220, Density.B: 260, Density.C: 260, Density.D: 200}[density]
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     direction[:, 2] = np.abs(direction[:, 2])
