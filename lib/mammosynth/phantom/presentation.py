@@ -29,6 +29,7 @@ FADED = (0.06, 0.8)  # -log of the relative signal: air, and the first tissue th
 SIGMAS_MM = (0.5, 2.0, 8.0)  # of the filters between which detail is raised
 LARGE_MM = 25.0  # sigma above which contrast is compressed
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
+WINDOW_PERCENTILES = (50.0, 99.0)
 CORE_MM = 8.0  # the window is set on tissue deeper than this
 MUSCLE_MM = 6.0  # what is narrower is no pectoral muscle
 
@@ -43,11 +44,10 @@ class PresentationStyle:
         fine_boost: Added share of detail below 0.5 mm (sigma).
         medium_boost: Of detail between 0.5 and 2 mm.
         coarse_boost: Of detail between 2 and 8 mm.
-        low_percentile: Of the deep breast, shown at `low_grey`.
-        high_percentile: Of the deep breast, shown at `high_grey`.
-        low_grey: Display value, 0 to 1.
-        high_grey: Display value, `low_grey` to 1.
-        gamma: Above 1 darkens the middle.
+        middle_grey: Display value of the median of the deep breast.
+        high_grey: Display value of its 99th percentile, above `middle_grey`.
+        least_contrast: Difference of -log signal between these two below which the window gets no narrower: a fatty
+            breast stays flat.
         iodine_grey: Display value of no iodine in the recombined image.
         iodine_gain: Display values per mg/cm2 of iodine there.
     """
@@ -57,11 +57,9 @@ class PresentationStyle:
     fine_boost: float = 0.4
     medium_boost: float = 0.4
     coarse_boost: float = 0.2
-    low_percentile: float = 1.0
-    high_percentile: float = 99.0
-    low_grey: float = 0.05
+    middle_grey: float = 0.25
     high_grey: float = 0.69
-    gamma: float = 1.0
+    least_contrast: float = 0.2
     iodine_grey: float = 0.18
     iodine_gain: float = 0.22
 
@@ -78,8 +76,9 @@ def draw_style(seed: int) -> PresentationStyle:
         fine_boost=rng.uniform(0.2, 0.6),
         medium_boost=rng.uniform(0.1, 0.6),
         coarse_boost=rng.uniform(0.0, 0.4),
-        low_grey=rng.uniform(0.03, 0.10),
-        high_grey=rng.uniform(0.60, 0.78),
+        middle_grey=rng.uniform(0.18, 0.30),
+        high_grey=rng.uniform(0.60, 0.80),
+        least_contrast=rng.uniform(0.15, 0.25),
         iodine_grey=rng.uniform(0.15, 0.21),
         iodine_gain=rng.uniform(0.16, 0.28),
     )
@@ -112,11 +111,11 @@ def present_low_energy(
     even = _fill_air(small + np.interp(depth, *profile), depth)
     smooth = _smooth_change(even, depth, grid.pixel_mm, style)
     core = _core(even + smooth, depth, grid.pixel_mm, None if muscle is None else grid.reduce(fine.reduce(muscle)) > 0)
-    low, high = np.percentile((even + smooth)[core], [style.low_percentile, style.high_percentile])
+    middle, high = np.percentile((even + smooth)[core], WINDOW_PERCENTILES)
     full_depth = fine.enlarge(grid.enlarge(depth))
     image = attenuation + np.interp(full_depth, *profile).astype(np.float32)
     image = _raise_fine_detail(image, full_depth, fine, style) + fine.enlarge(grid.enlarge(smooth))
-    return _window(image, low, high, style) * _fade(attenuation, fine.enlarge(ndimage.binary_dilation(breast)))
+    return _window(image, middle, high, style) * _fade(attenuation, fine.enlarge(ndimage.binary_dilation(breast)))
 
 
 def present_recombined(iodine_mg_cm2: np.ndarray, breast_mask: np.ndarray, *, style: PresentationStyle) -> np.ndarray:
@@ -319,12 +318,12 @@ def _run(line: np.ndarray) -> int:
     return int(np.argmin(line)) if not line.all() else len(line)
 
 
-def _window(image: np.ndarray, low: float, high: float, style: PresentationStyle) -> np.ndarray:
-    """A sigmoid through (low, low_grey) and (high, high_grey)."""
-    greys = np.array([style.low_grey, style.high_grey]) ** (1 / style.gamma)
+def _window(image: np.ndarray, middle: float, high: float, style: PresentationStyle) -> np.ndarray:
+    """A sigmoid through (middle, middle_grey) and (high, high_grey)."""
+    greys = np.array([style.middle_grey, style.high_grey])
     start, end = np.log(greys / (1 - greys))
-    slope = (end - start) / max(high - low, 1e-3)
-    return _sigmoid((image - np.float32(low)) * np.float32(slope) + np.float32(start)) ** np.float32(style.gamma)
+    slope = (end - start) / max(high - middle, style.least_contrast)
+    return _sigmoid((image - np.float32(middle)) * np.float32(slope) + np.float32(start))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
