@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.phantom.outline import BreastShape, draw_shape
+from mammosynth.phantom.outline import BreastShape, PectoralEdge, draw_shape
 from mammosynth.phantom.parameters import DETECTOR_MM, Density
 from mammosynth.terms import ViewPosition
 
@@ -19,6 +19,42 @@ def test_thickness_is_distributed_as_in_women():
     assert thickness.std() == pytest.approx(16, abs=2)
     assert thickness.min() >= 25
     assert thickness.max() <= 90
+
+
+def test_nearly_all_breasts_fit_the_detector_in_cc():
+    outlines = [shape.craniocaudal for shape in cohort(600)]
+    magnification = np.array([660 / (645 - outline.thickness_mm / 2) for outline in outlines])  # of the middle plane
+    width = magnification * [outline.width_mm for outline in outlines]
+    depth = magnification * [outline.depth_mm for outline in outlines]
+    assert np.mean((width < DETECTOR_MM[0]) & (depth < DETECTOR_MM[1])) > 0.96
+
+
+def test_volume_spreads_widely_around_that_of_breast_ct():
+    # Quintile classes of Hernandez et al. 2015: 276, 616 and 1174 cm3 in the lowest, middle and highest.
+    low, middle, high = np.percentile([shape.volume_mm3 / 1e3 for shape in cohort()], [10, 50, 90])
+    assert middle == pytest.approx(616, rel=0.1)
+    assert low == pytest.approx(276, rel=0.3)
+    assert high == pytest.approx(1174, rel=0.15)
+
+
+def test_both_views_are_of_one_breast():
+    # The posterior nipple line is within a centimetre in well-positioned views.
+    shapes = cohort()
+    difference = [s.craniocaudal.depth_mm - s.mediolateral_oblique.depth_mm for s in shapes]
+    assert np.mean(np.abs(difference) < 10) > 0.95
+
+
+def test_muscle_ends_above_the_nipple_in_three_of_four():
+    # Spuur et al. 2008: 75.5 %.
+    outlines = [shape.mediolateral_oblique for shape in cohort()]
+    feet = [o.pectoral_edge.foot_x_mm > o.nipple_x_mm for o in outlines if o.pectoral_edge]
+    assert np.mean(feet) == pytest.approx(0.755, abs=0.07)
+
+
+def test_muscle_bulges_by_the_given_share_of_its_length():
+    edge = PectoralEdge(foot_x_mm=0, top_x_mm=100, width_mm=30, bulge=0.02)
+    assert edge.depth_mm(np.array([-10, 0, 50, 100])) == pytest.approx([0, 0, 15 + 2, 30])
+    assert edge.angle_deg == pytest.approx(16.7, abs=0.01)
 
 
 def test_denser_breasts_are_thinner():

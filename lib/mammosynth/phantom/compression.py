@@ -19,7 +19,6 @@ from mammosynth.phantom.parameters import DETECTOR_MM
 from mammosynth.terms import ViewPosition
 
 TAIL_START = 0.5  # half heights above the nipple at which the axillary tail is fully there (assumed)
-TAIL_LENGTH = 6.0  # half heights; as much of it is imaged as the detector takes
 LEAST_TAIL = 0.02  # mass per length of the tail, relative to the row through the nipple
 LARGEST_MUSCLE = 0.85  # of a row's depth
 
@@ -127,9 +126,13 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
         correction = shape.volume_mm3 / 2 / np.interp(outline.nipple_x_mm, x, mass)
 
     reference = _Reference(shape, outline)
+    u = reference.position(mass * correction)
+    profile = np.clip(1 - u**2, 0, None)
     if muscle is not None:
-        reference.grow_tail(x - outline.nipple_x_mm, correction * row_mass)
-    u, t = reference.position(mass * correction), reference.depth(share)
+        upper = x >= outline.nipple_x_mm - step_mm / 2
+        slope = 1 / (outline.nipple_x_mm - x[0])
+        u[upper], profile[upper] = reference.upper_rows(row_mass[upper] * correction, step_mm, slope)
+    t = reference.depth(share)
     rows = reference.half_extent_mm * u + _beside(x, row_mass)
     nipple = float(np.interp(0.0, rows, x))
     return ColumnMap(
@@ -140,14 +143,14 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
         thickness_mm=thickness * correction,
         inner_thickness_mm=inner * correction,
         reference_x=np.tile(rows[:, None], len(z)),
-        reference_z=reference.row_depth_mm(u)[:, None] * t + np.clip(z - front[:, None], 0, None),
-        reference_height_mm=reference.row_height_mm(u)[:, None] * reference.fall(t),
+        reference_z=reference.row_depth_mm(profile)[:, None] * t + np.clip(z - front[:, None], 0, None),
+        reference_height_mm=reference.row_height_mm(profile)[:, None] * reference.fall(t),
         reference_middle_mm=np.tile(reference.middle_mm(u)[:, None], len(z)),
         front_mm=front,
         nipple=(nipple, float(np.interp(nipple, x, front))),
         muscle_edge_mm=edge,
         pectoral_angle_deg=0.0 if muscle is None else muscle.angle_deg,
-        pectoral_top=None if muscle is None else (muscle.top_x_mm, muscle.width_mm),
+        pectoral_top=None if muscle is None else (muscle.top_x_mm, float(np.interp(muscle.top_x_mm, x, edge))),
         pectoral_foot=None if muscle is None else (muscle.foot_x_mm, 0.0),
     )
 
@@ -155,16 +158,16 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
 class _Reference:
     """The uncompressed breast seen along the compression axis, in closed form.
 
-    With u = x' / half_extent_mm, t = Z / row_depth_mm(u) and a profile p(u), columns are row_height_mm * sqrt(1 - t^q)
-    high, row_height ~ sqrt(p), row_depth ~ p^(1/q). p = 1 - u^2 is the superellipsoid exactly; in MLO, p does not
-    end above it, which is the axillary tail. One table serves all rows: where along t a share of the row's mass is.
+    With u = x' / half_extent_mm, t = Z / row_depth_mm and a profile p = 1 - u^2, columns are row_height_mm times
+    sqrt(1 - t^q) high, row_height ~ sqrt(p), row_depth ~ p^(1/q). So one table serves all rows: where along t a share
+    of the row's mass is. In MLO, p is larger above the nipple, which makes the axillary tail.
     """
 
     def __init__(self, shape: BreastShape, outline: Outline) -> None:
         a, b, q, angle = shape.half_width_mm, shape.half_height_mm, shape.fullness, np.radians(outline.obliquity_deg)
         cosine, sine = np.cos(angle), np.sin(angle)
         self.rotation = np.array([[cosine, sine], [-sine, cosine]])
-        self._shape, self._q = shape, q
+        self._depth_mm, self._q = shape.depth_mm, q
         across = (sine / a) ** 2 + (cosine / b) ** 2  # of y'^2 in the equation of the skin
         self._shear = cosine * sine * (1 / b**2 - 1 / a**2) / across
         self._half_height_mm = 1 / np.sqrt(across)
@@ -172,29 +175,37 @@ class _Reference:
         self._area = beta(1 / q, 1.5) / q  # integral of sqrt(1 - t^q) from 0 to 1
         self._t = np.sin(np.linspace(0, np.pi / 2, 1001))
         self._share = betainc(1 / q, 1.5, self._t**q)
-        self._tail: tuple[np.ndarray, np.ndarray] | None = None
-        self._measure(np.sin(np.linspace(-np.pi / 2, np.pi / 2, 1001)))
-
-    def grow_tail(self, above_nipple_mm: np.ndarray, row_mass: np.ndarray) -> None:
-        """Give the upper half, beyond the breast, the mass of the compressed rows, so that these are hardly moved.
-
-        Args:
-            above_nipple_mm: (Nx,) compressed rows.
-            row_mass: (Nx,) their mass per length.
-        """
-        slope = self.half_extent_mm / -above_nipple_mm[0]
-        middle_row = 2 * self._half_height_mm * self._shape.depth_mm * self._area
-        relative = np.clip(row_mass / (slope * middle_row), LEAST_TAIL, 1)
-        self._tail = (above_nipple_mm * slope / self.half_extent_mm, relative ** (1 / (0.5 + 1 / self._q)))
-        self._measure(np.append(np.sin(np.linspace(-np.pi / 2, 0, 501)), np.linspace(0, TAIL_LENGTH, 1501)[1:]))
-
-    def _measure(self, u: np.ndarray) -> None:
-        mass = _cumulative(self._profile(u) ** (0.5 + 1 / self._q), u)
-        self._u, self._mass = u, mass / mass[500] * self._shape.volume_mm3 / 2
+        self._power = 0.5 + 1 / q  # the mass of a row goes with p to this power
+        self._middle_row = 2 * self._half_height_mm * shape.depth_mm * self._area * self.half_extent_mm  # mass per u
+        self._u = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 1001))
+        mass = _cumulative((1 - self._u**2) ** self._power, self._u)
+        self._mass = mass / mass[-1] * shape.volume_mm3
 
     def position(self, mass: np.ndarray) -> np.ndarray:
         """The row u below which a mass lies."""
         return np.interp(mass, self._mass, self._u)
+
+    def upper_rows(self, row_mass: np.ndarray, step: float, slope: float) -> tuple[np.ndarray, np.ndarray]:
+        """Places u and profile of rows from the nipple on: all of the breast, and as much of a tail as they need.
+
+        Args:
+            row_mass: (N,) mass per millimetre of the compressed rows.
+            step: Between the rows.
+            slope: Of u over the rows in the tail, so that rows there are stretched as the lower half is.
+        """
+        needed = row_mass / (slope * self._middle_row)
+
+        def share(u: float, needed: float) -> float:
+            way = min(u / TAIL_START, 1)
+            tail = min(needed, 1) * way**2 * (3 - 2 * way)
+            return (max(1 - u**2, 0) ** (8 * self._power) + max(tail, LEAST_TAIL) ** 8) ** 0.125
+
+        u = np.zeros_like(row_mass)
+        for i in range(len(u) - 1):  # Heun's method
+            first = slope * needed[i] / share(u[i], needed[i])
+            second = slope * needed[i + 1] / share(u[i] + step * first, needed[i + 1])
+            u[i + 1] = u[i] + step * (first + second) / 2
+        return u, np.array([share(*row) for row in zip(u, needed, strict=True)]) ** (1 / self._power)
 
     def depth(self, share: np.ndarray) -> np.ndarray:
         """The t behind which a share of the row's mass lies; behind the chest wall tissue goes on evenly."""
@@ -204,23 +215,18 @@ class _Reference:
         """Height of a column relative to the highest of its row."""
         return np.sqrt(1 - np.clip(t, 0, 1) ** self._q)
 
-    def row_height_mm(self, u: np.ndarray) -> np.ndarray:
-        return 2 * self._half_height_mm * np.sqrt(self._profile(u))
+    def row_height_mm(self, profile: np.ndarray) -> np.ndarray:
+        """Of the highest column of a row."""
+        return 2 * self._half_height_mm * np.sqrt(profile)
 
-    def row_depth_mm(self, u: np.ndarray) -> np.ndarray:
-        return self._shape.depth_mm * self._profile(u) ** (1 / self._q)
+    def row_depth_mm(self, profile: np.ndarray) -> np.ndarray:
+        """From the chest wall to the skin."""
+        return self._depth_mm * profile ** (1 / self._q)
 
     def middle_mm(self, u: np.ndarray) -> np.ndarray:
         """The middle of a column; it stops moving aside beyond the breast."""
         beyond = np.clip(u - 1, 0, None)
         return -self._shear * self.half_extent_mm * (np.minimum(u, 1) + 0.3 * (1 - np.exp(-beyond / 0.3)))
-
-    def _profile(self, u: np.ndarray) -> np.ndarray:
-        breast = np.clip(1 - u**2, 0, None)
-        if self._tail is None:
-            return breast
-        way = np.clip(u / TAIL_START, 0, 1)
-        return (breast**8 + (np.interp(u, *self._tail) * way**2 * (3 - 2 * way)) ** 8) ** 0.125
 
 
 def _nodes(outline: Outline, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -272,7 +278,7 @@ def _skin_distance(outline: Outline, x: np.ndarray, z: np.ndarray, front: np.nda
     distance = np.where(z < front[:, None], 2 * reach, -2 * reach)
     i, k = np.nonzero(z < front[:, None] + 2 * z[1])
     nodes = np.stack((x[i], z[k]), axis=-1)
-    near, nearest = cKDTree(curve).query(nodes, distance_upper_bound=reach)
+    near, nearest = cKDTree(curve, balanced_tree=False, compact_nodes=False).query(nodes, distance_upper_bound=reach)
     found = np.isfinite(near)
     nearest = nearest[found]
     distance[i[found], k[found]] = ((nodes[found] - curve[nearest]) * inward[nearest]).sum(axis=-1)

@@ -28,39 +28,40 @@ DEGREE = 6  # of the Chebyshev series of log(radius / size) over the angle
 # Mean and the strongest modes (each times its standard deviation) of those coefficients, in 105 CC and 79 MLO
 # low-energy images of the `train` rows of CDD-CESM (doi 10.7937/29kw-ae92, CC BY 4.0), by tools/measure_outlines.py.
 OUTLINE_MEAN = {
-    ViewPosition.CC: np.array([0.1027, 0.0143, -0.0472, 0.0157, 0.0338, -0.0086, -0.0041]),
-    ViewPosition.MLO: np.array([0.2179, 0.1675, 0.003, 0.0049, 0.0427, 0.0077, -0.0052]),
+    ViewPosition.CC: np.array([0.1025, 0.0146, -0.0470, 0.0158, 0.0338, -0.0086, -0.0041]),
+    ViewPosition.MLO: np.array([0.2172, 0.1663, 0.0037, 0.0050, 0.0425, 0.0080, -0.0052]),
 }
 OUTLINE_MODES = {
     ViewPosition.CC: np.array(
         [
-            [0.0270, 0.0028, 0.0759, 0.0042, -0.0197, 0.0024, -0.0001],
-            [-0.0005, 0.0190, -0.0021, 0.0161, -0.0029, -0.0034, 0.0020],
-            [0.0005, -0.0006, -0.0020, -0.0025, -0.0081, -0.0035, 0.0067],
-            [-0.0018, 0.0028, 0.0020, -0.0041, 0.0039, -0.0079, 0.0001],
-            [-0.0022, 0.0020, -0.0002, -0.0024, -0.0042, 0.0003, -0.0057],
+            [0.0267, 0.0024, 0.0756, 0.0040, -0.0197, 0.0023, 0.0000],
+            [-0.0006, 0.0191, -0.0019, 0.0161, -0.0029, -0.0034, 0.0020],
+            [-0.0006, 0.0008, 0.0021, 0.0022, 0.0082, 0.0032, -0.0067],
+            [0.0016, -0.0027, -0.0019, 0.0041, -0.0039, 0.0081, -0.0006],
+            [-0.0021, 0.0019, -0.0003, -0.0024, -0.0042, -0.0002, -0.0057],
         ]
     ),
     ViewPosition.MLO: np.array(
         [
-            [0.0385, 0.0856, -0.0150, -0.0158, 0.0130, 0.0049, -0.0051],
-            [-0.0097, -0.0108, -0.0549, -0.0273, 0.0030, 0.0000, -0.0017],
-            [-0.0274, 0.0135, -0.0046, 0.0142, 0.0093, -0.0068, 0.0067],
-            [0.0065, -0.0050, -0.0025, 0.0065, 0.0176, 0.0066, 0.0035],
-            [-0.0056, 0.0010, 0.0044, -0.0070, 0.0023, 0.0091, -0.0010],
+            [0.0384, 0.0853, -0.0145, -0.0157, 0.0125, 0.0049, -0.0053],
+            [-0.0086, -0.0110, -0.0546, -0.0276, 0.0026, 0.0004, -0.0021],
+            [-0.0268, 0.0132, -0.0051, 0.0134, 0.0083, -0.0069, 0.0062],
+            [0.0063, -0.0048, -0.0028, 0.0069, 0.0177, 0.0065, 0.0038],
+            [-0.0055, 0.0010, 0.0043, -0.0068, 0.0024, 0.0092, -0.0009],
         ]
     ),
 }
-VIEW_CORRELATION = np.array([-0.40, -0.68, 0.18, -0.41, 0.14])
+VIEW_CORRELATION = np.array([-0.39, -0.68, 0.19, -0.41, 0.14])
 """Of the first CC mode (wide and flat) with the MLO modes: 73 breasts of the same data that have both views."""
 MODE_LIMIT = 2.0  # standard deviations; no outline is stranger than the measured ones
 
 RUN_OFF = 0.3  # depths above the measured angles over which the MLO outline straightens (fits the same 79 images)
-LEAST_FRONT = 0.28  # depths; what is left in front of the chest wall there, 5th percentile of the same images is 0.3
-MUSCLE_ANGLE_DEG = (20.8, 6.3)  # mean and standard deviation in 64 of the same images where its edge is found
+LEAST_FRONT = 0.31  # depths; what is left in front of the chest wall there, 5th percentile of the same images
+MUSCLE_ANGLE_DEG = (20.3, 6.3)  # mean and standard deviation in 63 of the same images where its edge is found
 MUSCLE_ANGLE_RANGE_DEG = (10.0, 32.0)
-MUSCLE_FOOT = (0.23, 0.32)  # depths above the nipple, likewise; three in four end above it, as in Spuur et al. 2008
-MUSCLE_BULGE = (0.006, 0.010)  # of the edge's length, likewise; negative is hollow
+MUSCLE_CORRELATION = 0.33  # of angle and foot, likewise
+MUSCLE_FOOT = (0.12, 0.33)  # depths above the nipple; 0.21 +- 0.33 likewise, which positioning (below) selects again
+MUSCLE_BULGE = (0.004, 0.008)  # of the edge's length, likewise; negative is hollow
 LARGEST_MUSCLE = 0.85  # of the breast's depth at the detector's edge; 0.63 +- 0.15 likewise
 
 THICKNESS_MM = {Density.A: 69.0, Density.B: 64.0, Density.C: 54.0, Density.D: 44.0}
@@ -73,9 +74,9 @@ VOLUME_CORRELATION = 0.85  # of log volume with thickness (assumed)
 FLATNESS_CORRELATION = -0.6  # of the first CC mode with log volume: large breasts are deeper (assumed)
 OBLIQUITY_DEG = (45.0, 50.0)  # of the MLO view (assumed; 40 to 60 are in use)
 MAGNIFICATION = 1.08  # of the middle of the breast, only to place it on the detector
-DEPTH_RULE_MM = (
-    10.0  # depths of the two views of a well-positioned breast differ by less: the posterior nipple line rule
-)
+DEPTH_RULE_MM = 10.0  # between the views of a well-positioned breast: the rule of the posterior nipple line
+UPPER_SHARE = 1.1  # of the lower half's area that MLO shows above the nipple in front of the muscle (assumed)
+POSITIONINGS = 40  # tries; the last one is taken as it is
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Outline:
         Above the angles measured in MLO, the outline goes on to the edge of the detector and beyond.
         """
         low, high = ANGLES[self.view_position]
-        angle = np.linspace(low, high, 721)
+        angle = np.linspace(low, high, 361)
         radius = self.size_mm * np.exp(
             chebyshev.chebval(chebyshev_axis(angle, self.view_position), np.array(self.coefficients))
         )
@@ -224,8 +225,8 @@ def draw_shape(seed: int, density: Density) -> BreastShape:
     flat = _correlated(rng, large, FLATNESS_CORRELATION)
     craniocaudal = _draw_craniocaudal(rng, volume, thickness, flat)
     oblique = _draw_oblique(rng, volume, thickness, flat)
-    for _ in range(20):
-        if abs(oblique.depth_mm - craniocaudal.depth_mm) < DEPTH_RULE_MM:
+    for _ in range(POSITIONINGS):
+        if _is_well_positioned(oblique, craniocaudal):
             break
         oblique = _draw_oblique(rng, volume, thickness, flat)
     fullness = rng.uniform(1.8, 2.6)  # assumed, like the ranges below
@@ -266,7 +267,7 @@ def _draw_oblique(rng: np.random.Generator, volume: float, thickness: float, fla
     x, z = unit.curve_mm
     below = x <= 0
     size = _size(x[below], z[below], thickness, volume / 2, turning=np.pi / 2)
-    margin = rng.uniform(8, 30)  # below the breast (assumed)
+    margin = rng.uniform(5, 22)  # below the breast (assumed)
     nipple = margin - DETECTOR_MM[0] / 2 / MAGNIFICATION - size * x[0]
     placed = replace(unit, size_mm=size, nipple_x_mm=nipple, obliquity_deg=rng.uniform(*OBLIQUITY_DEG))
     muscle = _draw_muscle(rng, placed)
@@ -276,10 +277,24 @@ def _draw_oblique(rng: np.random.Generator, volume: float, thickness: float, fla
     return replace(placed, size_mm=size, pectoral_edge=muscle)
 
 
+def _is_well_positioned(oblique: Outline, craniocaudal: Outline) -> bool:
+    """Whether the nipple is as deep as in CC, and the upper half is on the detector, in front of the muscle."""
+    x = np.linspace(oblique.curve_mm[0][0], DETECTOR_MM[0] / 2, 200)
+    breast = oblique.front_mm(x)
+    if oblique.pectoral_edge is not None:
+        breast = np.clip(breast - oblique.pectoral_edge.depth_mm(x), 0, None)
+    above = x > oblique.nipple_x_mm
+    deep = abs(oblique.depth_mm - craniocaudal.depth_mm) < DEPTH_RULE_MM
+    return bool(deep and breast[above].sum() > UPPER_SHARE * breast[~above].sum())
+
+
 def _draw_muscle(rng: np.random.Generator, outline: Outline) -> PectoralEdge:
     top = DETECTOR_MM[0] / 2
-    foot = min(outline.nipple_x_mm + rng.normal(*MUSCLE_FOOT) * outline.depth_mm, top - 50)
-    angle = np.radians(np.clip(rng.normal(*MUSCLE_ANGLE_DEG), *MUSCLE_ANGLE_RANGE_DEG))
+    high = rng.normal()
+    above = MUSCLE_FOOT[0] + MUSCLE_FOOT[1] * high
+    foot = min(outline.nipple_x_mm + above * outline.depth_mm, top - 50)
+    angle = MUSCLE_ANGLE_DEG[0] + MUSCLE_ANGLE_DEG[1] * _correlated(rng, high, MUSCLE_CORRELATION)
+    angle = np.radians(np.clip(angle, *MUSCLE_ANGLE_RANGE_DEG))
     width = min(float(np.tan(angle)) * (top - foot), LARGEST_MUSCLE * float(outline.front_mm(np.array(top))))
     return PectoralEdge(foot, top, width, rng.normal(*MUSCLE_BULGE))
 
@@ -301,7 +316,7 @@ def _size(x: np.ndarray, z: np.ndarray, thickness: float, volume: float, *, turn
 
 def _run_off(x: np.ndarray, z: np.ndarray, *, depth: float, top: float) -> tuple[np.ndarray, np.ndarray]:
     """Go on to the top, straightening, and nowhere closer to the chest wall than axillary tissue allows."""
-    slope = np.clip((z[-1] - z[-40]) / max(x[-1] - x[-40], 1e-6), -1, 0.3)
+    slope = np.clip((z[-1] - z[-20]) / max(x[-1] - x[-20], 1e-6), -1, 0.3)
     beyond = np.arange(0.5, max(top + 40 - x[-1], 1), 0.5)
     length = RUN_OFF * depth
     after = z[-1] + slope * length * (1 - np.exp(-beyond / length))
