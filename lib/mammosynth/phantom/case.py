@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mammosynth.phantom.anatomy import build_anatomy
+from mammosynth.phantom.beams import Energy
 from mammosynth.phantom.compression import compress
-from mammosynth.phantom.exposure import Energy, Exposure, expose, for_processing
+from mammosynth.phantom.exposure import Exposure, expose, for_processing
 from mammosynth.phantom.parameters import (
     BreastParameters,
     CaseParameters,
