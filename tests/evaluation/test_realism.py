@@ -12,6 +12,7 @@ from mammosynth.evaluation.realism import (
     STATISTICS,
     ImageStatistics,
     format_realism,
+    phantom_statistics,
     read_real,
     realism_report,
     roi_power,
@@ -198,3 +199,11 @@ def test_every_bad_file_is_listed(tmp_path: Path) -> None:
     (folder / "full" / "cc_low_energy" / "a.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"2 of 2 images(.|\n)*a\.jpg(.|\n)*b\.jpg"):
         read_real(folder)
+
+
+@pytest.mark.slow
+def test_a_phantom_is_measured_like_a_real_image() -> None:
+    (phantom,) = phantom_statistics(1, seed=3)
+    assert phantom.patient == "phantom 3"
+    assert 1.5 < phantom.values[0] < 4.5
+    assert 0.1 < phantom.values[1] < 0.6

@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mammosynth.errors import DataError
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc
+from mammosynth.phantom.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -395,8 +396,6 @@ def _read_statistics(folder: Path, row: dict[str, str]) -> ImageStatistics:
 
 
 def _phantom(seed: int) -> ImageStatistics:
-    from mammosynth.phantom.case import generate_case
-
     parameters = CaseParameters(seed, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=PIXEL_MM)
     view = next(iter(generate_case(parameters)))
     return summary_statistics(view.low_energy, view.pixel_mm, patient=f"phantom {seed}", density=view.breast.density)
