@@ -8,7 +8,7 @@ import numpy as np
 
 from mammosynth.phantom.beams import BeamSettings, Energy, ImagingSystem, imaging_system
 from mammosynth.phantom.detector import detect, electronic_noise_kev
-from mammosynth.phantom.parameters import ImagingParameters
+from mammosynth.phantom.parameters import ImagingParameters, Vendor
 from mammosynth.phantom.paths import MATERIALS
 from mammosynth.phantom.scatter import GRID_PRIMARY_TRANSMISSION, scatter
 from mammosynth.phantom.transmission import Transmission, absorbed, transmit
@@ -19,7 +19,7 @@ TARGET_PHOTONS = {Energy.LOW: 5200.0, Energy.HIGH: 6500.0}
 _TARGET_AREA_MM2 = 0.01
 _CONTROL_PERCENTILE = 20  # of the signal where the breast is thick: dense tissue, not its densest speck
 _THICK = 0.8  # of the greatest thickness
-LINEAR_SCALE = 16000  # stored value of air in images for processing
+STORED_PER_PHOTON = 0.08  # stored value per absorbed photon in 0.01 mm2: some 400 behind dense tissue
 _LARGEST_STORED = (1 << 14) - 1
 
 
@@ -82,9 +82,14 @@ def expose(
     return Exposure(energy, beam.settings, exposure_mas, signal, through.signal, scattered)
 
 
-def for_processing(signal: np.ndarray) -> np.ndarray:
-    """(H, W) uint16, 14 bits, proportional to the signal: `LINEAR_SCALE` in air, saturated above 16383."""
-    return np.clip(np.rint(signal * LINEAR_SCALE), 0, _LARGEST_STORED).astype(np.uint16)
+def for_processing(exposure: Exposure, vendor: Vendor) -> np.ndarray:
+    """Stored values of an exposure as a unit hands them to processing.
+
+    Returns:
+        (H, W) uint16, 14 bits, proportional to the energy that the detector absorbed; air is mostly saturated.
+    """
+    photons = exposure.exposure_mas * _photons_per_mas(imaging_system(vendor), exposure.energy)
+    return np.clip(np.rint(exposure.signal * (photons * STORED_PER_PHOTON)), 0, _LARGEST_STORED).astype(np.uint16)
 
 
 def tissue_thickness_mm(material_lengths: np.ndarray) -> np.ndarray:
@@ -96,9 +101,13 @@ def _controlled_mas(primary: np.ndarray, thickness_mm: np.ndarray, system: Imagi
     """What automatic exposure control sets: a number of photons behind the denser part of the thick breast."""
     thick = thickness_mm > _THICK * thickness_mm.max()
     transmitted = float(np.percentile(primary[thick], _CONTROL_PERCENTILE)) if thick.any() else 1.0
+    return TARGET_PHOTONS[energy] / (transmitted * _photons_per_mas(system, energy))
+
+
+def _photons_per_mas(system: ImagingSystem, energy: Energy) -> float:
+    """Effective photons absorbed in 0.01 mm2 behind air, per mAs."""
     first, second = absorbed(system.beams[energy], system.detector)
-    photons_per_mas = GRID_PRIMARY_TRANSMISSION * transmitted * first**2 / second * _TARGET_AREA_MM2
-    return TARGET_PHOTONS[energy] / photons_per_mas
+    return GRID_PRIMARY_TRANSMISSION * first**2 / second * _TARGET_AREA_MM2
 
 
 def _read_out(
