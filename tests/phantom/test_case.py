@@ -84,6 +84,16 @@ def test_settings_do_not_change_who_the_patient_is():
     assert plain.lesion_side == other.lesion_side
 
 
+def test_the_breasts_of_a_woman_have_one_shape_and_different_tissue():
+    left, right = (
+        next(generate_case(CaseParameters(6, sides=(side,), pixel_mm=SMALL_MM))).paths
+        for side in (ImageLaterality.LEFT, ImageLaterality.RIGHT)
+    )
+    overlap = (left.breast_mask & right.mirrored().breast_mask).sum() / left.breast_mask.sum()
+    assert overlap > 0.98
+    assert not np.allclose(left.gland_mm, right.mirrored().gland_mm, atol=0.5)
+
+
 def test_drawn_patients_differ_in_density_lesions_and_vendor():
     cases = [describe_case(CaseParameters(seed)) for seed in range(200)]
     share = {d: sum(case.density is d for case in cases) / 200 for d in Density}
@@ -194,7 +204,7 @@ def test_a_cohort_is_as_dense_and_as_thick_as_measured_women():
         density.append(next(generate_case(case)).volumetric_density)
     for seed in range(400):
         case = describe_case(CaseParameters(seed))
-        thickness.append(draw_shape(case.breasts[ImageLaterality.LEFT].seed, case.density).thickness_mm)
+        thickness.append(draw_shape(seed, case.density).thickness_mm)
     assert np.mean(density) == pytest.approx(0.19, abs=0.04)
     assert np.percentile(density, 80) < 0.30
     assert np.mean(thickness) == pytest.approx(59, abs=3)

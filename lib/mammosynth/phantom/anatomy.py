@@ -7,7 +7,7 @@ edges stay crisp at pixels much smaller than the grid. Ranges without a source a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -113,8 +113,7 @@ class Anatomy:
     def to(self, device: str) -> Anatomy:
         """The same breast with its fields on another device."""
         tiles = NoiseTiles(self.tiles.values.to(device))
-        moved = {"tiles": tiles, "fields": self.fields.to(device), "origin_mm": self.origin_mm.to(device)}
-        return Anatomy(**{**self.__dict__, **moved})
+        return replace(self, tiles=tiles, fields=self.fields.to(device), origin_mm=self.origin_mm.to(device))
 
 
 def build_anatomy(parameters: BreastParameters, *, voxel_mm: float = 1.0) -> Anatomy:
@@ -131,14 +130,15 @@ def build_anatomy(parameters: BreastParameters, *, voxel_mm: float = 1.0) -> Ana
         raise ValueError(f"voxel_mm is {voxel_mm}, expected more than 0")
     seed = parameters.seed
     density = parameters.density or Density(np.random.default_rng([seed, 10]).choice(list(Density)))
-    shape = draw_shape(seed, density)
-    pattern = _draw_pattern(np.random.default_rng([seed, 11]), shape, density)
+    patient = seed if parameters.patient_seed is None else parameters.patient_seed
+    shape = draw_shape(patient, density)
+    pattern = _draw_pattern(np.random.default_rng([patient, 11]), shape, density)
     tiles = draw_tiles(seed, _TILE_SLOPES, _TILE_LOWEST, size=128 if voxel_mm <= 2 else 32)
-    fields, origin = _build_fields(shape, pattern, tiles, voxel_mm, _draw_target(seed, density))
+    fields, origin = _build_fields(shape, pattern, tiles, voxel_mm, _draw_target(patient, density))
     rng = np.random.default_rng([seed, 13])
     vessels, ducts = _draw_vessels(rng, shape), _draw_ducts(rng, shape)
     anatomy = Anatomy(
-        parameters=BreastParameters(seed, density, parameters.lesions),
+        parameters=replace(parameters, density=density),
         shape=shape,
         pattern=pattern,
         tiles=tiles,
@@ -151,7 +151,7 @@ def build_anatomy(parameters: BreastParameters, *, voxel_mm: float = 1.0) -> Ana
         calcifications=_draw_calcifications(np.random.default_rng([seed, 14]), shape),
         lesions=(),
     )
-    return Anatomy(**{**anatomy.__dict__, "lesions": _draw_lesions(anatomy)})
+    return replace(anatomy, lesions=_draw_lesions(anatomy))
 
 
 def _draw_target(seed: int, density: Density) -> float:

@@ -126,7 +126,7 @@ def describe_case(parameters: CaseParameters) -> CaseDescription:
         parameters=parameters,
         density=density,
         breasts={
-            s: BreastParameters(2 * parameters.seed + n, density, lesions if s == side else ())
+            s: BreastParameters(2 * parameters.seed + n, density, lesions if s == side else (), parameters.seed)
             for n, s in enumerate(ImageLaterality)
         },
         imaging={(s, v): imaging for s in parameters.sides for v in parameters.views},

@@ -54,11 +54,13 @@ class BreastParameters:
         seed: Everything that is not given below is drawn from it, 0 or more.
         density: None: drawn.
         lesions: In this order, none if empty.
+        patient_seed: What shape and pattern are drawn from, which both breasts of a woman share; None: `seed`.
     """
 
     seed: int
     density: Density | None = None
     lesions: tuple[LesionKind, ...] = ()
+    patient_seed: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot seed a generator."""
