@@ -1,7 +1,7 @@
 """Cold start, latency of /infer beyond the network, and memory of the server, over the demo exam.
 
-Run: `.venv/bin/python benchmarks/server.py [--rows 2294] [--repeats 5]`. Prints one table; absolute times depend on the
-machine, so the network's own time is measured in the same run.
+Run: `.venv/bin/python benchmarks/server.py [--pixel-mm 0.1] [--repeats 5]`. Prints one table; absolute times depend on
+the machine, so the network's own time is measured in the same run.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import psutil
 
 from mammosynth.bundle import default_model_zoo, load_bundle
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.phantom import write_study
+from mammosynth.phantom.study import write_study
 from tests.e2e.server import find_series, running
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2294)
+    parser.add_argument("--pixel-mm", type=float, default=0.1)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         studies = Path(folder) / "studies"
-        files = write_study(studies, seed=1, rows=args.rows, patient_id="BENCH")
+        files = write_study(studies, seed=1, pixel_mm=args.pixel_mm, workers=None, patient_id="BENCH")
         source = read_mammogram(next(file for file in files if "L-CC" in file.name))
         bundle = load_bundle(default_model_zoo() / "breast_cem_contrast")
         bundle.synthesize(source)

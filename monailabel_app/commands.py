@@ -25,7 +25,7 @@ def add_demo(subparsers: Any) -> None:
     _add_server_options(parser)
     parser.add_argument("--once", action="store_true", help="stop after the synthesis instead of serving until Ctrl-C")
     parser.add_argument(
-        "--rows", type=int, default=2294, help="matrix height of the demo images (default: %(default)s)"
+        "--pixel-mm", type=float, default=0.1, help="pixel spacing of the demo images (default: %(default)s)"
     )
     parser.set_defaults(run=_demo, data_dir=Path(".demo"))
 

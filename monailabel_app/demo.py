@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from mammosynth.phantom import write_study
+from mammosynth.phantom.study import write_study
 from monailabel_app.dicom_json import value_of
 from monailabel_app.serve import parse_options, serve
 
 DEMO_SEED = 1
 _DEMO_VIEW = "L CC"
+_DEMO_SERIES = f"SYNTHETIC PHANTOM {_DEMO_VIEW} low energy"
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run_demo(args: argparse.Namespace) -> int:
     if options.studies is None:
         folder = options.data_dir / "studies"
         if not any(folder.rglob("*.dcm")):
-            _write_exam(folder, args.rows)
+            _write_exam(folder, args.pixel_mm)
         options = replace(options, studies=folder)
     failures: list[str] = []
 
@@ -49,11 +50,18 @@ def run_demo(args: argparse.Namespace) -> int:
     return 1 if failures else status
 
 
-def _write_exam(folder: Path, rows: int) -> None:
+def _write_exam(folder: Path, pixel_mm: float) -> None:
     """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
     with tqdm(total=1.0, desc="Generating the demo exam", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         part = folder.with_name("studies.part")
-        write_study(part, seed=DEMO_SEED, rows=rows, progress=lambda fraction, _: bar.update(fraction - bar.n))
+        write_study(
+            part,
+            seed=DEMO_SEED,
+            pixel_mm=pixel_mm,
+            include_recombined=True,
+            workers=None,
+            progress=lambda fraction, _: bar.update(fraction - bar.n),
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.is_dir():
         folder.rmdir()
@@ -64,11 +72,9 @@ def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=address, headers=headers, timeout=30.0) as client:
         found = client.get("/proxy/dicom/qido/series", params={"Modality": "MG", "includefield": "0008103E"})
-        series = [
-            item for item in found.raise_for_status().json() if value_of(item, "0008103E", "").startswith(_DEMO_VIEW)
-        ]
+        series = [item for item in found.raise_for_status().json() if value_of(item, "0008103E", "") == _DEMO_SERIES]
         if not series:
-            raise RuntimeError(f"the archive holds no series described as {_DEMO_VIEW!r}")
+            raise RuntimeError(f"the archive holds no series described as {_DEMO_SERIES!r}")
         request = {
             "task": "contrast",
             "study_instance_uid": value_of(series[0], "0020000D"),

@@ -23,6 +23,7 @@ from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.errors import DataError, InvalidParameterError, MammoSynthError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.terms import PresentationIntentType
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.train import train_contrast
 from monailabel_app.dicom_json import value_of
@@ -34,6 +35,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # Chosen by the operator of the server, not by a client.
 _NOT_FOR_CLIENTS = frozenset({"device", "threads", "checkpoint_every_s"})
 _VALIDATION_FRACTION = 0.2
+_FOR_PROCESSING = PresentationIntentType.FOR_PROCESSING
 
 
 class BundleTrainTask(TrainTask):
@@ -111,7 +113,8 @@ class BundleTrainTask(TrainTask):
 def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:
     """Low-energy and recombined views of the same study, side and view.
 
-    Both come from one exposure under one compression, so they lie on each other as stored.
+    Both come from one exposure under one compression, so they lie on each other as stored. Where an archive keeps the
+    images For Processing, too, those For Presentation are used.
 
     Raises:
         DataError: If any view cannot be read, or no pair is found; every problem is listed.
@@ -128,7 +131,8 @@ def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:
             exposure = exposure_of(view.header) if view.header is not None else None
             if exposure in (Exposure.LOW_ENERGY, Exposure.RECOMBINED) and view.view_position and view.image_laterality:
                 key = (address.study_instance_uid, str(view.image_laterality), str(view.view_position))
-                views[key][exposure] = view
+                if exposure not in views[key] or view.presentation_intent_type is not _FOR_PROCESSING:
+                    views[key][exposure] = view
     if problems:
         raise DataError(
             f"{len(problems)} images of the archive cannot be used for training:\n  " + "\n  ".join(problems)

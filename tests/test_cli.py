@@ -9,20 +9,20 @@ from PIL import Image
 
 from mammosynth.batch import FILE_FORMATS
 from mammosynth.cli import FORMATS, main
-from mammosynth.phantom import generate_breast, project, write_study
-from mammosynth.terms import ImageLaterality, ViewPosition
+from mammosynth.phantom.study import write_study
+from tests.phantom.views import left_cc
 
 
 @pytest.fixture(scope="module")
 def low_energy():
-    return project(generate_breast(3), ViewPosition.CC, ImageLaterality.LEFT, rows=96).low_energy
+    return left_cc(3, pixel_mm=2.4).low_energy
 
 
 def test_help_names_every_command_and_does_not_import_the_platform():
     code = "import sys\nfrom mammosynth.cli import main\ntry:\n main(['--help'])\nexcept SystemExit: pass\n"
     check = "print([m for m in ('torch', 'monai', 'monailabel', 'fastapi') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, timeout=60)
-    for command in ("synthesize", "train", "evaluate", "serve", "demo"):
+    for command in ("synthesize", "train", "evaluate", "phantom", "serve", "demo"):
         assert command in done.stdout
     assert done.stdout.rstrip().endswith("[]")
 
@@ -41,7 +41,7 @@ def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, cap
 
 
 def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path, capsys):
-    write_study(tmp_path / "in", seed=1, rows=64, patient_id="P")
+    write_study(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     (tmp_path / "in" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")
     assert main(["synthesize", "contrast", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
@@ -60,7 +60,7 @@ def test_a_view_that_is_not_known_can_be_said(tmp_path, low_energy, capsys):
 
 
 def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
-    files = write_study(tmp_path / "in", seed=1, rows=64, patient_id="P")
+    files = write_study(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     arguments = ["--output", str(tmp_path / "out"), "--format", "nrrd"]
     assert main(["synthesize", "contrast", str(files[0]), *arguments]) == 0
     result = sitk.ReadImage(str(next((tmp_path / "out").rglob("*.nrrd"))))
@@ -76,25 +76,26 @@ def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     assert "breast_cem_contrast" in capsys.readouterr().err
 
 
-def _write_cdd_cesm(folder, splits, rows=512):
+def _write_cdd_cesm(folder, splits):
     """A tiny data set in the layout of CDD-CESM, from phantoms."""
     (folder / "512" / "images").mkdir(parents=True)
     (folder / "512" / "masks").mkdir()
     lines = ["split,patient,side,view,low_energy,recombined,scale,dy,dx"]
     for seed, split in enumerate(splits):
-        view = project(generate_breast(seed), ViewPosition.CC, ImageLaterality.LEFT, rows=rows)
+        view = left_cc(seed, pixel_mm=1.8)
+        lesions = np.logical_or.reduce(view.lesion_masks)
         names = [f"P{seed}_L_{kind}_CC.jpg" for kind in ("DM", "CM")]
         for name, pixels in zip(names, (view.low_energy, view.recombined), strict=True):
             _save_square(folder / "512" / "images" / name, pixels)
-            _save_square(folder / "512" / "masks" / name.replace(".jpg", ".png"), view.lesion_mask.astype(np.float32))
+            _save_square(folder / "512" / "masks" / name.replace(".jpg", ".png"), lesions.astype(np.float32))
         lines.append(f"{split},P{seed},L,CC,{names[0]},{names[1]},1.0,0,0")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
 
 
 def _save_square(path, pixels):
-    rows = len(pixels)
-    square = np.zeros((rows, rows), np.uint8)
-    square[:, : pixels.shape[1]] = (pixels * 255).astype(np.uint8)[:, :rows]
+    square = np.zeros((512, 512), np.uint8)
+    enlarged = np.kron((pixels * 255).astype(np.uint8), np.ones((4, 4), np.uint8))[:512]
+    square[: len(enlarged), : enlarged.shape[1]] = enlarged
     Image.fromarray(square).save(path, **({"quality": 98} if path.suffix == ".jpg" else {}))
 
 
@@ -107,6 +108,16 @@ def test_train_writes_a_bundle_that_synthesizes(tmp_path, low_energy):
     Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
     arguments = [str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out"), "--bundle", model]
     assert main(["synthesize", "contrast", *arguments]) == 0
+
+
+@pytest.mark.slow
+def test_phantoms_are_trained_on_as_real_pairs_are(tmp_path):
+    phantoms, model = str(tmp_path / "phantoms"), str(tmp_path / "tiny")
+    size = ["--cases", "2", "--seed", "7", "--views", "CC", "--sides", "L", "--pixel-mm", "1.8", "--workers", "1"]
+    assert main(["phantom", "--out", phantoms, *size]) == 0
+    recipe = ["--steps", "2", "--batch-size", "1", "--validate-every", "1"]
+    assert main(["train", "contrast", "--data", phantoms, "--output", model, *recipe]) == 0
+    assert (tmp_path / "tiny" / "configs" / "metadata.json").is_file()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import signal
 import sys
 import threading
@@ -259,6 +260,8 @@ def _list_of(kind: type[StrEnum]) -> Callable[[str], list[str]]:
 
 
 def _phantom(args: argparse.Namespace) -> int:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
     from mammosynth.phantom.cohort import reproduce_cohort, write_cohort
 
     if args.cases < 1 or (args.workers is not None and args.workers < 1):
@@ -284,6 +287,7 @@ def _phantom(args: argparse.Namespace) -> int:
 
 
 def _cohort_settings(args: argparse.Namespace) -> Any:
+    from mammosynth.phantom.case import describe_case
     from mammosynth.phantom.manifest import CohortSettings, case_parameters
 
     lesions = args.lesion
@@ -306,6 +310,7 @@ def _cohort_settings(args: argparse.Namespace) -> Any:
                 "pixel_mm": args.pixel_mm,
             }
         )
+        describe_case(parameters)  # refuses what a case passes on
     except ValueError as error:
         raise InvalidParameterError(str(error)) from error
     return CohortSettings(dataclasses.replace(parameters, seed=0), args.maps, args.device)

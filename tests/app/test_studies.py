@@ -1,7 +1,7 @@
 import pytest
 
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
-from mammosynth.phantom import write_study
+from mammosynth.phantom.study import write_study
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.errors import NotFoundError, PacsError
 from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id, check_uid
@@ -12,7 +12,7 @@ from tests.pacs.servers import embedded_store, free_port
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    write_study(folder / "exams", seed=7, rows=64, patient_id="P", one_series=True)
+    write_study(folder / "exams", seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
     tomosynthesis = mammogram()
     tomosynthesis.SOPClassUID = tomosynthesis.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.13.1.3"
     (folder / "exams" / "tomosynthesis.dcm").write_bytes(as_file(tomosynthesis))
@@ -26,7 +26,7 @@ def _four_views(archive):
     return next(
         str(item["0020000E"]["Value"][0])
         for item in archive.mammography_series()
-        if item["0008103E"]["Value"][0].startswith("Four views")
+        if item["0008103E"]["Value"][0].startswith("SYNTHETIC PHANTOM all views")
     )
 
 

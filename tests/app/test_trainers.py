@@ -3,8 +3,12 @@ import pytest
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
-from mammosynth.phantom import write_study
+from mammosynth.phantom.case import generate_case
+from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.phantom.study import write_study
+from mammosynth.phantom.write import write_case
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.studies import DicomWebStudies
 from monailabel_app.trainers import pairs_from_archive, split_by_patient
 from tests.pacs.servers import embedded_store
@@ -30,8 +34,8 @@ def test_one_patient_is_not_enough_to_train():
 
 
 def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_view(tmp_path):
-    write_study(tmp_path / "exams" / "a", seed=1, rows=64, patient_id="A", include_recombined=True)
-    write_study(tmp_path / "exams" / "b", seed=2, rows=64, patient_id="B")
+    write_study(tmp_path / "exams" / "a", seed=1, pixel_mm=3.6, patient_id="A", include_recombined=True)
+    write_study(tmp_path / "exams" / "b", seed=2, pixel_mm=3.6, patient_id="B")
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
         pairs = pairs_from_archive(DicomWebStudies(url))
     found = {(str(p.low_energy.image_laterality), str(p.low_energy.view_position)) for p in pairs}
@@ -42,9 +46,19 @@ def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_vie
 
 
 def test_an_archive_without_pairs_says_what_a_pair_is(tmp_path):
-    write_study(tmp_path / "exams", seed=2, rows=64, patient_id="B")
+    write_study(tmp_path / "exams", seed=2, pixel_mm=3.6, patient_id="B")
     with (
         embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url,
         pytest.raises(DataError, match="LOW ENERGY and one that says RECOMBINED"),
     ):
         pairs_from_archive(DicomWebStudies(url))
+
+
+def test_images_for_presentation_are_preferred_where_an_archive_holds_both(tmp_path):
+    parameters = CaseParameters(1, sides=(ImageLaterality.LEFT,), views=(ViewPosition.CC,), pixel_mm=3.6)
+    write_case(tmp_path / "exams", parameters)
+    with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
+        (pair,) = pairs_from_archive(DicomWebStudies(url))
+    (view,) = generate_case(parameters)
+    assert np.abs(pair.low_energy.pixels - view.low_energy).max() < 1 / 4095
+    assert np.abs(pair.recombined - view.recombined).max() < 1 / 4095

@@ -102,13 +102,17 @@ def running(
 
 
 def find_series(server: Server, patient_id: str) -> dict[str, tuple[str, str]]:
-    """Study and series UID by series description, of one patient."""
+    """Study and series UID by series description, of one patient; a phantom's without what marks it as one."""
     answer = server.get(
         "/proxy/dicom/qido/series", params={"PatientID": patient_id, "Modality": "MG", "includefield": "0008103E"}
     )
     found = answer.raise_for_status().json() if answer.content else []
     return {
-        item["0008103E"]["Value"][0]: (item["0020000D"]["Value"][0], item["0020000E"]["Value"][0]) for item in found
+        item["0008103E"]["Value"][0].removeprefix("SYNTHETIC PHANTOM "): (
+            item["0020000D"]["Value"][0],
+            item["0020000E"]["Value"][0],
+        )
+        for item in found
     }
 
 

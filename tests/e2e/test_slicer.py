@@ -43,7 +43,7 @@ def test_slicer_loads_result_source_and_dicom_as_scalar_volumes_on_each_other(se
     result, _ = client.infer("contrast", series, {})
     source = tmp_path / "source.nrrd"
     source.write_bytes(server.get("/datastore/image", params={"image": series}).content)
-    dicom = next(path for path in (exams / "P001").rglob("*.dcm") if _description(path) == "L CC low energy")
+    dicom = next(path for path in (exams / "P001").rglob("*.dcm") if _description(path).endswith("L CC low energy"))
     done = subprocess.run(
         [str(PYTHON), "-c", _LOAD, result, str(source), str(dicom)], capture_output=True, text=True, timeout=120
     )

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
 from tests.e2e.server import find_series, running
+from tests.phantom.views import left_cc
 from tests.real_data import REAL_DICOM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -71,7 +72,7 @@ def test_a_job_that_waits_is_cancelled_over_http(server):
 
 
 def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
-    study, series = find_series(server, "P002")["Four views low energy"]
+    study, series = find_series(server, "P002")["all views low energy"]
     result = server.synthesize(study, series)["result"]
     stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances").json()
     assert len(result["sop_instance_uids"]) == 4
@@ -82,7 +83,7 @@ def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
 
 
 def test_one_view_of_a_series_can_be_chosen(server):
-    study, series = find_series(server, "P002")["Four views low energy"]
+    study, series = find_series(server, "P002")["all views low energy"]
     instances = server.get(f"/proxy/dicom/qido/studies/{study}/series/{series}/instances").json()
     chosen = instances[1]["00080018"]["Value"][0]
     result = server.synthesize(study, series, sop_instance_uid=chosen, parameters={"seed": 7})["result"]
@@ -120,7 +121,7 @@ def test_recombined_series_are_no_candidates_for_the_next_sample(server):
 
 def test_a_series_of_another_study_is_refused(server):
     series = find_series(server, "P001")["L CC low energy"][1]
-    other_study, _ = find_series(server, "P002")["Four views low energy"]
+    other_study, _ = find_series(server, "P002")["all views low energy"]
     body = {"task": "contrast", "study_instance_uid": other_study, "series_instance_uid": series}
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "is not part of study" in status["message"]
@@ -193,7 +194,7 @@ def test_the_mark_is_burned_in_unless_a_blinded_study_asks_for_none(server, tmp_
 
 
 def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
-    _, series = find_series(server, "P002")["Four views low energy"]
+    _, series = find_series(server, "P002")["all views low energy"]
     answer = server.post(f"/infer/contrast?image={series}&output=json")
     assert answer.status_code == 422
     assert "holds 4 images" in answer.json()["detail"]
@@ -330,12 +331,9 @@ def test_a_token_is_asked_for_everywhere(exams, tmp_path):
 
 
 def test_a_folder_of_images_is_served_for_inference(tmp_path):
-    from mammosynth.phantom import generate_breast, project
-    from mammosynth.terms import ImageLaterality, ViewPosition
-
     folder = tmp_path / "images"
     folder.mkdir()
-    view = project(generate_breast(5), ViewPosition.CC, ImageLaterality.LEFT, rows=256)
+    view = left_cc(5, pixel_mm=0.9)
     image = sitk.GetImageFromArray((view.low_energy * 65535).astype(np.uint16))
     image.SetSpacing((0.1, 0.2))
     image.SetOrigin((5.0, -7.0))

@@ -1,11 +1,17 @@
-"""A small `PhantomView` whose every value is known, for tests of what becomes of views."""
+"""A small `PhantomView` whose every value is known, for tests of what becomes of views; and a generated one."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from mammosynth.phantom.case import PhantomView
-from mammosynth.phantom.parameters import BreastParameters, ImagingParameters, LesionKind, ParenchymalEnhancement
+from mammosynth.phantom.case import PhantomView, generate_case
+from mammosynth.phantom.parameters import (
+    BreastParameters,
+    CaseParameters,
+    ImagingParameters,
+    LesionKind,
+    ParenchymalEnhancement,
+)
 from mammosynth.phantom.paths import LesionPaths, PathLengths
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -70,6 +76,20 @@ def build_view(
         breast=BreastParameters(2 * seed, lesions=(LesionKind.SPICULATED,) if lesion else ()),
     )
     return view if side is ImageLaterality.LEFT else _mirrored(view)
+
+
+def left_cc(seed: int, *, pixel_mm: float) -> PhantomView:
+    """A generated view with a lesion."""
+    (view,) = generate_case(
+        CaseParameters(
+            seed,
+            lesions=(LesionKind.SPICULATED,),
+            views=(ViewPosition.CC,),
+            sides=(ImageLaterality.LEFT,),
+            pixel_mm=pixel_mm,
+        )
+    )
+    return view
 
 
 def _mirrored(view: PhantomView) -> PhantomView:

@@ -1,12 +1,6 @@
-"""A computer-generated breast for demos and tests: mammogram-like views with known truth. A simple first version.
+"""A computer-generated patient for mammography, with the truth about her: anatomy, compression, X-rays, recombination.
 
-It draws display values directly, without x-ray physics or compression of a volume; it shows what a mammogram is made
-of (outline, nipple, fibroglandular tissue, pectoral muscle, a mass, calcifications) and nothing about performance on
-patients.
+From a seed to `PhantomView`s (`case`), from these to DICOM files (`write`, `cohort`, `study`) and to training pairs
+(`pairs` in memory, `read` from files). It says how a model recovers what the simulation knows; it is never evidence
+about patients.
 """
-
-from mammosynth.phantom.breast import Breast, generate_breast
-from mammosynth.phantom.project import PhantomView, project
-from mammosynth.phantom.study import write_study
-
-__all__ = ["Breast", "PhantomView", "generate_breast", "project", "write_study"]

@@ -106,14 +106,25 @@ def reproduce_cohort(
 
 
 def in_processes(function: Callable[[_Job], object], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Job]:
-    """Call a function for every job in fresh processes with one thread each; yields each job when it is done.
+    """Call a function for every job, in fresh processes with one thread each if there is more than one worker.
+
+    Args:
+        function: Importable by its name, as `functools.partial` of such a one is.
+        jobs: One argument for each call.
+        workers: How many at once; None: one per core; 1: in this process.
+
+    Yields:
+        Each job when it is done.
 
     Raises:
         DataError: If a process was killed, which mostly means that memory ran out.
     """
-    if not jobs:
-        return
     count = min(workers or _cores(), len(jobs))
+    if count <= 1:
+        for job in jobs:
+            function(job)
+            yield job
+        return
     others = set(multiprocessing.active_children())
     with _environment({name: "1" for name in _THREAD_COUNTS}):
         executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _ignore_interrupts)

@@ -12,7 +12,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammosynth import __version__
 from mammosynth.phantom.case import PhantomView
 from mammosynth.phantom.export import GENERATOR_VERSION, PhantomExam, describe_exam, set_series
 from mammosynth.phantom.parameters import LesionKind
@@ -149,7 +148,7 @@ def _segmentation(
         instance_number=1,
         manufacturer="MammoSynth",
         manufacturer_model_name="Phantom",
-        software_versions=(__version__, GENERATOR_VERSION),
+        software_versions=GENERATOR_VERSION,
         device_serial_number="none",
         content_label=kind.upper(),
         content_description=f"Truth about {kind} of a computer-generated phantom",
