@@ -26,8 +26,7 @@ FAT_PERCENTILE = 12.0  # of equally deep pixels: fat, with noise and thin places
 OUTLINE_SIGMA_MM = 2.0
 NIPPLE_MM = 14.0  # what is narrower than two of it does not belong to the outline
 FADED = (0.06, 0.8)  # -log of the relative signal: air, and the first tissue that is shown in full
-SIGMAS_MM = (0.5, 2.0, 8.0)  # of the filters between which detail is raised
-LARGE_MM = 25.0  # sigma above which contrast is compressed
+SIGMAS_MM = (0.5, 2.0, 8.0, 25.0)  # of the filters: detail between them is raised, contrast above them compressed
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
 WINDOW_PERCENTILES = (50.0, 99.0)
 CORE_MM = 8.0  # the window is set on tissue deeper than this
@@ -44,10 +43,12 @@ class PresentationStyle:
         fine_boost: Added share of detail below 0.5 mm (sigma).
         medium_boost: Of detail between 0.5 and 2 mm.
         coarse_boost: Of detail between 2 and 8 mm.
+        evenness: 0 leaves local contrast as it is, 1 makes it the same everywhere.
         middle_grey: Display value of the median of the deep breast.
         high_grey: Display value of its 99th percentile, above `middle_grey`.
         least_contrast: Difference of -log signal between these two below which the window gets no narrower: a fatty
             breast stays flat.
+        gamma: Below 1 the sigmoid has more contrast in the dark than in the bright half.
         iodine_grey: Display value of no iodine in the recombined image.
         iodine_gain: Display values per mg/cm2 of iodine there.
     """
@@ -57,9 +58,11 @@ class PresentationStyle:
     fine_boost: float = 0.4
     medium_boost: float = 0.4
     coarse_boost: float = 0.2
+    evenness: float = 0.3
     middle_grey: float = 0.25
     high_grey: float = 0.69
-    least_contrast: float = 0.2
+    least_contrast: float = 0.15
+    gamma: float = 1.0
     iodine_grey: float = 0.18
     iodine_gain: float = 0.22
 
@@ -72,13 +75,15 @@ def draw_style(seed: int) -> PresentationStyle:
     """
     rng = np.random.default_rng([seed, STREAM])
     return PresentationStyle(
-        compression=rng.uniform(0.1, 0.5),
-        fine_boost=rng.uniform(0.2, 0.6),
-        medium_boost=rng.uniform(0.1, 0.6),
-        coarse_boost=rng.uniform(0.0, 0.4),
-        middle_grey=rng.uniform(0.18, 0.30),
-        high_grey=rng.uniform(0.60, 0.80),
-        least_contrast=rng.uniform(0.15, 0.25),
+        compression=rng.uniform(0.2, 0.6),
+        fine_boost=rng.uniform(0.5, 0.7),
+        medium_boost=rng.uniform(0.0, 0.2),
+        coarse_boost=rng.uniform(0.0, 0.5),
+        evenness=rng.uniform(0.0, 0.5),
+        middle_grey=rng.uniform(0.18, 0.31),
+        high_grey=rng.uniform(0.65, 0.83),
+        least_contrast=rng.uniform(0.1, 0.17),
+        gamma=rng.uniform(1.0, 2.2),
         iodine_grey=rng.uniform(0.15, 0.21),
         iodine_gain=rng.uniform(0.16, 0.28),
     )
@@ -249,15 +254,20 @@ def _fill_air(image: np.ndarray, depth: np.ndarray) -> np.ndarray:
 
 def _smooth_change(even: np.ndarray, depth: np.ndarray, pixel_mm: float, style: PresentationStyle) -> np.ndarray:
     """What the smooth steps add."""
-    medium, coarse, large = (
-        ndimage.gaussian_filter(even, sigma / pixel_mm, mode="nearest", truncate=3)
-        for sigma in (SIGMAS_MM[1], SIGMAS_MM[2], LARGE_MM)
-    )
-    fine = ndimage.gaussian_filter(even, SIGMAS_MM[0] / pixel_mm, mode="nearest")
-    detail = style.medium_boost * (fine - medium) + style.coarse_boost * (medium - coarse)
-    return (
-        _weight(depth) * detail - style.compression * (large - large[depth > 0].mean()) + _lift(even, depth, pixel_mm)
-    )
+    blurred = [ndimage.gaussian_filter(even, s / pixel_mm, mode="nearest", truncate=3) for s in SIGMAS_MM]
+    inside, change = depth > 0, np.zeros_like(even)
+    for n, boost in enumerate((style.medium_boost, style.coarse_boost, 0.0)):
+        band = blurred[n] - blurred[n + 1]
+        gain = (1 + boost) * _even_contrast(band, inside, 2 * SIGMAS_MM[n + 1] / pixel_mm, style.evenness)
+        change += (gain - 1) * band
+    large = blurred[-1] - blurred[-1][inside].mean()
+    return _weight(depth) * change - style.compression * large + _lift(even, depth, pixel_mm)
+
+
+def _even_contrast(band: np.ndarray, inside: np.ndarray, sigma: float, evenness: float) -> np.ndarray:
+    """Factors that bring the contrast of every place nearer to that of the whole breast."""
+    local = ndimage.gaussian_filter(band**2, sigma, mode="nearest", truncate=2)
+    return np.clip(np.mean(band[inside] ** 2) / np.maximum(local, 1e-12), 0.1, 10) ** (evenness / 2)
 
 
 def _lift(even: np.ndarray, depth: np.ndarray, pixel_mm: float) -> np.ndarray:
@@ -320,10 +330,10 @@ def _run(line: np.ndarray) -> int:
 
 def _window(image: np.ndarray, middle: float, high: float, style: PresentationStyle) -> np.ndarray:
     """A sigmoid through (middle, middle_grey) and (high, high_grey)."""
-    greys = np.array([style.middle_grey, style.high_grey])
+    greys = np.array([style.middle_grey, style.high_grey]) ** (1 / style.gamma)
     start, end = np.log(greys / (1 - greys))
     slope = (end - start) / max(high - middle, style.least_contrast)
-    return _sigmoid((image - np.float32(middle)) * np.float32(slope) + np.float32(start))
+    return _sigmoid((image - np.float32(middle)) * np.float32(slope) + np.float32(start)) ** np.float32(style.gamma)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
