@@ -78,9 +78,8 @@ def calibration(vendor: Vendor) -> np.ndarray:
     scaled = _scale(low, high, thickness_mm)
     powers = [(a, b, c) for a in range(_DEGREE + 1) for b in range(_DEGREE + 1 - a) for c in range(_DEGREE + 1 - a - b)]
     terms = np.stack([scaled[0] ** a * scaled[1] ** b * scaled[2] ** c for a, b, c in powers], axis=1)
-    fitted = np.linalg.lstsq(terms, slabs[MATERIALS.index("iodine")], rcond=None)[0]
     coefficients = np.zeros((_DEGREE + 1,) * 3)
-    coefficients[tuple(np.transpose(powers))] = fitted
+    coefficients[tuple(np.transpose(powers))] = _least_squares(terms, slabs[MATERIALS.index("iodine")])
     coefficients.flags.writeable = False
     return coefficients
 
@@ -94,6 +93,22 @@ def _slabs() -> tuple[np.ndarray, np.ndarray]:
     lengths = dict.fromkeys(MATERIALS, np.zeros_like(inner))
     lengths |= {"adipose": inner * (1 - glandularity), "gland": inner * glandularity, "skin": skin, "iodine": iodine}
     return np.stack([lengths[name] for name in MATERIALS]).astype(np.float32), thickness
+
+
+def _least_squares(terms: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Solution (K,) of terms (N, K) for values (N,), by Gram and Schmidt: LAPACK's bits depend on its threads."""
+    columns = np.column_stack((terms, values)).T.copy()
+    count = terms.shape[1]
+    triangle = np.zeros((count, count + 1))
+    for k in range(count):
+        triangle[k, k] = np.sqrt((columns[k] ** 2).sum())
+        unit = columns[k] / triangle[k, k]
+        triangle[k, k + 1 :] = (columns[k + 1 :] * unit).sum(axis=1)
+        columns[k + 1 :] -= triangle[k, k + 1 :, None] * unit
+    solution = np.zeros(count)
+    for k in reversed(range(count)):
+        solution[k] = (triangle[k, -1] - (triangle[k, k:-1] * solution[k:]).sum()) / triangle[k, k]
+    return solution
 
 
 def _scale(low: np.ndarray, high: np.ndarray, thickness_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

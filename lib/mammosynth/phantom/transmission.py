@@ -11,7 +11,8 @@ from mammosynth.phantom.beams import Beam, Detector
 from mammosynth.phantom.paths import MATERIALS
 from mammosynth.phantom.tables import attenuation
 
-_RAYS_AT_ONCE = 1 << 14  # rays times energies stay in the cache of a core
+# On the CPU few enough that torch does not split them over threads, whose number would then decide on last bits.
+_RAYS_AT_ONCE = {"cpu": 1 << 14, "cuda": 1 << 22}
 _NEGLIGIBLE = 1e-7  # of all signal in air: what the bins that are left out have together, at most
 
 
@@ -41,17 +42,35 @@ def transmit(material_lengths: np.ndarray, beam: Beam, detector: Detector, *, de
         Of the shape of the image; a monoenergetic beam gives exp(-mu t).
     """
     weights, coefficients = _significant(beam, detector)
-    weights_on = torch.from_numpy(weights.astype(np.float32)).to(device)
-    coefficients_on = torch.from_numpy(-coefficients.astype(np.float32)).to(device)
     rays = material_lengths.reshape(len(MATERIALS), -1)
     occupied = np.flatnonzero(rays.any(axis=0))
     result = np.ones((2, rays.shape[1]), dtype=np.float32)
-    for start in range(0, len(occupied), _RAYS_AT_ONCE):
-        chosen = occupied[start : start + _RAYS_AT_ONCE]
-        lengths = torch.from_numpy(np.ascontiguousarray(rays[:, chosen])).to(device)
-        result[:, chosen] = (weights_on @ torch.exp_(coefficients_on @ lengths)).cpu().numpy()
+    step = _RAYS_AT_ONCE.get(torch.device(device).type, _RAYS_AT_ONCE["cpu"])
+    for start in range(0, len(occupied), step):
+        chosen = occupied[start : start + step]
+        lengths = rays[:, chosen]
+        present = np.flatnonzero(lengths.any(axis=1))
+        on_device = torch.from_numpy(lengths[present]).to(device)
+        result[:, chosen] = _integrate(on_device, weights, coefficients[:, present]).cpu().numpy()
     signal, variance = result.reshape(2, *material_lengths.shape[1:])
     return Transmission(signal, variance)
+
+
+def _integrate(lengths: torch.Tensor, weights: np.ndarray, coefficients: np.ndarray) -> torch.Tensor:
+    """(2, N) weighted sums over energies behind (M, N) lengths.
+
+    No matrix product and no exp: both use several threads even for few rays, exp2 does not.
+    """
+    totals = torch.zeros((2, lengths.shape[1]), device=lengths.device)
+    halvings = coefficients / np.log(2)
+    for (of_signal, of_variance), attenuations in zip(weights.T.tolist(), halvings.tolist(), strict=True):
+        transmitted = lengths[0] * -attenuations[0]
+        for length, per_length in zip(lengths[1:], attenuations[1:], strict=True):
+            transmitted.sub_(length, alpha=per_length)
+        transmitted.exp2_()
+        totals[0].add_(transmitted, alpha=of_signal)
+        totals[1].add_(transmitted, alpha=of_variance)
+    return totals
 
 
 def absorbed(beam: Beam, detector: Detector) -> tuple[float, float]:
