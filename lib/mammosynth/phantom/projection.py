@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 from mammosynth.phantom.anatomy import Anatomy
 from mammosynth.phantom.compression import ColumnMap
@@ -23,6 +23,7 @@ SUPPORT_MM = 15.0  # from the breast support to the detector: cover and grid, as
 FINEST_RAY_MM = 0.4  # tissue between the rays is interpolated; thin things and noise are drawn at every pixel
 _SAMPLES_AT_ONCE = 1_500_000  # memory: about 150 bytes per sample
 _PECTORAL_MM = (5.5, 10.0)  # half thickness of the compressed muscle at the upper edge, assumed
+_RIM_MM = 14.0  # tissue up to which rays are followed at every pixel
 _DETAIL_TILE = 512  # pixels; detail finer than the rays repeats, which nobody can see
 _VOLUME_MAPS = ("gland", "skin", "muscle", "tissue", "parenchyma")
 
@@ -149,18 +150,21 @@ def _follow_rays(
     anatomy: Anatomy, column_map: ColumnMap, geometry: Geometry, placed: list[_PlacedLesion], device: str
 ) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
     """Integrate along every ray that meets the breast; maps at the pixels of the detector."""
-    rays = geometry.with_pixels(max(geometry.pixel_mm, FINEST_RAY_MM))
-    marcher = _Marcher(anatomy.to(device), column_map, rays, placed, device)
     names = [*_VOLUME_MAPS, *(f"{kind} {n}" for n in range(len(placed)) for kind in ("length", "displaced", "avid"))]
-    maps = torch.zeros((len(names), rays.rows * rays.columns), device=device)
-    hit = marcher.rays_that_hit()
-    for part in torch.split(hit, max(1, _SAMPLES_AT_ONCE // len(marcher.heights))):
-        maps[:, part] = marcher.march(part)
-    at_rays = maps.view(len(names), rays.rows, rays.columns).cpu().numpy()
-    at_pixels = dict(zip(names, _resize(at_rays, rays, geometry), strict=True))
+    anatomy = anatomy.to(device)
+    rays = geometry.with_pixels(max(geometry.pixel_mm, FINEST_RAY_MM))
+    marcher = _Marcher(anatomy, column_map, rays, placed, device)
+    at_rays = marcher.march_all(marcher.rays_that_hit())
+    at_pixels = at_rays
     if rays != geometry:
+        at_pixels = _resize(at_rays, rays, geometry)
+        gland, fat = at_pixels[0], _fat(dict(zip(names, at_pixels, strict=True)))
         detail = _detail_between_rays(at_rays[0], rays, geometry, anatomy.parameters.seed)
-        at_pixels["gland"] = np.clip(at_pixels["gland"] + detail, 0, at_pixels["gland"] + _fat(at_pixels))
+        at_pixels[0] = np.clip(gland + detail, 0, gland + fat)
+        rim = torch.as_tensor(np.flatnonzero(_rim(at_pixels[_VOLUME_MAPS.index("tissue")])), device=device)
+        at_rim = _Marcher(anatomy, column_map, geometry, placed, device).march_all(rim)
+        at_pixels.reshape(len(names), -1)[:, rim.cpu()] = at_rim.reshape(len(names), -1)[:, rim.cpu()]
+    at_pixels = dict(zip(names, at_pixels, strict=True))
     lesions = [{kind: at_pixels[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
     return {name: at_pixels[name] for name in _VOLUME_MAPS}, lesions
 
@@ -176,8 +180,7 @@ class _Marcher:
         top = 0.5 * rays.thickness_mm
         count = int(np.ceil(2 * top / max(0.8, 0.7 * rays.pixel_mm)))
         self.step_mm = 2 * top / count
-        self.heights = ((torch.arange(count) + 0.5) * self.step_mm - top).to(device)
-        self.shrinkage = rays.shrinkage(self.heights)
+        self.heights = (torch.arange(count + 1) * self.step_mm - top).to(device)
         x, z = rays.detector_mm()
         self.x, self.z = (torch.as_tensor(v, dtype=torch.float32, device=device) for v in (x, z))
         planes = (
@@ -194,21 +197,31 @@ class _Marcher:
         """(M,) flat indices of the detector pixels whose rays may meet the breast."""
         x, z = (v.reshape(-1) for v in torch.meshgrid(self.x, self.z, indexing="ij"))
         hit = torch.zeros(len(x), dtype=torch.bool, device=self.device)
-        for shrinkage in (self.shrinkage[0], self.shrinkage[len(self.heights) // 2], self.shrinkage[-1]):
+        for height in (-0.5 * self.rays.thickness_mm, 0.0, 0.5 * self.rays.thickness_mm):
+            shrinkage = self.rays.shrinkage(height)
             hit |= self._planes_at(x * shrinkage, z * shrinkage)[0] > 0
         return torch.nonzero(hit)[:, 0]
+
+    def march_all(self, pixels: torch.Tensor) -> np.ndarray:
+        """(maps, H, W) integrals along the rays of these pixels, 0 elsewhere."""
+        maps = torch.zeros((len(_VOLUME_MAPS) + 3 * len(self.placed), len(self.x) * len(self.z)), device=self.device)
+        for part in torch.split(pixels, max(1, _SAMPLES_AT_ONCE // len(self.heights))):
+            maps[:, part] = self.march(part)
+        return maps.view(len(maps), len(self.x), len(self.z)).cpu().numpy()
 
     def march(self, pixels: torch.Tensor) -> torch.Tensor:
         """(maps, M) integrals along the rays of these pixels."""
         x, z = self.x[pixels // len(self.z)], self.z[pixels % len(self.z)]
         oblique = torch.sqrt(1 + (x**2 + z**2) / SOURCE_TO_DETECTOR_MM**2)
-        places = torch.outer(x, self.shrinkage).view(-1), torch.outer(z, self.shrinkage).view(-1)
+        heights = self.heights + (self._offset(pixels) - 0.5)[:, None] * self.step_mm
+        shrinkage = self.rays.shrinkage(heights)
+        places = (x[:, None] * shrinkage).view(-1), (z[:, None] * shrinkage).view(-1)
         thickness = self._planes_at(*places, slice(0, 1))[0].view(len(pixels), -1)
-        share = ((0.5 * thickness - self.heights.abs()) / self.step_mm + 0.5).clamp(0, 1) * (thickness > 0.3)
+        share = ((0.5 * thickness - heights.abs()) / self.step_mm + 0.5).clamp(0, 1) * (thickness > 0.3)
         inside = torch.nonzero(share.view(-1))[:, 0]
         ray = inside // len(self.heights)
         weight = share.view(-1)[inside] * (oblique * self.step_mm)[ray]
-        height = self.heights[inside - ray * len(self.heights)]
+        height = heights.view(-1)[inside]
         x, z = (place[inside] for place in places)
         point = torch.stack((x + self.rays.centre_mm, height, z), 1)
         maps = torch.zeros((len(_VOLUME_MAPS) + 3 * len(self.placed), len(pixels)), device=self.device)
@@ -220,6 +233,14 @@ class _Marcher:
             for k, amount in enumerate(amounts):
                 maps[len(_VOLUME_MAPS) + 3 * number + k].index_add_(0, ray[near], amount * weight[near])
         return maps
+
+    def _offset(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(M,) in [0, 1): where on its first step a ray starts; equal starts would leave rings along the skin.
+
+        A fixed pattern in which neighbours differ most (interleaved gradient noise, Jimenez 2014).
+        """
+        row, column = (pixels // len(self.z)).double(), (pixels % len(self.z)).double()
+        return (52.9829189 * (0.06711056 * row + 0.00583715 * column).frac()).frac().float()
 
     def _planes_at(self, x: torch.Tensor, z: torch.Tensor, which: slice = slice(None)) -> torch.Tensor:
         """(6, N) of the column map at x relative to the middle of the detector and z; 0 outside."""
@@ -331,6 +352,12 @@ def _detail_between_rays(gland: np.ndarray, rays: Geometry, pixels: Geometry, se
     repeats = [int(np.ceil(n / _DETAIL_TILE)) for n in pixels.shape]
     detail = np.tile((tile / tile.std()).astype(np.float32), repeats)[: pixels.rows, : pixels.columns]
     return detail * _resize(deviation[None], rays, pixels)[0]
+
+
+def _rim(tissue: np.ndarray) -> np.ndarray:
+    """(H, W) bool: where the breast thins out, too steeply to interpolate between rays, and the air next to it."""
+    thin = tissue < _RIM_MM
+    return thin & (maximum_filter(tissue, 9) > 0)
 
 
 def _resize(maps: np.ndarray, rays: Geometry, pixels: Geometry) -> np.ndarray:
