@@ -37,7 +37,7 @@ def main() -> None:
     print(f"peak memory so far              {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
     one, two = (_cohort_s(workers, 2 * args.cases) for workers in (1, 2))
     print(
-        f"cohort of {2 * args.cases} at 1.0 mm on disk    {one:8.1f} s with 1 process, {two:.1f} s with 2: {one / two:.2f} x"
+        f"{2 * args.cases} patients at 1.0 mm, on disk   {one:8.1f} s; with 2 processes {two:.1f} s: {one / two:.2f} x"
     )
     if torch.cuda.is_available():
         list(generate_case(CaseParameters(0), device="cuda"))

@@ -164,9 +164,9 @@ def _follow_rays(
         rim = torch.as_tensor(np.flatnonzero(_rim(at_pixels[_VOLUME_MAPS.index("tissue")])), device=device)
         at_rim = _Marcher(anatomy, column_map, geometry, placed, device).march_all(rim)
         at_pixels.reshape(len(names), -1)[:, rim.cpu()] = at_rim.reshape(len(names), -1)[:, rim.cpu()]
-    at_pixels = dict(zip(names, at_pixels, strict=True))
-    lesions = [{kind: at_pixels[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
-    return {name: at_pixels[name] for name in _VOLUME_MAPS}, lesions
+    named = dict(zip(names, at_pixels, strict=True))
+    lesions = [{kind: named[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
+    return {name: named[name] for name in _VOLUME_MAPS}, lesions
 
 
 class _Marcher:
