@@ -91,6 +91,21 @@ def test_breast_without_iodine_recombines_to_nothing(vendor, thickness_mm):
     assert np.all(image[depth <= 0] == 0)
 
 
+@pytest.mark.parametrize(
+    ("material", "read_as"), [("skin", 0.55), ("muscle", -0.34), ("calcium", -2.4)], ids=lambda value: str(value)
+)
+def test_what_a_third_material_reads_as(material, read_as):
+    """20 mm of skin as at the rim, 20 mm of muscle, 1 mm of calcium: two energies cannot tell them from iodine."""
+    lengths = slab(25 if material == "skin" else 60, 0.0)
+    lengths[MATERIALS.index("iodine")] = 0
+    before = recombined(lengths, noise=False)[100, 60]
+    added = 1.0 if material == "calcium" else 20.0
+    lengths[MATERIALS.index(material), 10:-10, :-20] += added
+    if material != "calcium":
+        lengths[MATERIALS.index("adipose"), 10:-10, :-20] -= added
+    assert recombined(lengths, noise=False)[100, 60] - before == pytest.approx(read_as, abs=0.1)
+
+
 @pytest.mark.parametrize("vendor", Vendor)
 def test_noise_makes_no_spikes_at_the_thin_rim(vendor):
     lengths, depth = half_disc(0.4, 50)
