@@ -63,8 +63,8 @@ class PresentationStyle:
     high_grey: float = 0.69
     least_contrast: float = 0.15
     gamma: float = 1.0
-    iodine_grey: float = 0.18
-    iodine_gain: float = 0.22
+    iodine_grey: float = 0.155
+    iodine_gain: float = 0.25
 
 
 def draw_style(seed: int) -> PresentationStyle:
@@ -84,8 +84,8 @@ def draw_style(seed: int) -> PresentationStyle:
         high_grey=rng.uniform(0.65, 0.83),
         least_contrast=rng.uniform(0.1, 0.17),
         gamma=rng.uniform(1.0, 2.2),
-        iodine_grey=rng.uniform(0.15, 0.21),
-        iodine_gain=rng.uniform(0.16, 0.28),
+        iodine_grey=rng.uniform(0.13, 0.18),
+        iodine_gain=rng.uniform(0.19, 0.31),
     )
 
 
