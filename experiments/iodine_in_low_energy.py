@@ -1,0 +1,298 @@
+"""How much of synthesized contrast is read from iodine in the low-energy image, how much guessed from morphology?
+
+    PYTHONPATH=. python -m experiments.iodine_in_low_energy --output runs/iodine-in-low-energy --jobs 2
+
+Low-energy images of contrast-enhanced mammography are exposed after injection, so they hold a little iodine. Phantoms
+can be had without it. The contrast network is trained four times on the same breasts, with and without iodine in the
+low-energy image, and with uptake as coded for each kind of lesion ("natural") or drawn independently of it
+("decorrelated"). All four and the released model are shown twins of lesions of other patients, which differ only in
+their iodine. Every step is kept in the output folder; the same command goes on where it was interrupted.
+
+Writes `readings.csv`, `results.json`, `tables.md` and, into --images, `iodine-*.png`. See docs/iodine-in-low-energy.md.
+Needs matplotlib, which the extra `server` installs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from experiments.iodine_figures import draw_figures
+from experiments.iodine_lesion_reader import LESION_READER, cut_patches, read_iodine, train_lesion_reader
+from experiments.iodine_response import (
+    LOW_ENERGY,
+    RAW_SIGNAL,
+    TARGET_AGAIN,
+    TOLD_KIND,
+    WITH,
+    Lesions,
+    Reading,
+    read_bounds,
+    read_lesion_reader,
+    read_models,
+    read_readings,
+    summarise,
+    synthesize,
+    threshold_of,
+    visibility,
+    write_readings,
+)
+from experiments.iodine_tables import Results, write_tables
+from experiments.iodine_twins import (
+    DECORRELATED,
+    FREE,
+    NATURAL,
+    TwinSettings,
+    TwinView,
+    missing_patients,
+    read_patient_views,
+    read_views,
+    write_patient,
+)
+from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle
+from mammosynth.phantom.cohort import in_processes
+from mammosynth.phantom.parameters import LesionKind
+from mammosynth.terms import ViewPosition
+from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.train import train_contrast
+
+logger = logging.getLogger("iodine_in_low_energy")
+
+RELEASED = "released"
+TRAININGS = {  # name: uptake, whether iodine is in the low-energy images
+    f"{uptake}, {WITH if iodine else FREE}": (uptake, iodine)
+    for uptake in (NATURAL, DECORRELATED)
+    for iodine in (True, False)
+}
+MODELS = (RELEASED, *TRAININGS)
+READER_STEPS = 4  # of the lesion reader for each of a full-image network
+BOUNDS = (
+    (LESION_READER, WITH),
+    (LOW_ENERGY, WITH),
+    (LOW_ENERGY, FREE),
+    (RAW_SIGNAL, WITH),
+    (TOLD_KIND, FREE),
+    (TARGET_AGAIN, WITH),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run.
+
+    Attributes:
+        output: Everything goes here.
+        twins: What is generated.
+        recipe: Of every training.
+        jobs: Processes.
+        bootstrap: Resamples of patients.
+    """
+
+    output: Path
+    twins: TwinSettings
+    recipe: TrainingRecipe
+    jobs: int = 1
+    bootstrap: int = 2000
+
+    @property
+    def patients(self) -> Path:
+        """Folder of generated twins."""
+        return self.output / "patients"
+
+    def bundle(self, name: str) -> Path:
+        """Folder of a trained model."""
+        return self.output / name.replace(", ", "_").replace(" ", "-")
+
+
+def generate(settings: Settings) -> None:
+    """Generate what is missing."""
+    missing = missing_patients(settings.patients, settings.twins)
+    jobs = in_processes(partial(write_patient, settings.patients, settings.twins), missing, settings.jobs)
+    for done, _ in enumerate(jobs, 1):
+        if done % 10 == 0 or done == len(missing):
+            logger.info("generated %d of %d patients", done, len(missing))
+
+
+def train(settings: Settings) -> None:
+    """Train what is missing."""
+    missing = [name for name in TRAININGS if not (settings.bundle(name) / METADATA).is_file()]
+    for name in in_processes(partial(train_one, settings), missing, settings.jobs):
+        logger.info("trained: %s", name)
+
+
+def train_one(settings: Settings, name: str) -> None:
+    """Train one model; its log lies beside its checkpoint."""
+    twin, iodine = TRAININGS[name]
+    train_pairs, val_pairs = (
+        [view.pair(twin, iodine_in_low_energy=iodine) for view in read_views(settings.patients, settings.twins, split)]
+        for split in ("train", "val")
+    )
+    train_contrast(train_pairs, val_pairs, output=settings.bundle(name), recipe=settings.recipe)
+
+
+def read(settings: Settings) -> list[Reading]:
+    """Show all models the twins of val and test; what a patient's file of readings holds is not done again."""
+    jobs = [patient for split in ("val", "test") for patient in settings.twins.patients(split)]
+    missing = [job for job in jobs if not _readings_path(settings, job).is_file()]
+    for done, _ in enumerate(in_processes(partial(read_patient, settings), missing, settings.jobs), 1):
+        if done % 10 == 0 or done == len(missing):
+            logger.info("read %d of %d patients", done, len(missing))
+    readings = [reading for job in jobs for reading in read_readings(_readings_path(settings, job))]
+    readings += read_with_lesion_reader(settings)
+    write_readings(settings.output / "readings.csv", readings)
+    return readings
+
+
+def read_with_lesion_reader(settings: Settings) -> list[Reading]:
+    """Train the lesion reader and show it the twins of val and test."""
+    path = settings.output / "readings" / "lesion-reader.csv"
+    if not path.is_file():
+        views = {
+            split: list(read_views(settings.patients, settings.twins, split)) for split in ("train", "val", "test")
+        }
+        network = train_lesion_reader(cut_patches(views["train"]), steps=READER_STEPS * settings.recipe.steps)
+        shown = views["val"] + views["test"]
+        contrasts = read_iodine(network, cut_patches(shown))
+        write_readings(path, read_lesion_reader(shown, contrasts, LESION_READER))
+    return read_readings(path)
+
+
+def read_patient(settings: Settings, job: tuple[int, LesionKind]) -> None:
+    """Show all models the twins of one patient."""
+    seed, kind = job
+    bundles = load_models(settings)
+    readings = [
+        reading
+        for view in read_patient_views(settings.patients, settings.twins, seed, kind)
+        for readings in (read_models(view, bundles), read_bounds(view))
+        for reading in readings
+    ]
+    path = _readings_path(settings, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_readings(path, readings)
+
+
+def load_models(settings: Settings) -> dict[str, Bundle]:
+    """All models by name, the released one first."""
+    released = default_model_zoo() / "breast_cem_contrast"
+    return {name: load_bundle(released if name == RELEASED else settings.bundle(name)) for name in MODELS}
+
+
+def _readings_path(settings: Settings, job: tuple[int, LesionKind]) -> Path:
+    return settings.output / "readings" / f"{job[0]:05d}.csv"
+
+
+def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
+    """Numbers with intervals of every model and bound on the test split."""
+    of_val = {seed for seed, _ in settings.twins.patients("val")}
+    val = [reading for reading in readings if reading.seed in of_val]
+    test = [reading for reading in readings if reading.seed not in of_val]
+    rows = []
+    for model, low_energy in [(model, seen) for model in MODELS for seen in (WITH, FREE)] + list(BOUNDS):
+        threshold = threshold_of(Lesions(val, model, low_energy))
+        lesions = Lesions(test, model, low_energy)
+        kinds = {str(kind): Lesions(test, model, low_energy, str(kind)) for kind in LesionKind}
+        rows.append(
+            {
+                "model": model,
+                "low_energy": low_energy,
+                "threshold": threshold,
+                "n_lesions": len(lesions),
+                "n_patients": len(set(lesions.patients)),
+                "numbers": summarise(lesions, threshold, settings.bootstrap),
+                "by_kind": {
+                    kind: {"n_lesions": len(of_kind), **summarise(of_kind, threshold, settings.bootstrap)}
+                    for kind, of_kind in kinds.items()
+                    if len(of_kind)
+                },
+            }
+        )
+    return {
+        "settings": {
+            "breasts": settings.twins.breasts,
+            "pixel_mm": settings.twins.pixel_mm,
+            "views": [str(view) for view in settings.twins.views],
+            "recipe": settings.recipe.as_json(),
+            "bootstrap": settings.bootstrap,
+        },
+        "visibility": visibility(test, settings.bootstrap),
+        "models": rows,
+    }
+
+
+def choose_example(settings: Settings, readings: Sequence[Reading]) -> TwinView:
+    """The test lesion in a mass whose response in the model trained on decorrelated twins with iodine is the median."""
+    kinds = dict(settings.twins.patients("test"))
+    name = next(name for name, training in TRAININGS.items() if training == (DECORRELATED, True))
+    chosen = [r for r in readings if r.seed in kinds and r.view_position == settings.twins.views[0]]
+    masses = [r for r in chosen if r.kind not in (LesionKind.NON_MASS, LesionKind.CALCIFICATIONS)]
+    lesions = Lesions(masses, name, WITH)
+    covariance, variance = lesions.slopes()
+    order = (covariance / variance).argsort()
+    seed = int(lesions.patients[order[len(order) // 2]])
+    views = read_patient_views(settings.patients, settings.twins, seed, kinds[seed])
+    return next(view for view in views if view.view_position is settings.twins.views[0])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run all steps that are not done yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="folder of everything; the same one goes on")
+    parser.add_argument("--images", type=Path, help="where the pictures go; default: the output folder")
+    parser.add_argument("--breasts", default="96,18,48", help="patients to train, validate and test on")
+    parser.add_argument("--pixel-mm", type=float, default=1.0)
+    parser.add_argument("--views", default="CC,MLO")
+    parser.add_argument("--steps", type=int, default=400, help="of every training")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--bootstrap", type=int, default=2000)
+    parser.add_argument("--only", choices=("generate", "train", "read", "report"), help="stop after this step")
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    counts = dict(zip(("train", "val", "test"), map(int, args.breasts.split(",")), strict=True))
+    settings = Settings(
+        output=args.output,
+        twins=TwinSettings(counts, args.pixel_mm, tuple(ViewPosition(view) for view in args.views.split(","))),
+        recipe=TrainingRecipe(
+            steps=args.steps,
+            batch_size=args.batch,
+            warmup_steps=min(30, args.steps // 4),
+            ema_decay=0.98,
+            validate_every=max(1, args.steps // 4),
+            threads=1,
+        ),
+        jobs=args.jobs,
+        bootstrap=args.bootstrap,
+    )
+    run(settings, args.images or args.output, args.only)
+
+
+def run(settings: Settings, images: Path, last: str | None = None) -> None:
+    """All steps up to the last one wanted."""
+    settings.output.mkdir(parents=True, exist_ok=True)
+    for step in (generate, train):
+        step(settings)
+        if last == step.__name__:
+            return
+    readings = read(settings)
+    if last == "read":
+        return
+    results = evaluate(settings, readings)
+    (settings.output / "results.json").write_text(json.dumps(results, indent=1))
+    (settings.output / "tables.md").write_text(write_tables(results))
+    example = choose_example(settings, readings)
+    bundles = load_models(settings)
+    outputs = {twin: synthesize(example, twin, bundles) for twin in example.low_energy}
+    images.mkdir(parents=True, exist_ok=True)
+    test = {seed for seed, _ in settings.twins.patients("test")}
+    draw_figures(images, results, [r for r in readings if r.seed in test], example, outputs)
+    logger.info("wrote %s and pictures", settings.output / "tables.md")
+
+
+if __name__ == "__main__":
+    main()
