@@ -49,13 +49,25 @@ def test_an_image_of_air_only_is_black() -> None:
     assert not present_low_energy(np.ones((40, 30), np.float32), pixel_mm=2.0, style=STYLE).any()
 
 
+@pytest.mark.parametrize("radius", [0.5, 1, 3])
+def test_a_spot_does_no_harm(radius: float) -> None:
+    signal = np.ones((24, 28), np.float32)
+    row, column = np.ogrid[:24, :28]
+    signal[np.hypot(row - 12, column) < radius] = 0.1
+    display = present_low_energy(signal, pixel_mm=8.0, style=STYLE)
+    assert np.isfinite(display).all()
+    assert (display[signal == 1] == 0).all()
+
+
 def test_an_image_full_of_tissue_is_shown() -> None:
     tissue = np.exp(-2 - 0.2 * np.random.default_rng(1).random((40, 30))).astype(np.float32)
     assert present_low_energy(tissue, pixel_mm=2.0, style=STYLE).std() > 0.05
 
 
 def test_fat_looks_alike_from_skin_to_chest_wall_although_the_breast_thins() -> None:
-    display = present_low_energy(low_energy(0.4), pixel_mm=0.4, style=replace(STYLE, compression=0.0))
+    display = present_low_energy(
+        low_energy(0.4), pixel_mm=0.4, style=replace(STYLE, compression=0.0, evenness=0.0, rim=0.0)
+    )
     profile = display[200, : round(82 / 0.4)]  # along the nipple line, up to 3 mm under the skin
     at = [profile[round(x / 0.4)] for x in (5, 60, 70, 78, 81)]
     assert max(at) - min(at) < 0.08
@@ -87,6 +99,20 @@ def test_a_muscle_does_not_darken_the_breast() -> None:
     assert muscle > 0.7
     assert gland > fat + 0.3
     assert abs(told[125, 50] - gland) < 0.1
+
+
+def test_the_rim_is_shown_brighter_as_far_as_asked_for() -> None:
+    plain, raised = (present_low_energy(low_energy(), pixel_mm=0.8, style=replace(STYLE, rim=rim)) for rim in (0, 0.6))
+    assert raised[100, 100] - plain[100, 100] > 0.1  # 5 mm under the skin
+    assert abs(raised[60, 30] - plain[60, 30]) < 0.01
+
+
+def test_evenness_brings_faint_texture_nearer_to_strong_one() -> None:
+    stripes = 0.02 * np.sin(np.arange(200) * 2 * np.pi / 10)[:, None] * np.where(np.arange(150) < 60, 1.0, 0.2)
+    signal = (low_energy(gland_mm=0) * np.exp(-stripes)).astype(np.float32)
+    shown = [present_low_energy(signal, pixel_mm=0.8, style=replace(STYLE, evenness=e, rim=0.0)) for e in (0.0, 0.8)]
+    ratios = [image[80:120, 75:85].std() / image[80:120, 20:40].std() for image in shown]
+    assert ratios[1] > 1.5 * ratios[0]
 
 
 def test_a_boost_raises_small_detail_and_leaves_the_level() -> None:

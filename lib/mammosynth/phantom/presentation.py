@@ -13,21 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import ndimage
-from scipy.spatial import cKDTree
+
+from mammosynth.phantom.depth import DEEPEST_MM, SKIN_ATTENUATION, Grid, depth_under_skin, find_breast
 
 STREAM = 40  # purpose number of the random draws
 WORKING_MM = 1.0
 FINE_MM = 0.25  # grid of the finest filter
-SKIN_ATTENUATION = 0.12  # -log of the relative signal at the outline: about 1.5 mm of skin
-EVENED_MM = 48.0  # deeper than this under the skin thickness is not evened out
 FAT_PERCENTILE = 12.0  # of equally deep pixels: fat, with noise and thin places below it
-OUTLINE_SIGMA_MM = 2.0
-NIPPLE_MM = 14.0  # what is narrower than two of it does not belong to the outline
 FADED = (0.06, 0.8)  # -log of the relative signal: air, and the first tissue that is shown in full
 SIGMAS_MM = (0.5, 2.0, 8.0, 25.0)  # of the filters: detail between them is raised, contrast above them compressed
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
+RIM_MM = 11.0  # depth to which fat is shown brighter, as in CDD-CESM's low-energy images
 WINDOW_PERCENTILES = (50.0, 99.0)
 CORE_MM = 8.0  # the window is set on tissue deeper than this
 MUSCLE_MM = 6.0  # what is narrower is no pectoral muscle
@@ -44,6 +41,7 @@ class PresentationStyle:
         medium_boost: Of detail between 0.5 and 2 mm.
         coarse_boost: Of detail between 2 and 8 mm.
         evenness: 0 leaves local contrast as it is, 1 makes it the same everywhere.
+        rim: How much brighter fat is shown at the skin than in the depth, in units of the window's upper half.
         middle_grey: Display value of the median of the deep breast.
         high_grey: Display value of its 99th percentile, above `middle_grey`.
         least_contrast: Difference of -log signal between these two below which the window gets no narrower: a fatty
@@ -59,6 +57,7 @@ class PresentationStyle:
     medium_boost: float = 0.4
     coarse_boost: float = 0.2
     evenness: float = 0.3
+    rim: float = 0.35
     middle_grey: float = 0.25
     high_grey: float = 0.69
     least_contrast: float = 0.15
@@ -80,6 +79,7 @@ def draw_style(seed: int) -> PresentationStyle:
         medium_boost=rng.uniform(0.0, 0.2),
         coarse_boost=rng.uniform(0.0, 0.5),
         evenness=rng.uniform(0.0, 0.5),
+        rim=rng.uniform(0.1, 0.7),
         middle_grey=rng.uniform(0.18, 0.31),
         high_grey=rng.uniform(0.65, 0.83),
         least_contrast=rng.uniform(0.1, 0.17),
@@ -101,17 +101,17 @@ def present_low_energy(
         muscle: (H, W) bool, pectoral muscle, which the window does not look at; None: found from the image.
 
     Returns:
-        (H, W) float32 in [0, 1], MONOCHROME2, air 0; all 0 if there is nothing but air.
+        (H, W) float32 in [0, 1], MONOCHROME2, air 0; all 0 if there is nothing but air, or a spot.
     """
     attenuation = -np.log(np.maximum(signal, np.float32(1e-6)), dtype=np.float32)
-    fine = _Grid(signal.shape, pixel_mm, FINE_MM)
+    fine = Grid(signal.shape, pixel_mm, FINE_MM)
     fine_attenuation = fine.reduce(attenuation)
-    breast = _find_breast(fine_attenuation)
-    if not breast.any():
-        return np.zeros(signal.shape, np.float32)
-    grid = _Grid(breast.shape, fine.pixel_mm, WORKING_MM)
+    breast = find_breast(fine_attenuation)
+    grid = Grid(breast.shape, fine.pixel_mm, WORKING_MM)
     small = grid.reduce(fine_attenuation)
-    depth = _depth(fine_attenuation, breast, grid)
+    depth = depth_under_skin(fine_attenuation, breast, grid)
+    if not (depth > 0).any():
+        return np.zeros(signal.shape, np.float32)
     profile = _thickness_profile(small, depth, grid.pixel_mm, style.equalisation)
     even = _fill_air(small + np.interp(depth, *profile), depth)
     smooth = _smooth_change(even, depth, grid.pixel_mm, style)
@@ -120,7 +120,8 @@ def present_low_energy(
     full_depth = fine.enlarge(grid.enlarge(depth))
     image = attenuation + np.interp(full_depth, *profile).astype(np.float32)
     image = _raise_fine_detail(image, full_depth, fine, style) + fine.enlarge(grid.enlarge(smooth))
-    return _window(image, middle, high, style) * _fade(attenuation, fine.enlarge(ndimage.binary_dilation(breast)))
+    rim = np.exp(-((full_depth / np.float32(RIM_MM)) ** 2))
+    return _window(image, middle, high, rim, style) * _fade(attenuation, fine.enlarge(ndimage.binary_dilation(breast)))
 
 
 def present_recombined(iodine_mg_cm2: np.ndarray, breast_mask: np.ndarray, *, style: PresentationStyle) -> np.ndarray:
@@ -136,90 +137,8 @@ def present_recombined(iodine_mg_cm2: np.ndarray, breast_mask: np.ndarray, *, st
     """
     grey = style.iodine_grey
     offset, slope = np.log(grey / (1 - grey)), style.iodine_gain / (grey * (1 - grey))
-    return np.where(breast_mask, _sigmoid(iodine_mg_cm2.astype(np.float32) * np.float32(slope) + offset), 0).astype(
-        np.float32
-    )
-
-
-class _Grid:
-    """Blocks of whole pixels of about a given size."""
-
-    def __init__(self, shape: tuple[int, ...], pixel_mm: float, target_mm: float) -> None:
-        self.shape, self.block = shape, max(1, round(target_mm / pixel_mm))
-        self.pixel_mm = pixel_mm * self.block
-
-    def reduce(self, image: np.ndarray) -> np.ndarray:
-        """Means of blocks; the last ones are completed by the last rows and columns."""
-        padded = np.pad(image, [(0, -side % self.block) for side in image.shape], mode="edge")
-        height, width = (side // self.block for side in padded.shape)
-        return padded.reshape(height, self.block, width, self.block).mean(axis=(1, 3), dtype=np.float32)
-
-    def enlarge(self, image: np.ndarray) -> np.ndarray:
-        """Bilinear interpolation between the centres of blocks."""
-        if self.block == 1:
-            return image.astype(np.float32)
-        small = torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None]
-        large = torch.nn.functional.interpolate(small, scale_factor=self.block, mode="bilinear", align_corners=False)
-        return large[0, 0, : self.shape[0], : self.shape[1]].numpy()
-
-
-def _find_breast(attenuation: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the largest region that attenuates, nipple included."""
-    inside = attenuation > SKIN_ATTENUATION
-    labels, count = ndimage.label(inside)
-    if not count:
-        return inside
-    return ndimage.binary_fill_holes(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]))
-
-
-def _depth(attenuation: np.ndarray, breast: np.ndarray, grid: _Grid) -> np.ndarray:
-    """Signed distance in mm to the outline without nipple, positive inside, on a coarser grid.
-
-    Args:
-        attenuation: (H, W) on a fine grid; the outline is where it crosses `SKIN_ATTENUATION`.
-        breast: (H, W) bool.
-        grid: Blocks of the fine grid.
-    """
-    coarse = grid.reduce(breast) > 0.5
-    inside = _open(coarse, NIPPLE_MM / grid.pixel_mm)
-    nipple = ndimage.binary_dilation(coarse & ~inside, iterations=2)
-    outline = (_crossings(attenuation, breast) + 0.5) / grid.block - 0.5
-    closing = _crossings(inside.astype(np.float32), inside)
-    at_nipple = [
-        nipple[tuple(np.clip(np.rint(p).astype(int).T, 0, np.array([nipple.shape]).T - 1))] for p in (outline, closing)
-    ]
-    points = np.concatenate((outline[~at_nipple[0]], closing[at_nipple[1]]))
-    reach = EVENED_MM / grid.pixel_mm
-    distance = np.full(inside.size, reach)
-    if len(points):
-        distance, _ = cKDTree(points).query(np.argwhere(np.ones_like(inside)), distance_upper_bound=reach)
-    distance = np.minimum(distance, reach).reshape(inside.shape) * grid.pixel_mm
-    signed = np.where(inside, distance, -distance).astype(np.float32)
-    # Distance is almost linear: smoothing leaves it as it is and removes the steps of the outline, which the steep rim
-    # of the breast would show as streaks.
-    return ndimage.gaussian_filter(signed, OUTLINE_SIGMA_MM / grid.pixel_mm, mode="nearest")
-
-
-def _open(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Without what is narrower than two radii; the image's border, where tissue goes on, takes nothing away."""
-    margin = int(radius) + 2
-    padded = np.pad(mask, margin, mode="edge")
-    kept = ndimage.distance_transform_edt(padded) > radius
-    if not kept.any():
-        return mask
-    opened = padded & (ndimage.distance_transform_edt(~kept) <= radius)
-    return opened[margin:-margin, margin:-margin]
-
-
-def _crossings(attenuation: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """(N, 2) row and column where the outline crosses the lines between neighbours."""
-    points = []
-    for values, mask in ((attenuation, inside), (attenuation.T, inside.T)):
-        row, column = np.nonzero(mask[:-1] != mask[1:])
-        first, second = values[row, column], values[row + 1, column]
-        step = np.divide(SKIN_ATTENUATION - first, second - first, out=np.full(len(row), 0.5), where=second != first)
-        points.append(np.stack((row + np.clip(step, 0, 1), column), axis=1))
-    return np.concatenate((points[0], points[1][:, ::-1]))
+    shown = _sigmoid(iodine_mg_cm2.astype(np.float32) * np.float32(slope) + np.float32(offset))
+    return np.where(breast_mask, shown, np.float32(0))
 
 
 def _thickness_profile(
@@ -227,12 +146,12 @@ def _thickness_profile(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Depths in mm and what is to be added there so that fat looks the same at every depth."""
     edges = np.concatenate(
-        (np.arange(0, 6, max(0.5, pixel_mm)), np.arange(6, EVENED_MM, max(1.0, pixel_mm)), [EVENED_MM])
+        (np.arange(0, 6, max(0.5, pixel_mm)), np.arange(6, DEEPEST_MM, max(1.0, pixel_mm)), [DEEPEST_MM])
     )
     centres = (edges[1:] + edges[:-1]) / 2
     index = np.digitize(depth, edges)
     depths, fat = np.array([0.0]), np.array([SKIN_ATTENUATION])
-    for _ in range(3):  # within a bin thickness varies, too: the second time only what is left of it
+    for _ in range(3):  # thickness varies within a bin, too: from the second time on only by what is left
         rest = attenuation - np.interp(depth, depths, fat)
         levels = ndimage.labeled_comprehension(
             rest, index, np.arange(1, len(edges)), lambda v: np.percentile(v, FAT_PERCENTILE), float, np.nan
@@ -248,7 +167,7 @@ def _thickness_profile(
 
 def _fill_air(image: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Every pixel of air takes the value of the nearest tissue, so that filters do not see the air."""
-    nearest = ndimage.distance_transform_edt(depth <= 1, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(depth <= min(1.0, depth.max() / 2), return_distances=False, return_indices=True)
     return image[tuple(nearest)].astype(np.float32)
 
 
@@ -289,7 +208,7 @@ def _weight(depth: np.ndarray) -> np.ndarray:
     return np.clip(depth / 5, 0, 1, dtype=np.float32)
 
 
-def _raise_fine_detail(image: np.ndarray, depth: np.ndarray, fine: _Grid, style: PresentationStyle) -> np.ndarray:
+def _raise_fine_detail(image: np.ndarray, depth: np.ndarray, fine: Grid, style: PresentationStyle) -> np.ndarray:
     blurred = ndimage.gaussian_filter(fine.reduce(image), SIGMAS_MM[0] / fine.pixel_mm, mode="nearest", truncate=3)
     return image + style.fine_boost * _weight(depth) * (image - fine.enlarge(blurred))
 
@@ -328,12 +247,13 @@ def _run(line: np.ndarray) -> int:
     return int(np.argmin(line)) if not line.all() else len(line)
 
 
-def _window(image: np.ndarray, middle: float, high: float, style: PresentationStyle) -> np.ndarray:
-    """A sigmoid through (middle, middle_grey) and (high, high_grey)."""
+def _window(image: np.ndarray, middle: float, high: float, rim: np.ndarray, style: PresentationStyle) -> np.ndarray:
+    """A sigmoid through (middle, middle_grey) and (high, high_grey), raised at the rim."""
     greys = np.array([style.middle_grey, style.high_grey]) ** (1 / style.gamma)
     start, end = np.log(greys / (1 - greys))
-    slope = (end - start) / max(high - middle, style.least_contrast)
-    return _sigmoid((image - np.float32(middle)) * np.float32(slope) + np.float32(start)) ** np.float32(style.gamma)
+    position = (image - np.float32(middle)) / np.float32(max(high - middle, style.least_contrast))
+    position += np.float32(style.rim) * rim
+    return _sigmoid(position * np.float32(end - start) + np.float32(start)) ** np.float32(style.gamma)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
