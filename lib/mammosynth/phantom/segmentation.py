@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from highdicom import AlgorithmIdentificationSequence
+from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -142,6 +142,8 @@ def _segmentation(
             )
             for number, segment in enumerate(shown, start=1)
         ],
+        # OHIF 3.13 turns black on a segmentation without pixel measures; it cannot show one of an MG image anyway.
+        pixel_measures=PixelMeasuresSequence(source.ImagerPixelSpacing, source.BodyPartThickness),
         series_instance_uid="1.2",  # this one, and what else the constructor draws or looks up, is replaced below
         series_number=1,
         sop_instance_uid=exam.view_uid(view, kind),
