@@ -284,7 +284,9 @@ def _envelope(points: torch.Tensor, shape: BreastShape, pattern: Pattern, wobble
 
 def _gland_fraction(fields: torch.Tensor, fine: torch.Tensor, pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
     uptake, lobule = fields[_UPTAKE], fields[_LOBULE]
-    gland = torch.sigmoid(fields[_POTENTIAL] * 1.45 + fine * 0.55) * (0.8 + 0.2 * torch.tanh(fine + 0.6 * uptake))
+    gland = torch.sigmoid(fields[_POTENTIAL] * 1.45 + fine * 0.7) * (
+        0.72 + 0.28 * torch.tanh(1.2 * fine + 0.3 * uptake)
+    )
     sheets = (1 - (fields[_SHEETS] / (1.9 * _SHELL)) ** 2).clamp(min=0) ** 2
     ligament = (0.12 * sheets[0] + 0.14 * sheets[1] + 0.09 * sheets[2]).clamp(max=0.3) * pattern.ligament * (1 - gland)
     dense = (gland + ligament).clamp(max=1)
