@@ -1,4 +1,4 @@
-"""Cross-check 16: the spectral slope of phantoms in every density; real CC views have 3.17 +- .23 (Chen et al. 2012)."""
+"""Cross-check 16: spectral slope of phantoms in every density; real CC views: 3.17 +- .23 (Chen et al. 2012)."""
 
 import numpy as np
 import pytest
