@@ -1,9 +1,8 @@
 """From detector signal and iodine to the grey values that a reader sees (for processing to for presentation).
 
 What vendors do is not published in detail; this does what their images show: the thickness of the breast is evened out
-up to the skin, contrast of large scale is compressed, detail is raised, and a sigmoid window (DICOM PS3.3 C.11.2.1.3.1)
-shows the result. How strongly differs between vendors and exams: `PresentationStyle`. Everything is found from the
-image alone.
+up to the skin, contrast of large scale is compressed, detail is raised, and a window with soft ends shows the result.
+How strongly differs between vendors and exams: `PresentationStyle`. Everything is found from the image alone.
 
 Smooth steps work on a grid of about 1 mm, so that an image of 2294 x 1914 pixels takes about a second.
 """
@@ -26,6 +25,7 @@ SIGMAS_MM = (0.5, 2.0, 8.0, 25.0)  # of the filters: detail between them is rais
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
 RIM_MM = 11.0  # depth to which fat is shown brighter, as in CDD-CESM's low-energy images
 WINDOW_PERCENTILES = (50.0, 99.0)
+TOE = 0.5  # share of the middle grey below which black is only approached
 CORE_MM = 8.0  # the window is set on tissue deeper than this
 MUSCLE_MM = 6.0  # what is narrower is no pectoral muscle
 
@@ -37,7 +37,7 @@ class PresentationStyle:
     Attributes:
         equalisation: Share of the thickness that is evened out, 0 to 1.
         compression: Share of the contrast above 25 mm that is taken away, 0 to 1.
-        fine_boost: Added share of detail below 0.5 mm (sigma).
+        fine_boost: Added share of detail between the grid of 0.25 mm and a sigma of 0.5 mm; finer is mostly noise.
         medium_boost: Of detail between 0.5 and 2 mm.
         coarse_boost: Of detail between 2 and 8 mm.
         evenness: 0 leaves local contrast as it is, 1 makes it the same everywhere.
@@ -46,22 +46,22 @@ class PresentationStyle:
         high_grey: Display value of its 99th percentile, above `middle_grey`.
         least_contrast: Difference of -log signal between these two below which the window gets no narrower: a fatty
             breast stays flat.
-        gamma: Below 1 the sigmoid has more contrast in the dark than in the bright half.
+        curvature: Above 0 the window has more contrast in its bright than in its dark half, -1 to 1.
         iodine_grey: Display value of no iodine in the recombined image.
         iodine_gain: Display values per mg/cm2 of iodine there.
     """
 
     equalisation: float = 1.0
-    compression: float = 0.3
-    fine_boost: float = 0.4
-    medium_boost: float = 0.4
+    compression: float = 0.4
+    fine_boost: float = 1.15
+    medium_boost: float = 1.0
     coarse_boost: float = 0.2
-    evenness: float = 0.3
-    rim: float = 0.35
-    middle_grey: float = 0.25
-    high_grey: float = 0.69
-    least_contrast: float = 0.15
-    gamma: float = 1.0
+    evenness: float = 0.4
+    rim: float = 0.4
+    middle_grey: float = 0.23
+    high_grey: float = 0.7
+    least_contrast: float = 0.1
+    curvature: float = 0.1
     iodine_grey: float = 0.155
     iodine_gain: float = 0.25
 
@@ -74,16 +74,16 @@ def draw_style(seed: int) -> PresentationStyle:
     """
     rng = np.random.default_rng([seed, STREAM])
     return PresentationStyle(
-        compression=rng.uniform(0.2, 0.6),
-        fine_boost=rng.uniform(0.5, 0.7),
-        medium_boost=rng.uniform(0.0, 0.2),
-        coarse_boost=rng.uniform(0.0, 0.5),
-        evenness=rng.uniform(0.0, 0.5),
-        rim=rng.uniform(0.1, 0.7),
-        middle_grey=rng.uniform(0.18, 0.31),
-        high_grey=rng.uniform(0.65, 0.83),
-        least_contrast=rng.uniform(0.1, 0.17),
-        gamma=rng.uniform(1.0, 2.2),
+        compression=rng.uniform(0.3, 0.5),
+        fine_boost=rng.uniform(1.1, 1.25),
+        medium_boost=rng.uniform(0.5, 1.5),
+        coarse_boost=rng.uniform(0.1, 0.3),
+        evenness=rng.uniform(0.25, 0.6),
+        rim=rng.uniform(0.25, 0.57),
+        middle_grey=rng.uniform(0.165, 0.29),
+        high_grey=rng.uniform(0.59, 0.83),
+        least_contrast=rng.uniform(0.08, 0.13),
+        curvature=rng.uniform(-0.25, 0.45),
         iodine_grey=rng.uniform(0.13, 0.18),
         iodine_gain=rng.uniform(0.19, 0.31),
     )
@@ -167,7 +167,9 @@ def _thickness_profile(
 
 def _fill_air(image: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Every pixel of air takes the value of the nearest tissue, so that filters do not see the air."""
-    nearest = ndimage.distance_transform_edt(depth <= min(1.0, depth.max() / 2), return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(
+        depth <= min(1.0, depth.max() / 2), return_distances=False, return_indices=True
+    )
     return image[tuple(nearest)].astype(np.float32)
 
 
@@ -209,8 +211,9 @@ def _weight(depth: np.ndarray) -> np.ndarray:
 
 
 def _raise_fine_detail(image: np.ndarray, depth: np.ndarray, fine: Grid, style: PresentationStyle) -> np.ndarray:
-    blurred = ndimage.gaussian_filter(fine.reduce(image), SIGMAS_MM[0] / fine.pixel_mm, mode="nearest", truncate=3)
-    return image + style.fine_boost * _weight(depth) * (image - fine.enlarge(blurred))
+    small = fine.reduce(image)
+    blurred = ndimage.gaussian_filter(small, SIGMAS_MM[0] / fine.pixel_mm, mode="nearest", truncate=3)
+    return image + style.fine_boost * _weight(depth) * fine.enlarge(small - blurred)
 
 
 def _core(seen: np.ndarray, depth: np.ndarray, pixel_mm: float, muscle: np.ndarray | None) -> np.ndarray:
@@ -248,12 +251,17 @@ def _run(line: np.ndarray) -> int:
 
 
 def _window(image: np.ndarray, middle: float, high: float, rim: np.ndarray, style: PresentationStyle) -> np.ndarray:
-    """A sigmoid through (middle, middle_grey) and (high, high_grey), raised at the rim."""
-    greys = np.array([style.middle_grey, style.high_grey]) ** (1 / style.gamma)
-    start, end = np.log(greys / (1 - greys))
-    position = (image - np.float32(middle)) / np.float32(max(high - middle, style.least_contrast))
-    position += np.float32(style.rim) * rim
-    return _sigmoid(position * np.float32(end - start) + np.float32(start)) ** np.float32(style.gamma)
+    """A parabola through (middle, middle_grey) and (high, high_grey), raised at the rim, with soft ends."""
+    t = (image - np.float32(middle)) / np.float32(max(high - middle, style.least_contrast)) + np.float32(
+        style.rim
+    ) * rim
+    curve = t + np.float32(style.curvature) * np.clip(t, 0, 1) * (np.clip(t, 0, 1) - 1)
+    curve += np.float32(style.curvature) * (np.maximum(t - 1, 0) - np.minimum(t, 0))  # slopes go on at both ends
+    grey = style.middle_grey + np.float32(style.high_grey - style.middle_grey) * curve
+    toe, shoulder = np.float32(TOE * style.middle_grey), np.float32(style.high_grey)
+    dark = toe * np.exp(np.minimum(grey - toe, 0) / toe)
+    bright = shoulder + (1 - shoulder) * np.tanh(np.maximum(grey - shoulder, 0) / (1 - shoulder))
+    return np.where(grey < toe, dark, np.where(grey > shoulder, bright, grey)).astype(np.float32)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
