@@ -20,7 +20,7 @@ STREAM = 40  # purpose number of the random draws
 WORKING_MM = 1.0
 FINE_MM = 0.25  # grid of the finest filter
 FAT_PERCENTILE = 12.0  # of equally deep pixels: fat, with noise and thin places below it
-FADED = (0.06, 0.8)  # -log of the relative signal: air, and the first tissue that is shown in full
+FADED = (0.06, 1.6)  # -log of the relative signal: air, and the first tissue that is shown in full
 SIGMAS_MM = (0.5, 2.0, 8.0, 25.0)  # of the filters: detail between them is raised, contrast above them compressed
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
 RIM_MM = 11.0  # depth to which fat is shown brighter, as in CDD-CESM's low-energy images
@@ -196,7 +196,7 @@ def _lift(even: np.ndarray, depth: np.ndarray, pixel_mm: float) -> np.ndarray:
     deep = even[depth > CORE_MM]
     level = np.percentile(deep, FAT_PERCENTILE) if deep.size else even.mean()
     local = ndimage.gaussian_filter(even, LIFT_SIGMA_MM / pixel_mm, mode="nearest", truncate=3)
-    return np.clip(level - local, 0, None) * np.clip((LIFTED_MM - depth) / LIFTED_MM, 0, 1)
+    return np.clip(level - local, 0, None) * np.clip(2 - 2 * depth / LIFTED_MM, 0, 1)
 
 
 def _fade(attenuation: np.ndarray, breast: np.ndarray) -> np.ndarray:
