@@ -15,7 +15,7 @@ from mammosynth.phantom.study import write_study
 from monailabel_app.dicom_json import value_of
 from monailabel_app.serve import parse_options, serve
 
-DEMO_SEED = 1
+DEMO_SEED = 25  # a spiculated mass in the left breast, which enhances
 _DEMO_VIEW = "L CC"
 _DEMO_SERIES = f"SYNTHETIC PHANTOM {_DEMO_VIEW} low energy"
 
@@ -52,7 +52,7 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def _write_exam(folder: Path, pixel_mm: float) -> None:
     """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
-    with tqdm(total=1.0, desc="Generating the demo exam", bar_format="{l_bar}{bar}| {elapsed}") as bar:
+    with tqdm(total=1.0, desc="Generating the demo exam (about a minute)", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         part = folder.with_name("studies.part")
         write_study(
             part,

@@ -8,7 +8,7 @@ from mammosynth.phantom.study import write_study
 from tests.e2e.server import Server, running, stow
 from tests.pacs.servers import find_orthanc, orthanc
 
-PIXEL_MM = 0.9  # 255 x 213 pixels
+PIXEL_MM = 1.8  # 127 x 106 pixels
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,8 @@ def exams(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exams")
     write_study(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
     write_study(folder / "P002", seed=2, pixel_mm=PIXEL_MM, patient_id="P002", one_series=True)
-    write_study(folder / "P003", seed=3, pixel_mm=1.8, patient_id="P003", include_recombined=True)
-    write_study(folder / "P004", seed=4, pixel_mm=1.8, patient_id="P004", include_recombined=True)
+    write_study(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
+    write_study(folder / "P004", seed=4, pixel_mm=PIXEL_MM, patient_id="P004", include_recombined=True)
     return folder
 
 

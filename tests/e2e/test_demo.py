@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_the_demo_does_the_main_job_and_is_quick_the_second_time(tmp_path):
-    command = [sys.executable, "-m", "mammosynth", "demo", "--once", "--pixel-mm", "0.9", "--port", "0"]
+    command = [sys.executable, "-m", "mammosynth", "demo", "--once", "--pixel-mm", "1.8", "--port", "0"]
     for _ in range(2):
         done = subprocess.run(
             [*command, "--data-dir", str(tmp_path / "demo")], capture_output=True, text=True, timeout=180

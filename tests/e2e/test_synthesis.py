@@ -333,7 +333,7 @@ def test_a_token_is_asked_for_everywhere(exams, tmp_path):
 def test_a_folder_of_images_is_served_for_inference(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    view = left_cc(5, pixel_mm=0.9)
+    view = left_cc(5, pixel_mm=1.8)
     image = sitk.GetImageFromArray((view.low_energy * 65535).astype(np.uint16))
     image.SetSpacing((0.1, 0.2))
     image.SetOrigin((5.0, -7.0))
