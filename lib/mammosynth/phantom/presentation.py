@@ -22,6 +22,7 @@ FINE_MM = 0.25  # grid of the finest filter
 FAT_PERCENTILE = 12.0  # of equally deep pixels: fat, with noise and thin places below it
 FADED = (0.06, 1.6)  # -log of the relative signal: air, and the first tissue that is shown in full
 SIGMAS_MM = (0.5, 2.0, 8.0, 25.0)  # of the filters: detail between them is raised, contrast above them compressed
+NOISE_SIGMA_MM = 0.25  # of the filter whose detail is not raised
 LIFT_SIGMA_MM, LIFTED_MM = 2.0, 16.0
 RIM_MM = 11.0  # depth to which fat is shown brighter, as in CDD-CESM's low-energy images
 WINDOW_PERCENTILES = (50.0, 99.0)
@@ -37,7 +38,7 @@ class PresentationStyle:
     Attributes:
         equalisation: Share of the thickness that is evened out, 0 to 1.
         compression: Share of the contrast above 25 mm that is taken away, 0 to 1.
-        fine_boost: Added share of detail between the grid of 0.25 mm and a sigma of 0.5 mm; finer is mostly noise.
+        fine_boost: Added share of detail between 0.25 and 0.5 mm (sigma); finer is mostly noise.
         medium_boost: Of detail between 0.5 and 2 mm.
         coarse_boost: Of detail between 2 and 8 mm.
         evenness: 0 leaves local contrast as it is, 1 makes it the same everywhere.
@@ -53,7 +54,7 @@ class PresentationStyle:
 
     equalisation: float = 1.0
     compression: float = 0.4
-    fine_boost: float = 1.15
+    fine_boost: float = 1.9
     medium_boost: float = 1.0
     coarse_boost: float = 0.2
     evenness: float = 0.4
@@ -75,7 +76,7 @@ def draw_style(seed: int) -> PresentationStyle:
     rng = np.random.default_rng([seed, STREAM])
     return PresentationStyle(
         compression=rng.uniform(0.3, 0.5),
-        fine_boost=rng.uniform(1.1, 1.25),
+        fine_boost=rng.uniform(1.8, 2.1),
         medium_boost=rng.uniform(0.5, 1.5),
         coarse_boost=rng.uniform(0.1, 0.3),
         evenness=rng.uniform(0.25, 0.6),
@@ -212,8 +213,11 @@ def _weight(depth: np.ndarray) -> np.ndarray:
 
 def _raise_fine_detail(image: np.ndarray, depth: np.ndarray, fine: Grid, style: PresentationStyle) -> np.ndarray:
     small = fine.reduce(image)
-    blurred = ndimage.gaussian_filter(small, SIGMAS_MM[0] / fine.pixel_mm, mode="nearest", truncate=3)
-    return image + style.fine_boost * _weight(depth) * fine.enlarge(small - blurred)
+    sharp, blurred = (
+        ndimage.gaussian_filter(small, sigma / fine.pixel_mm, mode="nearest", truncate=3)
+        for sigma in (NOISE_SIGMA_MM, SIGMAS_MM[0])
+    )
+    return image + style.fine_boost * _weight(depth) * fine.enlarge(sharp - blurred)
 
 
 def _core(seen: np.ndarray, depth: np.ndarray, pixel_mm: float, muscle: np.ndarray | None) -> np.ndarray:
