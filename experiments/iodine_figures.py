@@ -15,7 +15,7 @@ from experiments.iodine_twins import LEVELS, TwinView
 
 _COLOURS = {"zero": "#4477aa", "low": "#ccbb44", "high": "#ee6677"}
 _SEES = {WITH: "#ee6677", FREE: "#4477aa"}
-_SHOWN_MG_CM2 = (-0.5, 2.0)  # window of the panel
+_SHOWN_MG_CM2 = (-0.2, 1.2)  # window of the panel
 _CROP_MM = 70.0
 _DOTS_PER_INCH = 100
 
@@ -57,7 +57,7 @@ def _draw_response(models: Sequence[dict], readings: Sequence[Reading]) -> Figur
         for level, twin in enumerate(LEVELS):
             axes.scatter(x[level], y[level], s=5, color=_COLOURS[twin], zorder=2, label=f"{LEVELS[twin]:g} mg/ml")
         axes.plot([0, 3], [0, 3], "k--", linewidth=0.8)
-        axes.set(xlim=(-0.1, 3), ylim=(-0.8, 2.2))
+        axes.set(xlim=(-0.05, 2), ylim=(-0.3, 1))
         axes.set_title(f"{_broken(row['model'])}\nslope {_number(row['numbers']['slope'])}", fontsize=8)
         axes.tick_params(labelsize=7)
         if place % len(names) == 0:
@@ -65,7 +65,7 @@ def _draw_response(models: Sequence[dict], readings: Sequence[Reading]) -> Figur
         if place >= len(names):
             axes.set_xlabel("true iodine, mg/cm²", fontsize=8)
         if not place:
-            axes.legend(fontsize=6, loc="upper left", frameon=False)
+            axes.legend(fontsize=6, loc="upper right", frameon=False)
     return figure
 
 
@@ -89,13 +89,13 @@ def _draw_false_enhancement(models: Sequence[dict]) -> Figure:
         _points(axes, models, f"contrast, {twin}", _COLOURS[twin], 0.2 * (offset - 1), f"{LEVELS[twin]:g} mg/ml")
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.set_xlabel("mean output contrast of the same lesions, mg/cm²", fontsize=8)
-    axes.legend(fontsize=7, loc="lower right")
     axes = figure.add_subplot(1, 2, 2)
     for offset, twin in ((-0.12, "zero"), (0.12, "high")):
         _points(axes, models, f"called, {twin}", _COLOURS[twin], offset, f"{LEVELS[twin]:g} mg/ml")
     axes.set_yticklabels([])
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("share of them called enhancing", fontsize=8)
+    axes.legend(fontsize=7, loc="center left", frameon=False)
     return figure
 
 
@@ -104,7 +104,7 @@ def _draw_twins(example: TwinView, outputs: Mapping[str, Mapping[str, np.ndarray
     models = list(next(iter(outputs.values())))
     crop = _around(example)
     shown = [*LEVELS, FREE]
-    figure = Figure(figsize=(1.45 * (2 + len(models)), 1.75 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(1.2 * (2 + len(models)), 1.4 * len(shown)), layout="constrained")
     grid = figure.subplots(len(shown), 2 + len(models), squeeze=False)
     for line, seen in zip(grid, shown, strict=True):
         target = example.iodine_mg_cm2.get(seen)
@@ -120,7 +120,7 @@ def _draw_twins(example: TwinView, outputs: Mapping[str, Mapping[str, np.ndarray
         line[0].contour(example.lesion[crop], levels=[0.5], colors="#ccbb44", linewidths=0.6)
         line[0].set_ylabel(f"{LEVELS[seen]:g} mg/ml" if seen in LEVELS else "any uptake,\niodine-free", fontsize=8)
     for axes, title in zip(grid[0], ("low energy", "target", *models), strict=True):
-        axes.set_title(_broken(title), fontsize=8)
+        axes.set_title(_broken(title), fontsize=7)
     return figure
 
 
@@ -164,7 +164,7 @@ def _label(axes: Axes, rows: Sequence[dict]) -> None:
 
 
 def _number(value: dict[str, float | None]) -> str:
-    return "-" if value["value"] is None else f"{value['value']:.2f}"
+    return "-" if value["value"] is None else f"{value['value']:.3f}"
 
 
 def _broken(name: str) -> str:

@@ -19,7 +19,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from experiments.iodine_figures import draw_figures
@@ -54,7 +54,7 @@ from experiments.iodine_twins import (
     read_views,
     write_patient,
 )
-from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle
+from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, read_config
 from mammosynth.phantom.cohort import in_processes
 from mammosynth.phantom.parameters import LesionKind
 from mammosynth.terms import ViewPosition
@@ -66,10 +66,10 @@ logger = logging.getLogger("iodine_in_low_energy")
 RELEASED = "released"
 TRAININGS = {  # name: uptake, whether iodine is in the low-energy images
     f"{uptake}, {WITH if iodine else FREE}": (uptake, iodine)
-    for uptake in (NATURAL, DECORRELATED)
     for iodine in (True, False)
+    for uptake in (NATURAL, DECORRELATED)
 }
-MODELS = (RELEASED, *TRAININGS)
+EXAMPLE = f"{DECORRELATED}, {WITH}"
 READER_STEPS = 4  # of the lesion reader for each of a full-image network
 BOUNDS = (
     (LESION_READER, WITH),
@@ -91,6 +91,7 @@ class Settings:
         recipe: Of every training.
         jobs: Processes.
         bootstrap: Resamples of patients.
+        trainings: Names in `TRAININGS`.
     """
 
     output: Path
@@ -98,6 +99,12 @@ class Settings:
     recipe: TrainingRecipe
     jobs: int = 1
     bootstrap: int = 2000
+    trainings: tuple[str, ...] = tuple(TRAININGS)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of all models, the released one first."""
+        return (RELEASED, *self.trainings)
 
     @property
     def patients(self) -> Path:
@@ -106,7 +113,7 @@ class Settings:
 
     def bundle(self, name: str) -> Path:
         """Folder of a trained model."""
-        return self.output / name.replace(", ", "_").replace(" ", "-")
+        return self.output / _folder_name(name)
 
 
 def generate(settings: Settings) -> None:
@@ -120,7 +127,7 @@ def generate(settings: Settings) -> None:
 
 def train(settings: Settings) -> None:
     """Train what is missing."""
-    missing = [name for name in TRAININGS if not (settings.bundle(name) / METADATA).is_file()]
+    missing = [name for name in settings.trainings if not (settings.bundle(name) / METADATA).is_file()]
     for name in in_processes(partial(train_one, settings), missing, settings.jobs):
         logger.info("trained: %s", name)
 
@@ -136,13 +143,14 @@ def train_one(settings: Settings, name: str) -> None:
 
 
 def read(settings: Settings) -> list[Reading]:
-    """Show all models the twins of val and test; what a patient's file of readings holds is not done again."""
-    jobs = [patient for split in ("val", "test") for patient in settings.twins.patients(split)]
-    missing = [job for job in jobs if not _readings_path(settings, job).is_file()]
+    """Show models the twins of val and test; what a model has been shown is not shown to it again."""
+    patients = [patient for split in ("val", "test") for patient in settings.twins.patients(split)]
+    jobs = [(model, *patient) for model in (*settings.models, "") for patient in patients]
+    missing = [job for job in jobs if not _readings_path(settings, *job[:2]).is_file()]
     for done, _ in enumerate(in_processes(partial(read_patient, settings), missing, settings.jobs), 1):
-        if done % 10 == 0 or done == len(missing):
-            logger.info("read %d of %d patients", done, len(missing))
-    readings = [reading for job in jobs for reading in read_readings(_readings_path(settings, job))]
+        if done % 60 == 0 or done == len(missing):
+            logger.info("read %d of %d patients and models", done, len(missing))
+    readings = [reading for job in jobs for reading in read_readings(_readings_path(settings, *job[:2]))]
     readings += read_with_lesion_reader(settings)
     write_readings(settings.output / "readings.csv", readings)
     return readings
@@ -162,29 +170,33 @@ def read_with_lesion_reader(settings: Settings) -> list[Reading]:
     return read_readings(path)
 
 
-def read_patient(settings: Settings, job: tuple[int, LesionKind]) -> None:
-    """Show all models the twins of one patient."""
-    seed, kind = job
-    bundles = load_models(settings)
-    readings = [
-        reading
-        for view in read_patient_views(settings.patients, settings.twins, seed, kind)
-        for readings in (read_models(view, bundles), read_bounds(view))
-        for reading in readings
-    ]
-    path = _readings_path(settings, job)
+def read_patient(settings: Settings, job: tuple[str, int, LesionKind]) -> None:
+    """Show one model the twins of one patient; without a model's name, what needs no network."""
+    model, seed, kind = job
+    readings: list[Reading] = []
+    for view in read_patient_views(settings.patients, settings.twins, seed, kind):
+        readings += read_models(view, {model: load_model(settings, model)}) if model else read_bounds(view)
+    path = _readings_path(settings, model, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_readings(path, readings)
 
 
-def load_models(settings: Settings) -> dict[str, Bundle]:
-    """All models by name, the released one first."""
-    released = default_model_zoo() / "breast_cem_contrast"
-    return {name: load_bundle(released if name == RELEASED else settings.bundle(name)) for name in MODELS}
+def load_model(settings: Settings, name: str) -> Bundle:
+    """A trained or the released model; every process loads it once."""
+    return _load(default_model_zoo() / "breast_cem_contrast" if name == RELEASED else settings.bundle(name))
 
 
-def _readings_path(settings: Settings, job: tuple[int, LesionKind]) -> Path:
-    return settings.output / "readings" / f"{job[0]:05d}.csv"
+@cache
+def _load(folder: Path) -> Bundle:
+    return load_bundle(folder)
+
+
+def _readings_path(settings: Settings, model: str, seed: int) -> Path:
+    return settings.output / "readings" / (_folder_name(model) or "bounds") / f"{seed:05d}.csv"
+
+
+def _folder_name(model: str) -> str:
+    return model.replace(", ", "_").replace(" ", "-")
 
 
 def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
@@ -193,7 +205,7 @@ def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
     val = [reading for reading in readings if reading.seed in of_val]
     test = [reading for reading in readings if reading.seed not in of_val]
     rows = []
-    for model, low_energy in [(model, seen) for model in MODELS for seen in (WITH, FREE)] + list(BOUNDS):
+    for model, low_energy in [(model, seen) for model in settings.models for seen in (WITH, FREE)] + list(BOUNDS):
         threshold = threshold_of(Lesions(val, model, low_energy))
         lesions = Lesions(test, model, low_energy)
         kinds = {str(kind): Lesions(test, model, low_energy, str(kind)) for kind in LesionKind}
@@ -217,7 +229,7 @@ def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
             "breasts": settings.twins.breasts,
             "pixel_mm": settings.twins.pixel_mm,
             "views": [str(view) for view in settings.twins.views],
-            "recipe": settings.recipe.as_json(),
+            "trainings": {name: _training(settings.bundle(name)) for name in settings.trainings},
             "bootstrap": settings.bootstrap,
         },
         "visibility": visibility(test, settings.bootstrap),
@@ -225,10 +237,16 @@ def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
     }
 
 
+def _training(bundle: Path) -> dict[str, float]:
+    """Steps of a training, the step that was kept, and its scores on val in the network's frame."""
+    ours = read_config(bundle, METADATA)["mammosynth"]
+    return {"steps": ours["training"]["recipe"]["steps"], **ours["scores"]["val_in_frame"]}
+
+
 def choose_example(settings: Settings, readings: Sequence[Reading]) -> TwinView:
     """The test lesion in a mass whose response in the model trained on decorrelated twins with iodine is the median."""
     kinds = dict(settings.twins.patients("test"))
-    name = next(name for name, training in TRAININGS.items() if training == (DECORRELATED, True))
+    name = settings.trainings[-1] if EXAMPLE not in settings.trainings else EXAMPLE
     chosen = [r for r in readings if r.seed in kinds and r.view_position == settings.twins.views[0]]
     masses = [r for r in chosen if r.kind not in (LesionKind.NON_MASS, LesionKind.CALCIFICATIONS)]
     lesions = Lesions(masses, name, WITH)
@@ -244,11 +262,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of everything; the same one goes on")
     parser.add_argument("--images", type=Path, help="where the pictures go; default: the output folder")
-    parser.add_argument("--breasts", default="96,18,48", help="patients to train, validate and test on")
+    parser.add_argument("--breasts", default="90,12,48", help="patients to train, validate and test on")
     parser.add_argument("--pixel-mm", type=float, default=1.0)
     parser.add_argument("--views", default="CC,MLO")
-    parser.add_argument("--steps", type=int, default=400, help="of every training")
+    parser.add_argument("--steps", type=int, default=500, help="of every training")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--trainings", default=";".join(TRAININGS), help="which of them, separated by semicolons")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--bootstrap", type=int, default=2000)
     parser.add_argument("--only", choices=("generate", "train", "read", "report"), help="stop after this step")
@@ -268,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         jobs=args.jobs,
         bootstrap=args.bootstrap,
+        trainings=tuple(args.trainings.split(";")),
     )
     run(settings, args.images or args.output, args.only)
 
@@ -286,7 +306,7 @@ def run(settings: Settings, images: Path, last: str | None = None) -> None:
     (settings.output / "results.json").write_text(json.dumps(results, indent=1))
     (settings.output / "tables.md").write_text(write_tables(results))
     example = choose_example(settings, readings)
-    bundles = load_models(settings)
+    bundles = {model: load_model(settings, model) for model in settings.models}
     outputs = {twin: synthesize(example, twin, bundles) for twin in example.low_energy}
     images.mkdir(parents=True, exist_ok=True)
     test = {seed for seed, _ in settings.twins.patients("test")}

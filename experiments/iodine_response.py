@@ -24,6 +24,7 @@ from mammosynth.evaluation.statistics import (
     weighted_auroc,
     weighted_correlation,
     weighted_mean,
+    weighted_ratio,
 )
 from mammosynth.synthesis.contrast import ContrastSynthesizer
 
@@ -214,6 +215,7 @@ def summarise(lesions: Lesions, threshold: float, bootstrap: int) -> dict[str, I
         "r, natural": weighted_correlation(contrast[NATURAL], lesions.target[NATURAL], weights),
         "r, decorrelated": weighted_correlation(lesions.pooled(contrast), lesions.pooled(lesions.target), tripled),
         "slope": weighted_mean(covariance, weights) / weighted_mean(variance, weights),
+        "read share": _read_share(lesions, weights),
         **{f"contrast, {twin}": weighted_mean(contrast[twin], weights) for twin in SEEN},
         **{f"called, {twin}": weighted_mean((contrast[twin] > threshold).astype(float), weights) for twin in LEVELS},
         "AUROC, high v. zero": weighted_auroc(
@@ -224,6 +226,15 @@ def summarise(lesions: Lesions, threshold: float, bootstrap: int) -> dict[str, I
         "hot, zero": weighted_mean(lesions.hot[ZERO], weights),
     }
     return {name: interval(value) for name, value in values.items()}
+
+
+def _read_share(lesions: Lesions, weights: np.ndarray) -> np.ndarray:
+    """Of the natural twins that take up iodine: the share of their mean contrast that is gone in their zero twins."""
+    enhancing = lesions.truth[NATURAL] > 0
+    shown = np.where(enhancing, lesions.contrast[NATURAL], np.nan)
+    if not enhancing.any():
+        return np.full(len(weights), np.nan)
+    return weighted_ratio(shown - lesions.contrast[ZERO], shown, weights)
 
 
 def threshold_of(lesions: Lesions) -> float:

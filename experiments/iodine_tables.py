@@ -12,6 +12,7 @@ _MAIN = (
     "r, natural",
     "r, decorrelated",
     "slope",
+    "read share",
     "AUROC, high v. zero",
     "NCC, natural",
 )
@@ -32,7 +33,14 @@ def write_tables(results: Results) -> str:
     first = results["models"][0]
     head = (
         f"test: {first['n_lesions']} lesion views of {first['n_patients']} patients; breasts {settings['breasts']}, "
-        f"{settings['pixel_mm']} mm, {settings['recipe']['steps']} steps of {settings['recipe']['batch_size']}\n"
+        f"{settings['pixel_mm']} mm\n"
+    )
+    trainings = _table(
+        ["training", "steps", "kept", "loss on val", "correlation on val"],
+        [
+            [name, str(t["steps"]), f"{t['best_step']:g}", f"{t['val_loss']:.4f}", f"{t['val_correlation']:.3f}"]
+            for name, t in settings["trainings"].items()
+        ],
     )
     visibility = _table(
         ["iodine in the low-energy signal", "value"],
@@ -41,6 +49,7 @@ def write_tables(results: Results) -> str:
     return "\n".join(
         [
             head,
+            trainings,
             _numbers(results, _MAIN, bounds=True),
             _numbers(results, _FALSE, bounds=False),
             _kinds(results),
@@ -51,11 +60,16 @@ def write_tables(results: Results) -> str:
 
 def _numbers(results: Results, names: Sequence[str], *, bounds: bool) -> str:
     rows = [
-        [row["model"], row["low_energy"], *(_cell(row["numbers"][name], 2) for name in names)]
+        [row["model"], row["low_energy"], *(_cell(row["numbers"][name], _digits(name)) for name in names)]
         for row in results["models"]
         if bounds or row["numbers"]["NCC, natural"]["value"] is not None
     ]
     return _table(["model", "low-energy image", *names], rows)
+
+
+def _digits(name: str) -> int:
+    """Small numbers need three."""
+    return 3 if name.startswith(("slope", "contrast", "hot")) else 2
 
 
 def _kinds(results: Results) -> str:
@@ -63,7 +77,7 @@ def _kinds(results: Results) -> str:
     rows = [row for row in results["models"] if row["numbers"]["NCC, natural"]["value"] is not None]
     kinds = list(rows[0]["by_kind"])
     cells = [
-        [row["model"], row["low_energy"], name, *(_cell(row["by_kind"][kind][name], 2) for kind in kinds)]
+        [row["model"], row["low_energy"], name, *(_cell(row["by_kind"][kind][name], 3) for kind in kinds)]
         for row in rows
         for name in (["slope", "contrast, zero"] if row["low_energy"] == WITH else ["contrast, zero"])
         if row["low_energy"] == WITH or FREE in row["model"]
