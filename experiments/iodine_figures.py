@@ -85,8 +85,8 @@ def _draw_correlation(results: Results) -> Figure:
 def _draw_false_enhancement(models: Sequence[dict]) -> Figure:
     figure = Figure(figsize=(8.5, 3.6), layout="constrained")
     axes = figure.add_subplot(1, 2, 1)
-    for offset, twin in enumerate(LEVELS):
-        _points(axes, models, f"contrast, {twin}", _COLOURS[twin], 0.2 * (offset - 1), f"{LEVELS[twin]:g} mg/ml")
+    for place, twin in enumerate(LEVELS):
+        _points(axes, models, f"contrast, {twin}", _COLOURS[twin], 0.2 * (place - 1), f"{LEVELS[twin]:g} mg/ml")
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.set_xlabel("mean output contrast of the same lesions, mg/cm²", fontsize=8)
     axes = figure.add_subplot(1, 2, 2)

@@ -48,7 +48,8 @@ def cut_patches(views: Sequence[TwinView]) -> Patches:
         added.append(_cut(view, (signals[HIGH] - signals[ZERO]) / LEVELS[HIGH]))
         outline.append(_cut(view, view.lesion.astype(np.float32)))
     truth = [view.contrast(view.iodine_cm) for view in views]
-    return Patches(*(torch.from_numpy(np.stack(images)) for images in (zero, added, outline)), torch.tensor(truth))
+    images = [torch.from_numpy(np.stack(cut)) for cut in (zero, added, outline)]
+    return Patches(images[0], images[1], images[2], torch.tensor(truth))
 
 
 def train_lesion_reader(patches: Patches, *, steps: int, seed: int = 0) -> nn.Module:
