@@ -26,22 +26,30 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=4)
+    parser.add_argument("--only-scaling", action="store_true")
     args = parser.parse_args()
+    if not args.only_scaling:
+        _print_costs(args.cases)
+    _print_scaling(args.cases)
+
+
+def _print_costs(cases: int) -> None:
     torch.set_num_threads(1)
     tiny = DETECTOR_MM[0] / 64
     _cpu_s(tiny, range(2), views=1)
     print(f"one view of 64 x 53 pixels      {1000 * _cpu_s(tiny, range(20), views=1):8.0f} ms (median of 20, warm)")
     for pixel_mm in (1.0, 0.4, 0.1):
-        seconds = _cpu_s(pixel_mm, range(args.cases))
-        print(f"one breast, two views, {pixel_mm:.1f} mm  {seconds:8.1f} CPU-s (median of {args.cases})")
+        seconds = _cpu_s(pixel_mm, range(cases))
+        print(f"one breast, two views, {pixel_mm:.1f} mm  {seconds:8.1f} CPU-s (median of {cases})")
     print(f"peak memory so far              {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
-    one, two = (_cohort_s(workers, 2 * args.cases) for workers in (1, 2))
-    print(
-        f"{2 * args.cases} patients at 1.0 mm, on disk   {one:8.1f} s; with 2 processes {two:.1f} s: {one / two:.2f} x"
-    )
+
+
+def _print_scaling(cases: int) -> None:
+    one, two = (_cohort_s(workers, 2 * cases) for workers in (1, 2))
+    print(f"{2 * cases} patients at 1.0 mm, on disk   {one:8.1f} s; with 2 processes {two:.1f} s: {one / two:.2f} x")
     if torch.cuda.is_available():
         list(generate_case(CaseParameters(0), device="cuda"))
-        cpu, cuda = (_wall_s(device, args.cases) for device in ("cpu", "cuda"))
+        cpu, cuda = (_wall_s(device, cases) for device in ("cpu", "cuda"))
         print(f"0.4 mm on {torch.cuda.get_device_name()}: {cuda:.2f} s a case, {cpu / cuda:.1f} x one CPU thread")
 
 
@@ -59,7 +67,8 @@ def _cpu_s(pixel_mm: float, seeds: range, *, views: int = 2) -> float:
 def _cohort_s(workers: int, cases: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
-        write_cohort(Path(folder) / "cohort", CohortSettings(pixel_mm=1.0), range(cases), workers=workers)
+        settings = CohortSettings(CaseParameters(0, pixel_mm=1.0))
+        write_cohort(Path(folder) / "cohort", settings, range(cases), workers=workers)
         return time.monotonic() - start
 
 
