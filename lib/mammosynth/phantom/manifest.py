@@ -173,4 +173,14 @@ def read_manifest(path: Path) -> tuple[CohortSettings, dict[str, Any]]:
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Sequence[str]:
     """What two settings or lists of software do not agree on: "pixel_mm is 0.4 there and 1.0 here"."""
     names = sorted({*first, *second})
-    return [f"{n} is {first.get(n)} there and {second.get(n)} here" for n in names if first.get(n) != second.get(n)]
+    return [
+        f"{n} is {_in_words(first.get(n))} there and {_in_words(second.get(n))} here"
+        for n in names
+        if first.get(n) != second.get(n)
+    ]
+
+
+def _in_words(value: Any) -> str:
+    if value is None:
+        return "not given"
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple | list) else str(value)
