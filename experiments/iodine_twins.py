@@ -18,7 +18,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.case import describe_case, project_breast, render_view
 from mammosynth.phantom.lesions import FAMILIES
 from mammosynth.phantom.manifest import split_of
-from mammosynth.phantom.parameters import BreastParameters, CaseParameters, ImagingParameters, LesionKind
+from mammosynth.phantom.parameters import BreastParameters, CaseParameters, ImagingParameters, LesionKind, patient_id_of
 from mammosynth.phantom.paths import PathLengths
 from mammosynth.phantom.presentation import PresentationStyle, present_recombined
 from mammosynth.preprocessing.breast import skin_distance
@@ -157,7 +157,7 @@ class TwinView:
         return ContrastPair(
             low_energy=self.source(twin if iodine_in_low_energy else FREE),
             recombined=present_recombined(self.iodine_mg_cm2[twin], self.breast, style=WINDOW),
-            patient_id=f"PHANTOM-{self.seed}",
+            patient_id=patient_id_of(self.seed),
             recombined_breast=self.breast,
             lesion=self.lesion,
             low_energy_lesion=self.lesion,

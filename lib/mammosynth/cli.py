@@ -163,10 +163,15 @@ def _evaluate(args: argparse.Namespace) -> int:
 
         report = evaluate_contrast(args.data, args.split, bundle, progress=progress)
     print(format_report(report))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write_json(args.json, report)
     return 0
+
+
+def _write_json(path: Path | None, report: dict[str, Any]) -> None:
+    """Where --json says, if it was given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def _add_realism(commands: Any) -> None:
@@ -205,9 +210,7 @@ def _realism(args: argparse.Namespace) -> int:
         reports["all"] = realism_report(real, phantoms, seed=args.seed)
     for name, report in reports.items():
         print(f"\nSplits {', '.join(args.split) if name == 'chosen' else 'all'}: {format_realism(report)}")
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+    _write_json(args.json, reports)
     return 0
 
 

@@ -6,7 +6,6 @@ sees the six statistics only: 0.5 if nothing tells the two apart. An observer of
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from mammosynth.evaluation.statistics import interval, resample_patients, weight
 from mammosynth.phantom.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.preprocessing.breast import erode, segment_breast
+from mammosynth.preprocessing.pairs import read_table
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 STATISTICS = ("beta", "mean", "variance", "skewness", "kurtosis", "fifth moment")
@@ -158,7 +158,9 @@ def read_real(folder: Path) -> list[ImageStatistics]:
     Raises:
         DataError: If the layout is unknown or any file is bad; every bad file is listed.
     """
-    rows = _read_index(folder)
+    rows = read_table(folder, "full/cc_index.csv", COLUMNS, images="full/cc_low_energy")
+    if not rows:
+        raise DataError("full/cc_index.csv: no rows, expected one per image")
     statistics, problems = [], []
     for row in rows:
         try:
@@ -368,23 +370,6 @@ def _resample(display: np.ndarray, pixel_mm: float) -> np.ndarray:
         return display
     image = Image.fromarray(np.ascontiguousarray(display, np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
-
-
-def _read_index(folder: Path) -> list[dict[str, str]]:
-    table = folder / "full" / "cc_index.csv"
-    if not table.is_file():
-        raise DataError(
-            f"{folder.name}: full/cc_index.csv is missing; give the folder that holds full/cc_index.csv and "
-            "full/cc_low_energy"
-        )
-    with table.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        rows = list(reader)
-    if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
-        raise DataError(f"full/cc_index.csv: columns {', '.join(missing)} are missing; expected {', '.join(COLUMNS)}")
-    if not rows:
-        raise DataError("full/cc_index.csv: no rows, expected one per image")
-    return rows
 
 
 def _read_statistics(folder: Path, row: dict[str, str]) -> ImageStatistics:

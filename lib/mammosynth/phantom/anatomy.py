@@ -31,7 +31,8 @@ _TILE_SLOPES, _TILE_LOWEST = (3.2, 2.6, 3.6), (1.5, 3.0, 2.0)
 _BEHIND_MM = 60.0  # tissue behind the chest wall plane that the MLO view pulls in
 _RADIAL_MM = 55.0  # radius of the sphere of directions around the nipple, on which radial texture is drawn
 _SHELL = 0.09  # half width of a ligament sheet, in deviations of its field
-_POTENTIAL, _SHEETS, _UPTAKE, _LOBULE = 0, slice(1, 4), 4, 5  # channels
+_POTENTIAL, _SHEETS, _LOBULE = 0, slice(1, 4), 5  # channels
+UPTAKE, THIRD_SHEET = 4, 3  # channels that muscle and enhancement take from, too
 _FIELD_RADIUS = 1.12  # fields are computed up to here; beyond there is fat without sheets
 _OUTSIDE = (-40.0, 1.0, 1.0, 1.0, 0.0, 0.0)
 
@@ -283,7 +284,7 @@ def _envelope(points: torch.Tensor, shape: BreastShape, pattern: Pattern, wobble
 
 
 def _gland_fraction(fields: torch.Tensor, fine: torch.Tensor, pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
-    uptake, lobule = fields[_UPTAKE], fields[_LOBULE]
+    uptake, lobule = fields[UPTAKE], fields[_LOBULE]
     gland = torch.sigmoid(fields[_POTENTIAL] * 1.45 + fine * 0.7) * (
         0.72 + 0.28 * torch.tanh(1.2 * fine + 0.3 * uptake)
     )

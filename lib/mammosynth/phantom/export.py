@@ -27,7 +27,7 @@ from mammosynth.dicom.generated import GENERATED_DESCRIPTION, phantom_uid
 from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.phantom.beams import SETTINGS, Energy, imaging_system
 from mammosynth.phantom.case import PhantomView
-from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters
+from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters, patient_id_of
 from mammosynth.phantom.projection import SOURCE_TO_DETECTOR_MM
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 
@@ -151,7 +151,7 @@ def describe_exam(dataset: Dataset, exam: PhantomExam) -> None:
     """Set patient, study, equipment and every mark that says: generated."""
     seed = exam.parameters.seed
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.PatientName, dataset.PatientID = f"PHANTOM^{seed}", exam.patient_id or f"PHANTOM-{seed}"
+    dataset.PatientName, dataset.PatientID = f"PHANTOM^{seed}", exam.patient_id or patient_id_of(seed)
     dataset.PatientBirthDate, dataset.PatientSex = "", "F"
     dataset.StudyInstanceUID = exam.uid("study")
     dataset.StudyID, dataset.AccessionNumber, dataset.ReferringPhysicianName = "1", "", ""

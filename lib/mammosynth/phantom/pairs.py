@@ -8,7 +8,7 @@ import numpy as np
 
 from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.case import PhantomView, generate_case
-from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.phantom.parameters import CaseParameters, patient_id_of
 from mammosynth.preprocessing.pairs import ContrastPair, ViewPair
 from mammosynth.terms import PresentationIntentType, ViewPosition
 
@@ -22,7 +22,7 @@ def phantom_pairs(parameters: Sequence[CaseParameters], *, device: str = "cpu") 
     """
     for case in parameters:
         for view in generate_case(case, device=device):
-            yield contrast_pair(view, f"PHANTOM-{case.seed}")
+            yield contrast_pair(view, patient_id_of(case.seed))
 
 
 def phantom_view_pairs(parameters: Sequence[CaseParameters], *, device: str = "cpu") -> Iterator[ViewPair]:
@@ -36,7 +36,7 @@ def phantom_view_pairs(parameters: Sequence[CaseParameters], *, device: str = "c
         views = {(view.image_laterality, view.view_position): view for view in generate_case(case, device=device)}
         for side in case.sides:
             cc, mlo = (views[side, position] for position in (ViewPosition.CC, ViewPosition.MLO))
-            patient = f"PHANTOM-{case.seed}"
+            patient = patient_id_of(case.seed)
             yield ViewPair(_source(cc, patient), _source(mlo, patient), patient, _lesions(cc), _lesions(mlo))
 
 

@@ -10,6 +10,11 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 DETECTOR_MM = (229.4, 191.4)  # height, width of the active area; 2294 x 1914 pixels of 0.1 mm
 
 
+def patient_id_of(seed: int) -> str:
+    """Patient ID of the phantom patient of a seed."""
+    return f"PHANTOM-{seed}"
+
+
 class Density(StrEnum):
     """BI-RADS breast composition category."""
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from mammosynth.phantom.anatomy import Anatomy
+from mammosynth.phantom.anatomy import THIRD_SHEET, UPTAKE, Anatomy
 from mammosynth.phantom.compression import ColumnMap
 from mammosynth.phantom.curves import Curves, draw_specks, draw_tubes
 from mammosynth.phantom.lesions import Lesion
@@ -26,6 +26,7 @@ _PECTORAL_MM = (5.5, 10.0)  # half thickness of the compressed muscle at the upp
 _RIM_MM = 14.0  # tissue up to which rays are followed at every pixel
 _DETAIL_TILE = 512  # pixels; detail finer than the rays repeats, which nobody can see
 _VOLUME_MAPS = ("gland", "skin", "muscle", "tissue", "parenchyma")
+_LESION_MAPS = ("length", "displaced", "avid")  # of each lesion, after those of the volume
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def project(anatomy: Anatomy, column_map: ColumnMap, *, pixel_mm: float, device:
     return PathLengths(
         view_position=column_map.view_position,
         pixel_mm=pixel_mm,
-        compressed_thickness_mm=float(column_map.thickness_mm.max()),
+        compressed_thickness_mm=geometry.thickness_mm,
         nipple_px=nipple_px,
         adipose_mm=_fat(volume) - added,
         gland_mm=volume["gland"] + added + 0.65 * bump,
@@ -150,7 +151,7 @@ def _follow_rays(
     anatomy: Anatomy, column_map: ColumnMap, geometry: Geometry, placed: list[_PlacedLesion], device: str
 ) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
     """Integrate along every ray that meets the breast; maps at the pixels of the detector."""
-    names = [*_VOLUME_MAPS, *(f"{kind} {n}" for n in range(len(placed)) for kind in ("length", "displaced", "avid"))]
+    names = [*_VOLUME_MAPS, *(f"{kind} {n}" for n in range(len(placed)) for kind in _LESION_MAPS)]
     anatomy = anatomy.to(device)
     rays = geometry.with_pixels(max(geometry.pixel_mm, FINEST_RAY_MM))
     marcher = _Marcher(anatomy, column_map, rays, placed, device)
@@ -165,7 +166,7 @@ def _follow_rays(
         at_rim = _Marcher(anatomy, column_map, geometry, placed, device).march_all(rim)
         at_pixels.reshape(len(names), -1)[:, rim.cpu()] = at_rim.reshape(len(names), -1)[:, rim.cpu()]
     named = dict(zip(names, at_pixels, strict=True))
-    lesions = [{kind: named[f"{kind} {n}"] for kind in ("length", "displaced", "avid")} for n in range(len(placed))]
+    lesions = [{kind: named[f"{kind} {n}"] for kind in _LESION_MAPS} for n in range(len(placed))]
     return {name: named[name] for name in _VOLUME_MAPS}, lesions
 
 
@@ -176,6 +177,7 @@ class _Marcher:
         self, anatomy: Anatomy, column_map: ColumnMap, rays: Geometry, placed: list[_PlacedLesion], device: str
     ) -> None:
         self.anatomy, self.rays, self.placed, self.device = anatomy, rays, placed, device
+        self.map_count = len(_VOLUME_MAPS) + len(_LESION_MAPS) * len(placed)
         self.is_mlo = column_map.view_position is ViewPosition.MLO
         top = 0.5 * rays.thickness_mm
         count = int(np.ceil(2 * top / max(0.8, 0.7 * rays.pixel_mm)))
@@ -199,12 +201,12 @@ class _Marcher:
         hit = torch.zeros(len(x), dtype=torch.bool, device=self.device)
         for height in (-0.5 * self.rays.thickness_mm, 0.0, 0.5 * self.rays.thickness_mm):
             shrinkage = self.rays.shrinkage(height)
-            hit |= self._planes_at(x * shrinkage, z * shrinkage)[0] > 0
+            hit |= self._planes_at(x * shrinkage, z * shrinkage, slice(0, 1))[0] > 0
         return torch.nonzero(hit)[:, 0]
 
     def march_all(self, pixels: torch.Tensor) -> np.ndarray:
         """(maps, H, W) integrals along the rays of these pixels, 0 elsewhere."""
-        maps = torch.zeros((len(_VOLUME_MAPS) + 3 * len(self.placed), len(self.x) * len(self.z)), device=self.device)
+        maps = torch.zeros((self.map_count, len(self.x) * len(self.z)), device=self.device)
         for part in torch.split(pixels, max(1, _SAMPLES_AT_ONCE // len(self.heights))):
             maps[:, part] = self.march(part)
         return maps.view(len(maps), len(self.x), len(self.z)).cpu().numpy()
@@ -224,14 +226,14 @@ class _Marcher:
         height = heights.view(-1)[inside]
         x, z = (place[inside] for place in places)
         point = torch.stack((x + self.rays.centre_mm, height, z), 1)
-        maps = torch.zeros((len(_VOLUME_MAPS) + 3 * len(self.placed), len(pixels)), device=self.device)
+        maps = torch.zeros((self.map_count, len(pixels)), device=self.device)
         tissue, body = self._tissue(point, self._planes_at(x, z))
         for number, amount in enumerate(tissue):
             maps[number].index_add_(0, ray, amount * weight)
         for number, lesion in enumerate(self.placed):
             near, amounts = self._lesion(lesion, point, body, tissue[0])
             for k, amount in enumerate(amounts):
-                maps[len(_VOLUME_MAPS) + 3 * number + k].index_add_(0, ray[near], amount * weight[near])
+                maps[len(_VOLUME_MAPS) + len(_LESION_MAPS) * number + k].index_add_(0, ray[near], amount * weight[near])
         return maps
 
     def _offset(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -262,12 +264,12 @@ class _Marcher:
         body = 1 - skin
         muscle = self._muscle(point, reference, fields) * body if self.is_mlo else torch.zeros_like(skin)
         body = body - muscle
-        avid = gland * (1 + 0.5 * torch.tanh(fields[4])).clamp(min=0.1)
+        avid = gland * (1 + 0.5 * torch.tanh(fields[UPTAKE])).clamp(min=0.1)
         return [body * dense, skin, muscle, torch.ones_like(skin), body * avid], body
 
     def _muscle(self, point: torch.Tensor, reference: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
         """Share of muscle: a slab behind the fascia that grows thicker backwards, streaked along its fibres."""
-        wobble = 2.0 * torch.tanh(fields[4]) + 0.8 * fields[3]
+        wobble = 2.0 * torch.tanh(fields[UPTAKE]) + 0.8 * fields[THIRD_SHEET]
         depth = wobble - reference[:, 2]
         half = (3.0 + 0.22 * depth).clamp(max=self.pectoral_mm)
         fibres = self.anatomy.tiles(point * torch.tensor((0.25, 1.0, 0.9), device=self.device), 0.35, slice(1, 2))[0]
@@ -362,8 +364,6 @@ def _rim(tissue: np.ndarray) -> np.ndarray:
 
 def _resize(maps: np.ndarray, rays: Geometry, pixels: Geometry) -> np.ndarray:
     """(C, H, W) at the centres of the rays, linearly interpolated to the centres of the pixels."""
-    if rays == pixels:
-        return maps
     rows = 0.5 * rays.rows - 0.5 - pixels.detector_mm()[0] / rays.pixel_mm
     columns = pixels.detector_mm()[1] / rays.pixel_mm - 0.5
     for axis, places in ((1, rows), (2, columns)):

@@ -20,6 +20,7 @@ from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.export import ImageKind
 from mammosynth.phantom.manifest import MANIFEST, SPLITS, case_folder, read_manifest
+from mammosynth.phantom.parameters import patient_id_of
 from mammosynth.phantom.segmentation import LESIONS
 from mammosynth.preprocessing.pairs import ContrastPair, ViewPair
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -98,7 +99,7 @@ def _contrast_pairs(folder: Path, case: Mapping[str, Any]) -> Iterator[ContrastP
         yield ContrastPair(
             low_energy=low_energy,
             recombined=recombined,
-            patient_id=_patient(case),
+            patient_id=patient_id_of(case["seed"]),
             recombined_breast=recombined > 0,
             lesion=lesions,
             low_energy_lesion=lesions,
@@ -112,15 +113,11 @@ def _view_pairs(folder: Path, case: Mapping[str, Any]) -> Iterator[ViewPair]:
         mlo = _read_image(folder, files[side, "MLO", ImageKind.LOW_ENERGY])
         cc_lesion = _read_lesions(folder, files.get((side, "CC", LESIONS)), cc.pixels.shape)
         mlo_lesion = _read_lesions(folder, files.get((side, "MLO", LESIONS)), mlo.pixels.shape)
-        yield ViewPair(cc, mlo, _patient(case), cc_lesion, mlo_lesion)
+        yield ViewPair(cc, mlo, patient_id_of(case["seed"]), cc_lesion, mlo_lesion)
 
 
 def _files(case: Mapping[str, Any]) -> _Files:
     return {(file["side"], file["view"], file["kind"]): file for file in case["files"]}
-
-
-def _patient(case: Mapping[str, Any]) -> str:
-    return f"PHANTOM-{case['seed']}"
 
 
 def _read_image(folder: Path, file: Mapping[str, Any]) -> Mammogram:

@@ -130,7 +130,7 @@ def read_cdd_cesm_views(folder: Path, split: str) -> list[ViewPair]:
 
 def splits(folder: Path) -> list[str]:
     """The split names that a CDD-CESM folder's `pairs.csv` holds, sorted."""
-    return _splits(_read_table(folder, _PAIRS, COLUMNS))
+    return _splits(read_table(folder, _PAIRS, COLUMNS))
 
 
 def _splits(rows: Sequence[dict[str, str]]) -> list[str]:
@@ -146,7 +146,7 @@ def _read_rows(
     read: Callable[[Path, dict[str, str]], _Pair],
 ) -> list[_Pair]:
     """What `read` makes of each row of a split; problems are told by the value of the column `name`."""
-    known = _read_table(folder, table, columns)
+    known = read_table(folder, table, columns)
     rows = [row for row in known if row["split"] == split]
     if not rows:
         found = ", ".join(_splits(known)) or "none"
@@ -166,11 +166,22 @@ def _read_rows(
     return pairs
 
 
-def _read_table(folder: Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(folder: Path, name: str, columns: Sequence[str], *, images: str = "512/images") -> list[dict[str, str]]:
+    """The rows of a table of a CDD-CESM folder.
+
+    Args:
+        folder: Holds the table.
+        name: Of the table, below the folder.
+        columns: Must be there.
+        images: Folder of the images it names; only messages name it.
+
+    Raises:
+        DataError: If the table or a column is missing.
+    """
     table = folder / name
     if not table.is_file():
-        raise DataError(f"{folder.name}: {name} is missing; give the folder that holds {name} and 512/images")
-    with table.open(newline="") as stream:
+        raise DataError(f"{folder.name}: {name} is missing; give the folder that holds {name} and {images}")
+    with table.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         rows = list(reader)
     if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
