@@ -1,0 +1,45 @@
+"""`Objective`: what a training run optimises. The loop does the rest: steps, precision, averages, checkpoints, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+GENERATOR = "generator"
+"""The network that is averaged, validated, kept and written into the bundle."""
+
+
+class Objective(Protocol):
+    """One way of training, for example paired regression or a cycle-GAN.
+
+    Attributes:
+        networks: Every network with weights; holds `GENERATOR`.
+    """
+
+    networks: nn.ModuleDict
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Made once, before the first step; the names are those that `losses` gives."""
+
+    def draw(self, step: int, rank: int, world_size: int) -> Any:
+        """This rank's batch of a step: a function of seed, step and rank alone, so that a resumed run goes on alike."""
+
+    def losses(self, batch: Any) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        """(optimizer name, loss, parts to log), one per update of the step.
+
+        The loop calls backward, clips and steps between two items, so a discriminator's loss may use the updated
+        generator. Runs under the loop's autocast.
+        """
+
+    def validate(self, generator: nn.Module) -> dict[str, float]:
+        """Scores of averaged weights on the validation pairs; `val_score` is the one to choose by, higher is better.
+
+        Empty without validation pairs.
+        """
+
+    def sample_grid(self, generator: nn.Module) -> np.ndarray:
+        """(H, W) float32 in [0, 1]: rows of source, generated and real images, for people to look at."""
