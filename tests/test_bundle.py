@@ -49,7 +49,7 @@ def test_released_contrast_model_says_what_it_is() -> None:
     assert bundle.description
     assert bundle.version in bundle.metadata["changelog"]
     assert bundle.weights_sha256 == bundle.metadata["mammosynth"]["weights_sha256"]
-    assert bundle.describe_parameters() == []
+    assert [described["name"] for described in bundle.describe_parameters()] == ["uncertainty"]
 
 
 def test_released_files_are_small_and_complete() -> None:

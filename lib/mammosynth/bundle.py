@@ -21,9 +21,9 @@ from mammosynth import __version__
 from mammosynth.errors import BundleError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
-from mammosynth.synthesis.contrast import ContrastSynthesizer
 from mammosynth.synthesis.parameters import describe_parameters, parse_parameters
 from mammosynth.synthesis.result import SynthesisResult
+from mammosynth.synthesis.synthesizer import Synthesizer
 from mammosynth.terms import Task
 
 METADATA = Path("configs", "metadata.json")
@@ -32,9 +32,6 @@ TRAIN = Path("configs", "train.json")
 WEIGHTS = Path("models", "model.safetensors")
 TARGETS = ("mammosynth.preprocessing", "mammosynth.networks", "mammosynth.synthesis", "torch.nn", "monai.networks")
 """Packages whose classes a bundle may name. A bundle may come from outside: it configures, it does not program."""
-
-Synthesizer = ContrastSynthesizer
-"""What a bundle's `synthesizer` is; becomes a union as tasks are added."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,7 @@ class Bundle:
     synthesizer: Synthesizer
 
     def describe_parameters(self) -> list[dict[str, Any]]:
-        """One dictionary per parameter: name, type, default, minimum, maximum, unit, description."""
+        """One dictionary per parameter: name, type, default, minimum, maximum, options, unit, description."""
         return describe_parameters(self.synthesizer.parameters)
 
     def synthesize(
@@ -83,7 +80,7 @@ class Bundle:
             UnsupportedImageError: If the source cannot be used.
         """
         resolved = parse_parameters(self.synthesizer.parameters, parameters)
-        image = self.synthesizer(source, resolved, seed, progress)
+        made = self.synthesizer(source, resolved, seed, progress)
         header = source.header
         provenance = Provenance(
             task=self.task,
@@ -100,7 +97,7 @@ class Bundle:
             source_study_instance_uid=_uid(header, "StudyInstanceUID"),
             warnings=source.warnings,
         )
-        return SynthesisResult(image, provenance)
+        return SynthesisResult(made.image, provenance, made.uncertainty)
 
 
 def default_model_zoo() -> Path:

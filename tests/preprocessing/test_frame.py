@@ -6,7 +6,7 @@ import pytest
 from mammosynth.errors import MissingAttributeError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.preprocessing.frame import BreastFrame
+from mammosynth.preprocessing.frame import BreastFrame, fill_outside
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 
@@ -91,12 +91,18 @@ def test_normalised_grey_does_not_depend_on_gain() -> None:
     np.testing.assert_allclose(*both, atol=1e-4)
 
 
-def test_restored_image_is_zero_outside_the_breast_and_within_range() -> None:
+def test_restored_field_has_no_rim_whatever_the_network_says_about_air() -> None:
     preprocessing = ContrastPreprocessing((64, 48))
     source = mammogram()
     prepared = preprocessing.prepare(source)
-    restored = preprocessing.restore(prepared, np.full((64, 48), 1.7, np.float32))
+    field = np.where(prepared.breast_mask, 0.7, -5).astype(np.float32)
+    restored = preprocessing.restore(prepared, field)
     assert restored.shape == source.pixels.shape
     assert restored.dtype == np.float32
-    assert not restored[~prepared.source_breast_mask].any()
-    assert restored.max() == 1
+    np.testing.assert_allclose(restored[prepared.source_breast_mask], 0.7, atol=1e-6)
+
+
+def test_pixels_outside_the_mask_take_the_nearest_value_inside() -> None:
+    pixels = np.array([[9, 1, 2, 9], [9, 3, 4, 9]], np.float32)
+    np.testing.assert_array_equal(fill_outside(pixels, pixels < 9), [[1, 1, 2, 2], [3, 3, 4, 4]])
+    np.testing.assert_array_equal(fill_outside(pixels, pixels < 0), pixels)

@@ -10,7 +10,7 @@ import numpy as np
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import segment_breast, skin_distance
-from mammosynth.preprocessing.frame import BreastFrame
+from mammosynth.preprocessing.frame import BreastFrame, fill_outside
 from mammosynth.terms import ViewPosition
 
 SKIN_DISTANCE_UNIT = 100 / 512
@@ -108,15 +108,17 @@ class ContrastPreprocessing:
             ]
         ).astype(np.float32)
 
-    def restore(self, prepared: PreparedMammogram, generated: np.ndarray) -> np.ndarray:
-        """A generated image in the source's matrix and orientation.
+    def restore(self, prepared: PreparedMammogram, field: np.ndarray) -> np.ndarray:
+        """A smooth field in the source's matrix and orientation.
+
+        Values outside the breast are replaced by those of its rim first, so the rim is as bright as what lies inside,
+        whatever the network says about air.
 
         Args:
             prepared: What `prepare` gave.
-            generated: (H, W) in the frame.
+            field: (H, W) in the frame.
 
         Returns:
-            float32 in [0, 1] of the source's shape, 0 outside the breast.
+            float32 of the source's shape, not clipped, of no meaning outside the breast.
         """
-        restored = prepared.frame.restore(generated.astype(np.float32))
-        return (np.clip(restored, 0, 1) * prepared.source_breast_mask).astype(np.float32)
+        return prepared.frame.restore(fill_outside(field.astype(np.float32), prepared.breast_mask))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.preprocessing.breast import chest_wall_on_left
@@ -92,6 +93,19 @@ class BreastFrame:
     def _window(self) -> tuple[slice, slice]:
         top = (self.frame_shape[0] - self.scaled_shape[0]) // 2
         return slice(top, top + self.scaled_shape[0]), slice(0, self.scaled_shape[1])
+
+
+def fill_outside(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with everything outside the mask set to the nearest value inside.
+
+    Args:
+        pixels: (H, W).
+        mask: (H, W) bool; if it is empty, the image is returned as it is.
+    """
+    if not mask.any():
+        return pixels
+    rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return pixels[rows, columns]
 
 
 def _resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,32 +1,46 @@
-"""Contrast: a low-energy mammogram to the recombined image of contrast-enhanced mammography."""
+"""`ContrastSynthesizer`: a low-energy mammogram to the recombined image, at the source's own resolution."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import nn
 
+from mammosynth.errors import InvalidParameterError
 from mammosynth.mammogram import Mammogram
+from mammosynth.networks.ensemble import Ensemble
 from mammosynth.preprocessing.contrast import ContrastPreprocessing, PreparedMammogram
+from mammosynth.preprocessing.frame import fill_outside
+from mammosynth.synthesis.engine import run_whole
+from mammosynth.synthesis.result import Synthesis
+from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.terms import Task, ViewPosition
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class ContrastParameters:
-    """The model is deterministic and has no setting that a reader's window would not replace."""
+    """The image itself has no setting: the model is deterministic, and grey values are a matter of the window."""
+
+    uncertainty: bool = field(
+        default=False,
+        metadata={
+            "unit": "",
+            "description": "Also give the standard deviation over the members of the model, in grey values.",
+        },
+    )
 
 
 class ContrastSynthesizer:
-    """A network and the preprocessing it was trained with.
+    """A network that predicts two smooth fields, and the preprocessing it was trained with.
+
+    The recombined image is offset + gain * low energy. The fields are enlarged to the source's matrix and applied to
+    the source's own pixels, so its detail is kept at any resolution (cf. guided filter, He et al. 2013,
+    doi:10.1109/TPAMI.2012.213).
 
     Args:
         preprocessing: Source to network input and back.
-        network: (B, C, H, W) to (B, 1, H, W).
+        network: (B, C, H, W) to (B, 2, H, W), offset and gain; or an `Ensemble` of such networks.
         average_flips: Average a CC view with its upside-down copy; an MLO view has an up and a down.
     """
 
@@ -42,42 +56,75 @@ class ContrastSynthesizer:
         self,
         source: Mammogram,
         parameters: ContrastParameters,
-        seed: int,
+        seed: int = 0,
         progress: Progress | None = None,
-    ) -> Mammogram:
-        """The recombined image of the source.
+    ) -> Synthesis:
+        """The recombined image of the source, and how much the members of an ensemble disagree on it.
 
         Args:
             source: Low-energy view with a view position.
-            parameters: None has an effect on this model.
+            parameters: Whether uncertainty is asked for.
             seed: Has no effect on this model.
             progress: Told a fraction in [0, 1] and what happens.
 
         Raises:
+            InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
             MissingAttributeError: If the source has no view position.
             UnsupportedImageError: If no breast is found.
         """
+        if parameters.uncertainty and not _has_members(self.network):
+            raise InvalidParameterError(
+                "parameter 'uncertainty' is true, but this model is a single network and so has no spread; leave it "
+                "out, or choose a model that is an ensemble"
+            )
         report = progress or (lambda fraction, message: None)
         report(0.0, "finding the breast")
         prepared = self.preprocessing.prepare(source)
         report(0.3, "running the network")
-        generated = self.generate(prepared)
-        report(0.9, "returning to the source's matrix")
-        image = source.with_pixels(self.preprocessing.restore(prepared, generated))
+        fields = self.generate(prepared)
+        report(0.8, "returning to the source's matrix")
+        image = source.with_pixels(self._compose(prepared, source.pixels, fields.mean(axis=0)))
+        uncertainty = None
+        if parameters.uncertainty:
+            members = np.stack([self._compose(prepared, source.pixels, member) for member in fields])
+            uncertainty = source.with_pixels(members.std(axis=0))
         report(1.0, "done")
-        return image
+        return Synthesis(image, uncertainty)
 
     def generate(self, prepared: PreparedMammogram) -> np.ndarray:
-        """(H, W) float32 in the frame, not clipped."""
-        low_energy, mask = prepared.low_energy, prepared.breast_mask
-        generated = self._run(low_energy, mask, prepared.view_position)
-        if self.average_flips and prepared.view_position is ViewPosition.CC:
-            flipped = self._run(low_energy[::-1], mask[::-1], prepared.view_position)
-            generated = (generated + flipped[::-1]) / 2
-        return generated
+        """The fields in the frame.
 
-    def _run(self, low_energy: np.ndarray, mask: np.ndarray, view_position: ViewPosition) -> np.ndarray:
-        channels = torch.from_numpy(self.preprocessing.channels(low_energy, mask, view_position))
-        device = next(self.network.parameters()).device
-        with torch.inference_mode():
-            return self.network(channels[None].to(device))[0, 0].float().cpu().numpy()
+        Returns:
+            (M, 2, H, W) float32: offset and gain of every member; M is 1 for a single network.
+        """
+        low_energy, mask, view = prepared.low_energy, prepared.breast_mask, prepared.view_position
+        versions = [self.preprocessing.channels(low_energy, mask, view)]
+        if self.average_flips and view is ViewPosition.CC:
+            versions.append(self.preprocessing.channels(low_energy[::-1], mask[::-1], view))
+        output = run_whole(self.network, np.stack(versions))
+        fields = output.reshape(-1, *output.shape[-4:])  # (M, B, 2, H, W)
+        if fields.shape[2] == 1:
+            # A network that predicts the image itself; goes away together with breast_cem_contrast.
+            fields = np.concatenate([fields, np.zeros_like(fields)], axis=2)
+        return fields[:, 0] if len(versions) == 1 else (fields[:, 0] + fields[:, 1, :, ::-1]) / 2
+
+    def transplant(self, source: Mammogram, other: Mammogram) -> Mammogram:
+        """The image of another breast, laid into the source's breast and matrix; nothing of the source shows in it.
+
+        Raises:
+            MissingAttributeError: If one of them has no view position.
+            UnsupportedImageError: If no breast is found in one of them.
+        """
+        prepared, into = self.preprocessing.prepare(other), self.preprocessing.prepare(source)
+        offset, gain = self.generate(prepared).mean(axis=0)
+        image = fill_outside(offset + gain * prepared.low_energy, prepared.breast_mask)
+        restored = self.preprocessing.restore(into, image)
+        return source.with_pixels(np.clip(restored, 0, 1) * into.source_breast_mask)
+
+    def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
+        offset, gain = (self.preprocessing.restore(prepared, field) for field in fields)
+        return np.clip(offset + gain * pixels, 0, 1) * prepared.source_breast_mask
+
+
+def _has_members(network: nn.Module) -> bool:
+    return isinstance(network, Ensemble) and len(network.members) > 1

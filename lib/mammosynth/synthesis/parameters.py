@@ -9,24 +9,32 @@ from typing import Any, TypeVar
 from mammosynth.errors import InvalidParameterError
 
 Parameters = TypeVar("Parameters")
-_TYPES: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "bool": ("boolean", (bool,)),
+    "int": ("integer", (int,)),
+    "float": ("number", (int, float)),
+    "str": ("string", (str,)),
+}
+"""By the name of a field's type: its name for clients, as in JSON Schema, and what is accepted."""
+_ACCEPTED = dict(_TYPES.values())
 
 
 def describe_parameters(kind: type) -> list[dict[str, Any]]:
     """What a client needs to draw a form.
 
     Args:
-        kind: A parameter dataclass; its fields' metadata may hold minimum, maximum, unit and description.
+        kind: A parameter dataclass; its fields' metadata may hold minimum, maximum, options (the values that a string
+            may have), unit and description.
 
     Returns:
-        One dictionary per field: name, type, default, minimum, maximum, unit, description.
+        One dictionary per field: name, type, default, minimum, maximum, options, unit, description.
     """
     return [
         {
             "name": field.name,
-            "type": getattr(field.type, "__name__", str(field.type)),
+            "type": _TYPES[getattr(field.type, "__name__", str(field.type))][0],
             "default": field.default,
-            **{key: field.metadata.get(key) for key in ("minimum", "maximum", "unit", "description")},
+            **{key: field.metadata.get(key) for key in ("minimum", "maximum", "options", "unit", "description")},
         }
         for field in dataclasses.fields(kind)
     ]
@@ -58,10 +66,12 @@ def _unknown(name: str, described: Mapping[str, Any]) -> str:
 
 
 def _bad(value: Any, entry: Mapping[str, Any]) -> str | None:
-    accepted = _TYPES[entry["type"]]
+    accepted = _ACCEPTED[entry["type"]]
     is_wrong_bool = isinstance(value, bool) and bool not in accepted
     if is_wrong_bool or not isinstance(value, accepted):
         return f"parameter '{entry['name']}' is {value!r}, expected {entry['type']}"
+    if entry["options"] is not None and value not in entry["options"]:
+        return f"parameter '{entry['name']}' is '{str(value)[:64]}', expected one of {', '.join(entry['options'])}"
     low, high = entry["minimum"], entry["maximum"]
     # NaN fails every comparison, so it is refused as well.
     if (low is not None and not value >= low) or (high is not None and not value <= high):

@@ -1,0 +1,76 @@
+"""Running a network on one image: in one pass, or in overlapping windows; the same on every device and from any thread.
+
+Nothing here is stored, so networks may be run from several threads at once. On CUDA the network runs in bfloat16 with
+channels last; on the CPU in float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from torch import nn
+
+
+def run_whole(network: nn.Module, channels: np.ndarray) -> np.ndarray:
+    """The network's output in one pass.
+
+    Args:
+        network: (B, C, H, W) to any shape; in evaluation mode.
+        channels: (B, C, H, W) float32.
+
+    Returns:
+        float32.
+    """
+    with torch.inference_mode():
+        return _forward(network, _on_device_of(network, channels)).cpu().numpy()
+
+
+def run_windows(
+    network: nn.Module, channels: np.ndarray, window: tuple[int, int], stride: tuple[int, int], *, hann: bool = False
+) -> np.ndarray:
+    """The network's output, averaged where windows overlap.
+
+    Windows start at every multiple of the stride; the last one of a row or column is moved inwards so that it ends with
+    the image.
+
+    Args:
+        network: (B, C, h, w) to (B, C', h, w); in evaluation mode.
+        channels: (B, C, H, W) float32, nowhere smaller than the window.
+        window: (h, w).
+        stride: Rows and columns from one window to the next.
+        hann: Weigh the middle of a window more, by a Hann window, so that no seam is left; all alike otherwise.
+
+    Returns:
+        (B, C', H, W) float32.
+    """
+    # MONAI's step is int(window * (1 - overlap)): half a pixel more, so that no rounding takes one off.
+    overlap = [max(0.0, 1 - (step + 0.5) / side) for step, side in zip(stride, window, strict=True)]
+    with torch.inference_mode():
+        output = sliding_window_inference(
+            _on_device_of(network, channels),
+            roi_size=window,
+            sw_batch_size=4,
+            predictor=lambda patches: _forward(network, patches).clone(),
+            overlap=overlap,
+            roi_weight_map=_hann(window) if hann else None,
+        )
+    return output.cpu().numpy()
+
+
+def _on_device_of(network: nn.Module, channels: np.ndarray) -> torch.Tensor:
+    parameter = next(network.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return torch.from_numpy(np.ascontiguousarray(channels)).to(device, memory_format=layout)
+
+
+def _forward(network: nn.Module, channels: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cuda", torch.bfloat16, enabled=channels.is_cuda):
+        return network(channels).float()
+
+
+def _hann(window: tuple[int, int]) -> torch.Tensor:
+    """(h, w), above zero everywhere: sampled at the middle of the pixels."""
+    rows, columns = (torch.sin(torch.pi * (torch.arange(side) + 0.5) / side) ** 2 for side in window)
+    return rows[:, None] * columns[None, :]
