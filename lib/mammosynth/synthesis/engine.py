@@ -1,7 +1,15 @@
-"""Running a network on one image: in one pass, or in overlapping windows; the same on every device and from any thread.
+"""Running a network on one image: in one pass, or in overlapping windows; from any thread, on any device.
 
-Nothing here is stored, so networks may be run from several threads at once. On CUDA the network runs in bfloat16 with
-channels last; on the CPU in float32.
+Nothing is stored or changed here, so one network may be run from several threads at once.
+
+On CUDA the network runs in float16 with channels last. Float16 rather than bfloat16, which is as fast: a network's
+output in [0, 1] then is off by 0.0001 on average and 0.0007 at most, not 0.0006 and 0.0038, which is a grey level of 256
+(`breast_cem_contrast`, a real image, autocast on the CPU).
+
+On the CPU it runs in float32 as it is. Measured on one thread of a CPU with AVX2, `ResidualUNet` with 32 to 160
+features, frame 512 x 384: float32 75 ms, channels last 66 ms, bfloat16 10,450 ms, dynamic int8 146 ms (it leaves
+convolutions in float32), `torch.compile` 67 ms after 66 s, with a C++ compiler that users may not have. Nothing there
+is worth its trouble.
 """
 
 from __future__ import annotations
@@ -66,7 +74,7 @@ def _on_device_of(network: nn.Module, channels: np.ndarray) -> torch.Tensor:
 
 
 def _forward(network: nn.Module, channels: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cuda", torch.bfloat16, enabled=channels.is_cuda):
+    with torch.autocast("cuda", torch.float16, enabled=channels.is_cuda):
         return network(channels).float()
 
 
