@@ -77,9 +77,14 @@ def initialise(module: nn.Module) -> None:
 
 # The normalisation takes every mean away, so a bias before it would have no effect: there is none.
 def _convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    padding_mode = "reflect" if stride == 1 else "zeros"
     convolution = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride, kernel_size // 2, padding_mode=padding_mode, bias=False
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding=kernel_size // 2,
+        padding_mode="reflect" if stride == 1 else "zeros",
+        bias=False,
     )
     return nn.Sequential(convolution, nn.InstanceNorm2d(out_channels), nn.ReLU())
 

@@ -1,8 +1,8 @@
 """`StridedDiscriminator`: the discriminator of the published cycle-GAN, which judges overlapping patches.
 
 Zormpas-Petridis et al., Eur Radiol Exp 2026: three strided convolutions, each with instance normalisation (the first
-one, too) and leaky ReLU, one more convolution, sigmoid. Where that text is silent, the method that it builds on decides:
-Zhu et al. 2017, doi:10.1109/ICCV.2017.244 (64, 128 and 256 channels, 4x4 kernels, slope 0.2, start weights).
+one, too) and leaky ReLU; one more convolution; sigmoid. Where that text is silent, the method that it builds on
+decides: Zhu et al. 2017, doi:10.1109/ICCV.2017.244 (64, 128 and 256 channels, 4x4 kernels, slope 0.2, start weights).
 """
 
 from __future__ import annotations
