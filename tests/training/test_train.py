@@ -1,177 +1,337 @@
-"""A run: tiny pairs in, a bundle that serves out; stopped and resumed without a trace."""
+"""A run: tiny pairs in, a bundle that serves out; stopped, resumed and shared without a trace."""
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from mammosynth.bundle import load_bundle
-from mammosynth.errors import DataError, InvalidParameterError, OutputError, UnsupportedImageError
-from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.bundle import hash_file, load_bundle
+from mammosynth.errors import BundleError, DataError, InvalidParameterError, OutputError
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.terms import ViewPosition
-from mammosynth.training.data import FramedPair, augment, frame_pairs
-from mammosynth.training.losses import contrast_loss, enhancement_correlation, masked_ssim
-from mammosynth.training.recipe import TrainingRecipe
-from mammosynth.training.train import train_contrast
-from tests.preprocessing.test_breast import half_ellipse
+from mammosynth.training.recipe import ResidualRecipe, TrainingRecipe
+from mammosynth.training.template import Template
+from mammosynth.training.train import TrainingResult, train_contrast
+from tests.training.templates import FRAME, NETWORK, tiny_pair, write_template
 
-RECIPE = TrainingRecipe(steps=3, batch_size=2, warmup_steps=0, validate_every=2, threads=1)
-
-
-def phantom_pair(seed: int, *, empty: bool = False) -> ContrastPair:
-    breast = half_ellipse(64, 64) & (not empty)
-    texture = np.random.default_rng(seed).uniform(0.2, 0.6, breast.shape)
-    lesion = np.zeros(breast.shape, bool)
-    lesion[28:36, 14:22] = True
-    source = Mammogram((breast * texture).astype(np.float32), f"{seed}.png", view_position=ViewPosition.CC)
-    return ContrastPair(source, (breast * (0.2 + 0.5 * lesion)).astype(np.float32), f"P{seed}", lesion=lesion)
+RECIPE = {
+    "steps": 3,
+    "batch_size": 2,
+    "warmup_steps": 0,
+    "validate_every": 2,
+    "sample_every": 0,
+    "threads": 1,
+    "elastic": 0.01,
+}
+DROPOUT_UNET = {
+    "_target_": "mammosynth.networks.residual_unet.ResidualUNet",
+    "in_channels": 8,
+    "features": [2, 4],
+    "dropout": 0.5,
+}
 
 
 @pytest.fixture(scope="module")
 def pairs() -> list[ContrastPair]:
-    return [phantom_pair(seed) for seed in range(3)]
+    return [tiny_pair(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template.find(write_template(tmp_path_factory.mktemp("zoo") / "plain", **RECIPE))
+
+
+def train(pairs: list[ContrastPair], output: Path, template: Template, **options: Any) -> TrainingResult:
+    changes = {key: options.pop(key) for key in list(options) if key in ResidualRecipe().as_json()}
+    recipe = template.recipe({"threads": 1, **changes})
+    return train_contrast(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template, **options)
 
 
 def weights(bundle: Path) -> dict[str, torch.Tensor]:
     return load_file(bundle / "models" / "model.safetensors")
 
 
-def test_run_writes_a_bundle_that_synthesizes(pairs: list[ContrastPair], tmp_path: Path) -> None:
-    told: list[float] = []
-    result = train_contrast(
-        pairs[:2], pairs[2:], output=tmp_path / "mine", recipe=RECIPE, progress=lambda f, _, __: told.append(f)
-    )
-    assert result.completed
-    assert told == pytest.approx([1 / 3, 2 / 3, 1])
-    bundle = load_bundle(tmp_path / "mine")
+def results(output: Path) -> list[dict[str, str]]:
+    with (output / "run" / "results.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_run_writes_a_bundle_that_synthesizes(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:
+    told: list[tuple[float, dict[str, float]]] = []
+    output = tmp_path / "mine"
+    result = train(pairs, output, template, progress=lambda fraction, _, values: told.append((fraction, values)))
+    assert (result.completed, result.reason, result.step) == (True, "all steps are done", 3)
+    assert [fraction for fraction, _ in told if fraction] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert told[-1][1].keys() >= {"loss", "val_score", "val_psnr"}
+    bundle = load_bundle(output)
     assert (bundle.name, bundle.is_default) == ("mine", False)
     image = bundle.synthesize(pairs[2].low_energy).image.pixels
     assert image.shape == (64, 64)
     assert image.any()
     recorded = bundle.metadata["mammosynth"]
-    assert recorded["training"]["recipe"] == RECIPE.as_json()
+    recipe = template.recipe({"threads": 1}).as_json()
+    assert recorded["training"]["recipe"] == recipe
     assert recorded["training"]["counts"]["train"] == {"pairs": 2, "patients": 2}
+    assert recorded["training"]["ended"] == "all steps are done"
     assert recorded["scores"]["val_in_frame"]["val_psnr"] == result.val["val_psnr"]
-    with (tmp_path / "mine" / "run" / "results.csv").open() as stream:
-        assert [row["step"] for row in csv.DictReader(stream)] == ["2", "3"]
-    assert json.loads((tmp_path / "mine" / "configs" / "train.json").read_text()) == {"recipe": RECIPE.as_json()}
+    assert [row["step"] for row in results(output)] == ["2", "3"]
+    trained = json.loads((output / "configs" / "train.json").read_text())
+    assert trained == {"objective": "residual", "recipe": recipe}
+    assert Template.find(output).recipe({"threads": 1}).as_json() == recipe
 
 
+@pytest.mark.parametrize("network", [NETWORK, DROPOUT_UNET], ids=["plain", "dropout"])
 def test_stopped_and_resumed_run_gives_the_weights_of_an_uninterrupted_one(
-    pairs: list[ContrastPair], tmp_path: Path
+    pairs: list[ContrastPair], tmp_path: Path, network: dict[str, Any]
 ) -> None:
+    template = Template.find(write_template(tmp_path / "template", network=network, **RECIPE))
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    train_contrast(pairs[:2], pairs[2:], output=whole, recipe=RECIPE)
+    train(pairs, whole, template)
     asked = iter([False, False, True])
-    stopped = train_contrast(pairs[:2], pairs[2:], output=parted, recipe=RECIPE, should_stop=lambda: next(asked))
+    stopped = train(pairs, parted, template, should_stop=lambda: next(asked))
     assert (stopped.completed, stopped.step, stopped.bundle) == (False, 2, None)
+    assert "stopped" in stopped.reason
     assert not (parted / "configs" / "metadata.json").exists()
-    assert train_contrast(pairs[:2], pairs[2:], output=parted, recipe=RECIPE).completed
+    torch.rand(7)  # whatever else was drawn in between
+    assert train(pairs, parted, template).completed
     expected, found = weights(whole), weights(parted)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert [row["step"] for row in results(parted)] == [row["step"] for row in results(whole)] == ["2", "3"]
+    for name in ("loss", "val_score"):
+        assert [row[name] for row in results(parted)] == [row[name] for row in results(whole)]
 
 
-def test_checkpoint_of_another_run_is_refused_unless_started_over(pairs: list[ContrastPair], tmp_path: Path) -> None:
-    one_step = TrainingRecipe(steps=1, batch_size=1, threads=1)
-    other = TrainingRecipe(steps=1, batch_size=1, threads=1, seed=1)
-    train_contrast(pairs[:1], [], output=tmp_path, recipe=one_step)
+def test_the_seed_decides_the_weights(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(pairs, tmp_path / name, template, seed=seed)
+    a, b, c = (weights(tmp_path / name)["weight"] for name in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_run_ends_early_when_the_score_no_longer_improves(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    # So small steps cannot be told in the scores' digits; the moving average stands still.
+    options = {"steps": 50, "learning_rate": 1e-7, "validate_every": 1, "patience": 2, "ema_decay": 0.0}
+    result = train(pairs, tmp_path, template, warmup_steps=10000, **options)
+    assert result.completed
+    assert result.step < 50
+    assert result.reason == "val_score has not improved in 2 validations"
+    assert load_bundle(tmp_path).metadata["mammosynth"]["training"]["ended"] == result.reason
+    assert train(pairs, tmp_path, template, warmup_steps=10000, **options).step == result.step
+
+
+def test_without_validation_the_last_weights_are_kept(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    recipe = template.recipe({"patience": 1, "validate_every": 1, "threads": 1})
+    result = train_contrast(pairs, [], output=tmp_path, recipe=recipe, template=template)
+    assert (result.step, result.val) == (3, {"best_step": 3.0})
+
+
+def test_checkpoint_of_another_run_is_refused_unless_started_over(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path, template, steps=1)
     with pytest.raises(OutputError, match=r"checkpoint of another run \(recipe differ\)"):
-        train_contrast(pairs[:1], [], output=tmp_path, recipe=other)
-    assert train_contrast(pairs[:1], [], output=tmp_path, recipe=other, resume=False).completed
+        train(pairs, tmp_path, template, steps=1, seed=1)
+    assert train(pairs, tmp_path, template, steps=1, checkpoint_every_s=7.0).completed
+    assert train(pairs, tmp_path, template, steps=1, seed=1, resume=False).completed
 
 
-def test_patients_in_both_splits_are_refused(pairs: list[ContrastPair], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 patients have images in both"):
-        train_contrast(pairs, pairs[:1], output=tmp_path, recipe=RECIPE)
-    with pytest.raises(DataError, match="no training pairs"):
-        train_contrast([], [], output=tmp_path, recipe=RECIPE)
-
-
-def test_every_unusable_pair_is_named_before_the_first_step(tmp_path: Path) -> None:
-    bad = [phantom_pair(7, empty=True), phantom_pair(8, empty=True), phantom_pair(9)]
-    with pytest.raises(DataError, match=r"(?s)2 of 3 pairs cannot be used.*7\.png.*8\.png"):
-        train_contrast(bad, [], output=tmp_path / "run", recipe=RECIPE)
+def test_bad_data_stops_the_run_before_anything_is_written(template: Template, tmp_path: Path) -> None:
+    bad = [tiny_pair(7, empty=True), tiny_pair(8, empty=True), tiny_pair(9)]
+    with pytest.raises(DataError, match=r"(?s)2 problems.*7\.png.*8\.png"):
+        train(bad, tmp_path / "run", template)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UnsupportedImageError):
-        ContrastPreprocessing((64, 48)).prepare(bad[0].low_energy)
 
 
-def test_recipe_names_every_bad_value() -> None:
-    with pytest.raises(InvalidParameterError, match=r"steps is 0, .*ema_decay is 2"):
-        TrainingRecipe(steps=0, ema_decay=2)
-    with pytest.raises(InvalidParameterError, match="batch_size is 1.5, expected an integer"):
-        TrainingRecipe(batch_size=1.5)  # type: ignore[arg-type]
-    with pytest.raises(InvalidParameterError, match="unknown stepps; known are steps"):
-        TrainingRecipe.from_values({"stepps": 3})
+def test_recipe_must_fit_template_and_machine(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="recipe is a TrainingRecipe, expected a ResidualRecipe for plain"):
+        train_contrast(pairs, [], output=tmp_path, recipe=TrainingRecipe(), template=template)
+    with pytest.raises(InvalidParameterError, match="precision is float16 on device cpu"):
+        train(pairs, tmp_path, template, precision="float16")
 
 
-def framed(view_position: ViewPosition) -> FramedPair:
-    image = np.random.default_rng(0).uniform(0.2, 0.8, (64, 48)).astype(np.float32)
-    return FramedPair(
-        image, image, np.ones(image.shape, bool), np.ones_like(image), np.zeros_like(image), view_position
+def test_diverged_run_is_told_and_writes_no_checkpoint(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidParameterError, match="the run has diverged; choose a smaller learning_rate"):
+        train(pairs, tmp_path / "run", template, initial_weights=_infinite_bundle(tmp_path), checkpoint_every_s=0.0)
+    assert not (tmp_path / "run" / "run" / "checkpoint.pt").exists()
+
+
+def _infinite_bundle(folder: Path) -> Path:
+    (folder / "infinite" / "models").mkdir(parents=True)
+    state = {"weight": torch.full((2, 8, 3, 3), torch.inf), "bias": torch.zeros(2)}
+    save_file(state, folder / "infinite" / "models" / "model.safetensors")
+    return folder / "infinite"
+
+
+def test_half_precision_trains_nearly_as_single_precision(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    single, half = (train(pairs, tmp_path / name, template, precision=name) for name in ("float32", "bfloat16"))
+    assert half.val["val_score"] == pytest.approx(single.val["val_score"], abs=0.03)
+    first, second = (weights(tmp_path / name)["weight"] for name in ("float32", "bfloat16"))
+    assert not torch.equal(first, second)
+
+
+def test_gradients_are_clipped(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:
+    # AdamW does not mind the size of gradients unless it is below its epsilon of 1e-8.
+    options = {"steps": 1, "weight_decay": 0.0, "ema_decay": 0.0}
+    train(pairs, tmp_path / "free", template, gradient_clip=0.0, **options)
+    train(pairs, tmp_path / "clipped", template, gradient_clip=1e-12, **options)
+    torch.manual_seed(0)
+    start = template.build(0).network.state_dict()["bias"]
+    moved = {name: (weights(tmp_path / name)["bias"] - start).abs().max() for name in ("free", "clipped")}
+    assert moved["free"] > 1e-3
+    assert moved["clipped"] < 1e-5
+
+
+def test_run_starts_from_the_weights_of_another_bundle_and_says_so(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(pairs, first, template, steps=1)
+    still = {"learning_rate": 1e-7, "weight_decay": 0.0, "seed": 5, "warmup_steps": 10000}
+    train(pairs, second, template, initial_weights=first, steps=1, **still)
+    torch.testing.assert_close(weights(second), weights(first), atol=1e-3, rtol=0)
+    recorded = load_bundle(second).metadata["mammosynth"]["training"]["initial_weights"]
+    assert recorded == {"bundle": "first", "sha256": hash_file(first / "models" / "model.safetensors", "first")}
+    with pytest.raises(OutputError, match="initial_weights differ"):
+        train(pairs, second, template, steps=1, **still)
+    other = Template.find(write_template(tmp_path / "other", network={**NETWORK, "kernel_size": 1}, **RECIPE))
+    with pytest.raises(BundleError, match="does not fit the network that is trained"):
+        train(pairs, tmp_path / "third", other, initial_weights=first)
+
+
+def test_of_an_ensemble_one_member_is_trained(pairs: list[ContrastPair], tmp_path: Path) -> None:
+    ensemble = {"_target_": "mammosynth.networks.ensemble.Ensemble", "members": [NETWORK, NETWORK]}
+    template = Template.find(write_template(tmp_path / "template", network=ensemble, **RECIPE))
+    train(pairs, tmp_path / "mine", template)
+    assert set(weights(tmp_path / "mine")) == {"members.0.weight", "members.0.bias"}
+    assert load_bundle(tmp_path / "mine").synthesize(pairs[2].low_energy).image.pixels.any()
+
+
+def test_template_is_found_by_folder_name_or_task(tmp_path: Path) -> None:
+    folder = write_template(tmp_path / "zoo" / "only", steps=7, device="cuda")
+    for name in (None, "only", folder, str(folder)):
+        found = Template.find(name, tmp_path / "zoo")
+        assert (found.folder.name, found.objective, found.values) == ("only", "residual", {"steps": 7})
+    with pytest.raises(BundleError, match="no bundle 'none', expected a folder or one of only"):
+        Template.find("none", tmp_path / "zoo")
+    with pytest.raises(BundleError, match=r"train.json: objective is 'magic'.* expected residual or cyclegan"):
+        Template.find(write_template(tmp_path / "odd", objective="magic"))
+
+
+def test_curves_and_sample_grids_are_written_once_each(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    asked = iter([False, False, True])
+    train(pairs, tmp_path, template, sample_every=1, should_stop=lambda: next(asked))
+    train(pairs, tmp_path, template, sample_every=1)
+    samples = sorted((tmp_path / "run" / "samples").iterdir())
+    assert [path.name for path in samples] == ["step-000001.png", "step-000002.png", "step-000003.png"]
+    with Image.open(samples[-1]) as image:
+        assert (image.size, image.mode) == ((3 * FRAME[1], FRAME[0]), "L")
+        assert np.asarray(image).any()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+    assert events.Scalars("val_score")[-1].value == pytest.approx(float(results(tmp_path)[-1]["val_score"]), rel=1e-5)
+    assert [event.step for event in events.Images("samples")] == [1, 2, 3]
+
+
+def test_without_tensorboard_a_run_says_so_and_goes_on(
+    pairs: list[ContrastPair],
+    template: Template,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with caplog.at_level("INFO"):
+        assert train(pairs, tmp_path, template, steps=1).completed
+    assert "tensorboard is not installed: no curves for it; results.csv has the numbers" in caplog.text
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+WORKER = """
+import sys
+from pathlib import Path
+import torch
+from mammosynth.training.template import Template
+from mammosynth.training.train import train_contrast
+from mammosynth.training.run import TrainingRun
+from tests.training.templates import tiny_pair
+
+folder = Path(sys.argv[1])
+template = Template.find(folder / "template")
+pairs = [tiny_pair(seed) for seed in range(3)]
+kept = []
+build = TrainingRun.__init__
+def remember(self, *arguments):
+    build(self, *arguments)
+    kept.append(self)
+TrainingRun.__init__ = remember
+def train(should_stop):
+    return train_contrast(
+        pairs[:2], pairs[2:], output=folder / "shared", recipe=template.recipe({"threads": 1}), template=template,
+        should_stop=should_stop,
     )
+# Only the second process is asked to stop.
+asked = iter(range(100))
+stopped = train(lambda: next(asked) == 2 and kept[0].processes.rank == 1)
+result = train(None)
+run = kept[1]
+torch.save(
+    {
+        "networks": run.networks.state_dict(),
+        "best": run.best,
+        "steps": [stopped.step, result.step],
+        "size": run.processes.size,
+    },
+    folder / f"rank{run.processes.rank}.pt",
+)
+"""
 
 
-def test_augmentation_moves_all_maps_together() -> None:
-    still = TrainingRecipe(gamma=0, gain=0, noise=0)
-    moved = augment(framed(ViewPosition.CC), still, np.random.default_rng(3))
-    np.testing.assert_allclose(moved.low_energy, moved.recombined * moved.breast_mask, atol=1e-6)
-    assert not np.array_equal(moved.recombined, framed(ViewPosition.CC).recombined)
+def test_two_processes_of_torchrun_train_what_one_trains(pairs: list[ContrastPair], tmp_path: Path) -> None:
+    template = Template.find(write_template(tmp_path / "template", **RECIPE))
+    train(pairs, tmp_path / "alone", template)
+    (tmp_path / "worker.py").write_text(WORKER)
 
-
-def test_only_craniocaudal_views_are_turned_upside_down() -> None:
-    nothing = TrainingRecipe(rotation_deg=0, scaling=0, translation=0, gamma=0, gain=0, noise=0)
-    for view, turned in ((ViewPosition.CC, True), (ViewPosition.MLO, False)):
-        pair = framed(view)
-        seen = [augment(pair, nothing, np.random.default_rng(seed)).recombined for seed in range(8)]
-        assert any(np.allclose(image, pair.recombined[::-1]) for image in seen) is turned
-        assert any(np.allclose(image, pair.recombined) for image in seen)
-
-
-def test_loss_is_zero_for_the_real_image_and_ignores_what_is_not_scored() -> None:
-    torch.manual_seed(0)
-    real, scored, none = torch.rand(2, 1, 32, 32), torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32)
-    scored[..., 8:24, 8:24] = 1
-    recipe = TrainingRecipe()
-    wrong_outside = torch.where(scored > 0, real, 1 - real)
-    assert contrast_loss(wrong_outside, real, scored, none, recipe).item() == pytest.approx(0, abs=2e-3)
-    assert contrast_loss(1 - real, real, scored, none, recipe).item() > 0.3
-
-
-def test_lesion_weight_counts_lesion_pixels_more() -> None:
-    real, ones = torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
-    generated, lesion = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
-    generated[..., 0, 0], lesion[..., 0, 0] = 1, 1
-    recipe = TrainingRecipe(ssim_weight=0, correlation_weight=0, lesion_weight=3)
-    # One of 64 pixels is wrong by 1 and weighs 4: 4 / (63 + 4).
-    assert contrast_loss(generated, real, ones, lesion, recipe).item() == pytest.approx(4 / 67)
-
-
-def test_correlation_is_free_of_the_window_and_knows_inversion() -> None:
-    torch.manual_seed(0)
-    real, scored = torch.rand(1, 1, 64, 64), torch.ones(1, 1, 64, 64)
-    assert enhancement_correlation(0.2 + 0.3 * real, real, scored).item() == pytest.approx(1, abs=1e-2)
-    assert enhancement_correlation(-real, real, scored).item() == pytest.approx(-1, abs=1e-2)
-
-
-def test_ssim_of_flat_images_is_the_luminance_term() -> None:
-    a, b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
-    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
-    assert masked_ssim(a, b, torch.ones_like(a)).item() == pytest.approx(expected, rel=1e-4)
-
-
-def test_registered_support_limits_what_is_scored() -> None:
-    pair = phantom_pair(0)
-    half = np.zeros((64, 64), bool)
-    half[:32] = True
-    limited = ContrastPair(pair.low_energy, pair.recombined, pair.patient_id, recombined_breast=half)
-    preprocessing = ContrastPreprocessing((64, 48))
-    whole_area, half_area = (p.scored.sum() for p in frame_pairs([pair, limited], preprocessing))
-    assert 0.3 < half_area / whole_area < 0.6
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "worker.py")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *command, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    # Stopped together where only one was asked to, then resumed.
+    assert (first["size"], first["steps"], second["steps"]) == (2, [2, 3], [2, 3])
+    for part in ("networks", "best"):
+        assert all(torch.equal(first[part][key], second[part][key]) for key in first[part])
+    # One convolution has no batch statistics: what is left is the order of sums.
+    alone = torch.load(tmp_path / "alone" / "run" / "checkpoint.pt", weights_only=True)
+    for part in ("networks", "best"):
+        torch.testing.assert_close(dict(first[part]), dict(alone[part]), atol=1e-5, rtol=0)
+    assert load_bundle(tmp_path / "shared").metadata["mammosynth"]["scores"]["val_in_frame"]["best_step"]

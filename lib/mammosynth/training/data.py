@@ -1,23 +1,44 @@
-"""Pairs in the network's frame, kept in memory, and their augmentation."""
+"""Pairs in the network's frame, kept in memory as half-precision maps, and their augmentation."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from scipy import ndimage
+from torch.nn import functional as F
 
 from mammosynth.errors import DataError, MammoSynthError
+from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import erode, segment_breast
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.preprocessing.contrast import ContrastPreprocessing, PreparedMammogram
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
-from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.recipe import ResidualRecipe, TrainingRecipe
 
 EDGE = 1.5 / 256
 """Rim of the breast that is not scored, in frame heights: the two breasts were cropped by hand, separately."""
+ELASTIC_GRID = (6, 5)
+"""Rows and columns of shifts that deform a breast, chosen: as coarse as a breast deforms under compression."""
+SAMPLED = 7
+"""Every so-manieth pixel is enough to know the percentiles of a breast that was given other grey values."""
+_TARGETS = 3  # recombined, scored, lesion: after the input's channels
+_GREY, _NORMALISED, _ROW, _MASK = (
+    ContrastPreprocessing.CHANNELS.index(name) for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
+)
+
+
+class Preprocessing(Protocol):
+    """What every contrast model's preprocessing can do."""
+
+    def prepare(self, source: Mammogram) -> PreparedMammogram:
+        """The source in the frame."""
+
+    def channels(self, low_energy: np.ndarray, breast_mask: np.ndarray, view_position: ViewPosition) -> np.ndarray:
+        """(C, H, W) float32: the network's input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,34 +46,39 @@ class FramedPair:
     """One pair in the frame.
 
     Attributes:
-        low_energy: (H, W) float32 in [0, 1].
-        recombined: (H, W) float32 in [0, 1].
-        breast_mask: (H, W) bool.
-        scored: (H, W) float32, 1 where the loss counts.
-        lesion: (H, W) float32, 1 on drawn lesions.
+        maps: (C + 3, H, W) float16: the input's channels, then recombined, scored, lesion.
         view_position: CC or MLO.
     """
 
-    low_energy: np.ndarray
-    recombined: np.ndarray
-    breast_mask: np.ndarray
-    scored: np.ndarray
-    lesion: np.ndarray
+    maps: torch.Tensor
     view_position: ViewPosition
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """(B, C, H, W) input and three (B, 1, H, W) maps."""
+    """(B, C, H, W) input and three (B, 1, H, W) maps, float32.
+
+    Attributes:
+        channels: What the network sees.
+        recombined: In [0, 1].
+        scored: 1 where the loss counts, else 0.
+        lesion: In [0, 1], 1 on drawn lesions.
+    """
 
     channels: torch.Tensor
     recombined: torch.Tensor
     scored: torch.Tensor
     lesion: torch.Tensor
 
+    @classmethod
+    def of(cls, maps: torch.Tensor) -> Batch:
+        """The batch in (B, C + 3, H, W) maps."""
+        channels, recombined, scored, lesion = maps.split([maps.shape[1] - _TARGETS, 1, 1, 1], dim=1)
+        return cls(channels.contiguous(memory_format=torch.channels_last), recombined, scored, lesion)
 
-def frame_pairs(pairs: Sequence[ContrastPair], preprocessing: ContrastPreprocessing) -> list[FramedPair]:
-    """Every pair in the frame.
+
+def frame_pairs(pairs: Sequence[ContrastPair], preprocessing: Preprocessing, device: str) -> list[FramedPair]:
+    """Every pair in the frame, on the device.
 
     Raises:
         DataError: With the reason for every pair that cannot be used.
@@ -60,7 +86,7 @@ def frame_pairs(pairs: Sequence[ContrastPair], preprocessing: ContrastPreprocess
     framed, problems = [], []
     for pair in pairs:
         try:
-            framed.append(_frame_pair(pair, preprocessing))
+            framed.append(_frame_pair(pair, preprocessing, device))
         except MammoSynthError as error:
             problems.append(str(error))
     if problems:
@@ -69,66 +95,101 @@ def frame_pairs(pairs: Sequence[ContrastPair], preprocessing: ContrastPreprocess
     return framed
 
 
-def _frame_pair(pair: ContrastPair, preprocessing: ContrastPreprocessing) -> FramedPair:
+def _frame_pair(pair: ContrastPair, preprocessing: Preprocessing, device: str) -> FramedPair:
     prepared = preprocessing.prepare(pair.low_energy)
     support = pair.recombined_breast
     if support is None:
         support = segment_breast(pair.recombined)
     shared = prepared.breast_mask & (prepared.frame.apply(support) > 0.5)
     lesion = np.zeros(shared.shape, np.float32) if pair.lesion is None else prepared.frame.apply(pair.lesion)
-    return FramedPair(
-        low_energy=prepared.low_energy,
-        recombined=np.clip(prepared.frame.apply(pair.recombined), 0, 1),
-        breast_mask=prepared.breast_mask,
-        scored=erode(shared, EDGE * shared.shape[0]).astype(np.float32),
-        lesion=lesion,
-        view_position=prepared.view_position,
+    targets = np.stack(
+        [
+            np.clip(prepared.frame.apply(pair.recombined), 0, 1),
+            erode(shared, EDGE * shared.shape[0]).astype(np.float32),
+            lesion,
+        ]
     )
+    channels = preprocessing.channels(prepared.low_energy, prepared.breast_mask, prepared.view_position)
+    maps = torch.from_numpy(np.concatenate([channels, targets])).to(device, torch.float16)
+    return FramedPair(maps, prepared.view_position)
 
 
-def augment(pair: FramedPair, recipe: TrainingRecipe, random: np.random.Generator) -> FramedPair:
-    """The pair flipped (CC only: an MLO view has an up and a down), moved, and with other grey values of the source."""
-    maps = [pair.low_energy, pair.recombined, pair.breast_mask.astype(np.float32), pair.scored, pair.lesion]
-    flip = random.random() < 0.5
-    if flip and pair.view_position is ViewPosition.CC:
-        maps = [image[::-1] for image in maps]
-    angle = np.deg2rad(random.uniform(-recipe.rotation_deg, recipe.rotation_deg))
+def draw_pairs(count: int, step: int, recipe: TrainingRecipe, rank: int, world_size: int) -> list[tuple[int, int]]:
+    """(place in the batch, index of the pair) of a rank's share of a step's batch.
+
+    Every pair is drawn once before any is drawn again.
+    """
+    places = range(rank, recipe.batch_size, world_size)
+    return [(place, _drawn(count, step * recipe.batch_size + place, recipe.seed)) for place in places]
+
+
+def _drawn(count: int, position: int, seed: int) -> int:
+    epoch, place = divmod(position, count)
+    return int(np.random.default_rng([seed, 2, epoch]).permutation(count)[place])
+
+
+def augment(pairs: Sequence[FramedPair], recipe: ResidualRecipe, randoms: Sequence[np.random.Generator]) -> Batch:
+    """The pairs flipped (CC only: an MLO view has an up and a down), moved, and with other grey values of the source.
+
+    All maps move together, coordinates with the tissue: the frame snaps to the breast's box, so in the frame a place
+    of the breast has the same coordinates wherever the breast was.
+
+    Args:
+        pairs: The batch.
+        recipe: How far.
+        randoms: One for each pair, so that a pair's augmentation does not depend on its neighbours.
+    """
+    maps = torch.stack([pair.maps for pair in pairs]).float()
+    flips = [r.random() < 0.5 and p.view_position is ViewPosition.CC for r, p in zip(randoms, pairs, strict=True)]
+    shape = (maps.shape[2], maps.shape[3])
+    flow = torch.stack([_coordinates(shape, recipe, random, flip) for random, flip in zip(randoms, flips, strict=True)])
+    maps = F.grid_sample(maps, flow.to(maps.device), mode="bilinear", padding_mode="border", align_corners=True)
+    # Up and down are those of the frame, not those of the tissue.
+    maps[:, _ROW] *= 1 - 2 * torch.tensor(flips, dtype=maps.dtype, device=maps.device)[:, None, None]
+    mask = (maps[:, _MASK] > 0.5).float()
+    maps[:, _MASK] = mask
+    maps[:, -2] = (maps[:, -2] > 0.99) * mask
+    for image, breast, random in zip(maps, mask, randoms, strict=True):
+        image[_GREY] = _other_grey_values(image[_GREY], recipe, random) * breast
+        image[_NORMALISED] = _normalise(image[_GREY], breast)
+    return Batch.of(maps)
+
+
+def _coordinates(
+    shape: tuple[int, int], recipe: ResidualRecipe, random: np.random.Generator, flip: bool
+) -> torch.Tensor:
+    """(H, W, 2) where each pixel is taken from, as `grid_sample` wants it: x, y in [-1, 1]."""
+    height, width = shape
+    angle = math.radians(random.uniform(-recipe.rotation_deg, recipe.rotation_deg))
     zoom = 1 + random.uniform(-recipe.scaling, recipe.scaling)
-    height, width = pair.low_energy.shape
-    shift = random.uniform(-recipe.translation, recipe.translation, 2) * height
-    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+    aspect = 1 + random.uniform(-recipe.scaling, recipe.scaling) / 2
+    down, right = random.uniform(-recipe.translation, recipe.translation, 2) * height
     # About the middle of the chest wall, which so stays on the left edge.
-    centre = np.array([(height - 1) / 2, 0.0])
-    offset = centre - matrix @ (centre + shift)
-
-    def move(image: np.ndarray) -> np.ndarray:
-        return ndimage.affine_transform(image, matrix, offset=offset, order=1, mode="nearest")
-
-    low_energy, recombined, mask, scored, lesion = (move(image) for image in maps)
-    breast_mask = mask > 0.5
-    low_energy = np.clip(low_energy, 0, 1) ** np.exp(random.uniform(-recipe.gamma, recipe.gamma))
-    low_energy = low_energy * (1 + random.uniform(-recipe.gain, recipe.gain))
-    low_energy = low_energy + random.uniform(0, recipe.noise) * random.standard_normal(low_energy.shape)
-    return FramedPair(
-        low_energy=(np.clip(low_energy, 0, 1) * breast_mask).astype(np.float32),
-        recombined=recombined,
-        breast_mask=breast_mask,
-        scored=((scored > 0.99) & breast_mask).astype(np.float32),
-        lesion=lesion,
-        view_position=pair.view_position,
-    )
+    y = torch.arange(height)[:, None] - (height - 1) / 2
+    x = torch.arange(width)[None, :].float()
+    cosine, sine = math.cos(angle), math.sin(angle)
+    rows = (cosine * y + sine * x) / zoom * aspect - down
+    columns = (cosine * x - sine * y) / zoom / aspect - right
+    if recipe.elastic:
+        shifts = torch.from_numpy(random.standard_normal((1, 2, *ELASTIC_GRID)).astype(np.float32))
+        shifts = F.interpolate(shifts * recipe.elastic * height, shape, mode="bicubic", align_corners=True)[0]
+        rows, columns = rows + shifts[0], columns + shifts[1]
+    return torch.stack([columns / (width - 1) * 2 - 1, rows / (height - 1) * 2 * (-1 if flip else 1)], dim=-1)
 
 
-def collate(pairs: Sequence[FramedPair], preprocessing: ContrastPreprocessing) -> Batch:
-    """A batch of framed pairs."""
+def _other_grey_values(image: torch.Tensor, recipe: ResidualRecipe, random: np.random.Generator) -> torch.Tensor:
+    image = image.clamp(0, 1) ** math.exp(random.uniform(-recipe.gamma, recipe.gamma))
+    image = image * (1 + random.uniform(-recipe.gain, recipe.gain))
+    if recipe.noise:
+        noise = random.uniform(0, recipe.noise) * random.standard_normal(image.shape, np.float32)
+        image = image + torch.from_numpy(noise.astype(np.float32)).to(image.device)
+    return image.clamp(0, 1)
 
-    def stack(images: list[np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(images)[:, None].astype(np.float32))
 
-    channels = [preprocessing.channels(pair.low_energy, pair.breast_mask, pair.view_position) for pair in pairs]
-    return Batch(
-        channels=torch.from_numpy(np.stack(channels)),
-        recombined=stack([pair.recombined for pair in pairs]),
-        scored=stack([pair.scored for pair in pairs]),
-        lesion=stack([pair.lesion for pair in pairs]),
-    )
+def _normalise(image: torch.Tensor, breast: torch.Tensor) -> torch.Tensor:
+    """As `ContrastPreprocessing.channels` does, but with percentiles of a part of the pixels."""
+    inside = image[breast > 0.5][::SAMPLED]
+    if not inside.numel():
+        return torch.zeros_like(image)
+    low, middle, high = torch.quantile(inside, torch.tensor([0.05, 0.5, 0.95], device=inside.device))
+    return ((image - middle) / (high - low).clamp_min(0.05)).clamp(-3, 3) * breast

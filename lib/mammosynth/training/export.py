@@ -24,26 +24,32 @@ def count_pairs(pairs: Sequence[ContrastPair]) -> dict[str, int]:
     return {"pairs": len(pairs), "patients": len({pair.patient_id for pair in pairs})}
 
 
-def write_bundle(
-    output: Path, template: Path, run: TrainingRun, identity: dict[str, Any], counts: dict[str, dict[str, int]]
-) -> None:
-    """Weights first, metadata last: a folder is found as a bundle only once it is complete."""
+def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, record: dict[str, Any]) -> None:
+    """Weights first, metadata last: a folder is found as a bundle only once it is complete.
+
+    Args:
+        output: Folder of the new bundle.
+        template: Bundle whose network was trained.
+        run: The finished run.
+        prefix: Of the generator's weights in the bundle's network.
+        record: What is known about the run; goes into run.json and the metadata.
+    """
     for path in (METADATA, WEIGHTS, RUN, Path("docs", "README.md")):
         (output / path).parent.mkdir(parents=True, exist_ok=True)
     # Half precision for the convolutions; biases and batch statistics are few and stay as they are.
     state = {
-        key: (value.half() if value.ndim >= 2 else value).cpu().contiguous()
+        prefix + key: (value.half() if value.ndim >= 2 else value).cpu().contiguous()
         for key, value in run.best.items()
         if not key.endswith("num_batches_tracked")
     }
     save_file(state, output / WEIGHTS)
     (output / WEIGHTS).chmod(0o644)
-    shutil.copyfile(template / INFERENCE, output / INFERENCE)
     shutil.copyfile(template / "LICENSE", output / "LICENSE")
-    _write_json(output / TRAIN, {"recipe": identity["recipe"]})
-    record = {**identity, "counts": counts, "software_version": __version__, "seconds": round(run.seconds, 1)}
+    _write_json(output / INFERENCE, record["inference"])
+    _write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
+    record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
     _write_json(output / RUN, record)
-    (output / "docs" / "README.md").write_text(_card(output.resolve().name, run, identity, counts), encoding="utf-8")
+    (output / "docs" / "README.md").write_text(_card(output.resolve().name, run, record), encoding="utf-8")
     metadata = read_config(template, METADATA)
     today = datetime.now().astimezone().date().isoformat()
     metadata.update(
@@ -56,9 +62,7 @@ def write_bundle(
         "task": "contrast",
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
-        "training": {
-            key: record[key] for key in ("recipe", "train_sha256", "val_sha256", "counts", "software_version")
-        },
+        "training": {key: value for key, value in record.items() if key != "inference"},
         "scores": {"val_in_frame": run.best_scores},
     }
     _write_json(output / METADATA, metadata)
@@ -70,14 +74,17 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _card(name: str, run: TrainingRun, identity: dict[str, Any], counts: dict[str, dict[str, int]]) -> str:
+def _card(name: str, run: TrainingRun, record: dict[str, Any]) -> str:
     scores = "\n".join(f"| {key} | {value:.4f} |" for key, value in run.best_scores.items())
+    counts, initial = record["counts"], record["initial_weights"]
+    start = f"Started from the weights of {initial['bundle']} (SHA-256 {initial['sha256']}). " if initial else ""
     return (
         f"# {name}\n\nLow-energy mammogram to recombined image. Research only, not for diagnosis.\n\n"
-        f"Trained by mammosynth {__version__} on {counts['train']['pairs']} pairs of {counts['train']['patients']} "
-        f"patients, validated on {counts['val']['pairs']} pairs of {counts['val']['patients']} patients; "
-        f"{run.step} steps, {run.seconds:.0f} s.\n\nData (SHA-256): train {identity['train_sha256']}, "
-        f"val {identity['val_sha256']}.\n\nIn the network's frame, on the validation pairs:\n\n"
+        f"Trained by mammosynth {__version__} (objective {record['objective']}, template {record['template']}) on "
+        f"{counts['train']['pairs']} pairs of {counts['train']['patients']} patients, validated on "
+        f"{counts['val']['pairs']} pairs of {counts['val']['patients']} patients; {run.step} steps, "
+        f"{run.seconds:.0f} s: {run.ending}. {start}\n\nData (SHA-256): train {record['train_sha256']}, "
+        f"val {record['val_sha256']}.\n\nIn the network's frame, on the validation pairs:\n\n"
         f"| score | value |\n|---|---|\n"
         f"{scores}\n\nFor figures to report, with intervals and floors, run the evaluation of this software.\n\n"
         f"Recipe: `configs/train.json`.\n"

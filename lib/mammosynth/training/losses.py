@@ -1,16 +1,19 @@
-"""What a generated recombined image is trained for: grey values, local structure, and where enhancement lies."""
+"""What a generated recombined image is trained for: grey values, local structure, and where enhancement lies.
+
+Every loss is a mean over images, not over the pixels of a batch, so that a batch may be split over processes.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional as F
 
-from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.recipe import ResidualRecipe
 
-SMOOTHING = 1.0
-"""Standard deviation in frame pixels before correlating."""
-BACKGROUND = 15.0
-"""Standard deviation in frame pixels of what counts as background enhancement."""
+REDUCTION = 4
+"""Correlation is taken on means of so many by so many pixels: enhancement is wider than noise and misregistration."""
+BACKGROUND = 30 / 512
+"""Standard deviation, in frame heights, of what counts as background enhancement."""
 
 
 def contrast_loss(
@@ -18,7 +21,7 @@ def contrast_loss(
     recombined: torch.Tensor,
     scored: torch.Tensor,
     lesion: torch.Tensor,
-    recipe: TrainingRecipe,
+    recipe: ResidualRecipe,
 ) -> torch.Tensor:
     """Mean absolute error + weighted (1 - SSIM) + weighted (1 - correlation).
 
@@ -30,28 +33,31 @@ def contrast_loss(
         recipe: The weights.
 
     Returns:
-        A scalar.
+        A scalar: the mean over the images.
     """
     weight = scored * (1 + recipe.lesion_weight * lesion)
-    loss = (weight * (generated - recombined).abs()).sum() / weight.sum().clamp_min(1)
+    loss = masked_mean((generated - recombined).abs(), weight)
     if recipe.ssim_weight:
         loss = loss + recipe.ssim_weight * (1 - masked_ssim(generated, recombined, scored))
     if recipe.correlation_weight:
-        loss = loss + recipe.correlation_weight * (1 - enhancement_correlation(generated, recombined, scored)).mean()
-    return loss
+        loss = loss + recipe.correlation_weight * (1 - enhancement_correlation(generated, recombined, scored))
+    return loss.mean()
+
+
+def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(B,) weighted mean of (B, 1, H, W) values over each image; 0 where nothing has weight."""
+    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
 def masked_ssim(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    """SSIM averaged over the scored pixels: Gauss sigma 1.5, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
+    """(B,) SSIM over the scored pixels: Gauss sigma 1.5, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
     a, b = generated * scored, recombined * scored
-    mean_a, mean_b = _gauss(a, 1.5), _gauss(b, 1.5)
-    var_a = _gauss(a * a, 1.5) - mean_a**2
-    var_b = _gauss(b * b, 1.5) - mean_b**2
-    covariance = _gauss(a * b, 1.5) - mean_a * mean_b
+    mean_a, mean_b, square_a, square_b, product = _gauss(torch.cat([a, b, a * a, b * b, a * b], 1), 1.5).split(1, 1)
+    var_a, var_b, covariance = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
     c1, c2 = 1e-4, 9e-4
     ssim = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     ssim = ssim / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    return (ssim * scored).sum() / scored.sum().clamp_min(1)
+    return masked_mean(ssim, scored)
 
 
 def enhancement_correlation(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
@@ -59,41 +65,31 @@ def enhancement_correlation(generated: torch.Tensor, recombined: torch.Tensor, s
 
     Free of each image's own window, which 8-bit images do not tell.
     """
-    a, b = _smooth(generated, scored, SMOOTHING), _smooth(recombined, scored, SMOOTHING)
-    # The background is wide, so a quarter of the resolution is enough for it.
-    small = F.avg_pool2d(scored, 4)
-    high_a, high_b = (image - _background(image, scored, small) for image in (a, b))
-    return (_correlation(a, b, scored) + _correlation(high_a, high_b, scored)) / 2
+    small = F.avg_pool2d(scored, REDUCTION)
+    both = torch.cat([generated, recombined], dim=1) * scored
+    reduced = F.avg_pool2d(both, REDUCTION) / small.clamp_min(1e-3)
+    sigma = BACKGROUND * small.shape[2]
+    high = reduced - _gauss(reduced * small, sigma) / _gauss(small, sigma).clamp_min(1e-3)
+    return (_correlation(reduced, small) + _correlation(high, small)) / 2
 
 
-def _background(image: torch.Tensor, scored: torch.Tensor, small: torch.Tensor) -> torch.Tensor:
-    total = _gauss(F.avg_pool2d(image * scored, 4), BACKGROUND / 4)
-    background = total / _gauss(small, BACKGROUND / 4).clamp_min(1e-3)
-    return F.interpolate(background, scale_factor=4, mode="bilinear", align_corners=False)
-
-
-def _smooth(image: torch.Tensor, scored: torch.Tensor, sigma: float) -> torch.Tensor:
-    return _gauss(image * scored, sigma) / _gauss(scored, sigma).clamp_min(1e-3)
-
-
-def _correlation(a: torch.Tensor, b: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    count = scored.sum(dim=(1, 2, 3)).clamp_min(1)
-
-    def centred(image: torch.Tensor) -> torch.Tensor:
-        mean = (image * scored).sum(dim=(1, 2, 3)) / count
-        return (image - mean[:, None, None, None]) * scored
-
-    a, b = centred(a), centred(b)
-    product = (a * b).sum(dim=(1, 2, 3))
+def _correlation(both: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(B,) weighted correlation of the two channels."""
+    count = weight.sum(dim=(1, 2, 3)).clamp_min(1)
+    mean = (both * weight).sum(dim=(2, 3), keepdim=True) / count[:, None, None, None]
+    a, b = ((both - mean) * weight).unbind(dim=1)
     # The small constant keeps the gradient of a flat image finite.
-    norm = torch.sqrt((a * a).sum(dim=(1, 2, 3)) * (b * b).sum(dim=(1, 2, 3)) + (1e-4 * count) ** 2)
-    return product / norm
+    norm = torch.sqrt((a * a).sum(dim=(1, 2)) * (b * b).sum(dim=(1, 2)) + (1e-4 * count) ** 2)
+    return (a * b).sum(dim=(1, 2)) / norm
 
 
-def _gauss(image: torch.Tensor, sigma: float) -> torch.Tensor:
+def _gauss(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """(B, C, H, W), every channel smoothed on its own."""
+    channels = images.shape[1]
     radius = max(1, round(3.4 * sigma))
-    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    x = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    padded = F.pad(image, (radius, radius, radius, radius), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None])
+    kernel = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
+    padded = F.pad(images, (radius, radius, radius, radius), mode="replicate")
+    rows = F.conv2d(padded, kernel, groups=channels)
+    return F.conv2d(rows, kernel.transpose(2, 3), groups=channels)

@@ -1,4 +1,4 @@
-"""`Objective`: what a training run optimises. The loop does the rest: steps, precision, averages, checkpoints, scores."""
+"""`Objective`: what a training run optimises. The loop does the rest: precision, averages, checkpoints, scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Objective(Protocol):
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """Scores of averaged weights on the validation pairs; `val_score` is the one to choose by, higher is better.
 
-        Empty without validation pairs.
+        Empty without validation pairs. Called in inference mode, as `sample_grid` is.
         """
 
     def sample_grid(self, generator: nn.Module) -> np.ndarray:

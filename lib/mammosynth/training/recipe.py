@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from mammosynth.errors import InvalidParameterError
 
-_KINDS = {"int": "an integer", "float": "a number", "str": "a word", "bool": "true or false"}
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "an integer"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "bool": ((bool,), "true or false"),
+}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": {"true": True, "false": False}.__getitem__,
+}
 
 
 @dataclass(frozen=True)
@@ -88,13 +99,14 @@ class TrainingRecipe:
 
     def _problem(self, field: dataclasses.Field[Any]) -> str:
         name, kind, value = field.name, str(field.type), getattr(self, field.name)
-        accepted = {"int": int, "float": (int, float), "str": str, "bool": bool}[kind]
+        accepted, called = _KINDS[kind]
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind != "bool"):
-            return f"{name} is {value!r}, expected {_KINDS[kind]}"
+            return f"{name} is {value!r}, expected {called}"
         if name in self.CHOICES and value not in self.CHOICES[name]:
             return f"{name} is {value!r}, expected {' or '.join(self.CHOICES[name])}"
-        if name in self.RANGES and not self.RANGES[name][0] <= value <= self.RANGES[name][1]:
-            return f"{name} is {value}, expected {self.RANGES[name][0]:g} to {self.RANGES[name][1]:g}"
+        low, high = self.RANGES.get(name, (None, None))
+        if low is not None and not low <= getattr(self, name) <= high:
+            return f"{name} is {value}, expected {low:g} to {high:g}"
         return ""
 
     @classmethod
@@ -183,6 +195,6 @@ class ResidualRecipe(TrainingRecipe):
 
 def _value(text: str, kind: str) -> Any:
     try:
-        return {"int": int, "float": float, "str": str, "bool": {"true": True, "false": False}.__getitem__}[kind](text)
+        return _PARSERS[kind](text)
     except (ValueError, KeyError):
         return text

@@ -1,166 +1,207 @@
-"""`TrainingRun`: network, optimizer, moving average and scores of one run: what a checkpoint holds."""
+"""`TrainingRun`: networks, optimizers, moving average and scores of one run: what a checkpoint holds."""
 
 from __future__ import annotations
 
-import csv
+import copy
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from mammosynth.errors import OutputError
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.training.data import Batch, FramedPair, collate
-from mammosynth.training.losses import contrast_loss, enhancement_correlation, masked_ssim
+from mammosynth.errors import InvalidParameterError, OutputError
+from mammosynth.training.objective import GENERATOR, Objective
+from mammosynth.training.processes import Processes
 from mammosynth.training.recipe import TrainingRecipe
 
 CHECKPOINT = Path("run", "checkpoint.pt")
-RESULTS = Path("run", "results.csv")
+SCORE = "val_score"
+ALL_STEPS = "all steps are done"
 
 
 class TrainingRun:
-    """Network, optimizer and averages of a run: what a checkpoint holds."""
+    """State of a run, alike in all its processes.
 
-    def __init__(self, network: nn.Module, recipe: TrainingRecipe, identity: dict[str, Any]) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch 2.13 types
-        self.recipe = recipe
-        self.identity = identity
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self.average = _clone(network.state_dict())
-        self.best = _clone(self.average)
-        self.best_loss = math.inf
+    Args:
+        objective: What is optimised.
+        recipe: How.
+        identity: What makes a checkpoint this run's own.
+        processes: Who trains.
+    """
+
+    def __init__(
+        self, objective: Objective, recipe: TrainingRecipe, identity: dict[str, Any], processes: Processes
+    ) -> None:
+        self.objective, self.recipe, self.identity, self.processes = objective, recipe, identity, processes
+        self.networks = objective.networks
+        self.networks.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizers = objective.optimizers()
+        self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
+        self._scaler = torch.GradScaler(enabled=recipe.precision == "float16")
+        self.averaged = copy.deepcopy(self.networks[GENERATOR]).eval().requires_grad_(False)
+        self.best = _clone(self.averaged)
         self.best_scores: dict[str, float] = {}
         self.rows: list[dict[str, float]] = []
         self.step = 0
-        self.seconds = 0.0
+        self._without_gain = 0
+        self._sums: dict[str, float] = {}
+        self._steps_summed = 0
+        self._seconds, self._started = 0.0, time.monotonic()
 
-    def advance(self, batch: Batch) -> float:
-        """One optimizer step; its loss."""
-        started = time.monotonic()
-        recipe, device = self.recipe, self.recipe.device
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(self.step, recipe)
-        self.network.train()
-        channels = batch.channels.to(device).contiguous(memory_format=torch.channels_last)
-        recombined, scored, lesion = (target.to(device) for target in (batch.recombined, batch.scored, batch.lesion))
-        loss = contrast_loss(self.network(channels), recombined, scored, lesion, recipe)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+    @property
+    def seconds(self) -> float:
+        """Spent so far, in all parts of a run that was stopped."""
+        return self._seconds + time.monotonic() - self._started
+
+    @property
+    def ending(self) -> str:
+        """Why the run is over; empty while it goes on."""
+        if self.step >= self.recipe.steps:
+            return ALL_STEPS
+        if self.recipe.patience and self._without_gain >= self.recipe.patience:
+            return f"{SCORE} has not improved in {self._without_gain} validations"
+        return ""
+
+    def advance(self) -> dict[str, float]:
+        """One step; its losses, of this process.
+
+        Raises:
+            InvalidParameterError: If a loss is no number any more.
+        """
+        recipe, rank, size = self.recipe, self.processes.rank, self.processes.size
+        # Dropout, too, is a function of step and rank alone.
+        torch.manual_seed(int(np.random.SeedSequence([recipe.seed, 3, self.step, rank]).generate_state(1)[0]))
+        self._set_rates()
+        self.networks.train()
+        losses: dict[str, float] = {}
+        for name, loss, parts in self._losses(self.objective.draw(self.step, rank, size)):
+            losses.update({f"loss_{name}" if len(self.optimizers) > 1 else "loss": float(loss.detach()), **parts})
+            self._update(self.optimizers[name], loss)
+        self._scaler.update()
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise InvalidParameterError(
+                f"step {self.step + 1}: losses are {losses}, so the run has diverged; choose a smaller learning_rate "
+                "or the precision float32, and another output folder or no resuming"
+            )
         self.step += 1
-        # A short memory at first, so that the average forgets the random start.
-        decay = min(recipe.ema_decay, self.step / (self.step + 10))
-        for key, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                self.average[key].lerp_(value, 1 - decay)
-            else:
-                self.average[key].copy_(value)
-        self.seconds += time.monotonic() - started
-        return float(loss.detach())
+        self._average()
+        self._sums = {name: self._sums.get(name, 0.0) + value for name, value in losses.items()}
+        self._steps_summed += 1
+        return losses
 
-    def validate(
-        self, val: Sequence[FramedPair], preprocessing: ContrastPreprocessing, loss: float
-    ) -> dict[str, float]:
-        """Score the averaged weights, and keep them if they are the best."""
-        scores = {}
-        if val:
-            current = _clone(self.network.state_dict())
-            self.network.load_state_dict(self.average)
-            scores = score_in_frame(self.network, val, preprocessing, self.recipe)
-            self.network.load_state_dict(current)
-        if scores.get("val_loss", -math.inf) < self.best_loss:
-            self.best_loss = scores.get("val_loss", math.inf)
-            self.best, self.best_scores = _clone(self.average), {**scores, "best_step": float(self.step)}
-        self.rows.append({"step": self.step, "seconds": round(self.seconds, 1), "loss": loss, **scores})
-        return {"loss": loss, **scores}
+    def _losses(self, batch: Any) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        losses = iter(self.objective.losses(batch))
+        precision = getattr(torch, self.recipe.precision)
+        while True:
+            with torch.autocast(
+                torch.device(self.processes.device).type, precision, enabled=precision is not torch.float32
+            ):
+                update = next(losses, None)
+            if update is None:
+                return
+            yield update
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        # Before unscaling, so that all processes see the same overflow.
+        self.processes.average(p.grad for p in parameters if p.grad is not None)
+        self._scaler.unscale_(optimizer)
+        if self.recipe.gradient_clip:
+            nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_clip)
+        self._scaler.step(optimizer)
+
+    def _set_rates(self) -> None:
+        factor = min(1.0, (self.step + 1) / (self.recipe.warmup_steps + 1))
+        if self.recipe.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * self.step / self.recipe.steps))
+        for name, optimizer in self.optimizers.items():
+            for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = rate * factor
+
+    def _average(self) -> None:
+        # Batch statistics are each process's own until here.
+        self.processes.average(b for b in self.networks.buffers() if b.is_floating_point())
+        # A short memory at first, so that the average forgets the random start.
+        decay = min(self.recipe.ema_decay, self.step / (self.step + 10))
+        averaged = self.averaged.state_dict()
+        for key, value in self.networks[GENERATOR].state_dict().items():
+            if value.is_floating_point():
+                averaged[key].lerp_(value, 1 - decay)
+            else:
+                averaged[key].copy_(value)
+
+    def validate(self) -> dict[str, float]:
+        """Score the averaged weights, keep them if they are the best, and add a row."""
+        first = self.processes.rank == 0
+        with torch.inference_mode():
+            scores = self.processes.from_first(self.objective.validate(self.averaged) if first else {})
+        if scores and not scores[SCORE] > self.best_scores.get(SCORE, -math.inf):
+            self._without_gain += 1
+        else:
+            self._without_gain = 0
+            self.best, self.best_scores = _clone(self.averaged), {**scores, "best_step": float(self.step)}
+        means = {name: total / self._steps_summed for name, total in self._sums.items()}
+        self._sums, self._steps_summed = {}, 0
+        self.rows.append({"step": self.step, "seconds": round(self.seconds, 1), **means, **scores})
+        return scores
+
+    def sample(self) -> np.ndarray:
+        """The objective's sample grid of the averaged weights."""
+        with torch.inference_mode():
+            return self.objective.sample_grid(self.averaged)
 
     def save(self, output: Path) -> None:
-        """Write checkpoint and results.csv; either the old or the new file exists at any moment."""
+        """Write the checkpoint; either the old or the new file exists at any moment."""
         state = {
             "identity": json.dumps(self.identity, sort_keys=True),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average,
+            "networks": self.networks.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "scaler": self._scaler.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "best": self.best,
-            "best_loss": self.best_loss,
             "best_scores": self.best_scores,
             "rows": self.rows,
+            "sums": self._sums,
+            "steps_summed": self._steps_summed,
+            "without_gain": self._without_gain,
             "step": self.step,
             "seconds": self.seconds,
         }
         partial = output / CHECKPOINT.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(output / CHECKPOINT)
-        if self.rows:
-            partial = output / RESULTS.with_suffix(".partial")
-            with partial.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, fieldnames=list(self.rows[-1]))
-                writer.writeheader()
-                writer.writerows(self.rows)
-            partial.replace(output / RESULTS)
 
     def load(self, checkpoint: Path) -> None:
         """Go on from a checkpoint, if it exists.
 
         Raises:
-            OutputError: If it belongs to another run.
+            OutputError: If it belongs to another run, or to another version of this software.
         """
         if not checkpoint.is_file():
             return
-        state = torch.load(checkpoint, map_location=self.recipe.device, weights_only=True)
-        theirs = json.loads(state["identity"])
-        if differing := sorted(
-            key for key in self.identity if theirs.get(key) != json.loads(json.dumps(self.identity[key]))
-        ):
+        state = torch.load(checkpoint, map_location=self.processes.device, weights_only=True)
+        theirs, ours = json.loads(state["identity"]), json.loads(json.dumps(self.identity))
+        if differing := sorted(key for key in ours if theirs.get(key) != ours[key]):
             raise OutputError(
                 f"{checkpoint.parent.parent.name}: holds a checkpoint of another run ({', '.join(differing)} differ); "
                 "choose another output folder, or do not resume"
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.best = state["average"], state["best"]
-        self.best_loss, self.best_scores = state["best_loss"], state["best_scores"]
-        self.rows, self.step, self.seconds = state["rows"], state["step"], state["seconds"]
+        self.networks.load_state_dict(state["networks"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._scaler.load_state_dict(state["scaler"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.best, self.best_scores, self.rows = state["best"], state["best_scores"], state["rows"]
+        self._sums, self._steps_summed = state["sums"], state["steps_summed"]
+        self.step, self._without_gain, self._seconds = state["step"], state["without_gain"], state["seconds"]
 
 
-def score_in_frame(
-    network: nn.Module, pairs: Sequence[FramedPair], preprocessing: ContrastPreprocessing, recipe: TrainingRecipe
-) -> dict[str, float]:
-    """Means over pairs in the network's frame: val_loss, val_psnr, val_ssim, val_correlation.
-
-    Quick numbers for choosing weights; `mammosynth.evaluation` gives those to report.
-    """
-    network.eval()
-    sums: dict[str, float] = {}
-    with torch.inference_mode():
-        for pair in pairs:
-            batch = collate([pair], preprocessing)
-            recombined, scored, lesion = (t.to(recipe.device) for t in (batch.recombined, batch.scored, batch.lesion))
-            generated = network(batch.channels.to(recipe.device))
-            squares = (scored * (generated.clamp(0, 1) - recombined) ** 2).sum() / scored.sum().clamp_min(1)
-            scores = {
-                "val_loss": contrast_loss(generated, recombined, scored, lesion, recipe),
-                "val_psnr": -10 * torch.log10(squares.clamp_min(1e-10)),
-                "val_ssim": masked_ssim(generated, recombined, scored),
-                "val_correlation": enhancement_correlation(generated, recombined, scored).mean(),
-            }
-            for key, value in scores.items():
-                sums[key] = sums.get(key, 0.0) + float(value)
-    return {key: value / len(pairs) for key, value in sums.items()}
-
-
-def _schedule(step: int, recipe: TrainingRecipe) -> float:
-    warmup = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
-    return warmup * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-
-
-def _clone(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key: value.detach().clone() for key, value in state.items()}
+def _clone(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}

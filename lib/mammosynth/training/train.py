@@ -1,29 +1,32 @@
-"""`train_contrast`: one resumable loop from pairs to a bundle that can be served."""
+"""`train_contrast`: one resumable loop from pairs to a bundle that can be served, for every objective."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from mammosynth.bundle import INFERENCE, build_synthesizer, default_model_zoo, read_config
-from mammosynth.errors import DataError
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.errors import InvalidParameterError
 from mammosynth.preprocessing.pairs import ContrastPair, hash_pairs
-from mammosynth.training.data import Batch, FramedPair, augment, collate, frame_pairs
 from mammosynth.training.export import count_pairs, write_bundle
+from mammosynth.training.log import RunLog
+from mammosynth.training.preflight import check_pairs
+from mammosynth.training.processes import Processes, join_processes
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.run import CHECKPOINT, TrainingRun
+from mammosynth.training.template import Template
 
 logger = logging.getLogger(__name__)
 
-TEMPLATE = "breast_cem_contrast"
+STOPPED = "stopped; run it again to go on"
 
 Progress = Callable[[float, str, dict[str, float]], None]
 
@@ -34,15 +37,19 @@ class TrainingResult:
 
     Attributes:
         completed: False if it was stopped; run the same command again to go on.
+        reason: Why it ended.
         step: Optimizer steps done.
         bundle: The bundle folder; None while incomplete.
         val: Scores of the kept weights on the validation pairs; empty without them.
+        warnings: What the check of the data found odd but not wrong.
     """
 
     completed: bool
+    reason: str
     step: int
     bundle: Path | None
     val: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 def train_contrast(
@@ -50,87 +57,147 @@ def train_contrast(
     val_pairs: Sequence[ContrastPair],
     *,
     output: Path,
-    recipe: TrainingRecipe,
+    recipe: TrainingRecipe | None = None,
+    template: Template | None = None,
+    initial_weights: Path | None = None,
     resume: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainingResult:
     """Train a contrast model and write it as a bundle.
 
-    The weights are a moving average; the one with the lowest validation loss is kept (without validation pairs, the
-    last). Same pairs, recipe and number of threads give the same weights, also after a stop.
+    The weights are a moving average; those with the highest val_score are kept (without validation pairs, the last).
+    Same pairs, recipe and number of threads give the same weights on the CPU, also after a stop.
+
+    Started by `torchrun`, all processes train one model: a batch is split over them, gradients and batch statistics
+    are averaged, and the first process validates and writes. A network whose layers do not look at the rest of the
+    batch then becomes what one process makes of it, but for rounding and dropout; batch normalisation sees a part of
+    the batch only.
 
     Args:
         train_pairs: At least one.
         val_pairs: Of other patients; may be empty.
-        output: Becomes the bundle folder; the run's checkpoint and results.csv lie in `run/` below it.
-        recipe: Every choice of the run.
+        output: Becomes the bundle folder; checkpoint, results.csv, curves and samples lie in `run/` below it.
+        recipe: Every choice of the run, of the template's kind; None: the template's own.
+        template: Bundle that is trained anew; None: the default one.
+        initial_weights: Bundle whose weights the generator starts from; None: random.
         resume: Go on from the checkpoint in `output`, if there is one.
-        progress: Told the fraction done, a message, and the latest losses and scores.
+        progress: Told the fraction done, a message, and the latest losses and scores; in the first process only.
         should_stop: Asked before every step; True ends the run after writing a checkpoint.
 
     Raises:
-        DataError: If there are no pairs, a pair cannot be used, or a patient is in both lists.
+        BundleError: If template or initial weights cannot be used.
+        DataError: With every pair that cannot be used.
+        InvalidParameterError: If the recipe does not fit template, machine or number of processes, or it diverges.
         OutputError: If `output` holds the checkpoint of another run.
     """
-    _check_patients(train_pairs, val_pairs)
-    template = default_model_zoo() / TEMPLATE
+    template = template or Template.find()
+    recipe = recipe or template.recipe()
+    with _prepared(recipe) as processes:
+        _check_recipe(recipe, template, processes)
+        report = _reporter(progress, processes)
+        blank = template.build(recipe.seed)
+        initial = None if initial_weights is None else blank.load(initial_weights)
+        report(0.0, "checking the data", {})
+        warnings = check_pairs(train_pairs, val_pairs, blank.preprocessing)
+        for warning in warnings:
+            logger.warning("%s", warning)
+            report(0.0, f"warning: {warning}", {})
+        here = dataclasses.replace(recipe, device=processes.device)
+        objective = template.build_objective(train_pairs, val_pairs, blank.network, blank.preprocessing, here)
+        record: dict[str, Any] = {
+            "objective": template.objective,
+            "template": template.folder.resolve().name,
+            "recipe": recipe.as_json(),
+            "train_sha256": hash_pairs(train_pairs),
+            "val_sha256": hash_pairs(val_pairs),
+            "inference": blank.inference,
+            "initial_weights": initial,
+        }
+        run = TrainingRun(objective, here, _identity(record), processes)
+        if resume:
+            run.load(output / CHECKPOINT)
+        reason = _loop(run, output, report, should_stop or (lambda: False))
+        completed = reason != STOPPED
+        if completed and processes.rank == 0:
+            record["counts"] = {"train": count_pairs(train_pairs), "val": count_pairs(val_pairs)}
+            record["warnings"] = warnings
+            write_bundle(output, template.folder, run, blank.prefix, record)
+        return TrainingResult(
+            completed, reason, run.step, output if completed else None, run.best_scores, tuple(warnings)
+        )
+
+
+def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callable[[], bool]) -> str:
+    """Steps until the run ends; why it does."""
+    recipe, first = run.recipe, run.processes.rank == 0
+    (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    log = RunLog(output, run.step) if first else None
+    saved_at = time.monotonic()
+    stopped = False
+    while not run.ending and not (stopped := run.processes.any(should_stop())):
+        latest = {**run.best_scores, **run.advance()}
+        if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
+            latest.update(run.validate())
+            shown = {key: round(value, 4) for key, value in latest.items()}
+            logger.info("step %d: %s", run.step, json.dumps(shown))
+        if log is not None:
+            _write_step(log, run, latest)
+            if time.monotonic() - saved_at > recipe.checkpoint_every_s:
+                run.save(output)
+                saved_at = time.monotonic()
+        report(run.step / recipe.steps, f"step {run.step} of {recipe.steps}", latest)
+    if log is not None:
+        run.save(output)
+        log.close()
+    return STOPPED if stopped else run.ending
+
+
+def _write_step(log: RunLog, run: TrainingRun, latest: dict[str, float]) -> None:
+    """What there is to see after a step."""
+    log.curves(run.step, latest)
+    if run.rows and run.rows[-1]["step"] == run.step:
+        log.results(run.rows)
+    if run.recipe.sample_every and run.step % run.recipe.sample_every == 0:
+        log.sample(run.step, run.sample())
+
+
+@contextmanager
+def _prepared(recipe: TrainingRecipe) -> Iterator[Processes]:
+    """Threads, processes and torch's random state of a run; the state of before is restored."""
+    threads = torch.get_num_threads()
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        synthesizer = build_synthesizer(template)
-    preprocessing = synthesizer.preprocessing
-    train, val = frame_pairs(train_pairs, preprocessing), frame_pairs(val_pairs, preprocessing)
-    identity = {
-        "recipe": recipe.as_json(),
-        "train_sha256": hash_pairs(train_pairs),
-        "val_sha256": hash_pairs(val_pairs),
-        "inference": read_config(template, INFERENCE),
-    }
-    run = TrainingRun(synthesizer.network.to(recipe.device), recipe, identity)
-    if resume:
-        run.load(output / CHECKPOINT)
-    (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
-
-    saved_at = time.monotonic()
-    while run.step < recipe.steps:
-        if should_stop is not None and should_stop():
-            run.save(output)
-            return TrainingResult(False, run.step, None, run.best_scores)
-        loss = run.advance(_draw_batch(train, run.step, preprocessing, recipe))
-        latest = {"loss": loss, **run.best_scores}
-        if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
-            latest = run.validate(val, preprocessing, loss)
-            logger.info("step %d: %s", run.step, json.dumps({key: round(value, 4) for key, value in latest.items()}))
-        if progress is not None:
-            progress(run.step / recipe.steps, f"step {run.step} of {recipe.steps}", latest)
-        if time.monotonic() - saved_at > recipe.checkpoint_every_s or run.step == recipe.steps:
-            run.save(output)
-            saved_at = time.monotonic()
-    counts = {"train": count_pairs(train_pairs), "val": count_pairs(val_pairs)}
-    write_bundle(output, template, run, identity, counts)
-    return TrainingResult(True, run.step, output, run.best_scores)
+    try:
+        with join_processes(recipe.device) as processes:
+            gpus = [processes.device] if processes.device.startswith("cuda") else []
+            with torch.random.fork_rng(devices=gpus):
+                yield processes
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _draw_batch(
-    train: list[FramedPair], step: int, preprocessing: ContrastPreprocessing, recipe: TrainingRecipe
-) -> Batch:
-    """The batch of a step: a function of step and seed alone, so that a resumed run goes on as it would have."""
-    random = np.random.default_rng([recipe.seed, 1, step])
-    chosen = []
-    for position in range(step * recipe.batch_size, (step + 1) * recipe.batch_size):
-        epoch, place = divmod(position, len(train))
-        order = np.random.default_rng([recipe.seed, 2, epoch]).permutation(len(train))
-        chosen.append(augment(train[order[place]], recipe, random))
-    return collate(chosen, preprocessing)
-
-
-def _check_patients(train_pairs: Sequence[ContrastPair], val_pairs: Sequence[ContrastPair]) -> None:
-    if not train_pairs:
-        raise DataError("there are no training pairs; give at least one low-energy image with its recombined image")
-    shared = {pair.patient_id for pair in train_pairs} & {pair.patient_id for pair in val_pairs}
-    if shared:
-        raise DataError(
-            f"{len(shared)} patients have images in both training and validation; split the data by patient"
+def _check_recipe(recipe: TrainingRecipe, template: Template, processes: Processes) -> None:
+    if type(recipe) is not template.recipe_class:
+        raise InvalidParameterError(
+            f"the recipe is a {type(recipe).__name__}, expected a {template.recipe_class.__name__} for "
+            f"{template.folder.name}; make it with Template.recipe"
         )
+    if recipe.precision == "float16" and not processes.device.startswith("cuda"):
+        raise InvalidParameterError(
+            f"precision is float16 on device {processes.device}, expected a CUDA device; choose bfloat16 or float32"
+        )
+    if recipe.batch_size % processes.size:
+        raise InvalidParameterError(
+            f"batch_size is {recipe.batch_size}, expected a multiple of the {processes.size} processes"
+        )
+
+
+def _reporter(progress: Progress | None, processes: Processes) -> Progress:
+    return progress if progress is not None and processes.rank == 0 else lambda fraction, message, values: None
+
+
+def _identity(record: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same to go on with a checkpoint."""
+    recipe = {key: value for key, value in record["recipe"].items() if key not in TrainingRecipe.OF_THE_MACHINE}
+    return {**record, "recipe": recipe}

@@ -1,0 +1,70 @@
+"""`RunLog`: what a run writes for people to look at: results.csv, curves for TensorBoard, grids of images."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+RESULTS = Path("run", "results.csv")
+SAMPLES = Path("run", "samples")
+TENSORBOARD = Path("run", "tensorboard")
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Writes below a run's output folder.
+
+    Args:
+        output: The run's folder.
+        step: Steps done so far: curves of later steps, of a run that was killed, are taken back.
+    """
+
+    def __init__(self, output: Path, step: int) -> None:
+        self._output = output
+        if step == 0:
+            for folder in (SAMPLES, TENSORBOARD):
+                shutil.rmtree(output / folder, ignore_errors=True)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logger.info("tensorboard is not installed: no curves for it; %s has the numbers", RESULTS.name)
+            self._writer = None
+        else:
+            self._writer = SummaryWriter(str(output / TENSORBOARD), purge_step=step + 1)
+
+    def curves(self, step: int, values: Mapping[str, float]) -> None:
+        """One point of each curve."""
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def results(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write all rows anew, so that no row is ever there twice."""
+        path = self._output / RESULTS
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+        partial.replace(path)
+
+    def sample(self, step: int, grid: np.ndarray) -> None:
+        """An (H, W) image in [0, 1] as PNG and for TensorBoard."""
+        path = self._output / SAMPLES / f"step-{step:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.round(np.clip(grid, 0, 1) * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+        if self._writer is not None:
+            self._writer.add_image("samples", pixels, step, dataformats="HW")
+
+    def close(self) -> None:
+        """Finish what is buffered."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,127 @@
+"""The objective "residual": paired regression of the change from a base of the low-energy image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.training.data import Batch, FramedPair, augment, draw_pairs, frame_pairs
+from mammosynth.training.losses import contrast_loss, enhancement_correlation, masked_mean, masked_ssim
+from mammosynth.training.objective import GENERATOR
+from mammosynth.training.recipe import ResidualRecipe
+
+SHOWN = 4
+"""Pairs in a sample grid."""
+
+
+class ResidualObjective:
+    """See `Objective`.
+
+    Args:
+        train_pairs: At least one.
+        val_pairs: Of other patients; may be empty.
+        network: (B, C, H, W) to (B, 2, H, W): the fields offset and gain.
+        preprocessing: Gives the network's input; its first channel is the low-energy image.
+        recipe: Every choice.
+
+    Raises:
+        DataError: With the reason for every pair that cannot be used.
+    """
+
+    def __init__(
+        self,
+        train_pairs: Sequence[ContrastPair],
+        val_pairs: Sequence[ContrastPair],
+        network: nn.Module,
+        preprocessing: ContrastPreprocessing,
+        recipe: ResidualRecipe,
+    ) -> None:
+        self.networks = nn.ModuleDict({GENERATOR: network})
+        self._recipe = recipe
+        self._train = frame_pairs(train_pairs, preprocessing, recipe.device)
+        self._val = frame_pairs(val_pairs, preprocessing, recipe.device)
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """AdamW; biases and normalisation are not decayed."""
+        parameters = list(self.networks[GENERATOR].parameters())
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self._recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return {GENERATOR: torch.optim.AdamW(groups, lr=self._recipe.learning_rate)}
+
+    def draw(self, step: int, rank: int, world_size: int) -> Batch:
+        """This rank's augmented pairs of a step."""
+        drawn = draw_pairs(len(self._train), step, self._recipe, rank, world_size)
+        randoms = [np.random.default_rng([self._recipe.seed, 1, step, place]) for place, _ in drawn]
+        return augment([self._train[index] for _, index in drawn], self._recipe, randoms)
+
+    def losses(self, batch: Batch) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        """One update: that of the generator."""
+        fields = self.networks[GENERATOR](batch.channels)
+        # Variances of nearly equal numbers need single precision.
+        with torch.autocast(fields.device.type, enabled=False):
+            generated = compose(fields.float(), batch.channels)
+            loss = contrast_loss(generated, batch.recombined, batch.scored, batch.lesion, self._recipe)
+        yield GENERATOR, loss, {}
+
+    def validate(self, generator: nn.Module) -> dict[str, float]:
+        """Means over the validation pairs in the frame; flips are not averaged.
+
+        `val_score` is PSNR / 20 dB + SSIM + correlation, which weighs about alike what the evaluation asks for: right
+        grey values, right structure, and enhancement in the right places. `mammosynth.evaluation` gives the numbers
+        to report.
+        """
+        rows = [self._scores(generator, pair) for pair in self._val]
+        return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]} if rows else {}
+
+    def _scores(self, generator: nn.Module, pair: FramedPair) -> dict[str, float]:
+        batch = _whole(pair)
+        generated = _generate(generator, batch)
+        shown, recombined, scored = generated.clamp(0, 1), batch.recombined, batch.scored
+        mean_square = masked_mean((shown - recombined) ** 2, scored)
+        psnr = float(-10 * torch.log10(mean_square.clamp_min(1e-10)))
+        ssim = float(masked_ssim(shown, recombined, scored))
+        correlation = float(enhancement_correlation(shown, recombined, scored))
+        return {
+            "val_score": psnr / 20 + ssim + correlation,
+            "val_loss": float(contrast_loss(generated, recombined, scored, batch.lesion, self._recipe)),
+            "val_psnr": psnr,
+            "val_ssim": ssim,
+            "val_correlation": correlation,
+        }
+
+    def sample_grid(self, generator: nn.Module) -> np.ndarray:
+        """A row for each of the first validation pairs, else of the training pairs."""
+        rows = []
+        for pair in (self._val or self._train)[:SHOWN]:
+            batch = _whole(pair)
+            images = (batch.channels[:, :1], _generate(generator, batch), batch.recombined)
+            rows.append(torch.cat(images, dim=3)[0, 0].clamp(0, 1).cpu().numpy())
+        return np.concatenate(rows)
+
+
+def compose(fields: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+    """The image: offset + gain * low-energy image.
+
+    Args:
+        fields: (B, 2, H, W): offset, gain.
+        channels: (B, C, H, W), the network's input; its first channel is the low-energy image.
+
+    Returns:
+        (B, 1, H, W), not clipped.
+    """
+    return fields[:, :1] + fields[:, 1:] * channels[:, :1]
+
+
+def _whole(pair: FramedPair) -> Batch:
+    return Batch.of(pair.maps[None].float())
+
+
+def _generate(generator: nn.Module, batch: Batch) -> torch.Tensor:
+    return compose(generator(batch.channels).float(), batch.channels)

@@ -1,0 +1,153 @@
+"""`Template`: a bundle that is trained anew: its objective, its recipe, its network with random weights."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from mammosynth.bundle import (
+    INFERENCE,
+    METADATA,
+    TRAIN,
+    WEIGHTS,
+    build_synthesizer,
+    find_bundles,
+    hash_file,
+    read_config,
+)
+from mammosynth.errors import BundleError
+from mammosynth.networks.ensemble import Ensemble
+from mammosynth.training.objective import Objective
+from mammosynth.training.recipe import TrainingRecipe
+
+OBJECTIVES = {  # name in train.json: module, recipe, objective
+    "residual": ("mammosynth.training.residual", "ResidualRecipe", "ResidualObjective"),
+    "cyclegan": ("mammosynth.training.cyclegan", "CycleGANRecipe", "CycleGANObjective"),
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """See the module.
+
+    Attributes:
+        folder: Of the bundle.
+        objective: Name in `OBJECTIVES`.
+        values: The recipe in its train.json, but for what belongs to the machine.
+    """
+
+    folder: Path
+    objective: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def find(cls, name: str | Path | None = None, *zoo: Path) -> Template:
+        """The template in a folder, of that name, or of the default bundle for contrast.
+
+        Args:
+            name: A bundle's name or folder; None: the default bundle.
+            *zoo: Folders of bundles where names are looked up; without any, the default model zoo.
+
+        Raises:
+            BundleError: If there is none, or it does not say how it is trained.
+        """
+        bundles = find_bundles(*zoo)
+        if name is None:
+            name = next((known for known, folder in bundles.items() if _is_default(folder)), "")
+        folder = name if isinstance(name, Path) else bundles.get(name, Path(name) if name else None)
+        if folder is None or not folder.is_dir():
+            raise BundleError(f"no bundle {str(name)!r}, expected a folder or one of {', '.join(bundles)}")
+        config = read_config(folder, TRAIN)
+        objective, values = config.get("objective"), config.get("recipe")
+        if objective not in OBJECTIVES or not isinstance(values, dict):
+            raise BundleError(
+                f"{folder.name}/{TRAIN.as_posix()}: objective is {objective!r} and recipe a {type(values).__name__}, "
+                f"expected {' or '.join(OBJECTIVES)} and an object; choose another bundle as template"
+            )
+        kept = {key: value for key, value in values.items() if key not in TrainingRecipe.OF_THE_MACHINE}
+        return cls(folder, objective, kept)
+
+    @property
+    def recipe_class(self) -> type[TrainingRecipe]:
+        """What its recipe may say."""
+        module, name, _ = OBJECTIVES[self.objective]
+        return getattr(importlib.import_module(module), name)
+
+    def recipe(self, changes: Mapping[str, Any] | None = None) -> TrainingRecipe:
+        """Its recipe with other values.
+
+        Raises:
+            InvalidParameterError: With every name that is unknown and every value that is out of range.
+        """
+        return self.recipe_class.from_values({**self.values, **(changes or {})})
+
+    def build_objective(self, *arguments: Any) -> Objective:
+        """An objective from training pairs, validation pairs, network, preprocessing and recipe."""
+        module, _, name = OBJECTIVES[self.objective]
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    def build(self, seed: int) -> Blank:
+        """Network and preprocessing; of an ensemble, the first member.
+
+        Raises:
+            BundleError: If inference.json is damaged.
+        """
+        torch.manual_seed(seed)
+        synthesizer = build_synthesizer(self.folder)
+        inference, network = read_config(self.folder, INFERENCE), synthesizer.network
+        if isinstance(network, Ensemble):
+            inference["network"]["members"] = inference["network"]["members"][:1]
+            return Blank(network.members[0], "members.0.", synthesizer.preprocessing, inference)
+        return Blank(network, "", synthesizer.preprocessing, inference)
+
+
+@dataclass(frozen=True, eq=False)
+class Blank:
+    """What is trained, and how it is served.
+
+    Attributes:
+        network: The generator.
+        prefix: Of its weights in the bundle's network.
+        preprocessing: The bundle's own.
+        inference: The inference.json of a bundle that holds this one generator.
+    """
+
+    network: nn.Module
+    prefix: str
+    preprocessing: Any
+    inference: dict[str, Any]
+
+    def load(self, bundle: Path) -> dict[str, str]:
+        """Start from the weights of another bundle.
+
+        Returns:
+            Its name and the hash of its weights.
+
+        Raises:
+            BundleError: If they are missing or do not fit.
+        """
+        name = bundle.resolve().name
+        digest = hash_file(bundle / WEIGHTS, name)
+        try:
+            state = load_file(bundle / WEIGHTS)
+            own = {k.removeprefix(self.prefix): v.float() for k, v in state.items() if k.startswith(self.prefix)}
+            self.network.load_state_dict(own, strict=True)
+        except (SafetensorError, RuntimeError) as error:
+            raise BundleError(
+                f"{name}/{WEIGHTS.as_posix()}: does not fit the network that is trained: {error}; give a bundle that "
+                "was trained from the same template"
+            ) from error
+        return {"bundle": name, "sha256": digest}
+
+
+def _is_default(folder: Path) -> bool:
+    ours = read_config(folder, METADATA).get("mammosynth", {})
+    return ours.get("task") == "contrast" and bool(ours.get("default"))

@@ -1,0 +1,58 @@
+"""A tiny bundle to train anew, and pairs to train it on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.terms import ViewPosition
+from tests.preprocessing.test_breast import half_ellipse
+
+FRAME = (32, 24)
+# One layer that looks at nothing but the image: no batch statistics, no dropout.
+NETWORK = {
+    "_target_": "torch.nn.Conv2d",
+    "in_channels": len(ContrastPreprocessing.CHANNELS),
+    "out_channels": 2,
+    "kernel_size": 3,
+    "padding": 1,
+}
+
+
+def write_template(
+    folder: Path, *, network: dict[str, Any] = NETWORK, objective: str = "residual", **recipe: Any
+) -> Path:
+    """A bundle folder without weights."""
+    (folder / "configs").mkdir(parents=True)
+    inference = {
+        "preprocessing": {
+            "_target_": "mammosynth.preprocessing.contrast.ContrastPreprocessing",
+            "frame_shape": list(FRAME),
+        },
+        "network": network,
+        "synthesizer": {
+            "_target_": "mammosynth.synthesis.contrast.ContrastSynthesizer",
+            "preprocessing": "@preprocessing",
+            "network": "@network",
+        },
+    }
+    metadata = {"version": "0.1.0", "mammosynth": {"task": "contrast", "default": True}}
+    train = {"objective": objective, "recipe": recipe}
+    for name, values in (("inference", inference), ("metadata", metadata), ("train", train)):
+        (folder / "configs" / f"{name}.json").write_text(json.dumps(values))
+    (folder / "LICENSE").write_text("a licence")
+    return folder
+
+
+def tiny_pair(seed: int, *, empty: bool = False) -> ContrastPair:
+    """64 x 64 pixels: a breast with texture, and one lesion that enhances."""
+    breast = half_ellipse(64, 64) & (not empty)
+    texture = np.random.default_rng(seed).uniform(0.2, 0.6, breast.shape)
+    lesion = np.zeros(breast.shape, bool)
+    lesion[28:36, 14:22] = True
+    source = Mammogram((breast * texture).astype(np.float32), f"{seed}.png", view_position=ViewPosition.CC)
+    return ContrastPair(source, (breast * (0.2 + 0.5 * lesion)).astype(np.float32), f"P{seed}", lesion=lesion)
