@@ -71,6 +71,10 @@ _CLIENT_FIELDS: Mapping[str, tuple[Any, ...]] = {
     "result_dtype": ("uint16",),
     "result_compress": (False,),
 }
+_UNCERTAINTY = (
+    "This answer holds the image. POST /synthesis with the same parameters stores the uncertainty beside it, as a "
+    "second series; mammosynth synthesize writes it as a file of its own."
+)
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,10 @@ class BundleInferTask(InferTask):
         pixels = burn_in_mark(result.image.pixels, source) if order.burned_in_mark else result.image.pixels
         with tempfile.NamedTemporaryFile(suffix=".nrrd", prefix=f"{self.bundle.task}-", delete=False) as file:
             file.write(to_nrrd_bytes(pixels, source, request["source_path"]))
-        return file.name, {"kind": "image", "provenance": result.provenance.as_json()}
+        params: dict[str, Any] = {"kind": "image", "provenance": result.provenance.as_json()}
+        if result.uncertainty is not None:
+            params["uncertainty"] = _UNCERTAINTY
+        return file.name, params
 
 
 def _parsed(chosen: Mapping[str, Any], name: str, parse: Callable[[str], Any]) -> Any:

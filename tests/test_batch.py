@@ -1,7 +1,6 @@
 """Folders in, folders out: nothing is lost, nothing is overwritten, one bad file stops nothing."""
 
 import datetime
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,11 @@ from mammosynth.batch import BatchReport, synthesize_files
 from mammosynth.errors import InvalidParameterError, MissingAttributeError, OutputError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
+from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import Task, ViewPosition
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
-
-
-@dataclass(frozen=True)
-class Inverted:
-    image: Mammogram
-    provenance: Provenance
 
 
 class InvertingBundle:
@@ -33,12 +27,17 @@ class InvertingBundle:
     name = "inverting"
     task = Task.CONTRAST
 
-    def synthesize(self, source: Mammogram, *, seed: int = 0) -> Inverted:
+    def synthesize(
+        self, source: Mammogram, *, parameters: dict[str, Any] | None = None, seed: int = 0
+    ) -> SynthesisResult:
+        if set(parameters or {}) - {"uncertainty"}:
+            raise InvalidParameterError(f"{parameters} is unknown")
         if source.view_position is None:
             raise MissingAttributeError(f"{source.source_name}: view position is missing; set view_position.")
         created = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
         provenance = Provenance(self.task, self.name, "1", "ab" * 32, "0.1", seed, {}, created, source.source_name)
-        return Inverted(source.with_pixels(1 - source.pixels), provenance)
+        uncertainty = source.with_pixels(source.pixels / 8) if parameters else None
+        return SynthesisResult(source.with_pixels(1 - source.pixels), provenance, uncertainty)
 
 
 def run(*inputs: Path, output: Path, **options: Any) -> BatchReport:
@@ -231,6 +230,31 @@ def test_the_mark_is_burned_into_every_format(file_format: str, tmp_path: Path) 
     marked = run(path, output=tmp_path / "marked", file_format=file_format, burned_in_mark=True).written[0]
     differing = (sitk.GetArrayFromImage(sitk.ReadImage(str(each))).squeeze() for each in (plain, marked))
     assert 0.005 < np.not_equal(*differing).mean() < 0.2
+
+
+def test_uncertainty_is_written_beside_the_image_in_the_format_and_matrix_of_its_source(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "L_CC.png")
+    dicom(tmp_path / "in" / "a.dcm")
+    report = run(tmp_path / "in", output=tmp_path / "out", parameters={"uncertainty": True})
+    assert [path.name for path in report.written] == [
+        "L_CC_contrast.png",
+        "L_CC_contrast_uncertainty.png",
+        "a_contrast.dcm",
+        "a_contrast_uncertainty.dcm",
+    ]
+    with Image.open(report.written[1]) as image:
+        np.testing.assert_allclose(np.asarray(image) / 65535, (VALUES // 16) / 255 / 8, atol=1e-4)
+    shown, uncertain = (pydicom.dcmread(path) for path in report.written[2:])
+    assert shown.SeriesDescription.startswith("SYNTHETIC contrast ")
+    assert uncertain.SeriesDescription.startswith("SYNTHETIC contrast uncertainty ")
+    assert shown.SeriesInstanceUID != uncertain.SeriesInstanceUID
+    assert shown.SOPInstanceUID != uncertain.SOPInstanceUID
+    assert shown.StudyInstanceUID == uncertain.StudyInstanceUID
+
+
+def test_a_parameter_that_the_bundle_refuses_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="is unknown"):
+        run(png(tmp_path / "L_CC.png"), output=tmp_path / "out", parameters={"colour": 1})
 
 
 def test_progress_is_told_after_every_file(tmp_path: Path) -> None:

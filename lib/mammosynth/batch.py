@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mammosynth.dicom.attributes import text_of
 from mammosynth.dicom.contrast_enhanced import refuse_wrong_exposure
@@ -56,6 +58,7 @@ def synthesize_files(
     bundle: Bundle,
     *,
     file_format: str = SAME,
+    parameters: Mapping[str, Any] | None = None,
     seed: int = 0,
     view_position: ViewPosition | None = None,
     image_laterality: ImageLaterality | None = None,
@@ -64,7 +67,8 @@ def synthesize_files(
 ) -> BatchReport:
     """Synthesize from files and folders into a folder, keeping matrix, geometry and subfolders.
 
-    Results are named `<stem>_<task>` with the ending of their format; of two results of one name the second gets `_2`.
+    Results are named `<stem>_<task>` with the ending of their format, uncertainties `<stem>_<task>_uncertainty`; of two
+    results of one name the second gets `_2`.
     No input is ever overwritten; results of an earlier run are. The output folder is not searched for inputs. The DICOM
     instances of one view of one source series make one new series.
 
@@ -74,6 +78,7 @@ def synthesize_files(
         bundle: The model.
         file_format: "same" (JPEG becomes PNG, which holds 16 bits), "dicom" (from DICOM only), "png", "tiff", "nrrd" or
             "nifti" (.nii.gz).
+        parameters: The bundle's own, the same for every file.
         seed: The same for every file.
         view_position: For all files, over what they say.
         image_laterality: For all files, over what they say.
@@ -84,7 +89,7 @@ def synthesize_files(
         What was written and what was refused.
 
     Raises:
-        InvalidParameterError: If the format is none of the above.
+        InvalidParameterError: If the format is none of the above, or the bundle refuses a parameter.
         OutputError: If the output folder cannot be made.
     """
     if file_format not in FILE_FORMATS:
@@ -106,14 +111,21 @@ def synthesize_files(
             source = read_image(item.path, view_position=view_position, image_laterality=image_laterality)
             ending = _ending(item.path, source, file_format)
             refuse_wrong_exposure(source, bundle.task)
-            result = bundle.synthesize(source, seed=seed)
+            result = bundle.synthesize(source, parameters=parameters, seed=seed)
             target = _target(output, item, f"_{bundle.task}", ending, taken)
-            _write(target, result, source, item.path, run, burned_in_mark=burned_in_mark)
+            _write(target, result.image.pixels, result, source, item.path, run, burned_in_mark=burned_in_mark)
+            targets = [target]
+            if result.uncertainty is not None:
+                targets.append(_target(output, item, f"_{bundle.task}_uncertainty", ending, taken))
+                pixels, mark = result.uncertainty.pixels, burned_in_mark
+                _write(targets[1], pixels, result, source, item.path, run, burned_in_mark=mark, is_uncertainty=True)
+        except InvalidParameterError:
+            raise
         except MammoSynthError as error:
             refused.append((item.name.as_posix(), str(error)))
         else:
-            written.append(target)
-            taken.add(target.resolve())
+            written += targets
+            taken.update(target.resolve() for target in targets)
             if file_format == SAME and ENDINGS.get(ending_of(item.path)) is FileFormat.JPEG:
                 notes.append((item.name.as_posix(), f"written as {target.name}, because JPEG does not hold 16 bits."))
         if progress is not None:
@@ -184,21 +196,30 @@ def _target(output: Path, item: _Input, suffix: str, ending: str, taken: set[Pat
 
 
 def _write(
-    target: Path, result: SynthesisResult, source: Mammogram, source_path: Path, run: str, *, burned_in_mark: bool
+    target: Path,
+    pixels: np.ndarray,
+    result: SynthesisResult,
+    source: Mammogram,
+    source_path: Path,
+    run: str,
+    *,
+    burned_in_mark: bool,
+    is_uncertainty: bool = False,
 ) -> None:
     if ENDINGS[ending_of(target)] is not FileFormat.DICOM:
-        pixels = burn_in_mark(result.image.pixels, source) if burned_in_mark else result.image.pixels
-        write_image(target, pixels, source, source_path)
+        write_image(target, burn_in_mark(pixels, source) if burned_in_mark else pixels, source, source_path)
         return
     source_series = text_of(source.header, "SeriesInstanceUID") or text_of(source.header, "StudyInstanceUID")
     # One series per view, because a series has one description.
-    series = new_uid(run, source_series, str(source.image_laterality), str(source.view_position))
+    words = [source_series, str(source.image_laterality), str(source.view_position)]
+    series = new_uid(run, *words, *(["uncertainty"] if is_uncertainty else []))
     dataset = derive_instance(
-        result.image.pixels,
+        pixels,
         result.provenance,
         source,
         series_instance_uid=series,
         sop_instance_uid=new_uid(series, target.as_posix()),
         burned_in_mark=burned_in_mark,
+        is_uncertainty=is_uncertainty,
     )
     write_instance(dataset, target)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from mammosynth.dicom.generated import generated_mark_of
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import derive_instance, new_uid, series_description, to_stored_values, write_instance
@@ -246,6 +247,24 @@ def test_stored_values_of_no_number_are_refused() -> None:
 
 def test_the_series_description_names_what_is_known() -> None:
     assert series_description(Task.CONTRAST, Mammogram(np.zeros((2, 2), np.float32), "a")) == "SYNTHETIC contrast"
+
+
+def test_an_uncertainty_says_so_and_keeps_its_values_and_marks() -> None:
+    source = source_of(SeriesNumber=3)
+    dataset = derive(source, np.full(source.pixels.shape, 0.02, np.float32), burned_in_mark=False, is_uncertainty=True)
+    image = derive(source)
+    assert dataset.SeriesDescription == image.SeriesDescription.replace("contrast", "contrast uncertainty")
+    assert (image.SeriesNumber, dataset.SeriesNumber) == (1003, 2003)
+    assert dataset.pixel_array[0, 0] == round(0.02 * 65535)
+    assert dataset.WindowWidth == pytest.approx(0.1 * 65535, abs=1)
+    assert dataset.DerivationDescription.startswith(
+        "Standard deviation of an image over the members of its model, 65535"
+    )
+    assert dataset.DerivationDescription.endswith("not for diagnosis.")
+    assert dataset[0x0008001C].value == "YES"
+    assert generated_mark_of(dataset)
+    together = derive(source, is_uncertainty=True, several_views=True)
+    assert together.SeriesDescription == "SYNTHETIC contrast uncertainty"
 
 
 def test_a_failed_write_leaves_neither_a_file_nor_a_remainder(tmp_path: Path) -> None:

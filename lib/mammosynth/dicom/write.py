@@ -46,6 +46,8 @@ STORED_MAXIMUM = (1 << BITS_STORED) - 1
 _UID_NAMESPACE = uuid.UUID("5e0f8ad6-6f0c-4a55-9a0b-2f6f3c2f6f10")  # ours, drawn once; must never change
 _DESCRIPTION_LENGTH = 1024  # VR ST
 _SERIES_NUMBER_OFFSET = 1000  # derived series sort behind the acquired ones
+_UNCERTAINTY_NUMBER_OFFSET = 2000  # and how uncertain they are behind them
+_UNCERTAINTY_SHOWN = 0.1  # white in the window of an uncertainty, in grey values; chosen, equal for all to be compared
 
 # fmt: off
 _KEPT = (
@@ -98,6 +100,7 @@ def derive_instance(
     series_number: int | None = None,
     burned_in_mark: bool = True,
     several_views: bool = False,
+    is_uncertainty: bool = False,
 ) -> Dataset:
     """A For Presentation MG instance of a result: same patient, study and frame of reference as the source, new series.
 
@@ -111,9 +114,11 @@ def derive_instance(
         source: What it was made from, read from DICOM.
         series_instance_uid: Of the new series; equal for the views that belong together. See `new_uid`.
         sop_instance_uid: Of the new instance.
-        series_number: By default the source's plus 1000.
+        series_number: By default the source's plus 1000, plus 2000 for an uncertainty.
         burned_in_mark: Whether the pixels carry the mark too. Turn it off in blinded studies only.
         several_views: Whether the new series holds other views, too. What it says of itself is then true of all.
+        is_uncertainty: Whether the pixels are the standard deviation of a result instead of a result; they have the
+            same scale, 65535 for the whole range of grey values, and a window that shows small values.
 
     Returns:
         A dataset with file meta information, ready for `write_instance` or STOW-RS.
@@ -131,15 +136,20 @@ def derive_instance(
         raise ValueError(f"result has shape {result_pixels.shape}, its source has {source.pixels.shape}")
     pixels = burn_in_mark(result_pixels, source) if burned_in_mark else result_pixels
     dataset = _kept(source)
-    _set_identity(dataset, source, series_instance_uid, sop_instance_uid, series_number)
+    if series_number is None:
+        offset = _UNCERTAINTY_NUMBER_OFFSET if is_uncertainty else _SERIES_NUMBER_OFFSET
+        series_number = offset + (integer_of(source.header, "SeriesNumber") or 0)
+    _set_identity(dataset, series_instance_uid, sop_instance_uid, series_number)
     _set_view(dataset, source)
     _set_dates(dataset, provenance)
     if several_views:
         del dataset.SeriesDate, dataset.SeriesTime
     _set_marks(dataset, provenance, source, burned_in_mark=burned_in_mark)
-    if several_views:
-        dataset.SeriesDescription = f"{GENERATED_DESCRIPTION} {provenance.task}"
+    shown = None if several_views else source
+    dataset.SeriesDescription = series_description(provenance.task, shown, is_uncertainty=is_uncertainty)
     _set_pixels(dataset, to_stored_values(pixels))
+    if is_uncertainty:
+        _say_uncertainty(dataset)
     return dataset
 
 
@@ -170,9 +180,16 @@ def to_stored_values(pixels: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(pixels.astype(np.float64), 0.0, 1.0) * STORED_MAXIMUM).astype(np.uint16)
 
 
-def series_description(task: Task, source: Mammogram) -> str:
-    """Series Description (0008,103E) of a derived series: "SYNTHETIC contrast L CC"."""
-    words = (GENERATED_DESCRIPTION, task, source.image_laterality, source.view_position)
+def series_description(task: Task, source: Mammogram | None, *, is_uncertainty: bool = False) -> str:
+    """Series Description (0008,103E) of a derived series: "SYNTHETIC contrast L CC".
+
+    Args:
+        task: What was synthesized.
+        source: Whose side and view the description names; None for a series of several.
+        is_uncertainty: Whether the series shows how uncertain another one is.
+    """
+    view = () if source is None else (source.image_laterality, source.view_position)
+    words = (GENERATED_DESCRIPTION, task, "uncertainty" if is_uncertainty else "", *view)
     return " ".join(str(word) for word in words if word)[:64]
 
 
@@ -202,11 +219,7 @@ def _is_malformed_date(element: DataElement) -> bool:
     return element.VR == "DA" and re.fullmatch(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", str(element.value)) is None
 
 
-def _set_identity(
-    dataset: Dataset, source: Mammogram, series_instance_uid: str, sop_instance_uid: str, series_number: int | None
-) -> None:
-    if series_number is None:
-        series_number = _SERIES_NUMBER_OFFSET + (integer_of(source.header, "SeriesNumber") or 0)
+def _set_identity(dataset: Dataset, series_instance_uid: str, sop_instance_uid: str, series_number: int) -> None:
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     dataset.SOPInstanceUID = sop_instance_uid
     dataset.SeriesInstanceUID = series_instance_uid
@@ -264,7 +277,6 @@ def _set_marks(dataset: Dataset, provenance: Provenance, source: Mammogram, *, b
     dataset.add_new(SYNTHETIC_DATA, "CS", "YES")
     dataset.ImageType = ["DERIVED", "SECONDARY", "", GENERATED_DESCRIPTION]
     dataset.ContentQualification = "RESEARCH"
-    dataset.SeriesDescription = series_description(provenance.task, source)
     dataset.ImageComments = MARK
     dataset.DerivationDescription = _shortened(provenance.describe())
     source_had_annotation = text_of(source.header, "BurnedInAnnotation") == "YES"
@@ -308,6 +320,13 @@ def _set_pixels(dataset: Dataset, stored_values: np.ndarray) -> None:
         dataset.LossyImageCompression = "00"
     dataset.PixelData = stored_values.astype("<u2").tobytes()
     dataset["PixelData"].VR = "OW"
+
+
+def _say_uncertainty(dataset: Dataset) -> None:
+    white = round(_UNCERTAINTY_SHOWN * STORED_MAXIMUM)
+    dataset.WindowCenter, dataset.WindowWidth = str(white // 2), str(white)
+    meaning = f"Standard deviation of an image over the members of its model, {STORED_MAXIMUM} is its whole grey scale"
+    dataset.DerivationDescription = _shortened(f"{meaning}. {dataset.DerivationDescription}")
 
 
 def _shortened(description: str) -> str:

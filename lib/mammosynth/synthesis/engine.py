@@ -2,9 +2,9 @@
 
 Nothing is stored or changed here, so one network may be run from several threads at once.
 
-On CUDA the network runs in float16 with channels last. Float16 rather than bfloat16, which is as fast: a network's
-output in [0, 1] then is off by 0.0001 on average and 0.0007 at most, not 0.0006 and 0.0038, which is a grey level of 256
-(`breast_cem_contrast`, a real image, autocast on the CPU).
+On CUDA the network runs in float16 with channels last. Float16 rather than bfloat16, which is as fast: an output in
+[0, 1] is then off by 0.0001 on average and 0.0007 at most, not by 0.0006 and 0.0038, one grey level of 256 (first
+contrast model, a real image, autocast on the CPU).
 
 On the CPU it runs in float32 as it is. Measured on one thread of a CPU with AVX2, `ResidualUNet` with 32 to 160
 features, frame 512 x 384: float32 75 ms, channels last 66 ms, bfloat16 10,450 ms, dynamic int8 146 ms (it leaves

@@ -102,7 +102,7 @@ class WindowedContrastSynthesizer:
         return run(channels[None])[0, 0]
 
     def _reference(self, channels: np.ndarray) -> np.ndarray:
-        padded = _padded(channels, np.maximum(channels.shape[2:], self.window))
+        padded = _padded(channels, [max(sides) for sides in zip(channels.shape[2:], self.window, strict=True)])
         return _cropped(run_windows(self.network, padded, self.window, (self.stride, self.stride)), channels)
 
     def _fast(self, channels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 const mammogram = { attribute: 'Modality', constraint: { equals: 'MG' }, required: true };
 // As in mammosynth.dicom.generated: what a phantom's simulated device acquired is a source although it is generated.
 const isSynthesized = ({ SeriesDescription }) => /^SYNTHETIC(?! PHANTOM)/i.test(SeriesDescription || '');
+const isUncertainty = displaySet => isSynthesized(displaySet) && / uncertainty\b/.test(displaySet.SeriesDescription);
 const role = value => ({ weight: 10, attribute: 'mammosynthRole', constraint: { equals: value }, required: true });
 const linked = [{ type: 'zoompan', id: 'mammosynth-zoompan', source: true, target: true }];
 
@@ -131,7 +132,7 @@ export default {
   preRegistration({ servicesManager }) {
     services = servicesManager.services;
     services.hangingProtocolService.addCustomAttribute('mammosynthRole', 'Source or synthesized image', displaySet =>
-      isSynthesized(displaySet) ? 'synthesized' : 'source'
+      isUncertainty(displaySet) ? 'uncertainty' : isSynthesized(displaySet) ? 'synthesized' : 'source'
     );
     if (!customElements.get('mammosynth-bar')) customElements.define('mammosynth-bar', SynthesisBar);
     document.body.append(document.createElement('mammosynth-bar'));
