@@ -52,6 +52,16 @@ def test_gain_stays_one_number_where_it_is_not_learned() -> None:
     assert fields[:, 0].std() > 0
 
 
+def test_ignored_channels_make_no_difference() -> None:
+    network = trained(ResidualUNet(8, [4, 6, 8], ignored=[1, 4])).eval()
+    image = torch.rand(1, 8, 32, 48)
+    changed = image.clone()
+    changed[:, [1, 4]] = 0.5
+    assert torch.equal(network(image), network(changed))
+    changed[:, 2] = 0.5
+    assert not torch.equal(network(image), network(changed))
+
+
 def test_dropout_acts_in_training_only() -> None:
     network = trained(ResidualUNet(8, [4, 6, 8], dropout=0.5))
     image = torch.rand(2, 8, 32, 48)

@@ -34,12 +34,20 @@ class ResidualUNet(nn.Module):
         features: Channels per level, from a quarter of the frame's resolution down.
         dropout: Chance that a channel of the two deepest levels is left out in training.
         learn_gain: False leaves the gain at one number for all: the network then changes grey values only.
+        ignored: Input channels that the network does not see.
     """
 
     def __init__(
-        self, in_channels: int, features: Sequence[int], dropout: float = 0.0, *, learn_gain: bool = True
+        self,
+        in_channels: int,
+        features: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        learn_gain: bool = True,
+        ignored: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        self.ignored = list(ignored)
         levels = len(features)
         stem = GREY_CHANNELS * SHUFFLE**2 + in_channels - GREY_CHANNELS
         widths = [features[0], *features]
@@ -59,6 +67,9 @@ class ResidualUNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) to (B, 2, H, W): offset and gain, predicted at half the resolution; not bounded."""
+        if self.ignored:
+            x = x.clone()
+            x[:, self.ignored] = 0
         grey, slow = x[:, :GREY_CHANNELS], x[:, GREY_CHANNELS:]
         z = self.stem(torch.cat([F.pixel_unshuffle(grey, SHUFFLE), F.avg_pool2d(slow, SHUFFLE)], dim=1))
         skips = []

@@ -42,7 +42,7 @@ class ResidualObjective:
         recipe: ResidualRecipe,
     ) -> None:
         self.networks = nn.ModuleDict({GENERATOR: network})
-        self._recipe = recipe
+        self.recipe = recipe
         self._train = frame_pairs(train_pairs, preprocessing, recipe.device)
         self._val = frame_pairs(val_pairs, preprocessing, recipe.device)
 
@@ -50,16 +50,16 @@ class ResidualObjective:
         """AdamW; biases and normalisation are not decayed."""
         parameters = list(self.networks[GENERATOR].parameters())
         groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self._recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return {GENERATOR: torch.optim.AdamW(groups, lr=self._recipe.learning_rate)}
+        return {GENERATOR: torch.optim.AdamW(groups, lr=self.recipe.learning_rate)}
 
     def draw(self, step: int, rank: int, world_size: int) -> Batch:
         """This rank's augmented pairs of a step."""
-        drawn = draw_pairs(len(self._train), step, self._recipe, rank, world_size)
-        randoms = [np.random.default_rng([self._recipe.seed, 1, step, place]) for place, _ in drawn]
-        return augment([self._train[index] for _, index in drawn], self._recipe, randoms)
+        drawn = draw_pairs(len(self._train), step, self.recipe, rank, world_size)
+        randoms = [np.random.default_rng([self.recipe.seed, 1, step, place]) for place, _ in drawn]
+        return augment([self._train[index] for _, index in drawn], self.recipe, randoms)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
         """One update: that of the generator."""
@@ -67,8 +67,12 @@ class ResidualObjective:
         # Variances of nearly equal numbers need single precision.
         with torch.autocast(fields.device.type, enabled=False):
             generated = compose(fields.float(), batch.channels)
-            loss = contrast_loss(generated, batch.recombined, batch.scored, batch.lesion, self._recipe)
+            loss = self.loss(generated, batch)
         yield GENERATOR, loss, {}
+
+    def loss(self, generated: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """What is made small, of (B, 1, H, W) images that are not clipped; a scalar."""
+        return contrast_loss(generated, batch.recombined, batch.scored, batch.lesion, self.recipe)
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """Means over the validation pairs in the frame; flips are not averaged.
@@ -90,7 +94,7 @@ class ResidualObjective:
         correlation = float(enhancement_correlation(shown, recombined, scored))
         return {
             "val_score": psnr / 20 + ssim + correlation,
-            "val_loss": float(contrast_loss(generated, recombined, scored, batch.lesion, self._recipe)),
+            "val_loss": float(self.loss(generated, batch)),
             "val_psnr": psnr,
             "val_ssim": ssim,
             "val_correlation": correlation,
