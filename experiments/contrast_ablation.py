@@ -1,6 +1,6 @@
 """Which losses and which conditioning help `breast_cem_residual`? One change at a time, the same few steps for each.
 
-    PYTHONPATH=. python -m experiments.contrast_ablation --data <cdd-cesm folder> --output runs/contrast-ablation --jobs 2
+    PYTHONPATH=. python -m experiments.contrast_ablation --data <cdd-cesm folder> --output runs/contrast-ablation
 
 Every variant is trained on the split `train` with the bundle's own recipe but for its one change, and all are scored
 on `val` on the same images, paired with the recipe itself. Nothing is selected along the way: the last averaged weights
@@ -54,6 +54,7 @@ class Squared(ResidualObjective):
     """Mean squared instead of mean absolute error."""
 
     def loss(self, generated: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See `ResidualObjective`."""
         absolute = masked_mean((generated - batch.recombined).abs(), self._weight(batch)).mean()
         # Scaled to the same size where the error is what it is at the end of training, about .1.
         squared = 10 * masked_mean((generated - batch.recombined) ** 2, self._weight(batch)).mean()
@@ -67,6 +68,7 @@ class MultiScale(ResidualObjective):
     """SSIM at three scales, each half of the one before, instead of one."""
 
     def loss(self, generated: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See `ResidualObjective`."""
         images = generated, batch.recombined, batch.scored
         at_one = 1 - masked_ssim(*images).mean()
         coarser = [1 - masked_ssim(*(F.avg_pool2d(i, k) for i in images)).mean() for k in (2, 4)]
@@ -78,6 +80,7 @@ class Tolerant(ResidualObjective):
     """The target may lie some pixels off: of nine places the one that fits the generated image best counts."""
 
     def loss(self, generated: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See `ResidualObjective`."""
         moves = [(dy, dx) for dy in (-SHIFT, 0, SHIFT) for dx in (-SHIFT, 0, SHIFT)]
         with torch.no_grad():
             moved = torch.stack([torch.roll(batch.recombined, move, (2, 3)) for move in moves])
@@ -97,11 +100,13 @@ class LesionMap(ResidualObjective):
         self.networks["lesion"] = nn.Conv2d(channels, 1, kernel_size=1)
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """See `ResidualObjective`."""
         made = super().optimizers()
         made[GENERATOR].add_param_group({"params": list(self.networks["lesion"].parameters()), "weight_decay": 0.0})
         return made
 
     def loss(self, generated: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """See `ResidualObjective`."""
         logits = self.networks["lesion"](self._features)
         scale = batch.scored.shape[2] // logits.shape[2]
         lesion, scored = F.avg_pool2d(batch.lesion, scale), F.avg_pool2d(batch.scored, scale)
@@ -120,10 +125,12 @@ class FeatureMatching(ResidualObjective):
         self._adversarial = PatchAdversarialLoss(criterion="least_squares")
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """See `ResidualObjective`."""
         judge = torch.optim.Adam(self.networks["discriminator"].parameters(), lr=4e-4, betas=(0.5, 0.999))
         return {**super().optimizers(), "discriminator": judge}
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        """See `ResidualObjective`."""
         judge = self.networks["discriminator"]
         generated = compose(self.networks[GENERATOR](batch.channels), batch.channels)
 
@@ -141,7 +148,11 @@ class FeatureMatching(ResidualObjective):
             ]
         ).mean()
         fooled = self._adversarial(verdicts, target_is_real=True, for_discriminator=False)
-        yield GENERATOR, self.loss(generated, batch) + 0.01 * fooled + 0.1 * matched, {"matched": float(matched)}
+        yield (
+            GENERATOR,
+            self.loss(generated, batch) + 0.01 * fooled + 0.1 * matched,
+            {"matched": float(matched.detach())},
+        )
         right = self._adversarial(judge(seen(batch.recombined))[0], target_is_real=True, for_discriminator=True)
         wrong = self._adversarial(judge(seen(generated.detach()))[0], target_is_real=False, for_discriminator=True)
         yield "discriminator", (right + wrong) / 2, {}
@@ -172,7 +183,9 @@ VARIANTS = {
     "no-ssim": Variant("without SSIM in the loss", recipe={"ssim_weight": 0.0}),
     "no-correlation": Variant("without correlation in the loss", recipe={"correlation_weight": 0.0}),
     "lesion-4": Variant("lesion pixels count 5 times, not 1.5 times", recipe={"lesion_weight": 4.0}),
-    "constant-gain": Variant("gain one number: detail of the source scaled alike everywhere", {}, {"learn_gain": False}),
+    "constant-gain": Variant(
+        "gain one number: detail of the source scaled alike everywhere", {}, {"learn_gain": False}
+    ),
     "not-normalised": Variant("without the robustly normalised channel", network={"ignored": [1]}),
     "no-place": Variant("without skin distance, depth, row and column", network={"ignored": [2, 3, 4, 5]}),
     "squared": Variant("squared error instead of absolute", objective=Squared),

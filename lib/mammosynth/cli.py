@@ -54,9 +54,11 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_synthesize(commands)
     _add_train(commands)
+    _add_join(commands)
     _add_evaluate(commands)
     _add_realism(commands)
     _add_phantom(commands)
+    _add_import(commands)
     for point in entry_points(group="mammosynth.commands"):
         point.load()(commands)
     return parser
@@ -136,6 +138,26 @@ def _load_bundle(name: str | None, task: Task, device: str) -> Any:
     raise BundleError(f"no default bundle for {task} in {default_model_zoo().name}; name one with --bundle")
 
 
+def _add_join(commands: Any) -> None:
+    parser = commands.add_parser(
+        "join",
+        help="make one model of several that were trained alike",
+        description="Join bundles that differ in nothing but their weights, for example by their seed, into an "
+        "ensemble: its image is their mean, and where they disagree is its uncertainty.",
+    )
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="folders that training wrote")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new bundle")
+    parser.set_defaults(run=_join)
+
+
+def _join(args: argparse.Namespace) -> int:
+    from mammosynth.training.ensemble import join_members
+
+    join_members(args.bundles, args.output)
+    print(f"Wrote {args.output}: {len(args.bundles)} bundles joined")
+    return 0
+
+
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
@@ -145,25 +167,45 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("task", choices=[str(task) for task in Task])
     parser.add_argument("--data", required=True, type=Path, metavar="DIR")
     parser.add_argument("--split", required=True, metavar="NAME", help="a value of the column 'split' of pairs.csv")
-    parser.add_argument("--bundle", metavar="NAME")
+    parser.add_argument(
+        "--bundle", action="append", metavar="NAME", help="repeatable: others are compared with the first"
+    )
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--regions", type=Path, metavar="DIR", help="tissue drawn by hand: NAME_adipose.png, NAME_fibroglandular.png"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots and all images here, too")
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
     from mammosynth.evaluation import evaluate_contrast, format_report
 
-    bundle = _load_bundle(args.bundle, Task(args.task), args.device)
+    bundles = [_load_bundle(name, Task(args.task), args.device) for name in args.bundle or [None]]
+    pictures = None
+    if args.html:  # matplotlib takes a second to load
+        from mammosynth.evaluation.contrast import name_models
+        from mammosynth.evaluation.gallery import Pictures
+
+        pictures = Pictures(list(name_models(bundles)))
+        args.html.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(total=1.0, desc=f"evaluate {args.split}", bar_format="{l_bar}{bar}| {elapsed} {postfix}") as bar:
 
         def progress(fraction: float, message: str) -> None:
             bar.set_postfix_str(message)
             bar.update(fraction - bar.n)
 
-        report = evaluate_contrast(args.data, args.split, bundle, progress=progress)
+        watch = pictures.add if pictures else None
+        report = evaluate_contrast(
+            args.data, args.split, *bundles, regions=args.regions, progress=progress, watch=watch
+        )
     print(format_report(report))
     _write_json(args.json, report)
+    if pictures:
+        from mammosynth.evaluation.page import format_page
+
+        args.html.write_text(format_page(report, pictures), encoding="utf-8")
     return 0
 
 
@@ -319,43 +361,128 @@ def _cohort_settings(args: argparse.Namespace) -> Any:
     return CohortSettings(dataclasses.replace(parameters, seed=0), args.maps, args.device)
 
 
+def _add_import(commands: Any) -> None:
+    parser = commands.add_parser(
+        "import-cdd-cesm",
+        help="prepare the CDD-CESM archive for training and evaluation",
+        description="Turn the CDD-CESM archive, as its authors published it (doi 10.7937/29kw-ae92, CC BY 4.0), into "
+        "the folder that train and evaluate read: 512 x 512 pixels, one mask per image, registration, splits by "
+        "patient. What is refused does not stop the rest; everything refused or odd is listed in import.json.",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="holds images and tables, anywhere below")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="absent or empty")
+    parser.add_argument(
+        "--split-seed",
+        type=int,
+        metavar="N",
+        help="spread patients outside the fixed split over train, val and test (default: they get the split 'other')",
+    )
+    parser.add_argument(
+        "--pathology", action="append", default=[], metavar="NAME", help="malignant, benign or normal (default: all)"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.set_defaults(run=_import)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from mammosynth.preprocessing.cdd_cesm.import_archive import REPORT, import_cdd_cesm
+
+    if args.workers < 1:
+        raise InvalidParameterError(f"--workers is {args.workers}, expected 1 or more")
+    with tqdm(desc="import", unit="pair") as bar:
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        report = import_cdd_cesm(
+            args.source,
+            args.output,
+            split_seed=args.split_seed,
+            pathologies=args.pathology,
+            workers=args.workers,
+            progress=progress,
+        )
+    counted = ", ".join(f"{count} {split}" for split, count in report.pairs.items())
+    print(f"{sum(report.pairs.values())} pairs ({counted}), {report.breasts} breasts with both views in {args.output}")
+    print(f"{len(report.refused)} refused, {len(report.odd)} odd; all are listed in {REPORT}")
+    print("Whoever uses these data must repeat the citations in dataset_citation.txt.")
+    for message in (*report.refused, *report.odd):
+        print(f"  {message}", file=sys.stderr)
+    return 1 if report.refused else 0
+
+
 def _add_train(commands: Any) -> None:
     from mammosynth.training.recipe import TrainingRecipe
 
     parser = commands.add_parser(
         "train",
         help="train a model into a new bundle",
-        description="Train on the splits 'train' and 'val' of a folder laid out like CDD-CESM (pairs.csv), or of "
-        "phantoms (manifest.json). A run that was interrupted goes on where it stopped when the same command is given "
-        "again.",
+        description="Train a bundle anew on the splits 'train' and 'val' of a folder laid out like CDD-CESM "
+        "(pairs.csv), or of phantoms (manifest.json). A run that was interrupted goes on where it stopped when the "
+        "same command is given again. Several GPUs: torchrun --nproc-per-node N -m mammosynth train ...",
     )
     parser.add_argument("task", choices=[str(task) for task in Task])
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new bundle")
+    parser.add_argument("--data", type=Path, metavar="DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the new bundle")
+    parser.add_argument("--bundle", metavar="NAME", help="what is trained anew: a bundle (default: the task's default)")
+    parser.add_argument("--initial-weights", metavar="NAME", help="start from the weights of this bundle")
     parser.add_argument("--restart", action="store_true", help="start over instead of going on")
-    recipe = parser.add_argument_group("recipe (defaults are the released model's)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of this bundle's own way of training; repeatable",
+    )
+    parser.add_argument("--settings", action="store_true", help="print all settings of the bundle with their values")
+    recipe = parser.add_argument_group("settings that every bundle has (default: the bundle's own)")
     for field in dataclasses.fields(TrainingRecipe):
-        kind = type(field.default)
+        choices = TrainingRecipe.CHOICES.get(field.name)
+        low, high = TrainingRecipe.RANGES.get(field.name, (None, None))
         recipe.add_argument(
-            f"--{field.name.replace('_', '-')}", type=kind, default=field.default, metavar=kind.__name__
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            choices=choices,
+            metavar=None if choices else type(field.default).__name__,
+            help=None if low is None else f"{low:g} to {high:g}",
         )
     parser.set_defaults(run=_train)
 
 
 def _train(args: argparse.Namespace) -> int:
     from mammosynth.training.recipe import TrainingRecipe
+    from mammosynth.training.template import Template, find_bundle
     from mammosynth.training.train import train_contrast
 
-    recipe = TrainingRecipe(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainingRecipe)})
+    template = Template.find(args.bundle)
+    if args.settings:
+        print(f"Settings of {template.folder.name}:\n{template.recipe_class.describe(template.values)}")
+        return 0
+    if args.data is None or args.output is None:
+        raise InvalidParameterError("--data and --output are needed to train; give a folder for each")
+    if odd := [text for text in args.set if "=" not in text]:
+        raise InvalidParameterError(f"--set {odd[0]}: expected NAME=VALUE; --settings prints the names")
+    given = template.recipe_class.parse(dict(text.split("=", 1) for text in args.set))
+    flags = {f.name: getattr(args, f.name) for f in dataclasses.fields(TrainingRecipe)}
+    recipe = template.recipe({**given, **{name: value for name, value in flags.items() if value is not None}})
+    initial = find_bundle(args.initial_weights) if args.initial_weights else None
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    print("Reading and checking the data ...", flush=True)
-    training, validation = (_read_pairs(args.data, split) for split in ("train", "val"))
-    with tqdm(total=1.0, desc="train", bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+    first = os.environ.get("RANK", "0") == "0"  # of several processes of torchrun, one speaks
+    if first:
+        print("Reading and checking the data ...", flush=True)
+    training, validation = _read_pairs(args.data)
+    layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
+    with tqdm(total=1.0, desc="train", bar_format=layout, disable=not first) as bar:
 
         def progress(fraction: float, message: str, values: dict[str, float]) -> None:
-            bar.set_postfix_str(message)
+            if message.startswith("warning"):
+                bar.write(message)
+            shown = [f"{name} {values[name]:.4f}" for name in values if name.startswith("loss") or name == "val_score"]
+            bar.set_postfix_str(", ".join([message, *shown]))
             bar.update(fraction - bar.n)
 
         result = train_contrast(
@@ -363,22 +490,25 @@ def _train(args: argparse.Namespace) -> int:
             validation,
             output=args.output,
             recipe=recipe,
+            template=template,
+            initial_weights=initial,
             resume=not args.restart,
             progress=progress,
             should_stop=stop.is_set,
         )
-    if stop.is_set():
+    if not result.completed:
         print("Stopped; give the same command again to go on.")
         return 130
-    print(f"Wrote {args.output}: {result}")
+    if first:
+        print(f"Wrote {args.output}: step {result.step}, {result.reason}; {result.val}")
     return 0
 
 
-def _read_pairs(folder: Path, split: str) -> Any:
+def _read_pairs(folder: Path) -> Any:
+    from mammosynth.training.preflight import read_splits
+
     if (folder / "manifest.json").is_file():  # reading these needs a DICOM library, which may be absent
-        from mammosynth.phantom.read import read_phantoms
-
-        return read_phantoms(folder, split)
-    from mammosynth.preprocessing.pairs import read_cdd_cesm
-
-    return read_cdd_cesm(folder, split)
+        from mammosynth.phantom.read import read_phantoms as read
+    else:
+        from mammosynth.preprocessing.pairs import read_cdd_cesm as read
+    return read_splits(lambda split: read(folder, split))

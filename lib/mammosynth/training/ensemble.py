@@ -1,0 +1,112 @@
+"""`join_members`: several trained bundles of one kind as one bundle, whose members answer side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
+from mammosynth.errors import BundleError
+
+PREFIX = "members."
+
+
+def join_members(bundles: Sequence[Path], output: Path) -> None:
+    """Write an ensemble of the members of bundles that differ in nothing but their weights.
+
+    Args:
+        bundles: Each an `Ensemble` of one or more members, as training writes them, of different seeds for example.
+        output: Folder of the new bundle; what it holds already besides weights and configuration stays.
+
+    Raises:
+        BundleError: If a bundle is no ensemble, or bundles differ in preprocessing, network or training data.
+    """
+    if not bundles:
+        raise BundleError("no bundles to join, expected at least one")
+    first = _description(bundles[0])
+    for other in bundles[1:]:
+        if differing := [key for key, value in _description(other).items() if value != first[key]]:
+            raise BundleError(
+                f"{other.name}: differs from {bundles[0].name} in {', '.join(differing)}; "
+                "join bundles that were trained alike but for their seeds"
+            )
+    members = [member for bundle in bundles for member in _members(bundle)]
+    for path in (METADATA, WEIGHTS):
+        (output / path).parent.mkdir(parents=True, exist_ok=True)
+    state = {f"{PREFIX}{index}.{key}": value for index, member in enumerate(members) for key, value in member.items()}
+    save_file(state, output / WEIGHTS)
+    (output / WEIGHTS).chmod(0o644)
+    inference = read_config(bundles[0], INFERENCE)
+    inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
+    _write(output / INFERENCE, inference)
+    _write(output / TRAIN, read_config(bundles[0], TRAIN))
+    if not (output / "LICENSE").exists():
+        shutil.copyfile(bundles[0] / "LICENSE", output / "LICENSE")
+    _write(output / METADATA, _metadata(bundles, output))
+
+
+def _description(bundle: Path) -> dict[str, Any]:
+    """What must be alike."""
+    inference = read_config(bundle, INFERENCE)
+    network = inference.get("network")
+    if not isinstance(network, dict) or not network.get("members"):
+        raise BundleError(f"{bundle.name}/{INFERENCE.as_posix()}: network is no ensemble; train it from an ensemble")
+    training = _ours(bundle).get("training", {})
+    return {
+        "preprocessing": inference.get("preprocessing"),
+        "synthesizer": inference.get("synthesizer"),
+        "network": network["members"][0],
+        "train_sha256": training.get("train_sha256"),
+        "val_sha256": training.get("val_sha256"),
+    }
+
+
+def _members(bundle: Path) -> list[dict[str, Any]]:
+    """The weights of each member."""
+    members: dict[int, dict[str, Any]] = {}
+    for key, value in load_file(bundle / WEIGHTS).items():
+        index, _, name = key.removeprefix(PREFIX).partition(".")
+        members.setdefault(int(index), {})[name] = value
+    return [members[index] for index in sorted(members)]
+
+
+def _metadata(bundles: Sequence[Path], output: Path) -> Mapping[str, Any]:
+    metadata = read_config(bundles[0], METADATA)
+    runs = [_ours(bundle) for bundle in bundles]
+    metadata["mammosynth"] = {
+        "task": runs[0]["task"],
+        "default": False,
+        "weights_sha256": hash_file(output / WEIGHTS, output.name),
+        "training": {
+            **{key: value for key, value in runs[0]["training"].items() if key not in ("recipe", "members")},
+            "members": [member for run in runs for member in _known_members(run)],
+        },
+        "scores": {},
+    }
+    return metadata
+
+
+def _known_members(run: Mapping[str, Any]) -> list[Any]:
+    """What is known of the members of one bundle; it may be joined itself."""
+    if "members" in run["training"]:
+        return run["training"]["members"]
+    return [
+        {
+            "recipe": run["training"]["recipe"],
+            "weights_sha256": run["weights_sha256"],
+            "val_in_frame": run["scores"].get("val_in_frame", {}),
+        }
+    ]
+
+
+def _ours(bundle: Path) -> dict[str, Any]:
+    return read_config(bundle, METADATA)["mammosynth"]
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
