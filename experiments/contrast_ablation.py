@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python -m experiments.contrast_ablation --data <cdd-cesm folder> --output runs/contrast-ablation
 
-Every variant is trained on the split `train` with the bundle's own recipe but for its one change, and all are scored
-on `val` on the same images, paired with the recipe itself. Nothing is selected along the way: the last averaged weights
-count. Every step is kept; the same command goes on where it was interrupted. Writes `results.json` and `table.md`.
+Every variant is trained on the split `train` (the learning curve: on a part of its patients) with the bundle's own
+recipe but for its one change, and all are scored on `val` on the same images. Nothing is selected along the way: the
+last averaged weights count. Every step is kept; the same command goes on where it was interrupted. Writes
+`results.json` and `table.md`.
 
 The variants that the released recipe does not use live here alone: an auxiliary lesion map, a loss that tolerates
 misregistration, SSIM at several scales, and feature matching with a multi-scale patch discriminator (Wang et al. 2018,
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import MultiScalePatchDiscriminator
@@ -32,7 +34,7 @@ from torch.nn import functional as F
 from mammosynth.bundle import INFERENCE, TRAIN, default_model_zoo, load_bundle
 from mammosynth.evaluation.contrast import evaluate_contrast
 from mammosynth.phantom.cohort import in_processes
-from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.training.data import Batch
 from mammosynth.training.losses import contrast_loss, masked_mean, masked_ssim
 from mammosynth.training.objective import GENERATOR, Objective
@@ -168,6 +170,7 @@ class Variant:
         network: Other arguments of the network.
         objective: Another way of training.
         pretrained: Whether to start from weights trained on phantoms.
+        patients: Share of the training patients: the learning curve.
     """
 
     description: str
@@ -175,6 +178,7 @@ class Variant:
     network: Mapping[str, Any] = field(default_factory=dict)
     objective: type[Objective] | None = None
     pretrained: bool = False
+    patients: float = 1.0
 
 
 VARIANTS = {
@@ -194,6 +198,8 @@ VARIANTS = {
     "lesion-map": Variant("must also say where lesions are", objective=LesionMap),
     "feature-matching": Variant("multi-scale patch discriminator, feature matching", objective=FeatureMatching),
     "pretrained": Variant("starts from weights trained on phantoms", pretrained=True),
+    "half": Variant("half the training patients", patients=0.5),
+    "quarter": Variant("a quarter of the training patients", patients=0.25),
 }
 
 
@@ -214,7 +220,7 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
     changes = {"steps": STEPS, "validate_every": STEPS, "threads": 1, **variant.recipe}
     template = _write_template(output / "templates" / name, variant, changes)
     train_contrast(
-        read_cdd_cesm(data, "train"),
+        _share(read_cdd_cesm(data, "train"), variant.patients),
         read_cdd_cesm(data, "val"),
         output=bundle,
         template=template,
@@ -222,6 +228,13 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
         initial_weights=phantoms if variant.pretrained else None,
         progress=_progress(name),
     )
+
+
+def _share(pairs: list[ContrastPair], patients: float) -> list[ContrastPair]:
+    """The pairs of a share of the patients, drawn once; a smaller share is part of a larger one."""
+    drawn = np.random.default_rng(0).permutation(sorted({pair.patient_id for pair in pairs}))
+    kept = set(drawn[: round(patients * len(drawn))])
+    return [pair for pair in pairs if pair.patient_id in kept]
 
 
 def _write_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) -> AblationTemplate:
