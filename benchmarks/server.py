@@ -44,7 +44,7 @@ def main() -> None:
                 _timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
                 for _ in range(args.repeats)
             ]
-            peak = _peak_rss(server.process.pid)
+            peak = peak_rss_mib(server.process.pid)
     print(f"image                              {source.pixels.shape[0]} x {source.pixels.shape[1]}")
     print(f"cold start to ready                {cold_start:.1f} s")
     print(f"synthesis alone, median            {statistics.median(synthesis):.2f} s")
@@ -62,7 +62,7 @@ def _timed(action) -> float:  # type: ignore[no-untyped-def]
     return time.monotonic() - started
 
 
-def _peak_rss(pid: int) -> float:
+def peak_rss_mib(pid: int) -> float:
     """MiB, from Linux's own accounting."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
