@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy import ndimage
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.preprocessing.registration import Registration
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 COLUMNS = ("split", "patient", "side", "view", "low_energy", "recombined", "scale", "dy", "dx")
@@ -197,18 +197,13 @@ def _read_pair(folder: Path, row: dict[str, str]) -> ContrastPair:
     scale, dy, dx = (float(row[name]) for name in ("scale", "dy", "dx"))
     if not 0.5 <= scale <= 2:
         raise DataError(f"scale is {scale}, expected 0.5 to 2")
-
-    def register(image: np.ndarray, order: int) -> np.ndarray:
-        return ndimage.affine_transform(
-            image.astype(np.float32), [1 / scale, 1 / scale], offset=[-dy / scale, -dx / scale], order=order
-        )
-
+    registration = Registration(scale, dy, dx)
     return ContrastPair(
         low_energy=_mammogram(low_energy, row["low_energy"], row["view"], row["side"]),
-        recombined=np.clip(register(stored, 1), 0, 1),
+        recombined=np.clip(registration.apply(stored, order=1), 0, 1),
         patient_id=row["patient"],
-        recombined_breast=register(segment_breast(stored, background=0.0), 0) > 0.5,
-        lesion=register(_read_mask(folder, row["recombined"]), 0) > 0.5,
+        recombined_breast=registration.apply(segment_breast(stored, background=0.0), order=0) > 0.5,
+        lesion=registration.apply(_read_mask(folder, row["recombined"]), order=0) > 0.5,
         low_energy_lesion=_read_mask(folder, row["low_energy"]),
     )
 

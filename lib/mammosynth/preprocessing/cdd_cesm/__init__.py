@@ -1,0 +1,1 @@
+"""CDD-CESM as its authors published it, brought into the folder layout that training and evaluation read."""
