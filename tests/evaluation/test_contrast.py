@@ -1,19 +1,21 @@
 """The whole evaluation on phantom breasts, and its golden values on real ones."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mammosynth.bundle import Bundle, default_model_zoo, load_bundle
+from mammosynth.bundle import Bundle, default_model_zoo, find_bundles, load_bundle
 from mammosynth.errors import BundleError, DataError
-from mammosynth.evaluation import evaluate_contrast, format_report
-from mammosynth.evaluation.contrast import _paired, shipped_floors, summarise
-from mammosynth.evaluation.floors import NAMES, Floors, fit_floors_to_cases
+from mammosynth.evaluation import contrast, evaluate_contrast, format_report
+from mammosynth.evaluation.contrast import DESCRIBED, _floors_for, _paired, name_models, shipped_floors, summarise
+from mammosynth.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_to_cases
 from mammosynth.evaluation.metrics import MEAN_METRICS, score_case
 from mammosynth.evaluation.protocol import Case, smooth_within
-from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.preprocessing.pairs import hash_pairs, read_cdd_cesm
 from tests.evaluation.test_metrics import phantom_case
 from tests.preprocessing import test_pairs
 from tests.real_data import CDD_CESM
@@ -25,7 +27,8 @@ needs_data = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(default_model_zoo() / "breast_cem_contrast")
+    released = map(load_bundle, find_bundles(default_model_zoo()).values())
+    return next(bundle for bundle in released if bundle.is_default)
 
 
 def test_fitted_floors_learn_what_can_be_learned_and_survive_saving(tmp_path: Path) -> None:
@@ -57,38 +60,89 @@ def test_released_floors_are_in_the_model_zoo() -> None:
     assert shipped_floors().values["mean"][0] == pytest.approx(0.258, abs=0.002)
 
 
-def write_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def write_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, split: str = "held") -> Path:
+    """Two patients with a CC and an MLO view each, at the protocol's size."""
     monkeypatch.setattr(test_pairs, "SIDE", 512)
-    rows = [{"split": "held", "patient": "P0"}, {"split": "held", "patient": "P1", "dy": "2"}]
+    rows = [
+        {
+            "split": split, "patient": f"P{patient}", "view": view,
+            "low_energy": f"P{patient}_L_DM_{view}.png", "recombined": f"P{patient}_L_CM_{view}.png",
+        }
+        for patient in range(2) for view in ("CC", "MLO")
+    ]  # fmt: skip
+    rows[1]["dy"] = "2"
     return test_pairs.write_folder(folder, rows)
 
 
 @pytest.mark.slow
-def test_folder_without_train_rows_is_evaluated_against_the_shipped_floors(
+def test_models_are_evaluated_on_the_same_cases_beside_the_shipped_floors(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[float] = []
+    seen: list[str] = []
+
+    def watch(case: Case, images: Mapping[str, np.ndarray]) -> None:
+        seen.append(case.name)
+        assert {"model", "twin", "F0", "real"} <= set(images)
+
     report = evaluate_contrast(
-        write_folder(tmp_path, monkeypatch), "held", bundle, progress=lambda f, _: told.append(f), bootstrap=20
+        write_folder(tmp_path, monkeypatch),
+        "held",
+        bundle,
+        dataclasses.replace(bundle, name="twin"),
+        progress=lambda f, _: told.append(f),
+        watch=watch,
+        bootstrap=20,
     )
-    assert (report["n_patients"], report["n_images"]) == (2, 2)
+    assert (report["n_patients"], report["n_images"]) == (2, 4)
+    assert seen == [case["name"] for case in report["cases"]]
     assert "shipped" in report["floors_fitted_on"]
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert {method["kind"] for method in report["methods"].values()} == {
         "model", "floor", "control", "ceiling", "real",
     }  # fmt: skip
-    assert report["methods"]["real"]["metrics"]["psnr"]["value"] == 100
-    assert report["methods"]["F0"]["metrics"]["change_mae_r"]["value"] is None
+    methods = report["methods"]
+    assert methods["real"]["metrics"]["psnr"]["value"] == 100
+    assert methods["F0"]["metrics"]["change_mae_r"]["value"] is None
+    # The twin is the same model: same values, no difference.
+    assert methods["twin"]["metrics"] == methods["model"]["metrics"]
+    assert methods["other breast, twin"]["metrics"] == methods["other breast"]["metrics"]
+    assert report["versus"]["twin"]["psnr"] == {"value": 0, "low": 0, "high": 0}
+    assert report["false_enhancement"]["methods"]["real"]["rate"]["value"] == 0
+    assert report["false_enhancement"]["n_images"] == 4
     assert told == sorted(told)
     text = format_report(report)
-    for expected in (
-        "2 images of 2 patients",
-        "floor F2b",
-        "ceiling shift 2 px",
-        "control other breast",
-        "100.00 [100.00",
-    ):
+    for expected in ("4 images of 2 patients", "floor F2b", "ceiling shift 2 px", "control other breast",
+                     "100.00 [100.00", "Goals of twin"):  # fmt: skip
         assert expected in text
+
+
+def test_floors_fitted_on_the_same_pairs_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path / "data", monkeypatch, "train")
+    zoo = tmp_path / "zoo"
+    (zoo / "a" / "models").mkdir(parents=True)
+    monkeypatch.setattr(contrast, "default_model_zoo", lambda: zoo)
+    train = read_cdd_cesm(folder, "train")
+    fitted = fit_floors(train, steps=5)
+    assert fitted.fitted_on == hash_pairs(train)
+    fitted.save(zoo / "a" / "models" / "floors.safetensors")
+    monkeypatch.setattr(contrast, "fit_floors", lambda _: pytest.fail("fitted again"))
+    found, told = _floors_for(folder)
+    assert found.fitted_on == hash_pairs(train)
+    assert "shipped" in told
+
+
+def test_floors_fitted_on_other_pairs_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path, monkeypatch, "train")
+    fresh = Floors({})
+    monkeypatch.setattr(contrast, "fit_floors", lambda _: fresh)
+    assert _floors_for(folder) == (fresh, "the folder's train rows")
+
+
+def test_two_bundles_of_one_name_are_refused(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="expected different names"):
+        name_models([bundle, bundle])
+    assert list(name_models([bundle, dataclasses.replace(bundle, name="b")])) == ["model", "b"]
 
 
 def test_unknown_split_is_refused_with_the_names_found(tmp_path: Path, bundle: Bundle) -> None:
@@ -105,7 +159,8 @@ def test_images_of_another_size_than_the_protocol_are_refused(tmp_path: Path) ->
 
 def columns(psnr: list[float], mae: list[float]) -> dict[str, np.ndarray]:
     zero = np.zeros(len(psnr))
-    names = [*MEAN_METRICS, "contrast_d", "contrast_c", "auroc_ring", "change_mae", "change_ssim"]
+    names = [*MEAN_METRICS, *DESCRIBED, "contrast_d", "contrast_c", "auroc_ring", "change_mae", "change_ssim",
+             "real_rate"]  # fmt: skip
     return {**dict.fromkeys(names, zero), "psnr": np.array(psnr), "mae": np.array(mae)}
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 from scipy import ndimage
 from torch import nn
 
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.protocol import Case
-from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.preprocessing.pairs import ContrastPair, hash_pairs
 from mammosynth.terms import ViewPosition
 
 FLOORS = Path("models", "floors.safetensors")
@@ -33,6 +33,8 @@ NAMES = {
     "F3b": "perceptron of grey at several scales, place, image statistics",
     "F4": "low-energy image rescaled (train least squares)",
 }
+FITTED_ON = "train_pairs_sha256"
+"""Key of the file's metadata."""
 BIN = 8
 """Bins of skin distance in pixels."""
 BINS = (40, 16, 12)
@@ -53,9 +55,11 @@ class Floors:
 
     Attributes:
         values: Named float32 arrays: `mean`, `line`, `by_depth`, `by_place`, and the perceptrons' weights.
+        fitted_on: `hash_pairs` of the training pairs; empty if not known.
     """
 
     values: dict[str, np.ndarray]
+    fitted_on: str = ""
 
     def predict(self, case: Case) -> dict[str, np.ndarray]:
         """(512, 512) float32 for every floor, by short name."""
@@ -73,7 +77,8 @@ class Floors:
 
     def save(self, path: Path) -> None:
         """Write to a safetensors file."""
-        save_file({key: np.ascontiguousarray(value, np.float32) for key, value in self.values.items()}, path)
+        values = {key: np.ascontiguousarray(value, np.float32) for key, value in self.values.items()}
+        save_file(values, path, {FITTED_ON: self.fitted_on})
 
     @classmethod
     def load(cls, path: Path) -> Floors:
@@ -83,7 +88,9 @@ class Floors:
             BundleError: If the file is missing or damaged.
         """
         try:
-            return cls(load_file(path))
+            with safe_open(path, "np") as file:
+                values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, the file is no mapping
+                return cls(values, (file.metadata() or {}).get(FITTED_ON, ""))
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{path.name}: fitted floors cannot be read: {error}; fetch the bundle again") from error
 
@@ -100,14 +107,16 @@ class Floors:
         return image
 
 
-def fit_floors(train_pairs: Sequence[ContrastPair], seed: int = 0) -> Floors:
+def fit_floors(train_pairs: Sequence[ContrastPair], seed: int = 0, *, steps: int = STEPS) -> Floors:
     """Fit every floor on the scored pixels of the training pairs.
 
     Args:
         train_pairs: 512 x 512 pairs.
         seed: Of the sampled pixels and the perceptrons.
+        steps: Of each perceptron's optimizer.
     """
-    return fit_floors_to_cases((Case.from_pair(pair) for pair in train_pairs), seed)
+    fitted = fit_floors_to_cases((Case.from_pair(pair) for pair in train_pairs), seed, steps=steps)
+    return Floors(fitted.values, hash_pairs(train_pairs))
 
 
 def fit_floors_to_cases(cases: Iterable[Case], seed: int = 0, *, steps: int = STEPS) -> Floors:
