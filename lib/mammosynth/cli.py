@@ -77,6 +77,14 @@ def _add_synthesize(commands: Any) -> None:
     parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=_parameter,
+        metavar="NAME=VALUE",
+        help="of the model, may be repeated; for example uncertainty=true, where the model is an ensemble",
+    )
     parser.add_argument("--format", choices=FORMATS, default="same", help="(default: %(default)s)")
     parser.add_argument(
         "--view-position", choices=[str(v) for v in ViewPosition], help="for files that do not say their view"
@@ -104,6 +112,7 @@ def _synthesize(args: argparse.Namespace) -> int:
             args.output,
             bundle,
             file_format=args.format,
+            parameters=dict(args.parameter),
             seed=args.seed,
             view_position=ViewPosition(args.view_position) if args.view_position else None,
             image_laterality=ImageLaterality(args.image_laterality) if args.image_laterality else None,
@@ -116,6 +125,17 @@ def _synthesize(args: argparse.Namespace) -> int:
     for name, message in (*report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if report.written and not report.refused else 1
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """Name and value; a value that is no JSON, such as a word, is text."""
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _load_bundle(name: str | None, task: Task, device: str) -> Any:

@@ -47,7 +47,8 @@ def run_windows(
         channels: (B, C, H, W) float32, nowhere smaller than the window.
         window: (h, w).
         stride: Rows and columns from one window to the next.
-        hann: Weigh the middle of a window more, by a Hann window, so that no seam is left; all alike otherwise.
+        hann: Fade windows into each other over their overlap, by half a Hann window, so that no seam is left; all
+            pixels of a window weigh alike otherwise.
 
     Returns:
         (B, C', H, W) float32.
@@ -61,7 +62,7 @@ def run_windows(
             sw_batch_size=4,
             predictor=lambda patches: _forward(network, patches).clone(),
             overlap=overlap,
-            roi_weight_map=_hann(window) if hann else None,
+            roi_weight_map=_fading(window, stride) if hann else None,
         )
     return output.cpu().numpy()
 
@@ -78,7 +79,10 @@ def _forward(network: nn.Module, channels: torch.Tensor) -> torch.Tensor:
         return network(channels).float()
 
 
-def _hann(window: tuple[int, int]) -> torch.Tensor:
+def _fading(window: tuple[int, int], stride: tuple[int, int]) -> torch.Tensor:
     """(h, w), above zero everywhere: sampled at the middle of the pixels."""
-    rows, columns = (torch.sin(torch.pi * (torch.arange(side) + 0.5) / side) ** 2 for side in window)
-    return rows[:, None] * columns[None, :]
+    weights = []
+    for side, step in zip(window, stride, strict=True):
+        from_edge = torch.arange(side).minimum(torch.arange(side).flip(0)) + 0.5
+        weights.append(torch.sin(torch.pi / 2 * (from_edge / max(side - step, 1)).clamp(max=1)) ** 2)
+    return weights[0][:, None] * weights[1][None, :]

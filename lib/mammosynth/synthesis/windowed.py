@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ WINDOW, STRIDE = 128, 16
 """In pixels of the frame, as published: Zormpas-Petridis et al., Eur Radiol Exp 2026."""
 TILE = 1024
 """Longest side of a frame that is taken in one pass; chosen, to bound memory."""
+OVERLAP = 64
+"""Over which tiles fade into each other, in pixels; chosen."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,14 @@ class WindowedContrastSynthesizer:
         return _cropped(run_windows(self.network, padded, self.window, (self.stride, self.stride)), channels)
 
     def _fast(self, channels: np.ndarray) -> np.ndarray:
-        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in channels.shape[2:])
+        height, width = (_up(side) for side in channels.shape[2:])
         padded = _padded(channels, (height, width))
         if max(height, width) <= self.tile:
             return _cropped(run_whole(self.network, padded), channels)
-        tile = (min(self.tile, height), min(self.tile, width))
-        blended = run_windows(self.network, padded, tile, (tile[0] // 2, tile[1] // 2), hann=True)
-        return _cropped(blended, channels)
+        overlap = min(OVERLAP, self.tile // 2)
+        tile = (_tile(height, self.tile, overlap), _tile(width, self.tile, overlap))
+        stride = (tile[0] - overlap, tile[1] - overlap)
+        return _cropped(run_windows(self.network, padded, tile, stride, hann=True), channels)
 
     def transplant(self, source: Mammogram, other: Mammogram) -> Mammogram:
         """The image of another breast, laid into the source's breast and matrix; nothing of the source shows in it.
@@ -123,6 +127,16 @@ class WindowedContrastSynthesizer:
         """
         generated = self.generate(self.preprocessing.prepare(other))
         return source.with_pixels(self.preprocessing.restore(self.preprocessing.prepare(source), generated))
+
+
+def _up(side: int) -> int:
+    return math.ceil(side / MULTIPLE) * MULTIPLE
+
+
+def _tile(side: int, longest: int, overlap: int) -> int:
+    """Side of the smallest equal tiles that cover an image's side with as few tiles as possible."""
+    count = max(1, math.ceil((side - overlap) / (longest - overlap)))
+    return _up(math.ceil((side + (count - 1) * overlap) / count))
 
 
 def _padded(channels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
