@@ -123,13 +123,14 @@ def test_phantoms_are_trained_on_as_real_pairs_are(tmp_path):
 @pytest.mark.slow
 def test_evaluate_prints_and_writes_the_model_beside_floors_and_ceilings(tmp_path, capsys):
     _write_cdd_cesm(tmp_path / "data", ("test", "test"))
-    report = tmp_path / "report.json"
-    arguments = ["--data", str(tmp_path / "data"), "--split", "test", "--json", str(report)]
+    report, page = tmp_path / "report.json", tmp_path / "pages" / "report.html"
+    arguments = ["--data", str(tmp_path / "data"), "--split", "test", "--json", str(report), "--html", str(page)]
     assert main(["evaluate", "contrast", *arguments]) == 0
     printed = capsys.readouterr().out
     for row in ("model", "floor F0", "floor F3b", "ceiling shift 2 px"):
         assert row in printed
     assert "psnr" in json.loads(report.read_text())["methods"]["model"]["metrics"]
+    assert page.read_text().count("data:image/png;base64,") > 10
 
 
 def test_a_missing_data_set_is_explained(tmp_path, capsys):
