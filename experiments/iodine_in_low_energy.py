@@ -58,7 +58,7 @@ from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, 
 from mammosynth.phantom.cohort import in_processes
 from mammosynth.phantom.parameters import LesionKind
 from mammosynth.terms import ViewPosition
-from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.train import train_contrast
 
 logger = logging.getLogger("iodine_in_low_energy")
@@ -96,7 +96,7 @@ class Settings:
 
     output: Path
     twins: TwinSettings
-    recipe: TrainingRecipe
+    recipe: ResidualRecipe
     jobs: int = 1
     bootstrap: int = 2000
     trainings: tuple[str, ...] = tuple(TRAININGS)
@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(
         output=args.output,
         twins=TwinSettings(counts, args.pixel_mm, tuple(ViewPosition(view) for view in args.views.split(","))),
-        recipe=TrainingRecipe(
+        recipe=ResidualRecipe(
             steps=args.steps,
             batch_size=args.batch,
             warmup_steps=min(30, args.steps // 4),

@@ -12,19 +12,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from mammosynth.bundle import Bundle
+from mammosynth.bundle import Bundle, find_bundles
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
-from mammosynth.errors import DataError, InvalidParameterError, MammoSynthError
+from mammosynth.errors import BundleError, DataError, InvalidParameterError, MammoSynthError
 from mammosynth.mammogram import Mammogram
+from mammosynth.phantom.read import is_phantom_folder, read_phantoms
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.terms import PresentationIntentType
+from mammosynth.training.preflight import read_splits
 from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.template import Template
 from mammosynth.training.train import train_contrast
 from monailabel_app.dicom_json import value_of
 from monailabel_app.options import AppOptions
@@ -33,41 +37,65 @@ from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 # Chosen by the operator of the server, not by a client.
-_NOT_FOR_CLIENTS = frozenset({"device", "threads", "checkpoint_every_s"})
+_NOT_FOR_CLIENTS = TrainingRecipe.OF_THE_MACHINE
+_OWN = ("name", "bundle", "initial_weights")
 _VALIDATION_FRACTION = 0.2
 _FOR_PROCESSING = PresentationIntentType.FOR_PROCESSING
 
 
 class BundleTrainTask(TrainTask):
-    """Trains a new bundle for the task of a served one, from the datastore's own pairs."""
+    """Trains a new bundle for the task of a served one, from the datastore's own pairs.
+
+    One process, one device: the server's. MONAI Label's fields for several GPUs are not taken; train with `torchrun`
+    and the command line for that.
+    """
 
     def __init__(self, bundle: Bundle, studies: Studies, root: str, options: AppOptions) -> None:
         super().__init__(f"Trains a bundle for {bundle.task} from low-energy and recombined pairs of the datastore")
         self._task = str(bundle.task)
+        self._bundle = bundle.name
         self._studies = studies
         self._root = root
         self._options = options
 
     def config(self) -> dict[str, Any]:
-        """Every parameter a client may send, with its default."""
-        return {"name": "", **{f.name: f.default for f in fields(TrainingRecipe) if f.name not in _NOT_FOR_CLIENTS}}
+        """Every parameter a client may send, with its default; another `bundle` has other parameters of its own."""
+        common = {"name": "", "bundle": self._bundle, "initial_weights": ""}
+        try:
+            recipe = self._template(self._bundle).recipe().as_json()
+        except BundleError as error:
+            logger.warning("only other bundles can be trained: %s", error)
+            recipe = {}
+        return {**common, **{key: value for key, value in recipe.items() if key not in _NOT_FOR_CLIENTS}}
 
     def parse(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters, checked.
 
+        Stock clients send back the whole of `config` with what was changed in it; of these, the changes count.
+
         Raises:
+            BundleError: If the bundle cannot be trained.
             InvalidParameterError: If a name is unknown, a value out of range, or the bundle's name no plain word.
         """
-        unknown = sorted(set(parameters) - set(self.config()))
+        defaults = self.config()
+        if set(defaults) <= set(parameters):
+            parameters = {k: v for k, v in parameters.items() if k not in defaults or v != defaults[k]}
+        template = self._template(parameters.get("bundle") or self._bundle)
+        accepted = [*_OWN, *(f.name for f in fields(template.recipe_class) if f.name not in _NOT_FOR_CLIENTS)]
+        unknown = sorted(set(parameters) - set(accepted))
         if unknown:
-            accepted = ", ".join(self.config())
-            raise InvalidParameterError(f"{unknown[0][:64]!r} is no parameter of this trainer, expected {accepted}")
+            raise InvalidParameterError(
+                f"{unknown[0][:64]!r} is no parameter of this trainer with bundle {template.folder.name}, expected "
+                + ", ".join(accepted)
+            )
         name = parameters.get("name") or ""
         if name and not (isinstance(name, str) and _NAME.fullmatch(name)):
             raise InvalidParameterError(
                 f"name is {str(name)[:64]!r}, expected small letters, digits and '_' for a bundle"
             )
-        TrainingRecipe.from_values({key: value for key, value in parameters.items() if key != "name"})
+        if initial := parameters.get("initial_weights"):
+            self._folder(initial)
+        template.recipe({key: value for key, value in parameters.items() if key not in _OWN})
         return dict(parameters)
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
@@ -78,9 +106,11 @@ class BundleTrainTask(TrainTask):
         stop = threading.Event()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        chosen = self.parse({key: value for key, value in request.items() if key in self.config()})
-        name = chosen.pop("name", "") or f"breast_cem_{self._task}_{datetime.now():%Y%m%d_%H%M%S}"
-        recipe = TrainingRecipe.from_values({**chosen, "device": self._options.device})
+        template = self._template(request.get("bundle") or self._bundle)
+        ours = {*_OWN, *(f.name for f in fields(template.recipe_class)), *self.config()} - _NOT_FOR_CLIENTS
+        chosen = self.parse({key: value for key, value in request.items() if key in ours})
+        name = chosen.get("name") or f"breast_cem_{self._task}_{datetime.now():%Y%m%d_%H%M%S}"
+        recipe = {key: value for key, value in chosen.items() if key not in _OWN}
         training, validation = self._pairs()
         logger.warning("training %s on %d pairs, validating on %d", name, len(training), len(validation))
 
@@ -92,22 +122,37 @@ class BundleTrainTask(TrainTask):
             training,
             validation,
             output=self._options.trained_models / name,
-            recipe=recipe,
+            recipe=template.recipe({**recipe, "device": self._options.device}),
+            template=template,
+            initial_weights=self._folder(chosen["initial_weights"]) if chosen.get("initial_weights") else None,
             progress=progress,
             should_stop=stop.is_set,
         )
-        return {"bundle": name, "stopped": stop.is_set(), "result": str(result)}
+        return {"bundle": name, "stopped": not result.completed, "reason": result.reason, "val": result.val}
+
+    def _template(self, name: str) -> Template:
+        return Template.find(self._folder(name))
+
+    def _folder(self, name: Any) -> Path:
+        """Of a bundle of this server; a client names no other folder."""
+        trained = self._options.trained_models
+        known = find_bundles(*self._options.model_zoo, *([trained] if trained.is_dir() else []))
+        if name not in known:
+            raise InvalidParameterError(f"no bundle {str(name)[:64]!r}, expected one of {', '.join(known)}")
+        return known[name]
 
     def _pairs(self) -> tuple[list[ContrastPair], list[ContrastPair]]:
         if isinstance(self._studies, DicomWebStudies):
             return split_by_patient(pairs_from_archive(self._studies))
         folder = Path(self._root)
+        if is_phantom_folder(folder):
+            return read_splits(partial(read_phantoms, folder))
         if not (folder / "pairs.csv").is_file():
             raise DataError(
                 f"{folder.name}: pairs.csv is missing; training from a folder needs the layout of CDD-CESM "
-                "(pairs.csv, 512/images, 512/masks), training from DICOM needs an archive"
+                "(pairs.csv, 512/images, 512/masks) or phantoms (manifest.json), training from DICOM needs an archive"
             )
-        return read_cdd_cesm(folder, "train"), read_cdd_cesm(folder, "val")
+        return read_splits(partial(read_cdd_cesm, folder))
 
 
 def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:

@@ -1,17 +1,24 @@
+import json
+
 import numpy as np
 import pytest
 
-from mammosynth.errors import DataError
+from mammosynth.bundle import load_bundle
+from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.case import generate_case
+from mammosynth.phantom.cohort import write_cohort
+from mammosynth.phantom.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.phantom.study import write_study
 from mammosynth.phantom.write import write_case
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ImageLaterality, ViewPosition
-from monailabel_app.studies import DicomWebStudies
-from monailabel_app.trainers import pairs_from_archive, split_by_patient
+from monailabel_app.options import AppOptions
+from monailabel_app.studies import DicomWebStudies, FolderStudies
+from monailabel_app.trainers import BundleTrainTask, pairs_from_archive, split_by_patient
 from tests.pacs.servers import embedded_store
+from tests.training.templates import write_template
 
 
 def _pair(patient):
@@ -62,3 +69,69 @@ def test_images_for_presentation_are_preferred_where_an_archive_holds_both(tmp_p
     (view,) = generate_case(parameters)
     assert np.abs(pair.low_energy.pixels - view.low_energy).max() < 1 / 4095
     assert np.abs(pair.recombined - view.recombined).max() < 1 / 4095
+
+
+RECIPE = {"steps": 2, "batch_size": 1, "validate_every": 1, "sample_every": 0, "warmup_steps": 0}
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    zoo = tmp_path / "zoo"
+    bundle = load_bundle(write_template(zoo / "usual", **RECIPE))
+    write_template(zoo / "other", **{**RECIPE, "steps": 3})
+    options = AppOptions(model_zoo=(zoo,), trained_models=tmp_path / "trained")
+    return BundleTrainTask(bundle, FolderStudies(str), str(tmp_path / "data"), options)
+
+
+def write_phantoms(folder, seeds=(0, 8)):
+    # Without lesions, whose empty masks are warned of.
+    parameters = CaseParameters(0, lesions=(), views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
+    write_cohort(folder, CohortSettings(parameters), seeds, workers=1)
+
+
+def test_a_client_sees_the_recipe_of_the_bundle_but_not_what_belongs_to_the_machine(trainer):
+    config = trainer.config()
+    assert (config["bundle"], config["steps"], config["lesion_weight"]) == ("usual", 2, 0.5)
+    assert not {"device", "threads", "checkpoint_every_s"} & set(config)
+
+
+def test_what_a_client_may_not_ask_for_is_refused_with_what_it_may(trainer):
+    for parameters, message in (
+        ({"device": "cuda"}, "'device' is no parameter of this trainer with bundle usual, expected name, bundle"),
+        ({"steps": 0, "noise": 9}, "steps is 0, .*noise is 9"),
+        ({"name": "../evil"}, "name is '../evil'"),
+        ({"bundle": "/etc"}, "no bundle '/etc', expected one of other, usual"),
+        ({"initial_weights": ".."}, "no bundle '..', expected one of other, usual"),
+    ):
+        with pytest.raises(InvalidParameterError, match=message):
+            trainer.parse(parameters)
+
+
+def test_of_a_whole_table_sent_back_only_changes_count(trainer):
+    assert trainer.parse({**trainer.config(), "bundle": "other", "seed": 3}) == {"bundle": "other", "seed": 3}
+
+
+def test_trainer_writes_a_bundle_and_tells_losses_scores_and_warnings(trainer, tmp_path, caplog):
+    write_phantoms(tmp_path / "data")
+    request = {"model": "contrast", "local_rank": 0, "name": "mine", "bundle": "other", "initial_weights": "usual"}
+    result = trainer({**request, "noise": 0.0}, None)
+    assert result["stopped"] is False
+    assert result["reason"] == "all steps are done"
+    told = [json.loads(record.message) for record in caplog.records if record.message.startswith("{")]
+    assert told[-1]["progress"] == 1
+    assert told[-1].keys() >= {"loss", "val_score"}
+    assert "warning: 2 of 2 pairs have an empty lesion mask" in told[1]["message"]
+    training = load_bundle(tmp_path / "trained" / "mine").metadata["mammosynth"]["training"]
+    assert training["recipe"]["steps"] == 3
+    assert training["recipe"]["noise"] == 0
+    assert training["template"] == "other"
+    assert training["initial_weights"]["bundle"] == "usual"
+
+
+def test_bad_files_of_both_splits_are_told_at_once(trainer, tmp_path):
+    write_phantoms(tmp_path / "data")
+    for image in sorted((tmp_path / "data").rglob("*-low-energy.dcm")):
+        image.write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"(?s)case-000000: .*case-000008: "):
+        trainer({"name": "mine"}, None)
+    assert not (tmp_path / "trained").exists()

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import save_file
 
+from mammosynth.bundle import build_synthesizer
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
@@ -26,7 +28,7 @@ NETWORK = {
 def write_template(
     folder: Path, *, network: dict[str, Any] = NETWORK, objective: str = "residual", **recipe: Any
 ) -> Path:
-    """A bundle folder without weights."""
+    """A bundle folder with random weights."""
     (folder / "configs").mkdir(parents=True)
     inference = {
         "preprocessing": {
@@ -45,6 +47,8 @@ def write_template(
     for name, values in (("inference", inference), ("metadata", metadata), ("train", train)):
         (folder / "configs" / f"{name}.json").write_text(json.dumps(values))
     (folder / "LICENSE").write_text("a licence")
+    (folder / "models").mkdir()
+    save_file(build_synthesizer(folder).network.state_dict(), folder / "models" / "model.safetensors")
     return folder
 
 

@@ -278,6 +278,7 @@ from mammosynth.training.train import train_contrast
 from mammosynth.training.run import TrainingRun
 from tests.training.templates import tiny_pair
 
+torch.distributed.init_process_group("gloo")
 folder = Path(sys.argv[1])
 template = Template.find(folder / "template")
 pairs = [tiny_pair(seed) for seed in range(3)]
@@ -306,9 +307,11 @@ torch.save(
     },
     folder / f"rank{run.processes.rank}.pt",
 )
+torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_train_what_one_trains(pairs: list[ContrastPair], tmp_path: Path) -> None:
     template = Template.find(write_template(tmp_path / "template", **RECIPE))
     train(pairs, tmp_path / "alone", template)

@@ -143,6 +143,7 @@ def augment(pairs: Sequence[FramedPair], recipe: ResidualRecipe, randoms: Sequen
     flips = [r.random() < 0.5 and p.view_position is ViewPosition.CC for r, p in zip(randoms, pairs, strict=True)]
     shape = (maps.shape[2], maps.shape[3])
     flow = torch.stack([_coordinates(shape, recipe, random, flip) for random, flip in zip(randoms, flips, strict=True)])
+    # From outside the frame comes its border, mostly air, at the chest wall, too; a mirror would show lesions twice.
     maps = F.grid_sample(maps, flow.to(maps.device), mode="bilinear", padding_mode="border", align_corners=True)
     # Up and down are those of the frame, not those of the tissue.
     maps[:, _ROW] *= 1 - 2 * torch.tensor(flips, dtype=maps.dtype, device=maps.device)[:, None, None]

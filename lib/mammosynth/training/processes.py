@@ -48,6 +48,11 @@ class Processes:
         distributed.all_reduce(flags, distributed.ReduceOp.MAX)
         return bool(flags)
 
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def from_first(self, value: _Value) -> _Value:
         """What the first process gave."""
         if self.size == 1:
@@ -72,8 +77,12 @@ def join_processes(device: str) -> Iterator[Processes]:
     if on_gpu:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    # A group cannot be made twice reliably, so a caller that trains twice makes it.
+    ours = not distributed.is_initialized()
+    if ours:
+        distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield Processes(distributed.get_rank(), size, device)
     finally:
-        distributed.destroy_process_group()
+        if ours:
+            distributed.destroy_process_group()

@@ -59,12 +59,9 @@ class Template:
         Raises:
             BundleError: If there is none, or it does not say how it is trained.
         """
-        bundles = find_bundles(*zoo)
         if name is None:
-            name = next((known for known, folder in bundles.items() if _is_default(folder)), "")
-        folder = name if isinstance(name, Path) else bundles.get(name, Path(name) if name else None)
-        if folder is None or not folder.is_dir():
-            raise BundleError(f"no bundle {str(name)!r}, expected a folder or one of {', '.join(bundles)}")
+            name = next((known for known, folder in find_bundles(*zoo).items() if _is_default(folder)), "")
+        folder = find_bundle(name, *zoo)
         config = read_config(folder, TRAIN)
         objective, values = config.get("objective"), config.get("recipe")
         if objective not in OBJECTIVES or not isinstance(values, dict):
@@ -107,6 +104,23 @@ class Template:
             inference["network"]["members"] = inference["network"]["members"][:1]
             return Blank(network.members[0], "members.0.", synthesizer.preprocessing, inference)
         return Blank(network, "", synthesizer.preprocessing, inference)
+
+
+def find_bundle(name: str | Path, *zoo: Path) -> Path:
+    """The folder of a bundle, by its name or folder.
+
+    Args:
+        name: Of a bundle in the zoo, or a folder.
+        *zoo: Folders of bundles; without any, the default model zoo.
+
+    Raises:
+        BundleError: If there is none.
+    """
+    bundles = find_bundles(*zoo)
+    folder = bundles.get(str(name)) or Path(name)
+    if not name or not folder.is_dir():
+        raise BundleError(f"no bundle {str(name)!r}, expected a folder or one of {', '.join(bundles)}")
+    return folder
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,6 +123,7 @@ def train_contrast(
             record["counts"] = {"train": count_pairs(train_pairs), "val": count_pairs(val_pairs)}
             record["warnings"] = warnings
             write_bundle(output, template.folder, run, blank.prefix, record)
+        processes.wait()
         return TrainingResult(
             completed, reason, run.step, output if completed else None, run.best_scores, tuple(warnings)
         )
