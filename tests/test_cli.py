@@ -70,6 +70,17 @@ def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
     assert result.GetSpacing()[:2] == pytest.approx(source.GetSpacing()[:2], abs=1e-5)
 
 
+def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_path, low_energy, capsys):
+    Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
+    command = ["synthesize", "contrast", str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out")]
+    assert main([*command, "--parameter", "uncertainty=false"]) == 0
+    assert main([*command, "--parameter", "strength=big"]) == 1
+    assert "parameter 'strength' is unknown" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--parameter", "uncertainty"])
+    assert "'uncertainty' is not NAME=VALUE" in capsys.readouterr().err
+
+
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     command = ["synthesize", "contrast", str(tmp_path), "--output", str(tmp_path / "out"), "--bundle", "nonsense"]
     assert main(command) == 1
