@@ -31,7 +31,7 @@ from monai.networks.nets import MultiScalePatchDiscriminator
 from torch import nn
 from torch.nn import functional as F
 
-from mammosynth.bundle import INFERENCE, TRAIN, default_model_zoo, load_bundle
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, default_model_zoo, load_bundle
 from mammosynth.evaluation.contrast import evaluate_contrast
 from mammosynth.phantom.cohort import in_processes
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
@@ -186,7 +186,10 @@ VARIANTS = {
     "seed": Variant("the recipe, another seed: what chance does", recipe={"seed": 1}),
     "no-ssim": Variant("without SSIM in the loss", recipe={"ssim_weight": 0.0}),
     "no-correlation": Variant("without correlation in the loss", recipe={"correlation_weight": 0.0}),
+    "correlation-0.3": Variant("correlation counts three times", recipe={"correlation_weight": 0.3}),
+    "correlation-1": Variant("correlation counts ten times", recipe={"correlation_weight": 1.0}),
     "lesion-4": Variant("lesion pixels count 5 times, not 1.5 times", recipe={"lesion_weight": 4.0}),
+    "contrast-1": Variant("error of each lesion's contrast counts, too", recipe={"contrast_weight": 1.0}),
     "constant-gain": Variant(
         "gain one number: detail of the source scaled alike everywhere", {}, {"learn_gain": False}
     ),
@@ -217,6 +220,8 @@ class AblationTemplate(Template):
 def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) -> None:
     """Train one variant into `<output>/<name>`, unless it is there."""
     variant, bundle = VARIANTS[name], output / name
+    if (bundle / METADATA).is_file():
+        return
     changes = {"steps": STEPS, "validate_every": STEPS, "threads": 1, **variant.recipe}
     template = _write_template(output / "templates" / name, variant, changes)
     train_contrast(

@@ -1,5 +1,7 @@
 """Paired regression: what is drawn, how it is augmented, what is optimised."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
 from mammosynth.training.data import FramedPair, augment, draw_pairs, frame_pairs
-from mammosynth.training.losses import contrast_loss, enhancement_correlation, masked_ssim
+from mammosynth.training.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.residual import ResidualObjective, compose
@@ -161,8 +163,8 @@ def test_sample_grid_shows_source_generated_and_real_image_side_by_side() -> Non
     with torch.inference_mode():
         grid = residual.sample_grid(residual.networks[GENERATOR])
     assert grid.shape == (FRAME[0], 3 * FRAME[1])
-    assert (grid.min(), grid.max()) >= (0, 0)
-    np.testing.assert_allclose(grid[:, FRAME[1] : 2 * FRAME[1]], 0.2, atol=1e-6)
+    breast = frame_pairs([tiny_pair(2)], PREPROCESSING, "cpu")[0].maps[MASK].float()
+    np.testing.assert_allclose(grid[:, FRAME[1] : 2 * FRAME[1]], 0.2 * breast, atol=1e-6)
 
 
 def test_loss_is_zero_for_the_real_image_and_ignores_what_is_not_scored() -> None:
@@ -205,3 +207,19 @@ def test_ssim_of_flat_images_is_the_luminance_term() -> None:
     a, b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
     expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
     assert masked_ssim(a, b, torch.ones_like(a)).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_lesion_contrast_is_lesion_minus_ring() -> None:
+    lesion, scored = torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64)
+    lesion[0, :, 24:40, 24:40] = 1
+    recombined = 0.3 + 0.4 * lesion
+    # A quarter of the real contrast: .1 instead of .4 grey values; brightness of the whole does not matter.
+    generated = 0.5 + 0.1 * lesion
+    error = lesion_contrast_error(generated, recombined, scored, lesion)
+    torch.testing.assert_close(error, torch.tensor([0.3, 0.0]), rtol=1e-4, atol=1e-5)
+    recipe = ResidualRecipe(ssim_weight=0, correlation_weight=0, lesion_weight=0, contrast_weight=2)
+    without = dataclasses.replace(recipe, contrast_weight=0)
+    gained = contrast_loss(generated, recombined, scored, lesion, recipe) - contrast_loss(
+        generated, recombined, scored, lesion, without
+    )
+    assert float(gained) == pytest.approx(2 * 0.3 / 2, rel=1e-4)

@@ -14,6 +14,10 @@ REDUCTION = 4
 """Correlation is taken on means of so many by so many pixels: enhancement is wider than noise and misregistration."""
 BACKGROUND = 30 / 512
 """Standard deviation, in frame heights, of what counts as background enhancement."""
+RING = (1, 6)
+"""Tissue around a lesion, in pixels of the reduced frame: as in the evaluation, 5 to 25 pixels at 512."""
+LEAST = 5
+"""Pixels of the reduced frame that lesion and ring must both have for their contrast to count."""
 
 
 def contrast_loss(
@@ -23,7 +27,7 @@ def contrast_loss(
     lesion: torch.Tensor,
     recipe: ResidualRecipe,
 ) -> torch.Tensor:
-    """Mean absolute error + weighted (1 - SSIM) + weighted (1 - correlation).
+    """Mean absolute error + weighted (1 - SSIM) + weighted (1 - correlation) + weighted error of lesion contrast.
 
     Args:
         generated: (B, 1, H, W), not clipped.
@@ -41,7 +45,25 @@ def contrast_loss(
         loss = loss + recipe.ssim_weight * (1 - masked_ssim(generated, recombined, scored))
     if recipe.correlation_weight:
         loss = loss + recipe.correlation_weight * (1 - enhancement_correlation(generated, recombined, scored))
+    if recipe.contrast_weight:
+        loss = loss + recipe.contrast_weight * lesion_contrast_error(generated, recombined, scored, lesion)
     return loss.mean()
+
+
+def lesion_contrast_error(
+    generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor, lesion: torch.Tensor
+) -> torch.Tensor:
+    """(B,) absolute error of lesion minus ring, in grey values; 0 for images without a usable lesion.
+
+    A pixel's expected value is dim where a lesion might be or not be; the contrast of the lesions that are there must
+    still be right on average, or the model would show all of them too dim.
+    """
+    small, inside = F.avg_pool2d(scored, REDUCTION), F.avg_pool2d(lesion * scored, REDUCTION)
+    difference = F.avg_pool2d((generated - recombined) * scored, REDUCTION) / small.clamp_min(1e-3)
+    inner, outer = (F.max_pool2d(inside, 2 * width + 1, stride=1, padding=width) for width in RING)
+    ring = (outer - inner).clamp_min(0) * small
+    usable = (inside.sum(dim=(1, 2, 3)) >= LEAST) & (ring.sum(dim=(1, 2, 3)) >= LEAST)
+    return (masked_mean(difference, inside) - masked_mean(difference, ring)).abs() * usable
 
 
 def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -158,6 +158,7 @@ class ResidualRecipe(TrainingRecipe):
         ssim_weight: Weight of 1 - SSIM beside the mean absolute error.
         correlation_weight: Weight of 1 - correlation, of the image and of its high-pass part.
         lesion_weight: Extra weight of a lesion pixel in the mean absolute error.
+        contrast_weight: Weight of the error of each lesion's contrast, lesion minus ring around it.
         rotation_deg: Largest rotation of the augmentation.
         scaling: Largest relative change of size; half of it is the largest change of height against width.
         translation: Largest shift in frame heights.
@@ -170,6 +171,7 @@ class ResidualRecipe(TrainingRecipe):
     ssim_weight: float = 0.1
     correlation_weight: float = 0.05
     lesion_weight: float = 0.5
+    contrast_weight: float = 0.0
     rotation_deg: float = 6.0
     scaling: float = 0.08
     translation: float = 0.02
@@ -183,6 +185,7 @@ class ResidualRecipe(TrainingRecipe):
         "ssim_weight": (0.0, 10.0),
         "correlation_weight": (0.0, 10.0),
         "lesion_weight": (0.0, 100.0),
+        "contrast_weight": (0.0, 100.0),
         "rotation_deg": (0.0, 45.0),
         "scaling": (0.0, 0.5),
         "translation": (0.0, 0.5),

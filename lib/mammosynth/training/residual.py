@@ -15,6 +15,7 @@ from mammosynth.training.losses import contrast_loss, enhancement_correlation, m
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
 
+MASK = ContrastPreprocessing.CHANNELS.index("breast_mask")
 SHOWN = 4
 """Pairs in a sample grid."""
 
@@ -105,7 +106,8 @@ class ResidualObjective:
         rows = []
         for pair in (self._val or self._train)[:SHOWN]:
             batch = _whole(pair)
-            images = (batch.channels[:, :1], _generate(generator, batch), batch.recombined)
+            breast = batch.channels[:, MASK : MASK + 1]
+            images = (batch.channels[:, :1], _generate(generator, batch) * breast, batch.recombined)
             rows.append(torch.cat(images, dim=3)[0, 0].clamp(0, 1).cpu().numpy())
         return np.concatenate(rows)
 
