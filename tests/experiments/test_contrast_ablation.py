@@ -25,7 +25,7 @@ from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.residual import ResidualObjective
 from tests.training.templates import tiny_pair
 
-FRAME = (160, 128)
+FRAME = (256, 192)
 """Smallest that a discriminator of two scales can see."""
 SETTINGS = ResidualRecipe(batch_size=2, steps=2, **FIRST)
 
