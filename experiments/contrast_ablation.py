@@ -41,7 +41,7 @@ from mammosynth.evaluation.statistics import (
     weighted_ratio,
 )
 from mammosynth.phantom.cohort import in_processes
-from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.training.data import Batch
 from mammosynth.training.losses import contrast_loss, masked_mean, masked_ssim
 from mammosynth.training.objective import GENERATOR, Objective
@@ -180,7 +180,6 @@ class Variant:
         network: Other arguments of the network.
         objective: Another way of training.
         pretrained: Whether to start from weights trained on phantoms.
-        patients: Share of the training patients: the learning curve.
     """
 
     description: str
@@ -188,7 +187,6 @@ class Variant:
     network: Mapping[str, Any] = field(default_factory=dict)
     objective: type[Objective] | None = None
     pretrained: bool = False
-    patients: float = 1.0
 
 
 VARIANTS = {
@@ -211,8 +209,8 @@ VARIANTS = {
     "lesion-map": Variant("must also say where lesions are", objective=LesionMap),
     "feature-matching": Variant("multi-scale patch discriminator, feature matching", objective=FeatureMatching),
     "pretrained": Variant("starts from weights trained on phantoms", pretrained=True),
-    "half": Variant("half the training patients", patients=0.5),
-    "quarter": Variant("a quarter of the training patients", patients=0.25),
+    "half": Variant("half the training patients", recipe={"patients": 0.5}),
+    "quarter": Variant("a quarter of the training patients", recipe={"patients": 0.25}),
 }
 
 
@@ -235,7 +233,7 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
     changes = {"steps": STEPS, "validate_every": STEPS, "threads": 1, **FIRST, **variant.recipe}
     template = _write_template(output / "templates" / name, variant, changes)
     train_contrast(
-        _share(read_cdd_cesm(data, "train"), variant.patients),
+        read_cdd_cesm(data, "train"),
         read_cdd_cesm(data, "val"),
         output=bundle,
         template=template,
@@ -243,13 +241,6 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
         initial_weights=phantoms if variant.pretrained else None,
         progress=_progress(name),
     )
-
-
-def _share(pairs: list[ContrastPair], patients: float) -> list[ContrastPair]:
-    """The pairs of a share of the patients, drawn once; a smaller share is part of a larger one."""
-    drawn = np.random.default_rng(0).permutation(sorted({pair.patient_id for pair in pairs}))
-    kept = set(drawn[: round(patients * len(drawn))])
-    return [pair for pair in pairs if pair.patient_id in kept]
 
 
 def _write_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) -> AblationTemplate:

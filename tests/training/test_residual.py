@@ -223,3 +223,19 @@ def test_lesion_contrast_is_lesion_minus_ring() -> None:
         generated, recombined, scored, lesion, without
     )
     assert float(gained) == pytest.approx(2 * 0.3 / 2, rel=1e-4)
+
+
+def test_a_run_may_see_a_share_of_the_patients_drawn_by_its_seed() -> None:
+    pairs = [tiny_pair(seed) for seed in range(4)]
+    assert len(seen(pairs)) == 4
+    half = seen(pairs, patients=0.5)
+    assert len(half) == 2
+    assert seen(pairs, patients=0.01) < half < seen(pairs)
+    assert len({frozenset(seen(pairs, patients=0.5, seed=seed)) for seed in range(8)}) > 1
+
+
+def seen(pairs: list[ContrastPair], **settings: float) -> set[float]:
+    """The images of an epoch, told apart by their mean grey."""
+    recipe = ResidualRecipe(batch_size=4, **STILL, **SAME_GREY, **settings)
+    drawn = ResidualObjective(pairs, [], torch.nn.Identity(), PREPROCESSING, recipe).draw(0, 0, 1)
+    return {round(float(mean), 4) for mean in drawn.channels[:, LOW_ENERGY].mean(dim=(1, 2))}

@@ -159,6 +159,8 @@ class ResidualRecipe(TrainingRecipe):
         correlation_weight: Weight of 1 - correlation, of the image and of its high-pass part.
         lesion_weight: Extra weight of a lesion pixel in the mean absolute error.
         contrast_weight: Weight of the error of each lesion's contrast, lesion minus ring around it.
+        patients: Share of the training patients that this run sees, drawn by its seed: members of an ensemble that saw
+            other patients differ more, and are better together, than members of other seeds alone.
         rotation_deg: Largest rotation of the augmentation.
         scaling: Largest relative change of size; half of it is the largest change of height against width.
         translation: Largest shift in frame heights.
@@ -172,6 +174,7 @@ class ResidualRecipe(TrainingRecipe):
     correlation_weight: float = 0.05
     lesion_weight: float = 0.5
     contrast_weight: float = 0.0
+    patients: float = 1.0
     rotation_deg: float = 6.0
     scaling: float = 0.08
     translation: float = 0.02
@@ -186,6 +189,7 @@ class ResidualRecipe(TrainingRecipe):
         "correlation_weight": (0.0, 10.0),
         "lesion_weight": (0.0, 100.0),
         "contrast_weight": (0.0, 100.0),
+        "patients": (0.01, 1.0),
         "rotation_deg": (0.0, 45.0),
         "scaling": (0.0, 0.5),
         "translation": (0.0, 0.5),

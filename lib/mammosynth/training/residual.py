@@ -44,7 +44,7 @@ class ResidualObjective:
     ) -> None:
         self.networks = nn.ModuleDict({GENERATOR: network})
         self.recipe = recipe
-        self._train = frame_pairs(train_pairs, preprocessing, recipe.device)
+        self._train = frame_pairs(_share(train_pairs, recipe), preprocessing, recipe.device)
         self._val = frame_pairs(val_pairs, preprocessing, recipe.device)
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
@@ -110,6 +110,13 @@ class ResidualObjective:
             images = (batch.channels[:, :1], _generate(generator, batch) * breast, batch.recombined)
             rows.append(torch.cat(images, dim=3)[0, 0].clamp(0, 1).cpu().numpy())
         return np.concatenate(rows)
+
+
+def _share(pairs: Sequence[ContrastPair], recipe: ResidualRecipe) -> list[ContrastPair]:
+    """The pairs of a share of the patients, at least one; with one seed, a smaller share is part of a larger one."""
+    drawn = np.random.default_rng(recipe.seed).permutation(sorted({pair.patient_id for pair in pairs}))
+    seen = set(drawn[: max(1, round(recipe.patients * len(drawn)))])
+    return [pair for pair in pairs if pair.patient_id in seen]
 
 
 def compose(fields: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
