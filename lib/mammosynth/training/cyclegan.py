@@ -40,9 +40,9 @@ from mammosynth.training.cyclegan_losses import (
     perceptual_loss,
 )
 from mammosynth.training.data import FramedPair, draw_pairs, frame_pairs
-from mammosynth.training.losses import enhancement_correlation, masked_mean, masked_ssim
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.scores import frame_scores, mean_scores
 
 GENERATORS, DISCRIMINATORS = "generators", "discriminators"
 BACKWARD = "backward_generator"
@@ -191,13 +191,8 @@ class CycleGANObjective:
         return loss + recipe.paired_weight * parts["paired"] if recipe.paired_weight else loss
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
-        """Means over the validation pairs in the frame.
-
-        `val_score` is PSNR / 20 dB + SSIM + correlation, as for the objective "residual", so that runs compare. Not
-        published: there the number of steps was fixed.
-        """
-        rows = [self._scores(generator, pair) for pair in self._val]
-        return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]} if rows else {}
+        """Means over the validation pairs in the frame. Not published: there the number of steps was fixed."""
+        return mean_scores([self._scores(generator, pair) for pair in self._val])
 
     def sample_grid(self, generator: nn.Module) -> np.ndarray:
         """A row for each of the first validation pairs, else of the training pairs."""
@@ -219,16 +214,7 @@ class CycleGANObjective:
         low_energy, recombined = _signed(pair)[:, None, None]
         scored = _scored(pair)[None, None].float()
         shown, real = (self._generate(generator, low_energy) + 1) / 2, (recombined + 1) / 2
-        mean_square = masked_mean((shown - real) ** 2, scored)
-        psnr = float(-10 * torch.log10(mean_square.clamp_min(1e-10)))
-        ssim = float(masked_ssim(shown, real, scored))
-        correlation = float(enhancement_correlation(shown, real, scored))
-        return {
-            "val_score": psnr / 20 + ssim + correlation,
-            "val_psnr": psnr,
-            "val_ssim": ssim,
-            "val_correlation": correlation,
-        }
+        return frame_scores(shown, real, scored)
 
 
 def informative_places(informative: np.ndarray, side: int, least: float) -> np.ndarray:

@@ -11,9 +11,10 @@ from torch import nn
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.training.data import Batch, FramedPair, augment, draw_pairs, frame_pairs
-from mammosynth.training.losses import contrast_loss, enhancement_correlation, masked_mean, masked_ssim
+from mammosynth.training.losses import contrast_loss
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
+from mammosynth.training.scores import frame_scores, mean_scores
 
 MASK = ContrastPreprocessing.CHANNELS.index("breast_mask")
 SHOWN = 4
@@ -76,30 +77,14 @@ class ResidualObjective:
         return contrast_loss(generated, batch.recombined, batch.scored, batch.lesion, self.recipe)
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
-        """Means over the validation pairs in the frame; flips are not averaged.
-
-        `val_score` is PSNR / 20 dB + SSIM + correlation, which weighs about alike what the evaluation asks for: right
-        grey values, right structure, and enhancement in the right places. `mammosynth.evaluation` gives the numbers
-        to report.
-        """
-        rows = [self._scores(generator, pair) for pair in self._val]
-        return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]} if rows else {}
+        """Means over the validation pairs in the frame; flips are not averaged. See `scores`."""
+        return mean_scores([self._scores(generator, pair) for pair in self._val])
 
     def _scores(self, generator: nn.Module, pair: FramedPair) -> dict[str, float]:
         batch = _whole(pair)
         generated = _generate(generator, batch)
-        shown, recombined, scored = generated.clamp(0, 1), batch.recombined, batch.scored
-        mean_square = masked_mean((shown - recombined) ** 2, scored)
-        psnr = float(-10 * torch.log10(mean_square.clamp_min(1e-10)))
-        ssim = float(masked_ssim(shown, recombined, scored))
-        correlation = float(enhancement_correlation(shown, recombined, scored))
-        return {
-            "val_score": psnr / 20 + ssim + correlation,
-            "val_loss": float(self.loss(generated, batch)),
-            "val_psnr": psnr,
-            "val_ssim": ssim,
-            "val_correlation": correlation,
-        }
+        scores = frame_scores(generated.clamp(0, 1), batch.recombined, batch.scored)
+        return {**scores, "val_loss": float(self.loss(generated, batch))}
 
     def sample_grid(self, generator: nn.Module) -> np.ndarray:
         """A row for each of the first validation pairs, else of the training pairs."""

@@ -15,16 +15,17 @@ from torch import nn
 
 from mammosynth.bundle import (
     INFERENCE,
-    METADATA,
     TRAIN,
     WEIGHTS,
     build_synthesizer,
+    default_bundle,
     find_bundles,
     hash_file,
     read_config,
 )
 from mammosynth.errors import BundleError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.terms import Task
 from mammosynth.training.objective import Objective
 from mammosynth.training.recipe import TrainingRecipe
 
@@ -59,9 +60,7 @@ class Template:
         Raises:
             BundleError: If there is none, or it does not say how it is trained.
         """
-        if name is None:
-            name = next((known for known, folder in find_bundles(*zoo).items() if _is_default(folder)), "")
-        folder = find_bundle(name, *zoo)
+        folder = default_bundle(Task.CONTRAST, *zoo) if name is None else find_bundle(name, *zoo)
         config = read_config(folder, TRAIN)
         objective, values = config.get("objective"), config.get("recipe")
         if objective not in OBJECTIVES or not isinstance(values, dict):
@@ -160,8 +159,3 @@ class Blank:
                 "was trained from the same template"
             ) from error
         return {"bundle": name, "sha256": digest}
-
-
-def _is_default(folder: Path) -> bool:
-    ours = read_config(folder, METADATA).get("mammosynth", {})
-    return ours.get("task") == "contrast" and bool(ours.get("default"))
