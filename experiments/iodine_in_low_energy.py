@@ -183,7 +183,7 @@ def read_patient(settings: Settings, job: tuple[str, int, LesionKind]) -> None:
 
 def load_model(settings: Settings, name: str) -> Bundle:
     """A trained or the released model; every process loads it once."""
-    return _load(default_model_zoo() / "breast_cem_contrast" if name == RELEASED else settings.bundle(name))
+    return _load(default_model_zoo() / "breast_cem_residual" if name == RELEASED else settings.bundle(name))
 
 
 @cache

@@ -14,7 +14,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.train import TrainTask
 
 import mammosynth
-from mammosynth.bundle import Bundle, find_bundles, load_bundle
+from mammosynth.bundle import WEIGHTS, Bundle, find_bundles, load_bundle
 from mammosynth.errors import BundleError
 from mammosynth.files import read_image
 from mammosynth.files.formats import ENDINGS
@@ -132,7 +132,7 @@ def _named(things: Mapping[str, Any], name: str, kind: str) -> Any:
 def load_bundles(options: AppOptions) -> dict[str, Bundle]:
     """Every bundle that can be loaded, by the name under which it is served.
 
-    A damaged bundle is logged and left out, so that the others can be used.
+    A damaged bundle is logged and left out, so that the others can be used; so is one that was never trained.
 
     Raises:
         BundleError: If no bundle is left.
@@ -140,6 +140,9 @@ def load_bundles(options: AppOptions) -> dict[str, Bundle]:
     served: dict[str, Bundle] = {}
     trained = [options.trained_models] if options.trained_models.is_dir() else []
     for name, folder in find_bundles(*options.model_zoo, *trained).items():
+        if not (folder / WEIGHTS).is_file():
+            logger.info("bundle %s has no weights and is not served; train it", name)
+            continue
         try:
             bundle = load_bundle(folder, device=options.device)
         except BundleError as error:

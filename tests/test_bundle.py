@@ -27,7 +27,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.terms import Task, ViewPosition
 from tests.preprocessing.test_frame import breast_image
 
-RELEASED = default_model_zoo() / "breast_cem_contrast"
+RELEASED = default_model_zoo() / "breast_cem_residual"
 
 
 def mammogram(view_position: ViewPosition | None = ViewPosition.CC, *, mirrored: bool = False) -> Mammogram:
@@ -46,8 +46,8 @@ def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def test_released_bundles_are_found_by_name() -> None:
-    assert find_bundles()["breast_cem_contrast"] == RELEASED
-    assert find_bundles(RELEASED) == {"breast_cem_contrast": RELEASED}
+    assert find_bundles()["breast_cem_residual"] == RELEASED
+    assert find_bundles(RELEASED) == {"breast_cem_residual": RELEASED}
 
 
 def test_released_contrast_model_says_what_it_is() -> None:
@@ -84,8 +84,8 @@ def test_synthesis_keeps_matrix_orientation_and_source_and_records_provenance() 
     assert told == sorted(told)
     assert told[-1] == 1
     made = result.provenance
-    assert (made.bundle, made.seed, made.source_name) == ("breast_cem_contrast", 5, "IM1.dcm")
-    assert made.weights_sha256 == hash_file(RELEASED / "models" / "model.safetensors", "breast_cem_contrast")
+    assert (made.bundle, made.seed, made.source_name) == ("breast_cem_residual", 5, "IM1.dcm")
+    assert made.weights_sha256 == hash_file(RELEASED / "models" / "model.safetensors", "breast_cem_residual")
 
 
 def test_an_ensemble_is_loaded_from_one_file_and_gives_an_uncertainty(copy: Path) -> None:
@@ -138,7 +138,7 @@ def test_missing_view_position_and_unknown_parameter_are_refused() -> None:
 
 
 def test_missing_bundle_is_refused_with_the_names_beside_it() -> None:
-    with pytest.raises(BundleError, match=r"no model bundle; bundles beside it: .*breast_cem_contrast"):
+    with pytest.raises(BundleError, match=r"no model bundle; bundles beside it: .*breast_cem_residual"):
         load_bundle(default_model_zoo() / "nothing")
 
 

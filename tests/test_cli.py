@@ -84,7 +84,7 @@ def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_pat
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     command = ["synthesize", "contrast", str(tmp_path), "--output", str(tmp_path / "out"), "--bundle", "nonsense"]
     assert main(command) == 1
-    assert "breast_cem_contrast" in capsys.readouterr().err
+    assert "breast_cem_residual" in capsys.readouterr().err
 
 
 def _write_cdd_cesm(folder, splits):

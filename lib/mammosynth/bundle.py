@@ -129,6 +129,23 @@ def find_bundles(*folders: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def default_bundle(task: Task, *folders: Path) -> Path:
+    """The folder of the model to offer first for a task; no weights are read.
+
+    Args:
+        task: What it synthesizes.
+        *folders: As for `find_bundles`.
+
+    Raises:
+        BundleError: If there is none.
+    """
+    for folder in find_bundles(*folders).values():
+        ours = read_config(folder, METADATA).get("mammosynth")
+        if isinstance(ours, dict) and ours.get("task") == task and ours.get("default"):
+            return folder
+    raise BundleError(f"no default bundle for {task}; name one of {', '.join(find_bundles(*folders)) or 'your own'}")
+
+
 def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     """The model in a bundle folder, ready to synthesize.
 

@@ -139,23 +139,19 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 
 def _load_bundle(name: str | None, task: Task, device: str) -> Any:
-    from mammosynth.bundle import default_model_zoo, find_bundles, load_bundle
+    from mammosynth.bundle import default_bundle, find_bundles, load_bundle
 
     if name and Path(name).is_dir():
         return load_bundle(Path(name), device=device)
-    folders = find_bundles(default_model_zoo())
     if name:
+        folders = find_bundles()
         if name not in folders:
             raise BundleError(f"no bundle {name!r}, expected a folder or one of {', '.join(sorted(folders))}")
         bundle = load_bundle(folders[name], device=device)
         if bundle.task != task:
             raise InvalidParameterError(f"bundle {name} is for {bundle.task}, expected one for {task}")
         return bundle
-    for folder in folders.values():
-        bundle = load_bundle(folder, device=device)
-        if bundle.task == task and bundle.is_default:
-            return bundle
-    raise BundleError(f"no default bundle for {task} in {default_model_zoo().name}; name one with --bundle")
+    return load_bundle(default_bundle(task), device=device)
 
 
 def _add_join(commands: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammosynth.bundle import Bundle, default_model_zoo, find_bundles, load_bundle
+from mammosynth.bundle import Bundle, default_bundle, load_bundle
 from mammosynth.errors import BundleError, DataError
 from mammosynth.evaluation import contrast, evaluate_contrast, format_report
 from mammosynth.evaluation.contrast import DESCRIBED, _floors_for, _paired, name_models, shipped_floors, summarise
@@ -16,6 +16,7 @@ from mammosynth.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_t
 from mammosynth.evaluation.metrics import MEAN_METRICS, score_case
 from mammosynth.evaluation.protocol import Case, smooth_within
 from mammosynth.preprocessing.pairs import hash_pairs, read_cdd_cesm
+from mammosynth.terms import Task
 from tests.evaluation.test_metrics import phantom_case
 from tests.preprocessing import test_pairs
 from tests.real_data import CDD_CESM
@@ -27,8 +28,7 @@ needs_data = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    released = map(load_bundle, find_bundles(default_model_zoo()).values())
-    return next(bundle for bundle in released if bundle.is_default)
+    return load_bundle(default_bundle(Task.CONTRAST))
 
 
 def test_fitted_floors_learn_what_can_be_learned_and_survive_saving(tmp_path: Path) -> None:

@@ -129,15 +129,6 @@ def test_a_transplant_shows_the_other_breast_in_the_outline_and_matrix_of_the_so
     assert image.source_name == source.source_name
 
 
-def test_a_network_that_gives_the_image_itself_is_shown_as_it_is() -> None:
-    source = mammogram(np.full((64, 48), 0.5, np.float32))
-    network = nn.Conv2d(8, 1, 1, bias=False)
-    nn.init.zeros_(network.weight)
-    network.weight.data[0, LOW_ENERGY] = 0.5
-    shown = synthesizer(network)(source, ContrastParameters()).image
-    np.testing.assert_allclose(shown.pixels, 0.25, atol=1e-6)
-
-
 def test_a_source_without_view_position_is_refused() -> None:
     with pytest.raises(MissingAttributeError, match="set view_position"):
         synthesizer(Fields(0.1, 0.4))(mammogram(textured(60, 40), None), ContrastParameters())

@@ -103,9 +103,6 @@ class ContrastSynthesizer:
             versions.append(self.preprocessing.channels(low_energy[::-1], mask[::-1], view))
         output = run_whole(self.network, np.stack(versions))
         fields = output.reshape(-1, *output.shape[-4:])  # (M, B, 2, H, W)
-        if fields.shape[2] == 1:
-            # A network that predicts the image itself; goes away together with breast_cem_contrast.
-            fields = np.concatenate([fields, np.zeros_like(fields)], axis=2)
         return fields[:, 0] if len(versions) == 1 else (fields[:, 0] + fields[:, 1, :, ::-1]) / 2
 
     def transplant(self, source: Mammogram, other: Mammogram) -> Mammogram:
