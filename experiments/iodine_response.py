@@ -26,7 +26,6 @@ from mammosynth.evaluation.statistics import (
     weighted_mean,
     weighted_ratio,
 )
-from mammosynth.synthesis.contrast import ContrastSynthesizer
 
 WITH = "with iodine"
 SEEN = (NATURAL, *LEVELS)  # the twins that models are tested on
@@ -90,16 +89,9 @@ def read_models(view: TwinView, bundles: Mapping[str, Bundle]) -> Iterator[Readi
 
 
 def synthesize(view: TwinView, seen: str, bundles: Mapping[str, Bundle]) -> dict[str, np.ndarray]:
-    """(H, W) float32 mg/cm2 per model; what all prepare alike is prepared once."""
-    images: dict[str, np.ndarray] = {}
-    prepared, shape = None, None
-    for name, bundle in bundles.items():
-        synthesizer: ContrastSynthesizer = bundle.synthesizer
-        preprocessing = synthesizer.preprocessing
-        if prepared is None or preprocessing.frame_shape != shape:
-            prepared, shape = preprocessing.prepare(view.source(seen)), preprocessing.frame_shape
-        images[name] = to_mg_cm2(preprocessing.restore(prepared, synthesizer.generate(prepared)))
-    return images
+    """(H, W) float32 mg/cm2 per model."""
+    source = view.source(seen)
+    return {name: to_mg_cm2(bundle.synthesize(source).image.pixels) for name, bundle in bundles.items()}
 
 
 def read_bounds(view: TwinView) -> Iterator[Reading]:
