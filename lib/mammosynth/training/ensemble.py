@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.errors import BundleError
+from mammosynth.training.export import write_json
 
 PREFIX = "members."
 
@@ -43,11 +43,11 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
     (output / WEIGHTS).chmod(0o644)
     inference = read_config(bundles[0], INFERENCE)
     inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
-    _write(output / INFERENCE, inference)
-    _write(output / TRAIN, read_config(bundles[0], TRAIN))
+    write_json(output / INFERENCE, inference)
+    write_json(output / TRAIN, read_config(bundles[0], TRAIN))
     if not (output / "LICENSE").exists():
         shutil.copyfile(bundles[0] / "LICENSE", output / "LICENSE")
-    _write(output / METADATA, _metadata(bundles, output))
+    write_json(output / METADATA, _metadata(bundles, output))
 
 
 def _description(bundle: Path) -> dict[str, Any]:
@@ -106,7 +106,3 @@ def _known_members(run: Mapping[str, Any]) -> list[Any]:
 
 def _ours(bundle: Path) -> dict[str, Any]:
     return read_config(bundle, METADATA)["mammosynth"]
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,10 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
     save_file(state, output / WEIGHTS)
     (output / WEIGHTS).chmod(0o644)
     shutil.copyfile(template / "LICENSE", output / "LICENSE")
-    _write_json(output / INFERENCE, record["inference"])
-    _write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
+    write_json(output / INFERENCE, record["inference"])
+    write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
-    _write_json(output / RUN, record)
+    write_json(output / RUN, record)
     (output / "docs" / "README.md").write_text(_card(output.resolve().name, run, record), encoding="utf-8")
     metadata = read_config(template, METADATA)
     today = datetime.now().astimezone().date().isoformat()
@@ -65,10 +65,11 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
         "training": {key: value for key, value in record.items() if key != "inference"},
         "scores": {"val_in_frame": run.best_scores},
     }
-    _write_json(output / METADATA, metadata)
+    write_json(output / METADATA, metadata)
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a configuration; either the old or the new file exists at any moment."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
     partial.replace(path)
