@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
 import monailabel_app
+from monailabel_app.errors import NotFoundError
 
 EXTENSIONS = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
@@ -67,6 +68,7 @@ def create_ohif() -> APIRouter:
         name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
         for name, media_type in _ASKS_FOR_FONTS.items()
     }
+    extensions = {path.name: path for path in sorted(EXTENSIONS.glob("*.js"))}
     files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*") if path.is_file()}
 
     @router.get("/", include_in_schema=False)
@@ -78,10 +80,11 @@ def create_ohif() -> APIRouter:
     def app_config() -> Response:
         return Response(config, media_type="text/javascript", headers={"cache-control": "no-store"})
 
-    @router.get("/ohif/extensions/mammosynth.js", include_in_schema=False)
-    def extension() -> Response:
-        file = EXTENSIONS / "mammosynth.js"
-        return FileResponse(file, media_type="text/javascript", headers={"cache-control": "no-store"})
+    @router.get("/ohif/extensions/{name}", include_in_schema=False)
+    def extension(name: str) -> Response:
+        if name not in extensions:
+            raise NotFoundError(f"no viewer module {name!r}, expected one of {', '.join(extensions)}")
+        return FileResponse(extensions[name], media_type="text/javascript", headers={"cache-control": "no-store"})
 
     @router.get("/ohif/{path:path}", include_in_schema=False)
     def static(path: str) -> Response:

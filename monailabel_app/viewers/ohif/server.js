@@ -1,0 +1,91 @@
+// The server's REST interface as the panels use it; a refusal becomes an Error with the server's own sentence.
+
+const POLL_MS = 250;
+
+/** One request; resolves to the JSON answer. */
+export async function ask(path, options) {
+  return (await send(path, options)).json();
+}
+
+/** What is served: models by name, each with its parameters and scores. */
+export const info = () => ask('/info/');
+
+/** Synthesize one image and resolve to the job's result; `report` gets each status, `signal` cancels the job. */
+export async function synthesize({ task, source, sopInstanceUid, parameters = {} }, report = () => {}, signal) {
+  const { job_id } = await ask('/synthesis', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({
+      task,
+      study_instance_uid: source.StudyInstanceUID,
+      series_instance_uid: source.SeriesInstanceUID,
+      sop_instance_uid: sopInstanceUid,
+      parameters,
+    }),
+  });
+  let cancelled = false;
+  for (;;) {
+    if (signal?.aborted && !cancelled) cancelled = await cancel(job_id);
+    const job = await ask(`/synthesis/${job_id}`);
+    if (job.state === 'done') return job.result;
+    if (job.state === 'cancelled') throw new DOMException(job.message, 'AbortError');
+    if (job.state === 'failed') throw new Error(job.message);
+    report(job);
+    await pause(POLL_MS, cancelled ? undefined : signal);
+  }
+}
+
+/** What was synthesized in a study, newest first. */
+export const synthesized = async study => (await ask(`/studies/${study}/synthesized`)).series;
+
+/** Delete a synthesized series from the archive. */
+export const deleteSynthesized = (study, series) =>
+  ask(`/studies/${study}/synthesized/${series}`, { method: 'DELETE' });
+
+/** Segmentations of a study, newest first. */
+export const segmentations = async study => (await ask(`/studies/${study}/segmentations`)).segmentations;
+
+/** Store a label map, one byte a pixel in the image's own matrix, as DICOM SEG. */
+export async function saveSegmentation(study, description, mask) {
+  const zipped = new Response(new Blob([mask]).stream().pipeThrough(new CompressionStream('gzip')));
+  const body = new FormData();
+  body.set('description', JSON.stringify(description));
+  body.set('mask', await zipped.blob(), 'mask.gz');
+  return ask(`/studies/${study}/segmentations`, { method: 'POST', body });
+}
+
+/** Store an existing DICOM SEG. */
+export const uploadSegmentation = (study, file) =>
+  ask(`/studies/${study}/segmentations/file`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/dicom' },
+    body: file,
+  });
+
+/** The label map of a segmentation, one byte a pixel, row by row. */
+export async function segmentationMask(study, sop) {
+  const answer = await send(`/studies/${study}/segmentations/${sop}/mask`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** Delete a segmentation that was drawn here. */
+export const deleteSegmentation = (study, sop) => ask(`/studies/${study}/segmentations/${sop}`, { method: 'DELETE' });
+
+async function send(path, options) {
+  const answer = await fetch(path, options).catch(() => {
+    throw new Error('The server cannot be reached; check that it still runs, then try again.');
+  });
+  if (answer.ok) return answer;
+  const { detail } = await answer.json().catch(() => ({}));
+  throw new Error(detail || `The server answered ${answer.status} ${answer.statusText} to ${path}.`);
+}
+
+/** Ask the server to stop a job; one that ended meanwhile cannot be stopped, and its status says how it ended. */
+const cancel = job => ask(`/synthesis/${job}`, { method: 'DELETE' }).then(() => true, () => true);
+
+/** Wait, or until the signal aborts. */
+const pause = (milliseconds, signal) =>
+  new Promise(resolve => {
+    setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', resolve, { once: true });
+  });

@@ -1,0 +1,224 @@
+// What the panels need of OHIF: what is on the screen, series that appear without a page reload, linked viewports.
+
+const COMMON = '@ohif/extension-cornerstone.utilityModule.common';
+const APPEARS_WITHIN_MS = 30000;
+const WINDOW_LINK = 'mammosynthwindow';
+
+let managers;
+
+/** Keep what OHIF hands to an extension at its registration. */
+export function setManagers(given) {
+  managers = given;
+  services().syncGroupService.addSynchronizerType(WINDOW_LINK, createWindowLink);
+}
+
+/** OHIF's services by name. */
+export const services = () => managers.servicesManager.services;
+
+/** The libraries {cornerstone, cornerstoneTools} that OHIF draws with. */
+export const cornerstone = () => managers.extensionManager.getModuleEntry(COMMON).exports.getCornerstoneLibraries();
+
+/** OHIF's commands. */
+export const commands = () => managers.commandsManager;
+
+/** Whether a display set is a mammogram, acquired or synthesized. */
+export const isMammogram = displaySet => displaySet?.Modality === 'MG';
+
+/** Whether this software made it; what a phantom's simulated device acquired is a source, as in the server. */
+export const isSynthesized = ({ SeriesDescription }) => /^SYNTHETIC(?! PHANTOM)/i.test(SeriesDescription || '');
+
+/** Whether it shows the uncertainty of a synthesized image. */
+export const isUncertainty = displaySet =>
+  isSynthesized(displaySet) && / uncertainty\b/.test(displaySet.SeriesDescription);
+
+/** SOP Instance UIDs of the images that a display set was synthesized from. */
+export const sourcesOf = ({ instances }) =>
+  list(instances?.[0]?.SourceImageSequence).map(item => item.ReferencedSOPInstanceUID);
+
+/** Acquired and synthesized mammograms that are loaded. */
+export const mammograms = () => services().displaySetService.getActiveDisplaySets().filter(isMammogram);
+
+/** What a viewport shows: {viewportId, displaySet, sopInstanceUid, imageId}; null if nothing. */
+export function viewOf(viewportId) {
+  const { viewportGridService, displaySetService, cornerstoneViewportService } = services();
+  const [uid] = viewportGridService.getDisplaySetsUIDsForViewport(viewportId) || [];
+  const displaySet = uid && displaySetService.getDisplaySetByUID(uid);
+  if (!displaySet) return null;
+  const shown = cornerstoneViewportService.getCornerstoneViewport(viewportId)?.getCurrentImageId?.();
+  const instances = displaySet.instances || [];
+  const instance = instances.find(({ imageId }) => imageId === shown) || instances[0];
+  return { viewportId, displaySet, sopInstanceUid: instance?.SOPInstanceUID, imageId: instance?.imageId };
+}
+
+/** What the active viewport shows, as `viewOf`. */
+export const activeView = () => viewOf(services().viewportGridService.getActiveViewportId());
+
+/** What every viewport shows, in the order of the grid; empty ones are left out. */
+export const views = () => [...services().viewportGridService.getState().viewports.keys()].map(viewOf).filter(Boolean);
+
+/** A source and what was synthesized from it, as they hang; the pair of the active viewport first. Null if none. */
+export function pair() {
+  const { activeViewportId } = services().viewportGridService.getState();
+  const shown = views().filter(({ displaySet }) => isMammogram(displaySet));
+  const pairs = shown
+    .filter(({ displaySet }) => isSynthesized(displaySet) && !isUncertainty(displaySet))
+    .map(synthesized => {
+      const uids = sourcesOf(synthesized.displaySet);
+      const source = shown.find(view => !isSynthesized(view.displaySet) && uids.includes(view.sopInstanceUid));
+      return source && { source, synthesized };
+    })
+    .filter(Boolean);
+  const isActive = ({ source, synthesized }) => [source, synthesized].some(v => v.viewportId === activeViewportId);
+  return pairs.find(isActive) || pairs[0] || null;
+}
+
+/** Load series of a study that the viewer does not have yet, without a page reload; resolves to their display sets. */
+export async function loadSeries(studyUid, seriesUids) {
+  const missing = seriesUids.filter(uid => !displaySetOf(uid));
+  if (missing.length) await retrieve(studyUid, missing);
+  return Promise.all(seriesUids.map(appeared));
+}
+
+/** Load mammograms that are new in the archive, and forget synthesized ones that it no longer has. */
+export async function syncStudy(studyUid) {
+  const found = await managers.extensionManager.getActiveDataSource()[0].query.series.search(studyUid);
+  const uids = found.filter(({ modality }) => modality === 'MG').map(series => series.seriesInstanceUid);
+  const ofStudy = mammograms().filter(({ StudyInstanceUID }) => StudyInstanceUID === studyUid);
+  forget(ofStudy.filter(set => isSynthesized(set) && !uids.includes(set.SeriesInstanceUID)));
+  return loadSeries(studyUid, uids);
+}
+
+/** Take display sets out of the viewer; where one was shown, its source (or nothing) is shown instead. */
+export function forget(displaySets) {
+  const { viewportGridService, displaySetService } = services();
+  for (const displaySet of displaySets) {
+    const uid = displaySet.displaySetInstanceUID;
+    const source = sourceOf(displaySet);
+    const displaySetInstanceUIDs = source ? [source.displaySetInstanceUID] : [];
+    const shownIn = views().filter(view => view.displaySet === displaySet);
+    viewportGridService.setDisplaySetsForViewports(
+      shownIn.map(({ viewportId }) => ({ viewportId, displaySetInstanceUIDs }))
+    );
+    displaySetService.deleteDisplaySet(uid);
+  }
+}
+
+/** The acquired display set that another was synthesized from; undefined if it is not loaded. */
+export function sourceOf(displaySet) {
+  const uids = sourcesOf(displaySet);
+  return mammograms().find(
+    set => !isSynthesized(set) && set.instances?.some(({ SOPInstanceUID }) => uids.includes(SOPInstanceUID))
+  );
+}
+
+/** Hang a source and other display sets side by side, zoom, pan and window linked. */
+export async function showBeside(source, others) {
+  const sets = [source, ...others];
+  const link = source.displaySetInstanceUID;
+  await services().viewportGridService.setLayout({
+    numRows: 1,
+    numCols: sets.length,
+    layoutOptions: [],
+    findOrCreateViewport: position => ({
+      displaySetInstanceUIDs: [sets[position].displaySetInstanceUID],
+      displaySetOptions: [{}],
+      viewportOptions: { viewportId: `mammosynth-${position}`, ...stackOptions(link) },
+    }),
+  });
+}
+
+/** Options of a stack viewport; those with the same link zoom, pan and window together. */
+export const stackOptions = link => ({
+  viewportType: 'stack',
+  toolGroupId: 'default',
+  allowUnmatchedView: true,
+  syncGroups: [
+    { type: 'zoompan', id: `mammosynth-zoompan-${link}`, source: true, target: true },
+    { type: WINDOW_LINK, id: `mammosynth-window-${link}`, source: true, target: true },
+  ],
+});
+
+/** Call back when the active viewport, the grid or the loaded series change; returns what ends it. */
+export function onChange(callback) {
+  const { viewportGridService, displaySetService, cornerstoneViewportService } = services();
+  const subscribe = (service, names) => names.map(name => service.subscribe(service.EVENTS[name], () => callback()));
+  const subscriptions = [
+    ...subscribe(viewportGridService, ['ACTIVE_VIEWPORT_ID_CHANGED', 'GRID_STATE_CHANGED', 'LAYOUT_CHANGED']),
+    ...subscribe(displaySetService, ['DISPLAY_SETS_ADDED', 'DISPLAY_SETS_REMOVED', 'DISPLAY_SETS_CHANGED']),
+    ...subscribe(cornerstoneViewportService, ['VIEWPORT_DATA_CHANGED']),
+  ];
+  return () => subscriptions.forEach(subscription => subscription.unsubscribe());
+}
+
+const list = value => (value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]);
+
+const displaySetOf = seriesUid => mammograms().find(({ SeriesInstanceUID }) => SeriesInstanceUID === seriesUid);
+
+/** Ask through a throw-away data source: OHIF keeps the first answer about a study for ever, by the source's name. */
+async function retrieve(StudyInstanceUID, seriesInstanceUID) {
+  const { extensionManager } = managers;
+  const active = extensionManager.activeDataSourceName || extensionManager.activeDataSource;
+  const definition = extensionManager.dataSourceDefs[active];
+  const sourceName = `${active}-${crypto.randomUUID()}`;
+  const configuration = { ...definition.configuration, name: sourceName };
+  extensionManager.addDataSource({ ...definition, sourceName, configuration }, { activate: false });
+  try {
+    const [source] = extensionManager.getDataSources(sourceName);
+    await source.initialize({ params: {}, query: new URLSearchParams() });
+    const filters = { seriesInstanceUID };
+    await source.retrieve.series.metadata({ StudyInstanceUID, filters, madeInClient: false, returnPromises: false });
+  } finally {
+    delete extensionManager.dataSourceMap[sourceName];
+    delete extensionManager.dataSourceDefs[sourceName];
+  }
+}
+
+/** Resolves to the display set of a series as soon as OHIF has made it. */
+function appeared(seriesUid) {
+  const { displaySetService } = services();
+  return new Promise((resolve, reject) => {
+    const found = displaySetOf(seriesUid);
+    if (found) return resolve(found);
+    const missing = new Error('The series is in the archive, but the viewer does not show it; reload the page.');
+    const late = setTimeout(() => end(reject, missing), APPEARS_WITHIN_MS);
+    const { unsubscribe } = displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, () => {
+      const displaySet = displaySetOf(seriesUid);
+      if (displaySet) end(resolve, displaySet);
+    });
+    function end(settle, value) {
+      clearTimeout(late);
+      unsubscribe();
+      settle(value);
+    }
+  });
+}
+
+/** Windows move together in proportion to each image's own default window, as their values may differ in range. */
+function createWindowLink(id) {
+  const { cornerstone: core, cornerstoneTools: tools } = cornerstone();
+  const viewport = ({ renderingEngineId, viewportId }) =>
+    core.getRenderingEngine(renderingEngineId)?.getViewport(viewportId);
+  const follow = (link, from, to, { detail: { range, invert, invertStateChanged } }) => {
+    const [source, target] = [viewport(from), viewport(to)];
+    const [a, b] = [defaultWindow(core, source), defaultWindow(core, target)];
+    if (!range || !a || !b) return;
+    const map = value => b.lower + ((value - a.lower) / (a.upper - a.lower)) * (b.upper - b.lower);
+    target.setProperties({
+      voiRange: { lower: map(range.lower), upper: map(range.upper) },
+      ...(invertStateChanged && { invert }),
+    });
+    target.render();
+  };
+  return tools.SynchronizerManager.createSynchronizer(id, core.Enums.Events.VOI_MODIFIED, follow);
+}
+
+/** The window that an image's header asks for, else its whole range; null before it is loaded. */
+function defaultWindow(core, viewport) {
+  const imageId = viewport?.getCurrentImageId?.();
+  if (!imageId) return null;
+  const { windowCenter, windowWidth } = core.metaData.get('voiLutModule', imageId) || {};
+  const [center, width] = [list(windowCenter)[0], list(windowWidth)[0]].map(Number);
+  if (width > 0) return { lower: center - width / 2, upper: center + width / 2 };
+  const image = core.cache.getImage(imageId);
+  return image ? { lower: image.minPixelValue, upper: image.maxPixelValue } : null;
+}
