@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -174,6 +175,62 @@ def test_vendors_differ_in_their_beams_but_agree_on_iodine():
     assert one.kvp != other.kvp
     lesion = one.lesion_masks[0]
     assert other.recombined_mg_cm2[lesion].mean() == pytest.approx(one.recombined_mg_cm2[lesion].mean(), abs=0.1)
+
+
+def noise_of(view: PhantomView) -> np.ndarray:
+    """What another exposure of the same rays would not repeat, where the breast is thick; not mirrored."""
+    left = view.paths if view.image_laterality is ImageLaterality.LEFT else view.paths.mirrored()
+    made = (replace(view.imaging, noise=noise) for noise in (True, False))
+    loud, silent = (render_view(left, imaging, ImageLaterality.LEFT, view.breast) for imaging in made)
+    difference = loud.recombined_mg_cm2 - silent.recombined_mg_cm2
+    return np.where(left.thickness_mm > 0.9 * left.compressed_thickness_mm, difference, np.nan)
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Where both are known."""
+    known = np.isfinite(one) & np.isfinite(other)
+    assert known.sum() > 1000
+    return float(np.corrcoef(one[known], other[known])[0, 1])
+
+
+def test_no_two_views_of_a_woman_share_their_noise():
+    views = list(generate_case(CaseParameters(4, lesions=(), pixel_mm=1.5)))
+    noises = [noise_of(view) for view in views]
+    assert len(views) == 4
+    for one, other in combinations(noises, 2):
+        assert abs(correlation(one, other)) < 0.06  # of 2000 pixels and more, by chance .02
+
+
+def test_neighbouring_seeds_share_no_noise():
+    seeds = [i.seed for n in range(50) for i in describe_case(CaseParameters(n)).imaging.values()]
+    assert len(set(seeds)) == 200
+
+
+def test_twins_share_their_noise():
+    original = noise_of(twin(noise=True))
+    for changes in ({"lesion_iodine": 0.0}, {"iodine_in_low_energy": False}, {"with_lesions": False}):
+        assert correlation(original, noise_of(twin(noise=True, **changes))) > 0.99
+    settings = {"halo": 1.0, "iodine_in_low_energy": False, "vendor": Vendor.B}
+    plain, other = (describe_case(CaseParameters(12, **changes)).imaging for changes in ({}, settings))
+    assert {at: imaging.seed for at, imaging in plain.items()} == {at: imaging.seed for at, imaging in other.items()}
+
+
+def test_a_view_asked_for_alone_has_the_noise_it_has_in_the_case():
+    at = (ImageLaterality.LEFT, ViewPosition.MLO)
+    alone = CaseParameters(12, sides=at[:1], views=at[1:])
+    assert describe_case(alone).imaging[at] == describe_case(CaseParameters(12)).imaging[at]
+
+
+def test_all_views_of_a_woman_are_displayed_in_one_style():
+    """The same rays, without noise: as either breast of a woman, and as that of another woman."""
+    breasts = describe_case(CaseParameters(4)).breasts
+    shown = [
+        render_view(paths(), replace(IMAGING, seed=seed), ImageLaterality.LEFT, breast).low_energy
+        for seed, breast in enumerate(breasts.values())
+    ]
+    assert np.abs(shown[0] - shown[1]).max() < 0.01
+    stranger = render_view(paths(), IMAGING, ImageLaterality.LEFT, BreastParameters(4, patient_seed=5))
+    assert np.abs(shown[0] - stranger.low_energy).max() > 0.05
 
 
 def test_a_higher_dose_is_less_noisy():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _DENSITY_SHARE = (0.12, 0.42, 0.36, 0.10)  # a to d, assumed near those of scree
 _ENHANCEMENT_SHARE = (0.40, 0.35, 0.17, 0.08)  # a to d, assumed
 _VOXEL_PER_PIXEL = 1.4
 _FINEST_VOXEL_MM = 1.2
+_SPREAD_STREAM = 41  # purpose number of the random draw
 _FINEST_NODE_MM = 0.5  # of the column map; coarser ones give the skin line teeth
 
 
@@ -120,7 +121,6 @@ def describe_case(parameters: CaseParameters) -> CaseDescription:
         parenchymal_enhancement=parameters.parenchymal_enhancement or ParenchymalEnhancement(enhancement),
         halo=parameters.halo,
         iodine_in_low_energy=parameters.iodine_in_low_energy,
-        seed=parameters.seed,
     )
     return CaseDescription(
         parameters=parameters,
@@ -129,9 +129,19 @@ def describe_case(parameters: CaseParameters) -> CaseDescription:
             s: BreastParameters(2 * parameters.seed + n, density, lesions if s == side else (), parameters.seed)
             for n, s in enumerate(ImageLaterality)
         },
-        imaging={(s, v): imaging for s in parameters.sides for v in parameters.views},
+        imaging={
+            (s, v): replace(imaging, seed=_noise_seed(parameters.seed, s, v))
+            for s in parameters.sides
+            for v in parameters.views
+        },
         lesion_side=side if lesions else None,
     )
+
+
+def _noise_seed(seed: int, side: ImageLaterality, view: ViewPosition) -> int:
+    """Another one for every exposure of every woman, whichever of them are asked for."""
+    views, sides = list(ViewPosition), list(ImageLaterality)
+    return (seed * len(sides) + sides.index(side)) * len(views) + views.index(view)
 
 
 def generate_case(parameters: CaseParameters, *, device: str = "cpu") -> Iterator[PhantomView]:
@@ -175,6 +185,8 @@ def render_view(
 ) -> PhantomView:
     """Image path lengths once more, in another way: a twin, without projecting again.
 
+    Noise comes from the seed of `imaging` alone, so twins share it; the display's style comes from the patient.
+
     Args:
         paths: Of one view, chest wall at column 0.
         imaging: How.
@@ -190,7 +202,7 @@ def render_view(
         low, high, paths.thickness_mm, vendor=imaging.vendor, halo=imaging.halo, pixel_mm=paths.pixel_mm
     )
     shown = low if imaging.iodine_in_low_energy else _expose(paths, imaging, None, Energy.LOW, device)
-    style = draw_style(imaging.seed)
+    style = draw_style(breast.seed if breast.patient_seed is None else breast.patient_seed)
     display = present_low_energy(shown.signal, pixel_mm=paths.pixel_mm, style=style)
 
     def hang(image: np.ndarray) -> np.ndarray:
@@ -219,7 +231,7 @@ def render_view(
 
 def iodine_of(paths: PathLengths, imaging: ImagingParameters, breast: BreastParameters) -> dict[str, np.ndarray]:
     """True iodine on the ray by where it is: "lesion", "parenchyma", "vessel"; each (H, W) float32, mg/cm2."""
-    spread = np.random.default_rng([breast.seed, 40]).uniform(0.85, 1.15)
+    spread = np.random.default_rng([breast.seed, _SPREAD_STREAM]).uniform(0.85, 1.15)
     concentration = PARENCHYMA_MG_ML[imaging.parenchymal_enhancement] * spread
     lesion, remaining = np.zeros_like(paths.adipose_mm), np.ones_like(paths.adipose_mm)
     for part in paths.lesions if imaging.with_lesions else ():

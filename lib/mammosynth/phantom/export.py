@@ -31,7 +31,7 @@ from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters, patient_i
 from mammosynth.phantom.projection import SOURCE_TO_DETECTOR_MM
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
 
-GENERATOR_VERSION = "2"  # raise when the same parameters give other pixels: it makes other UIDs
+GENERATOR_VERSION = "3"  # raise when the same parameters give other pixels: it makes other UIDs
 STUDY_DESCRIPTION = "SYNTHETIC PHANTOM exam"
 IMAGE_COMMENTS = (
     "SYNTHETIC PHANTOM - NOT FOR DIAGNOSIS. Computer-generated from a parametric breast and simulated X-ray physics; "

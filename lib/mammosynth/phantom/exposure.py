@@ -16,6 +16,7 @@ from mammosynth.phantom.transmission import Transmission, absorbed, transmit
 # Photons that exposure control asks for behind dense tissue, absorbed in 0.01 mm2: about 100 uGy at low energy and a
 # third of that at high energy. Assumed.
 TARGET_PHOTONS = {Energy.LOW: 5200.0, Energy.HIGH: 6500.0}
+_NOISE_STREAM = {Energy.LOW: 50, Energy.HIGH: 51}  # purpose numbers of the random draws
 _TARGET_AREA_MM2 = 0.01
 _CONTROL_PERCENTILE = 20  # of the signal where the breast is thick: dense tissue, not its densest speck
 _THICK = 0.8  # of the greatest thickness
@@ -127,6 +128,6 @@ def _read_out(
         hardened = through.variance * (1 + scattered / through.signal)  # scatter as hard as what comes through
         quantum = hardened * np.float32(second / (first**2 * load * system.detector.swank))
     electronic = (electronic_noise_kev(system.detector, pixel_mm) / (first * load)) ** 2
-    rng = np.random.default_rng([imaging.seed, 1 if energy is Energy.LOW else 2])
+    rng = np.random.default_rng([imaging.seed, _NOISE_STREAM[energy]])
     total = through.signal + scattered
     return detect(total, quantum, electronic, detector=system.detector, pixel_mm=pixel_mm, rng=rng)

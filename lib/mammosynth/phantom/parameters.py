@@ -59,7 +59,8 @@ class BreastParameters:
         seed: Everything that is not given below is drawn from it, 0 or more.
         density: None: drawn.
         lesions: In this order, none if empty.
-        patient_seed: What shape and pattern are drawn from, which both breasts of a woman share; None: `seed`.
+        patient_seed: What shape, pattern and display style are drawn from, which both breasts of a woman share; None:
+            `seed`.
     """
 
     seed: int
@@ -88,7 +89,7 @@ class ImagingParameters:
         lesion_iodine: Factor on the iodine of every lesion; 0 leaves the lesion without enhancement.
         dose: Factor on the exposure of both images.
         noise: False: no noise of any kind.
-        seed: Of the noise only.
+        seed: Of the noise only; twins with the same seed share it, the views of a case have one each.
     """
 
     vendor: Vendor = Vendor.A

@@ -74,7 +74,7 @@ def draw_style(seed: int) -> PresentationStyle:
     views (`mammosynth realism`), grey levels and contrast of lesions of recombined images.
 
     Args:
-        seed: Of the exam: all views of it look alike.
+        seed: Of the patient: all views of her look alike.
     """
     rng = np.random.default_rng([seed, STREAM])
     return PresentationStyle(
