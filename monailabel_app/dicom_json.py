@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
+
+from mammosynth.dicom.generated import MANUFACTURER, generated_mark, is_phantom_uid
 
 UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"  # PS3.5 section 9; leading zeros, which real files have, do no harm
 UID_MAX_LENGTH = 64  # PS3.5 section 9.1
@@ -13,3 +19,36 @@ def value_of(attributes: Mapping[str, Any], tag: str, default: Any = None) -> An
     """The first value of an element given by its eight hexadecimal digits; the default if absent or empty."""
     values = attributes.get(tag, {}).get("Value") or [default]
     return values[0]
+
+
+def header_of(attributes: Mapping[str, Any]) -> Dataset:
+    """The same attributes as a dataset; bulk data and what cannot be decoded are left out."""
+    header = Dataset()
+    for tag, element in attributes.items():
+        if "BulkDataURI" in element:
+            continue
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            header.update(Dataset.from_json({tag: element}, bulk_data_uri_handler=lambda *_: b""))
+    return header
+
+
+def is_generated(attributes: Mapping[str, Any]) -> bool:
+    """Whether an instance carries the marks of a synthesized image."""
+    found = generated_mark(
+        synthetic_data=str(value_of(attributes, "0008001C") or ""),
+        image_type=attributes.get("00080008", {}).get("Value") or (),
+        series_description=str(value_of(attributes, "0008103E") or ""),
+        sop_instance_uid=str(value_of(attributes, "00080018") or ""),
+    )
+    return bool(found)
+
+
+def is_removable(attributes: Mapping[str, Any]) -> bool:
+    """Whether this software has made an instance: a synthesized image, or a segmentation that was drawn with it.
+
+    Neither an acquired image nor what another vendor's device has generated (a view of a tomosynthesis may be called
+    "SYNTHETIC", too) nor a phantom, which stands for an acquired image.
+    """
+    if value_of(attributes, "00080070") != MANUFACTURER or is_phantom_uid(str(value_of(attributes, "00080018") or "")):
+        return False
+    return is_generated(attributes) or value_of(attributes, "00080016") == SegmentationStorage

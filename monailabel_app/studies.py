@@ -28,7 +28,7 @@ from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, value_of
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, value_of
 from monailabel_app.errors import NotFoundError, PacsError
 
 _UID = re.compile(UID_PATTERN)
@@ -115,9 +115,10 @@ class DicomWebStudies:
     """A DICOMweb archive (PS3.18): QIDO-RS to find, WADO-RS to fetch, STOW-RS to store."""
 
     def __init__(self, url: str, credentials: tuple[str, str] | None = None, *, timeout_s: float = 60.0) -> None:
-        session = create_session_from_user_pass(*credentials) if credentials else requests.Session()
-        session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
-        self.client = DICOMwebClient(url, session=session)
+        self.url = url.rstrip("/")
+        self.session = create_session_from_user_pass(*credentials) if credentials else requests.Session()
+        self.session.request = _with_timeout(self.session.request, timeout_s)  # type: ignore[method-assign]
+        self.client = DICOMwebClient(url, session=self.session)
         # One more try, soon: by default the client keeps a person waiting for half a minute when the archive is down.
         self.client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=100)
 
@@ -127,7 +128,7 @@ class DicomWebStudies:
         Raises:
             PacsError: If it does not answer as a DICOMweb archive.
         """
-        with _pacs_errors("search for studies"):
+        with pacs_errors("search for studies"):
             self.client.search_for_studies(limit=1)
 
     def instances(self, image_id: str, sop_instance_uid: str | None = None) -> list[InstanceAddress]:
@@ -137,7 +138,7 @@ class DicomWebStudies:
             NotFoundError: If the archive holds neither.
         """
         check_uid(image_id, "image")
-        with _pacs_errors("search for the series"):
+        with pacs_errors("search for the series"):
             series = self.client.search_for_series(search_filters={"SeriesInstanceUID": image_id})
             if series:
                 study = value_of(series[0], "0020000D")
@@ -148,6 +149,51 @@ class DicomWebStudies:
             raise NotFoundError(f"no series or instance {image_id} in the archive; choose an image of the study list")
         addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
         return choose_instance([address for _, address in addresses], image_id, sop_instance_uid)
+
+    def study(self, study_instance_uid: str) -> list[InstanceAddress]:
+        """Every instance of a study.
+
+        Raises:
+            NotFoundError: If the archive does not hold the study.
+        """
+        check_uid(study_instance_uid, "study")
+        with pacs_errors("search for the study"):
+            found = self.client.search_for_instances(study_instance_uid)
+        if not found:
+            raise NotFoundError(f"no study {study_instance_uid} in the archive; choose one of the study list")
+        return [_address(item, index)[1] for index, item in enumerate(found)]
+
+    def series_metadata(self, study_instance_uid: str, series_instance_uid: str) -> list[dict[str, Any]]:
+        """The header of every instance of a series, in the DICOM JSON model.
+
+        Raises:
+            NotFoundError: If the archive does not hold the series.
+        """
+        check_uid(study_instance_uid, "study")
+        check_uid(series_instance_uid, "series")
+        with pacs_errors("read the headers of the series"):
+            found = self.client.retrieve_series_metadata(study_instance_uid, series_instance_uid)
+        if not found:
+            raise NotFoundError(f"no series {series_instance_uid} in study {study_instance_uid}; check both UIDs")
+        return found
+
+    def header(self, address: InstanceAddress) -> Dataset:
+        """The header of an instance, without pixels and other bulk data."""
+        with pacs_errors("read the header of the instance"):
+            return header_of(
+                self.client.retrieve_instance_metadata(
+                    address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
+                )
+            )
+
+    def retrieve(self, address: InstanceAddress) -> Dataset:
+        """An instance with its pixels."""
+        with pacs_errors("retrieve the instance"):
+            dataset = self.client.retrieve_instance(
+                address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
+            )
+        dataset.filename = None  # the client's buffer, of which pydicom warns whenever a dataset is copied
+        return dataset
 
     def view(self, address: InstanceAddress, wanted: ViewRequest) -> Mammogram:
         """Fetch one instance and read it as a source.
@@ -160,13 +206,8 @@ class DicomWebStudies:
                 f"{address.sop_instance_uid}: (0008,0016) SOP Class UID is {address.sop_class_uid}, expected a digital "
                 "mammography image; tomosynthesis, secondary captures and reports cannot be sources"
             )
-        with _pacs_errors("retrieve the instance"):
-            dataset = self.client.retrieve_instance(
-                address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
-            )
-        dataset.filename = None  # the client's buffer, of which pydicom warns whenever a dataset is copied
         return read_mammogram(
-            dataset,
+            self.retrieve(address),
             source_name=address.sop_instance_uid,
             view_position=wanted.view_position,
             image_laterality=wanted.image_laterality,
@@ -190,7 +231,7 @@ class DicomWebStudies:
 
     def exists(self, address: InstanceAddress) -> bool:
         """Whether the archive already holds this instance."""
-        with _pacs_errors("search for the instance"):
+        with pacs_errors("search for the instance"):
             found = self.client.search_for_instances(
                 address.study_instance_uid,
                 address.series_instance_uid,
@@ -206,16 +247,16 @@ class DicomWebStudies:
         """
         # dicomweb_client 0.60 writes a dataset as it is, and so without the preamble that PS3.10 asks for.
         dataset.preamble = b"\0" * 128
-        with _pacs_errors("store the synthesized image"):
+        with pacs_errors("store the result"):
             answer = self.client.store_instances([dataset])
         failed = answer.get("FailedSOPSequence")
         if failed:
             reason = failed[0].get("FailureReason")
-            raise PacsError(f"the archive refused the synthesized image (failure reason {reason}); see its log")
+            raise PacsError(f"the archive refused to store the result (failure reason {reason}); see its log")
 
     def mammography_series(self) -> Iterator[Mapping[str, Any]]:
         """QIDO results of all acquired MG series, phantoms' included: series that were generated are left out."""
-        with _pacs_errors("search for series"):
+        with pacs_errors("search for series"):
             found = self.client.search_for_series(
                 fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"], search_filters={"Modality": "MG"}
             )
@@ -258,7 +299,7 @@ def _with_timeout(request: Any, timeout_s: float) -> Any:
 
 
 @contextmanager
-def _pacs_errors(action: str) -> Iterator[None]:
+def pacs_errors(action: str) -> Iterator[None]:
     """Turn transport errors into one sentence."""
     try:
         yield

@@ -32,6 +32,7 @@ from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.proxy import create_proxy
@@ -92,10 +93,26 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     gateway.include_router(create_ohif())
     if proxy:
         gateway.include_router(proxy)
+    gateway.include_router(create_history(_archive))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)
     return gateway
+
+
+def _archive() -> DicomWebStudies:
+    """The archive of the app.
+
+    Raises:
+        ConflictError: If the studies are a folder of image files.
+    """
+    studies = app_instance().source_studies
+    if not isinstance(studies, DicomWebStudies):
+        raise ConflictError(
+            "the studies are a folder of image files, without an archive to store results in: "
+            "use POST /infer, or serve DICOM studies"
+        )
+    return studies
 
 
 def _add_synthesis(gateway: FastAPI) -> None:
@@ -107,16 +124,11 @@ def _add_synthesis(gateway: FastAPI) -> None:
     @gateway.post("/synthesis", status_code=202)
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""
-        worker = gateway.state.worker
-        if worker is None:
-            raise ConflictError(
-                "the studies are a folder of image files, without an archive to store results in: "
-                "use POST /infer, or serve DICOM studies"
-            )
+        _archive()
         app_instance().task(body.task).parse(body.parameters)
         client = request.client.host if request.client else "local"
         job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=client))
-        worker.wake()
+        gateway.state.worker.wake()
         return {"job_id": job_id}
 
     @gateway.get("/synthesis/{job_id}")

@@ -24,6 +24,7 @@ BODY_LIMITS = (
     (re.compile(r"/proxy/dicom/"), 1024 * MIB),
     (re.compile(r"/infer/"), 256 * MIB),
     (re.compile(r"/datastore/"), 256 * MIB),
+    (re.compile(r"/studies/"), 256 * MIB),  # a segmentation
     (re.compile(r"/"), 1 * MIB),
 )
 

@@ -1,4 +1,4 @@
-"""The DICOMweb routes (PS3.18): QIDO-RS, WADO-RS, STOW-RS and the removal of generated series."""
+"""The DICOMweb routes (PS3.18): QIDO-RS, WADO-RS, STOW-RS and the removal of what this software made."""
 
 import json
 import re

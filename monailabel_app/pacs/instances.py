@@ -14,8 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import data_element_generator
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from mammosynth.dicom.generated import generated_mark
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, value_of
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, is_generated, is_removable, value_of
 
 Attributes = dict[str, dict[str, Any]]  # DICOM JSON model, PS3.18 annex F
 
@@ -63,14 +62,13 @@ class StoredInstance:
 
     @property
     def is_generated(self) -> bool:
-        """True if the instance carries the marks of a synthesized image: only such ones may be replaced or removed."""
-        found = generated_mark(
-            synthetic_data=str(value_of(self.attributes, "0008001C") or ""),
-            image_type=self.attributes.get("00080008", {}).get("Value") or (),
-            series_description=str(value_of(self.attributes, "0008103E") or ""),
-            sop_instance_uid=self.sop_instance_uid,
-        )
-        return bool(found)
+        """True if the instance carries the marks of a synthesized image: only such ones may be replaced."""
+        return is_generated(self.attributes)
+
+    @property
+    def is_removable(self) -> bool:
+        """True if this software has made the instance: only such ones may be removed."""
+        return is_removable(self.attributes)
 
 
 def read_instance(path: Path, content: bytes | None = None) -> StoredInstance:

@@ -38,7 +38,7 @@ class RefusedInstanceError(Exception):
 
 
 class NotRemovableError(Exception):
-    """A series holds acquired images, or files that the store has not written."""
+    """A series holds what this software has not made, or files that the store has not written."""
 
 
 class Store:
@@ -95,19 +95,19 @@ class Store:
             return self.index.add(instance.path)
 
     def remove_series(self, study_instance_uid: str, series_instance_uid: str) -> None:
-        """Delete a generated series that this store has written.
+        """Delete a series of synthesized images or drawn segmentations that this store has written.
 
         Raises:
             LookupError: If there is no such series.
-            NotRemovableError: If one of its images is acquired or lies outside the store's own layout.
+            NotRemovableError: If this software has not made all of it, or a part lies outside the store's own layout.
         """
         with self._writing:
             instances = self.index.find(study_instance_uid, series_instance_uid)
             if not instances:
                 raise LookupError(series_instance_uid)
-            if not all(instance.is_generated and instance.path == self._path_of(instance) for instance in instances):
+            if not all(instance.is_removable and instance.path == self._path_of(instance) for instance in instances):
                 raise NotRemovableError(
-                    f"Series {series_instance_uid} is not removed: only generated series that were stored here can be."
+                    f"Series {series_instance_uid} is not removed: only what this software made and stored here can be."
                 )
             for instance in instances:
                 instance.path.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ def mammogram(
     dataset.StudyDate, dataset.StudyTime, dataset.StudyDescription = "20260115", "101500", "Phantom exam"
     dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
     dataset.SeriesDescription = ("SYNTHETIC " if generated else "") + f"{laterality} CC"
+    dataset.Manufacturer = "MammoSynth" if generated else "Vendor"
     dataset.ImageLaterality, dataset.ViewPosition = laterality, "CC"
     dataset.SeriesNumber, dataset.InstanceNumber = 1, 1
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 24, 16, 1

@@ -17,6 +17,8 @@ from mammosynth.dicom.attributes import SYNTHETIC_DATA, label_of, text_of, texts
 
 PHANTOM_UID_ROOT = "2.25.207868622605944502100430434446828380484"  # PS3.5 B.2; drawn once; must never change
 """Every UID of a phantom lies under it."""
+MANUFACTURER = "MammoSynth"
+"""Manufacturer of everything that this software writes."""
 GENERATED_DESCRIPTION = "SYNTHETIC"
 """First word of the Series Description of everything generated."""
 _UID_DIGITS = 18  # with the root 63 of the 64 characters that a UID may have

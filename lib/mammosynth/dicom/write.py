@@ -32,7 +32,7 @@ from mammosynth.dicom.attributes import (
     texts_of,
     value_of,
 )
-from mammosynth.dicom.generated import GENERATED_DESCRIPTION
+from mammosynth.dicom.generated import GENERATED_DESCRIPTION, MANUFACTURER
 from mammosynth.dicom.mark import MARK, burn_in_mark
 from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.errors import OutputError
@@ -40,7 +40,6 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
 from mammosynth.terms import PresentationIntentType, Task
 
-MANUFACTURER = "MammoSynth"
 BITS_STORED = 16  # MG allows 8 to 16; all 16, so that NRRD for Slicer and DICOM for OHIF hold equal numbers
 STORED_MAXIMUM = (1 << BITS_STORED) - 1
 _UID_NAMESPACE = uuid.UUID("5e0f8ad6-6f0c-4a55-9a0b-2f6f3c2f6f10")  # ours, drawn once; must never change

@@ -1,0 +1,122 @@
+"""What was synthesized in a study: read from the archive's headers, so results of another server are there, too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DT
+
+from mammosynth.dicom.attributes import items_of, value_of
+from mammosynth.dicom.generated import is_generated_series
+from mammosynth.provenance import Provenance
+from monailabel_app import dicom_json
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, is_generated, is_removable
+from monailabel_app.errors import ConflictError
+from monailabel_app.gateway.ohif import viewer_url
+from monailabel_app.removal import remove_series
+from monailabel_app.studies import DicomWebStudies, pacs_errors
+
+Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
+_WEIGHTS = re.compile(r"weights sha256 ([0-9a-f]{64})")
+
+
+def create_history(archive: Callable[[], DicomWebStudies]) -> APIRouter:
+    """Routes below /studies/{study}/synthesized.
+
+    Args:
+        archive: The archive; raises ConflictError if there is none.
+    """
+    router = APIRouter()
+
+    @router.get("/studies/{study}/synthesized")
+    def synthesized(study: Uid) -> dict[str, Any]:
+        """Every synthesized series of the study with what made it, newest first."""
+        return {"series": list_synthesized(archive(), study)}
+
+    @router.delete("/studies/{study}/synthesized/{series}")
+    def remove(study: Uid, series: Uid) -> dict[str, str]:
+        """Delete a synthesized series."""
+        store = archive()
+        if not all(is_generated(header) for header in store.series_metadata(study, series)):
+            raise ConflictError(f"series {series} was not synthesized and is never deleted")
+        remove_series(store, study, series)
+        return {"deleted": series}
+
+    return router
+
+
+def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[dict[str, Any]]:
+    """Every series of a study that this software has synthesized, newest first.
+
+    Returns:
+        JSON values; what the headers do not say is None.
+
+    Raises:
+        NotFoundError: If the archive does not hold the study.
+    """
+    series_of = {each.sop_instance_uid: each.series_instance_uid for each in archive.study(study_instance_uid)}
+    with pacs_errors("search for the series of the study"):
+        found = archive.client.search_for_series(study_instance_uid, fields=["SeriesDescription"])
+    entries = []
+    for item in found:
+        uid = str(dicom_json.value_of(item, "0020000E"))
+        if not is_generated_series(str(dicom_json.value_of(item, "0008103E", "")), uid):
+            continue
+        metadata = archive.series_metadata(study_instance_uid, uid)
+        if all(is_generated(each) and is_removable(each) for each in metadata):
+            entries.append(_describe([header_of(each) for each in metadata], series_of))
+    return sorted(entries, key=lambda entry: _moment(entry["created"]), reverse=True)
+
+
+def _describe(headers: Sequence[Dataset], series_of: Mapping[str, str]) -> dict[str, Any]:
+    """A series as JSON values.
+
+    Args:
+        headers: One per instance; they were made together, so what made them is the same.
+        series_of: Series Instance UID by SOP Instance UID, of the whole study.
+    """
+    first = headers[0]
+    equipment = next(iter(items_of(first, "ContributingEquipmentSequence")), Dataset())
+    derivation = str(value_of(first, "DerivationDescription") or "")
+    recipe = Provenance.parse_description(derivation)
+    weights = _WEIGHTS.search(str(value_of(equipment, "ContributionDescription") or ""))
+    sources = [
+        str(value_of(item, "ReferencedSOPInstanceUID"))
+        for header in headers
+        for item in items_of(header, "SourceImageSequence")
+    ]
+    source_series = next((series_of[uid] for uid in sources if uid in series_of), None)
+    series, description = str(first.SeriesInstanceUID), str(value_of(first, "SeriesDescription") or "")
+    return {
+        "series_instance_uid": series,
+        "sop_instance_uids": [str(header.SOPInstanceUID) for header in headers],
+        "series_description": description,
+        "is_uncertainty": "uncertainty" in description.split(),
+        **{name: recipe.get(name) for name in ("task", "bundle", "bundle_version")},
+        "weights_sha256": weights[1] if weights else None,
+        **{name: recipe.get(name) for name in ("software_version", "seed", "parameters")},
+        "created": _iso(value_of(equipment, "ContributionDateTime")),
+        "source_series_instance_uid": source_series,
+        "source_sop_instance_uids": sources,
+        "description": derivation or None,
+        "viewer_url": viewer_url(str(first.StudyInstanceUID), [*([source_series] if source_series else []), series]),
+    }
+
+
+def _iso(moment: Any) -> str | None:
+    """A DICOM date and time in ISO 8601; None if there is none or it is malformed."""
+    try:
+        return DT(str(moment)).isoformat() if moment else None
+    except ValueError:
+        return None
+
+
+def _moment(created: str | None) -> datetime:
+    """For sorting: what has no date is oldest, what has no time zone is in UTC."""
+    moment = datetime.fromisoformat(created) if created else datetime.min
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
