@@ -122,7 +122,7 @@ def sigmoid_window(values: np.ndarray, center: float, width: float) -> np.ndarra
     return 1.0 / (1.0 + np.exp(exponent))
 
 
-_WINDOWS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
+WINDOWS: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {  # values of VOI LUT Function (0028,1056)
     "LINEAR": linear_window,
     "LINEAR_EXACT": linear_exact_window,
     "SIGMOID": sigmoid_window,
@@ -160,12 +160,12 @@ def _voi(modality: np.ndarray, counts: np.ndarray, header: Dataset, name: str, w
             if np.ptp(curve[used]) > 0 or np.ptp(modality[used]) == 0:
                 return curve
     function = text_of(header, "VOILUTFunction") or "LINEAR"
-    if function not in _WINDOWS:
+    if function not in WINDOWS:
         warnings.append(f"{name}: {label_of('VOILUTFunction')} is '{function}', which is unknown; LINEAR is used.")
         function = "LINEAR"
     for center, width in zip(numbers_of(header, "WindowCenter"), numbers_of(header, "WindowWidth"), strict=False):
         if width > 0:
-            curve = _WINDOWS[function](modality, center, width)
+            curve = WINDOWS[function](modality, center, width)
             if np.ptp(curve[used]) > 1e-3 or np.ptp(modality[used]) == 0:
                 return curve
     low, high = _percentiles(modality, counts, _ROBUST_PERCENT)
