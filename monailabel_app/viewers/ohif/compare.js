@@ -1,0 +1,189 @@
+// <mammosynth-compare>: how a source and the image synthesized from it, which hang side by side, are compared.
+
+import { Comparison, DIFFERENCE_COLOURS } from './comparison.js';
+import { createDivider } from './divider.js';
+import { addShortcuts, keepControlKeys, showShortcuts } from './shortcuts.js';
+import { sheet } from './style.js';
+import { onChange, pair, services } from './viewer.js';
+
+const MODES = { side: 'Side by side', overlay: 'Overlay', difference: 'Difference', swipe: 'Swipe' };
+const CAPTIONS = {
+  overlay: ({ opacity }) => `Overlay: ${percent(opacity)} synthesized`,
+  difference: () => 'Difference: synthesized - source',
+  swipe: () => 'Swipe: synthesized | source',
+};
+const RANGES = [32, 64, 128, 255]; // displayed grey levels
+
+const css = `
+  fieldset { margin: 0; padding: 0; border: 0; }
+  legend { padding: 0; color: #c7d5ec; font-size: 13px; }
+  .modes { display: grid; grid-template-columns: 1fr 1fr; gap: 4px 12px; }
+  .legend { height: 14px; border: 1px solid #5d77a8; background: linear-gradient(to right, ${DIFFERENCE_COLOURS}); }
+`;
+const own = new CSSStyleSheet();
+own.replaceSync(css);
+
+const html = `
+  <section class="stack" aria-labelledby="title">
+    <h3 id="title">Compare</h3>
+    <p id="about" class="muted"></p>
+    <fieldset id="modes">
+      <legend>Show the pair</legend>
+      <div class="modes">${Object.entries(MODES)
+        .map(([mode, text], index) => `<label class="inline"><input type="radio" name="mode" value="${mode}"> ${text}
+          <kbd aria-hidden="true">${index + 1}</kbd></label>`)
+        .join('')}</div>
+    </fieldset>
+    <label class="field" data-mode="overlay"><span>Synthesized: <output id="opacity-text"></output></span>
+      <input id="opacity" type="range" min="0" max="100"></label>
+    <label class="field" data-mode="swipe"><span>Divider: <output id="position-text"></output></span>
+      <input id="position" type="range" min="0" max="100"></label>
+    <div class="stack" data-mode="difference">
+      <label class="field"><span>Range of the colours</span>
+        <select id="range">${RANGES.map(range => `<option value="${range}">±${range} grey levels</option>`).join('')}</select>
+      </label>
+      <div class="legend" role="img" aria-label="Blue: the synthesized image is darker; grey: the same; orange: brighter"></div>
+      <div class="row spread muted"><span id="lowest"></span><span>0</span><span id="highest"></span></div>
+      <p class="muted">Synthesized minus source in grey levels (0 to 255) as both viewports display them, so it changes
+        with the windows.</p>
+    </div>
+    <div class="row"><button id="keys" aria-keyshortcuts="?">Keyboard shortcuts</button></div>
+  </section>`;
+
+/** The section of the panel that compares. */
+export class CompareSection extends HTMLElement {
+  #settings = { mode: 'side', opacity: 0.5, position: 0.5, range: 128 };
+  #pair = null;
+  #shown = null;
+  #ends = [];
+
+  connectedCallback() {
+    if (!this.shadowRoot) this.#build();
+    this.#ends = [onChange(() => this.#follow()), addShortcuts('Compare', this.#shortcuts()), () => this.#uncover()];
+    this.#follow();
+  }
+
+  disconnectedCallback() {
+    this.#ends.forEach(end => end());
+    this.#pair = null;
+  }
+
+  #build() {
+    const root = this.attachShadow({ mode: 'open' });
+    root.adoptedStyleSheets = [sheet, own];
+    root.innerHTML = html;
+    keepControlKeys(this);
+    root.querySelectorAll('[name=mode]').forEach(radio => {
+      radio.addEventListener('change', () => this.#set({ mode: radio.value }));
+    });
+    for (const name of ['opacity', 'position']) {
+      this.#find(name).addEventListener('input', ({ target }) => this.#set({ [name]: target.value / 100 }));
+    }
+    this.#find('range').addEventListener('change', ({ target }) => this.#set({ range: Number(target.value) }));
+    this.#find('keys').addEventListener('click', showShortcuts);
+  }
+
+  #shortcuts() {
+    const modes = Object.entries(MODES).map(([mode, label], index) => ({
+      keys: [String(index + 1)],
+      label,
+      run: () => this.#choose(mode),
+    }));
+    return [
+      ...modes,
+      { keys: ['o'], label: 'Synthesized image and source in turn', run: () => this.#alternate() },
+      { keys: ['?'], label: 'These shortcuts', run: showShortcuts },
+    ];
+  }
+
+  #choose(mode) {
+    if (!this.#pair) return;
+    this.#set({ mode });
+    if (mode === 'overlay') this.#find('opacity').focus();
+    if (mode === 'swipe') this.#shown.divider.focus();
+  }
+
+  #alternate() {
+    if (!this.#pair) return;
+    const { mode, opacity } = this.#settings;
+    this.#set({ mode: 'overlay', opacity: mode === 'overlay' && opacity === 1 ? 0 : 1 });
+  }
+
+  #set(settings) {
+    Object.assign(this.#settings, settings);
+    this.#show();
+  }
+
+  /** Turn to the pair that hangs now. */
+  #follow() {
+    const viewport = view => services().cornerstoneViewportService.getCornerstoneViewport(view.viewportId);
+    const found = pair();
+    const [source, synthesized] = found ? [viewport(found.source), viewport(found.synthesized)] : [];
+    const now = source && synthesized ? { source, synthesized } : null;
+    const isSame = now?.source === this.#pair?.source && now?.synthesized === this.#pair?.synthesized;
+    if (!isSame) this.#uncover();
+    this.#pair = now;
+    this.#find('modes').disabled = !now;
+    this.#find('about').textContent = now
+      ? `${found.source.displaySet.SeriesDescription} and ${found.synthesized.displaySet.SeriesDescription}`
+      : 'A source and an image synthesized from it must hang side by side.';
+    this.#show();
+  }
+
+  #show() {
+    const { mode, opacity, position, range } = this.#settings;
+    const root = this.shadowRoot;
+    root.querySelectorAll('[name=mode]').forEach(radio => (radio.checked = radio.value === mode));
+    root.querySelectorAll('[data-mode]').forEach(part => (part.hidden = !this.#pair || part.dataset.mode !== mode));
+    for (const [name, value] of Object.entries({ opacity, position })) {
+      this.#find(name).value = 100 * value;
+      this.#find(`${name}-text`).value = percent(value);
+    }
+    this.#find('range').value = range;
+    [this.#find('lowest').textContent, this.#find('highest').textContent] = [`-${range}`, `+${range}`];
+    if (!this.#pair || mode === 'side') {
+      this.#uncover();
+      return;
+    }
+    this.#shown ??= this.#cover();
+    const { comparison, divider, caption } = this.#shown;
+    divider.element.style.display = mode === 'swipe' ? '' : 'none';
+    divider.move(position);
+    caption.textContent = CAPTIONS[mode](this.#settings);
+    comparison.set(this.#settings);
+  }
+
+  #cover() {
+    const { source, synthesized } = this.#pair;
+    const comparison = new Comparison(source, synthesized, { ...this.#settings });
+    const divider = createDivider(source.element, 'Divider: synthesized left, source right', position =>
+      this.#set({ position })
+    );
+    return { comparison, divider, caption: createCaption(source.element) };
+  }
+
+  #uncover() {
+    if (!this.#shown) return;
+    Object.values(this.#shown).forEach(part => part.remove());
+    this.#shown = null;
+  }
+
+  #find(id) {
+    return this.shadowRoot.getElementById(id);
+  }
+}
+
+const percent = share => `${Math.round(100 * share)} %`;
+
+/** What the viewport shows instead of its own image, in words on it. */
+function createCaption(element) {
+  const caption = document.createElement('div');
+  caption.className = 'mammosynth-caption';
+  caption.style.cssText =
+    'position: absolute; top: 8px; left: 50%; transform: translateX(-50%); padding: 2px 10px; border-radius: 4px; ' +
+    'background: #04122e; color: #fff; font: 13px sans-serif; white-space: nowrap; pointer-events: none; z-index: 1;';
+  element.append(caption);
+  return caption;
+}
+
+if (!customElements.get('mammosynth-compare')) customElements.define('mammosynth-compare', CompareSection);

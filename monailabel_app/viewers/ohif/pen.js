@@ -1,0 +1,248 @@
+// Drawing with mouse, pen or finger on the viewports: outline, brush and eraser, and how it looks.
+
+import { drawingOf, existingDrawing } from './lesions.js';
+import { Overlay } from './overlay.js';
+import { isMammogram, isUncertainty, services, viewOf, views } from './viewer.js';
+
+// Okabe and Ito (2008), Color Universal Design: told apart by readers with colour vision deficiency.
+const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00'];
+const INSIDE_ALPHA = 64; // chosen, of 255: the tissue below stays visible
+const EDGE_ALPHA = 230;
+const LEAST_RADIUS = 0.71; // pixels: half a diagonal, so that every dab marks something
+
+/** The colour of a lesion. */
+export const colourOf = number => COLOURS[(number - 1) % COLOURS.length];
+
+/** Whether lesions can be drawn on what a viewport shows. */
+export const canDrawOn = view => Boolean(view?.sopInstanceUid) && isMammogram(view.displaySet) && !isUncertainty(view.displaySet);
+
+/** The OHIF instance that a view shows. */
+export const instanceOf = ({ displaySet, sopInstanceUid }) =>
+  displaySet.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === sopInstanceUid);
+
+/** Draws on all viewports with the chosen tool ('outline', 'brush', 'eraser' or null); dispatches 'tool'. */
+export class Pen extends EventTarget {
+  #overlays = new Map();
+  #stroke = null;
+  #listening = new AbortController();
+
+  constructor() {
+    super();
+    this.tool = null;
+    this.sizeMm = 5;
+    const options = { capture: true, signal: this.#listening.signal };
+    const listen = (name, handle) => window.addEventListener(name, handle.bind(this), options);
+    listen('pointerdown', this.#start);
+    listen('pointermove', this.#move);
+    listen('pointerup', this.#end);
+    listen('pointercancel', this.#end);
+    listen('dblclick', this.#swallow); // OHIF would enlarge the viewport
+    this.follow();
+  }
+
+  /** Choose a tool, or none when it is chosen already. */
+  choose(tool) {
+    this.tool = this.tool === tool ? null : tool;
+    this.#overlays.forEach(overlay => this.#dress(overlay));
+    this.dispatchEvent(new Event('tool'));
+  }
+
+  /** Change the brush's diameter. */
+  resize(sizeMm) {
+    this.sizeMm = sizeMm;
+    this.#overlays.forEach(overlay => (overlay.cursor.hidden = true));
+  }
+
+  /** Cover the viewports that there are now. */
+  follow() {
+    const { cornerstoneViewportService } = services();
+    const viewports = views().map(({ viewportId }) => cornerstoneViewportService.getCornerstoneViewport(viewportId));
+    const elements = new Map(viewports.filter(Boolean).map(viewport => [viewport.element, viewport]));
+    for (const [element, overlay] of this.#overlays) {
+      if (elements.get(element) !== overlay.viewport) this.#uncover(element);
+    }
+    for (const [element, viewport] of elements) {
+      if (!this.#overlays.has(element)) this.#overlays.set(element, this.#cover(viewport));
+    }
+    this.redraw();
+  }
+
+  /** Draw every overlay anew. */
+  redraw() {
+    this.#overlays.forEach(overlay => overlay.redraw());
+  }
+
+  /** Leave the viewports as they were. */
+  remove() {
+    this.#listening.abort();
+    [...this.#overlays.keys()].forEach(element => this.#uncover(element));
+  }
+
+  #cover(viewport) {
+    const overlay = new Overlay(viewport, 'lesions', (...drawn) => this.#draw(...drawn));
+    overlay.cursor = document.createElement('div');
+    overlay.cursor.className = 'mammosynth-brush';
+    overlay.cursor.style.cssText =
+      'position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; ' +
+      'transform: translate(-50%, -50%); pointer-events: none;';
+    overlay.cursor.hidden = true;
+    overlay.element.append(overlay.cursor);
+    overlay.canvas.addEventListener('pointerleave', () => (overlay.cursor.hidden = true));
+    this.#dress(overlay);
+    return overlay;
+  }
+
+  #uncover(element) {
+    const overlay = this.#overlays.get(element);
+    overlay.cursor.remove();
+    overlay.remove();
+    this.#overlays.delete(element);
+  }
+
+  #dress({ canvas, cursor }) {
+    canvas.style.pointerEvents = this.tool ? 'auto' : 'none';
+    canvas.style.touchAction = 'none';
+    canvas.style.cursor = this.tool === 'outline' ? 'crosshair' : 'none';
+    if (this.tool !== 'brush' && this.tool !== 'eraser') cursor.hidden = true;
+  }
+
+  #draw(context, matrix, { viewport }) {
+    const view = viewOf(viewport.id);
+    const drawing = view && existingDrawing(view.sopInstanceUid);
+    if (!drawing) return;
+    context.setTransform(matrix);
+    context.imageSmoothingEnabled = Math.hypot(matrix.a, matrix.b) < 1; // enlarged pixels keep their edges
+    context.drawImage(paintingOf(drawing), 0, 0);
+    if (this.#stroke?.points && this.#stroke.drawing === drawing) drawPath(context, this.#stroke.points, drawing.active);
+  }
+
+  #overlayAt({ target }) {
+    return this.tool && [...this.#overlays.values()].find(({ canvas }) => canvas === target);
+  }
+
+  #start(event) {
+    const overlay = event.button === 0 && event.isPrimary && this.#overlayAt(event);
+    const view = overlay && viewOf(overlay.viewport.id);
+    if (!canDrawOn(view)) return;
+    this.#swallow(event); // also keeps cornerstone's tools from it
+    services().viewportGridService.setActiveViewportId(view.viewportId);
+    const drawing = drawingOf(instanceOf(view));
+    overlay.canvas.setPointerCapture(event.pointerId);
+    const last = overlay.position(event);
+    this.#stroke = { overlay, drawing, last, points: this.tool === 'outline' ? [last] : null };
+    if (!this.#stroke.points) this.#brush(last);
+  }
+
+  #move(event) {
+    const overlay = this.#stroke?.overlay || this.#overlayAt(event);
+    if (!overlay) return;
+    this.#showCursor(overlay, event);
+    if (!this.#stroke) return;
+    this.#swallow(event);
+    const events = event.getCoalescedEvents?.() || [];
+    for (const one of events.length ? events : [event]) this.#reach(overlay.position(one));
+    if (this.#stroke.points) overlay.redraw();
+  }
+
+  #end(event) {
+    if (!this.#stroke) return;
+    this.#swallow(event);
+    const { drawing, points } = this.#stroke;
+    this.#stroke = null;
+    if (points) drawing.outline(points);
+    else drawing.keep();
+    this.redraw();
+  }
+
+  #reach(point) {
+    if (this.#stroke.points) this.#stroke.points.push(point);
+    else this.#brush(point);
+  }
+
+  #brush(point) {
+    const { drawing, last } = this.#stroke;
+    drawing.stroke(last, point, radiusOf(drawing, this.sizeMm), { erase: this.tool === 'eraser' });
+    this.#stroke.last = point;
+  }
+
+  #showCursor({ cursor, canvas, viewport }, event) {
+    if (this.tool === 'outline') return;
+    const view = viewOf(viewport.id);
+    cursor.hidden = !canDrawOn(view);
+    if (cursor.hidden) return;
+    const { left, top, width } = canvas.getBoundingClientRect();
+    const [a, b] = [0, 1].map(x => viewport.worldToCanvas(viewport.getImageData().imageData.indexToWorld([x, 0, 0])));
+    const pixel = Math.hypot(b[0] - a[0], b[1] - a[1]);
+    const diameter = 2 * radiusOf(drawingOf(instanceOf(view)), this.sizeMm) * pixel;
+    Object.assign(cursor.style, {
+      left: `${event.clientX - left}px`,
+      top: `${event.clientY - top}px`,
+      width: `${diameter}px`,
+      height: `${diameter}px`,
+    });
+  }
+
+  #swallow(event) {
+    if (event.type === 'dblclick' && !this.#overlayAt(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}
+
+/** The brush's radius in pixels; without a known spacing a millimetre counts as ten pixels (most detectors' 0.1 mm). */
+function radiusOf({ spacing }, sizeMm) {
+  const pixelMm = spacing ? (spacing.row + spacing.column) / 2 : 0.1;
+  return Math.max(LEAST_RADIUS, sizeMm / 2 / pixelMm);
+}
+
+function drawPath(context, points, number) {
+  const path = new Path2D();
+  points.forEach(({ x, y }) => path.lineTo(x, y));
+  const { a, b } = context.getTransform();
+  context.lineWidth = 2 / Math.hypot(a, b);
+  context.strokeStyle = colourOf(number || 1);
+  context.stroke(path);
+}
+
+const INSIDE = Uint32Array.from({ length: 256 }, (_, number) => rgbaOf(number || 1, INSIDE_ALPHA));
+const EDGE = Uint32Array.from({ length: 256 }, (_, number) => rgbaOf(number || 1, EDGE_ALPHA));
+const paintings = new WeakMap();
+
+/** A canvas of the image's size that shows a drawing, painted anew where it changes. */
+function paintingOf(drawing) {
+  if (paintings.has(drawing)) return paintings.get(drawing);
+  const canvas = Object.assign(document.createElement('canvas'), { width: drawing.columns, height: drawing.rows });
+  paintings.set(drawing, canvas);
+  const all = { top: 0, left: 0, bottom: drawing.rows, right: drawing.columns };
+  const context = canvas.getContext('2d');
+  paint(context, drawing, all);
+  drawing.addEventListener('change', ({ detail }) => detail && paint(context, drawing, detail));
+  return canvas;
+}
+
+function paint(context, { rows, columns, pixels }, touched) {
+  const top = Math.max(0, touched.top - 1); // a neighbour's edge may have changed
+  const left = Math.max(0, touched.left - 1);
+  const width = Math.min(columns, touched.right + 1) - left;
+  const height = Math.min(rows, touched.bottom + 1) - top;
+  const image = context.createImageData(width, height);
+  const rgba = new Uint32Array(image.data.buffer);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const index = (top + row) * columns + left + column;
+      const value = pixels[index];
+      if (!value) continue;
+      const isInside =
+        pixels[index - 1] === value && pixels[index + 1] === value &&
+        pixels[index - columns] === value && pixels[index + columns] === value;
+      rgba[row * width + column] = (isInside ? INSIDE : EDGE)[value];
+    }
+  }
+  context.putImageData(image, left, top);
+}
+
+/** Four bytes in the order of memory. */
+function rgbaOf(number, alpha) {
+  const [red, green, blue] = [1, 3, 5].map(start => parseInt(colourOf(number).slice(start, start + 2), 16));
+  return new Uint32Array(Uint8Array.of(red, green, blue, alpha).buffer)[0];
+}

@@ -1,0 +1,90 @@
+// Brush strokes and outlines as pixels of a label map. Positions are in pixels of the image: (0, 0) is the outer corner
+// of the first pixel, whose centre is (0.5, 0.5). A pixel belongs to a shape if its centre does.
+
+/** Set every pixel within `radius` of the segment from `a` to `b`; what was touched, as a rectangle, or null. */
+export function fillCapsule(map, a, b, radius, value) {
+  const touched = within(map, [a, b], radius);
+  if (!touched) return null;
+  const length = (b.x - a.x) ** 2 + (b.y - a.y) ** 2;
+  for (let row = touched.top; row < touched.bottom; row++) {
+    for (let column = touched.left; column < touched.right; column++) {
+      const x = column + 0.5 - a.x;
+      const y = row + 0.5 - a.y;
+      const along = length ? Math.min(1, Math.max(0, (x * (b.x - a.x) + y * (b.y - a.y)) / length)) : 0;
+      const distance = (x - along * (b.x - a.x)) ** 2 + (y - along * (b.y - a.y)) ** 2;
+      if (distance <= radius ** 2) map.pixels[row * map.columns + column] = value;
+    }
+  }
+  return touched;
+}
+
+/** Set every pixel inside the closed outline (nonzero winding, so loops make no holes); what was touched, or null. */
+export function fillPolygon(map, points, value) {
+  const touched = within(map, points, 0);
+  if (!touched) return null;
+  for (let row = touched.top; row < touched.bottom; row++) {
+    let winding = 0;
+    crossings(points, row + 0.5).forEach(({ x, direction }, index, all) => {
+      winding += direction;
+      if (!winding) return;
+      const next = all[index + 1].x; // a closed outline is left as often as it is entered
+      const first = Math.max(touched.left, Math.ceil(x - 0.5));
+      const end = Math.min(touched.right, Math.ceil(next - 0.5));
+      if (first < end) map.pixels.fill(value, row * map.columns + first, row * map.columns + end);
+    });
+  }
+  return touched;
+}
+
+/** The rectangle that holds both, either of which may be null. */
+export function union(one, other) {
+  if (!one || !other) return one || other;
+  return {
+    top: Math.min(one.top, other.top),
+    left: Math.min(one.left, other.left),
+    bottom: Math.max(one.bottom, other.bottom),
+    right: Math.max(one.right, other.right),
+  };
+}
+
+/** A copy of the pixels of a map within a rectangle, row by row. */
+export function cut(map, { top, left, bottom, right }) {
+  const pixels = new Uint8Array((bottom - top) * (right - left));
+  for (let row = top; row < bottom; row++) {
+    const start = row * map.columns;
+    pixels.set(map.pixels.subarray(start + left, start + right), (row - top) * (right - left));
+  }
+  return pixels;
+}
+
+/** Put such a copy back. */
+export function paste(map, { top, left, bottom, right }, pixels) {
+  const width = right - left;
+  for (let row = top; row < bottom; row++) {
+    map.pixels.set(pixels.subarray((row - top) * width, (row - top + 1) * width), row * map.columns + left);
+  }
+}
+
+function within(map, points, margin) {
+  const x = points.map(point => point.x);
+  const y = points.map(point => point.y);
+  const least = values => values.reduce((a, b) => Math.min(a, b));
+  const most = values => values.reduce((a, b) => Math.max(a, b));
+  const touched = {
+    top: Math.max(0, Math.floor(least(y) - margin)),
+    left: Math.max(0, Math.floor(least(x) - margin)),
+    bottom: Math.min(map.rows, Math.ceil(most(y) + margin)),
+    right: Math.min(map.columns, Math.ceil(most(x) + margin)),
+  };
+  return touched.top < touched.bottom && touched.left < touched.right ? touched : null;
+}
+
+function crossings(points, y) {
+  const found = [];
+  points.forEach((a, index) => {
+    const b = points[(index + 1) % points.length];
+    if (a.y <= y === b.y <= y) return;
+    found.push({ x: a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x), direction: a.y < b.y ? 1 : -1 });
+  });
+  return found.sort((one, other) => one.x - other.x);
+}
