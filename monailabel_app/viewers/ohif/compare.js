@@ -40,9 +40,11 @@ const html = `
       <input id="position" type="range" min="0" max="100"></label>
     <div class="stack" data-mode="difference">
       <label class="field"><span>Range of the colours</span>
-        <select id="range">${RANGES.map(range => `<option value="${range}">±${range} grey levels</option>`).join('')}</select>
+        <select id="range">
+          ${RANGES.map(range => `<option value="${range}">±${range} grey levels</option>`).join('')}
+        </select>
       </label>
-      <div class="legend" role="img" aria-label="Blue: the synthesized image is darker; grey: the same; orange: brighter"></div>
+      <div class="legend" role="img" aria-label="Blue: synthesized is darker; grey: the same; orange: brighter"></div>
       <div class="row spread muted"><span id="lowest"></span><span>0</span><span id="highest"></span></div>
       <p class="muted">Synthesized minus source in grey levels (0 to 255) as both viewports display them, so it changes
         with the windows.</p>

@@ -10,7 +10,7 @@ const HIGHER = [255, 140, 26]; // blue and orange stay apart for colour-blind re
 /** The colours of a difference, from the lowest over none to the highest, as CSS. */
 export const DIFFERENCE_COLOURS = [LOWER, NEUTRAL, HIGHER].map(rgb => `rgb(${rgb})`);
 
-/** Draws over the source's viewport until removed; `settings` are {mode, opacity, position (0 to 1), range (grey levels)}. */
+/** Draws over the source's viewport; `settings`: mode, opacity and position (0 to 1), range (grey levels). */
 export class Comparison {
   constructor(source, synthesized, settings) {
     this.synthesized = synthesized;

@@ -5,7 +5,16 @@ const CSS =
   'position: absolute; top: 0; bottom: 0; width: 24px; margin-left: -12px; cursor: ew-resize; touch-action: none; ' +
   'z-index: 2; background: linear-gradient(to right, transparent 10px, #000 10px, #000 11px, #fff 11px, #fff 13px, ' +
   '#000 13px, #000 14px, transparent 14px);';
-const KEYS = { ArrowLeft: -STEP, ArrowDown: -STEP, ArrowRight: STEP, ArrowUp: STEP, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 };
+const KEYS = {
+  ArrowLeft: -STEP,
+  ArrowDown: -STEP,
+  ArrowRight: STEP,
+  ArrowUp: STEP,
+  PageDown: -5 * STEP,
+  PageUp: 5 * STEP,
+  Home: -1,
+  End: 1,
+};
 
 /** A divider on an element at `position` (0 to 1); `report` is told each new position. */
 export function createDivider(element, label, report) {

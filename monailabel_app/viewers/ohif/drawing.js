@@ -22,7 +22,8 @@ const css = `
   .saved { justify-content: space-between; flex-wrap: wrap; }
   .upload { display: inline-block; cursor: pointer; }
   .upload:focus-within { outline: 2px solid #fff; outline-offset: 2px; }
-  .upload span { display: inline-block; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; color: #9fe3f4; }
+  .upload span { display: inline-block; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; }
+  .upload span { color: #9fe3f4; }
 `;
 const own = new CSSStyleSheet();
 own.replaceSync(css);
@@ -32,8 +33,8 @@ const html = `
     <h3 id="title">Lesions</h3>
     <p id="image" class="muted"></p>
     <div class="row" role="group" aria-label="Drawing tools">
-      ${Object.keys(TOOLS)
-        .map(tool => `<button data-tool="${tool}" aria-keyshortcuts="${KEYS[tool]}" aria-pressed="false">${TOOLS[tool]}</button>`)
+      ${Object.entries(TOOLS)
+        .map(([tool, name]) => `<button data-tool="${tool}" aria-keyshortcuts="${KEYS[tool]}">${name}</button>`)
         .join('')}
       <button id="undo" aria-keyshortcuts="Control+Z">Undo</button>
       <button id="redo" aria-keyshortcuts="Control+Shift+Z">Redo</button>
@@ -47,11 +48,14 @@ const html = `
       <button id="add">New lesion</button>
       <button id="save" class="primary">Save to the study</button>
     </div>
-    <p id="unsaved" class="muted" hidden>Not saved yet. It is kept while you look at other images, and lost with this page.</p>
+    <p id="unsaved" class="muted" hidden>
+      Not saved yet. It is kept while you look at other images, and lost with this page.
+    </p>
     <p id="status" role="status"></p>
     <p id="error" class="error" role="alert" hidden></p>
     <h4 id="stored-title">Saved in this study</h4>
     <ul id="stored" aria-labelledby="stored-title"></ul>
+    <p id="none" class="muted">None.</p>
     <label class="upload"><span>Upload a DICOM SEG</span>
       <input id="file" class="visually-hidden" type="file" accept=".dcm,application/dicom">
     </label>
@@ -104,7 +108,11 @@ export class DrawingSection extends HTMLElement {
   }
 
   #shortcuts() {
-    const choose = tool => ({ keys: [KEYS[tool]], label: `${TOOLS[tool]} on or off`, run: () => this.pen.choose(tool) });
+    const choose = tool => ({
+      keys: [KEYS[tool]],
+      label: `${TOOLS[tool]} on or off`,
+      run: () => this.pen.choose(tool),
+    });
     const step = factor => () => this.#resize(this.pen.sizeMm + factor * (this.pen.sizeMm < 5 ? 0.5 : 1));
     return [
       ...Object.keys(TOOLS).map(choose),
@@ -179,7 +187,9 @@ export class DrawingSection extends HTMLElement {
       this.shadowRoot.querySelector(`[data-focus="${focused}"]`)?.focus();
       this.#listed = lesions;
     }
-    list.querySelectorAll('input[type=radio]').forEach(radio => (radio.checked = Number(radio.value) === this.#drawing.active));
+    list.querySelectorAll('input[type=radio]').forEach(radio => {
+      radio.checked = Number(radio.value) === this.#drawing.active;
+    });
   }
 
   #lesionItem({ number, label, lesionClass }) {
@@ -259,8 +269,8 @@ export class DrawingSection extends HTMLElement {
     const found = study ? await segmentations(study) : [];
     if (study !== this.#study || !this.isConnected) return;
     const items = found.map(segmentation => this.#storedItem(segmentation));
-    if (!items.length) items.push(Object.assign(document.createElement('li'), { textContent: 'None.', className: 'muted' }));
     this.#find('stored').replaceChildren(...items);
+    this.#find('none').hidden = items.length > 0;
   }
 
   #storedItem(segmentation) {

@@ -2,7 +2,7 @@
 
 import { cornerstone } from './viewer.js';
 
-/** From pixels of the image (corner of the first at 0, 0) to pixels of the viewport's canvas; null before it is loaded. */
+/** From pixels of the image (outer corner at 0, 0) to those of the viewport's canvas; null before it is loaded. */
 export function imageToCanvas(viewport) {
   const image = viewport.getImageData?.()?.imageData;
   if (!image) return null;
@@ -17,7 +17,7 @@ export function imageToCanvas(viewport) {
   ]);
 }
 
-/** A canvas over a viewport, over or under its annotations; `draw(context, matrix, overlay)` fills it, see `imageToCanvas`. */
+/** A canvas over a viewport, under or over its annotations; `draw(context, imageToCanvas, overlay)` fills it. */
 export class Overlay {
   constructor(viewport, name, draw, { underAnnotations = false } = {}) {
     this.viewport = viewport;

@@ -14,7 +14,8 @@ const LEAST_RADIUS = 0.71; // pixels: half a diagonal, so that every dab marks s
 export const colourOf = number => COLOURS[(number - 1) % COLOURS.length];
 
 /** Whether lesions can be drawn on what a viewport shows. */
-export const canDrawOn = view => Boolean(view?.sopInstanceUid) && isMammogram(view.displaySet) && !isUncertainty(view.displaySet);
+export const canDrawOn = view =>
+  Boolean(view?.sopInstanceUid) && isMammogram(view.displaySet) && !isUncertainty(view.displaySet);
 
 /** The OHIF instance that a view shows. */
 export const instanceOf = ({ displaySet, sopInstanceUid }) =>
@@ -113,7 +114,8 @@ export class Pen extends EventTarget {
     context.setTransform(matrix);
     context.imageSmoothingEnabled = Math.hypot(matrix.a, matrix.b) < 1; // enlarged pixels keep their edges
     context.drawImage(paintingOf(drawing), 0, 0);
-    if (this.#stroke?.points && this.#stroke.drawing === drawing) drawPath(context, this.#stroke.points, drawing.active);
+    const stroke = this.#stroke;
+    if (stroke?.points && stroke.drawing === drawing) drawPath(context, stroke.points, drawing.active);
   }
 
   #overlayAt({ target }) {

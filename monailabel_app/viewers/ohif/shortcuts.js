@@ -1,7 +1,9 @@
 // Keys of our sections of the viewer, and the dialog that lists them.
 
 const groups = new Map(); // name -> [{keys, label, run}]
-const OWN = new Set([' ', 'Enter', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Home', 'End', 'PageUp', 'PageDown']);
+const ARROWS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'];
+const OWN = new Set([' ', 'Enter', ...ARROWS, 'Home', 'End', 'PageUp', 'PageDown']);
+const CONTROLS = ['range', 'checkbox', 'radio', 'button', 'file']; // inputs that no text is typed into
 const SPOKEN = { ctrl: 'Ctrl', shift: 'Shift', escape: 'Esc' };
 
 /** Listen to a group of keys ([{keys: ['ctrl+z'], label, run}]) until the returned function is called. */
@@ -32,7 +34,8 @@ export function showShortcuts() {
   title.style.cssText = 'font-size: 18px; margin: 0 0 8px';
   const close = element('button', 'Close');
   close.style.cssText =
-    'padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; background: #041c4a; color: #fff; margin-top: 12px';
+    'margin-top: 12px; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; background: #041c4a; ' +
+    'color: #fff;';
   close.addEventListener('click', () => dialog.close());
   dialog.append(title, ...[...groups].flatMap(([name, shortcuts]) => [heading(name), table(shortcuts)]), close);
   dialog.addEventListener('close', () => dialog.remove());
@@ -83,7 +86,7 @@ function onKey(event) {
 }
 
 function isTyping(target) {
-  if (target instanceof HTMLInputElement) return !['range', 'checkbox', 'radio', 'button', 'file'].includes(target.type);
+  if (target instanceof HTMLInputElement) return !CONTROLS.includes(target.type);
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable;
 }
 
