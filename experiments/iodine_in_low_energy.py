@@ -240,7 +240,7 @@ def evaluate(settings: Settings, readings: Sequence[Reading]) -> Results:
 def _training(bundle: Path) -> dict[str, float]:
     """Steps of a training, the step that was kept, and its scores on val in the network's frame."""
     ours = read_config(bundle, METADATA)["mammosynth"]
-    return {"steps": ours["training"]["recipe"]["steps"], **ours["scores"]["val_in_frame"]}
+    return {"steps": ours["training"]["recipe"]["steps"], **ours["training"]["val_in_frame"]}
 
 
 def choose_example(settings: Settings, readings: Sequence[Reading]) -> TwinView:

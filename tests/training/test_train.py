@@ -81,7 +81,7 @@ def test_run_writes_a_bundle_that_synthesizes(pairs: list[ContrastPair], templat
     assert recorded["training"]["recipe"] == recipe
     assert recorded["training"]["counts"]["train"] == {"pairs": 2, "patients": 2}
     assert recorded["training"]["ended"] == "all steps are done"
-    assert recorded["scores"]["val_in_frame"]["val_psnr"] == result.val["val_psnr"]
+    assert recorded["training"]["val_in_frame"]["val_psnr"] == result.val["val_psnr"]
     assert [row["step"] for row in results(output)] == ["2", "3"]
     trained = json.loads((output / "configs" / "train.json").read_text())
     assert trained == {"objective": "residual", "recipe": recipe}
@@ -229,7 +229,7 @@ def test_template_is_found_by_folder_name_or_task(tmp_path: Path) -> None:
     for name in (None, "only", folder, str(folder)):
         found = Template.find(name, tmp_path / "zoo")
         assert (found.folder.name, found.objective, found.values) == ("only", "residual", {"steps": 7})
-    with pytest.raises(BundleError, match="no bundle 'none', expected a folder or one of only"):
+    with pytest.raises(BundleError, match="no bundle 'none', expected one of only, or a folder"):
         Template.find("none", tmp_path / "zoo")
     with pytest.raises(BundleError, match=r"train.json: objective is 'magic'.* expected residual or cyclegan"):
         Template.find(write_template(tmp_path / "odd", objective="magic"))
@@ -337,4 +337,4 @@ def test_two_processes_of_torchrun_train_what_one_trains(pairs: list[ContrastPai
     alone = torch.load(tmp_path / "alone" / "run" / "checkpoint.pt", weights_only=True)
     for part in ("networks", "best"):
         torch.testing.assert_close(dict(first[part]), dict(alone[part]), atol=1e-5, rtol=0)
-    assert load_bundle(tmp_path / "shared").metadata["mammosynth"]["scores"]["val_in_frame"]["best_step"]
+    assert load_bundle(tmp_path / "shared").metadata["mammosynth"]["training"]["val_in_frame"]["best_step"]

@@ -83,7 +83,7 @@ def _metadata(bundles: Sequence[Path], output: Path) -> Mapping[str, Any]:
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
         "training": {
-            **{key: value for key, value in runs[0]["training"].items() if key not in ("recipe", "members")},
+            **{key: value for key, value in runs[0]["training"].items() if key not in ("recipe", "members", "val_in_frame")},
             "members": [member for run in runs for member in _known_members(run)],
         },
         "scores": {},
@@ -99,7 +99,7 @@ def _known_members(run: Mapping[str, Any]) -> list[Any]:
         {
             "recipe": run["training"]["recipe"],
             "weights_sha256": run["weights_sha256"],
-            "val_in_frame": run["scores"].get("val_in_frame", {}),
+            "val_in_frame": run["training"].get("val_in_frame", {}),
         }
     ]
 

@@ -62,8 +62,11 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
         "task": "contrast",
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
-        "training": {key: value for key, value in record.items() if key != "inference"},
-        "scores": {"val_in_frame": run.best_scores},
+        "training": {
+            **{key: value for key, value in record.items() if key != "inference"},
+            "val_in_frame": run.best_scores,
+        },
+        "scores": {},
     }
     write_json(output / METADATA, metadata)
 
