@@ -28,7 +28,7 @@ _CONFIG = {
     "routerBasename": "/ohif/",
     "showStudyList": True,
     "extensions": ["/ohif/extensions/mammosynth.js"],
-    "modes": [],
+    "modes": ["/ohif/extensions/synthesis-mode.js"],
     "investigationalUseDialog": {"option": "never"},
     "showWarningMessageForCrossOrigin": False,
     "showCPUFallbackMessage": True,
@@ -96,10 +96,13 @@ def create_ohif() -> APIRouter:
 
 
 def viewer_url(study_instance_uid: str, series_instance_uids: list[str]) -> str:
-    """The address, on this server, that hangs the given series side by side."""
+    """The address, on this server, that opens the study and hangs the first two of the given series side by side.
+
+    Not `SeriesInstanceUIDs`: OHIF would load only those, and complain about every series that is made afterwards.
+    """
     query = {
         "StudyInstanceUIDs": study_instance_uid,
-        "SeriesInstanceUIDs": ",".join(series_instance_uids),
+        "initialSeriesInstanceUID": ",".join(series_instance_uids),
         "hangingprotocolId": "mammosynth.pair",
     }
-    return "/ohif/viewer?" + urlencode(query, safe=",@/")
+    return "/ohif/synthesis?" + urlencode(query, safe=",@/")

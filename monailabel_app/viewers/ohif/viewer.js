@@ -1,5 +1,7 @@
 // What the panels need of OHIF: what is on the screen, series that appear without a page reload, linked viewports.
 
+import { isMirrored, viewName } from './orientation.js';
+
 const COMMON = '@ohif/extension-cornerstone.utilityModule.common';
 const APPEARS_WITHIN_MS = 30000;
 const WINDOW_LINK = 'mammosynthwindow';
@@ -31,9 +33,27 @@ export const isSynthesized = ({ SeriesDescription }) => /^SYNTHETIC(?! PHANTOM)/
 export const isUncertainty = displaySet =>
   isSynthesized(displaySet) && / uncertainty\b/.test(displaySet.SeriesDescription);
 
-/** SOP Instance UIDs of the images that a display set was synthesized from. */
-export const sourcesOf = ({ instances }) =>
-  list(instances?.[0]?.SourceImageSequence).map(item => item.ReferencedSOPInstanceUID);
+/** SOP Instance UIDs of the images that a display set, or one image of it, was synthesized from. */
+export const sourcesOf = ({ instances }, sopInstanceUid) =>
+  list(instances)
+    .filter(({ SOPInstanceUID }) => !sopInstanceUid || SOPInstanceUID === sopInstanceUid)
+    .flatMap(sourceUids);
+
+/** When it was made, as text that sorts by time; '' if its header does not say it. */
+export const createdAt = ({ instances }) =>
+  `${instances?.[0]?.InstanceCreationDate ?? ''}${instances?.[0]?.InstanceCreationTime ?? ''}`;
+
+/** What to call an image in words: its view, then its series. */
+export function describe({ displaySet, sopInstanceUid }) {
+  const image = displaySet.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === sopInstanceUid);
+  const series = displaySet.SeriesDescription || 'series without description';
+  return `${viewName(image || displaySet.instances[0])}, ${series}`;
+}
+
+/** The study that is open: that of the active viewport, else the one in the address. */
+export const studyUid = () =>
+  activeView()?.displaySet.StudyInstanceUID ||
+  new URLSearchParams(location.search).get('StudyInstanceUIDs')?.split(',')[0];
 
 /** Acquired and synthesized mammograms that are loaded. */
 export const mammograms = () => services().displaySetService.getActiveDisplaySets().filter(isMammogram);
@@ -63,7 +83,7 @@ export function pair() {
   const pairs = shown
     .filter(({ displaySet }) => isSynthesized(displaySet) && !isUncertainty(displaySet))
     .map(synthesized => {
-      const uids = sourcesOf(synthesized.displaySet);
+      const uids = sourcesOf(synthesized.displaySet, synthesized.sopInstanceUid);
       const source = shown.find(view => !isSynthesized(view.displaySet) && uids.includes(view.sopInstanceUid));
       return source && { source, synthesized };
     })
@@ -111,10 +131,17 @@ export function sourceOf(displaySet) {
   );
 }
 
-/** Hang a source and other display sets side by side, zoom, pan and window linked. */
-export async function showBeside(source, others) {
+/** Hang a source and others side by side, zoom, pan and window linked; of series with several images, that image. */
+export async function showBeside(source, others, sopInstanceUid = source.instances[0].SOPInstanceUID) {
   const sets = [source, ...others];
-  const link = source.displaySetInstanceUID;
+  const options = set => {
+    const index = Math.max(0, set.instances.findIndex(image => isOf(image, sopInstanceUid)));
+    return {
+      ...stackOptions(source.displaySetInstanceUID),
+      flipHorizontal: isMirrored(set.instances[index]),
+      initialImageOptions: { index },
+    };
+  };
   await services().viewportGridService.setLayout({
     numRows: 1,
     numCols: sets.length,
@@ -122,7 +149,7 @@ export async function showBeside(source, others) {
     findOrCreateViewport: position => ({
       displaySetInstanceUIDs: [sets[position].displaySetInstanceUID],
       displaySetOptions: [{}],
-      viewportOptions: { viewportId: `mammosynth-${position}`, ...stackOptions(link) },
+      viewportOptions: { viewportId: `mammosynth-${position}`, ...options(sets[position]) },
     }),
   });
 }
@@ -151,6 +178,13 @@ export function onChange(callback) {
 }
 
 const list = value => (value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]);
+
+const sourceUids = ({ SourceImageSequence }) =>
+  list(SourceImageSequence).map(({ ReferencedSOPInstanceUID }) => ReferencedSOPInstanceUID);
+
+/** Whether an image is the one with that UID, or was synthesized from it. */
+const isOf = (image, sopInstanceUid) =>
+  image.SOPInstanceUID === sopInstanceUid || sourceUids(image).includes(sopInstanceUid);
 
 const displaySetOf = seriesUid => mammograms().find(({ SeriesInstanceUID }) => SeriesInstanceUID === seriesUid);
 

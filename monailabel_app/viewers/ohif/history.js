@@ -1,0 +1,148 @@
+// <mammosynth-history>: what was synthesized in the open study, with its provenance; each can be shown or deleted.
+
+import { onGeneration } from './generation.js';
+import { title } from './parameters.js';
+import { deleteSynthesized, synthesized } from './server.js';
+import { sheet } from './style.js';
+import { forget, loadSeries, mammograms, onChange, showBeside, sourceOf, studyUid } from './viewer.js';
+
+const HASH_LENGTH = 12; // enough to tell weights apart by eye; the whole hash is in the title
+
+const markup = `
+  <section class="stack" aria-labelledby="heading">
+    <div class="row spread">
+      <h3 id="heading" tabindex="-1">History of this study</h3>
+      <button type="button" id="refresh">Refresh</button>
+    </div>
+    <p id="status" class="muted" role="status"></p>
+    <p id="error" class="error" role="alert" hidden></p>
+    <ol class="stack" role="list"></ol>
+  </section>`;
+
+const own = new CSSStyleSheet();
+own.replaceSync(`
+  ol { margin: 0; padding: 0; list-style: none; }
+  article { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; background: #0b1a3a; }
+  h3:focus { outline: none; }
+`);
+
+/** The section of the panel. */
+export class MammoSynthHistory extends HTMLElement {
+  connectedCallback() {
+    if (!this.shadowRoot) {
+      const root = this.attachShadow({ mode: 'open' });
+      root.adoptedStyleSheets = [sheet, own];
+      root.innerHTML = markup;
+      this.find('#refresh').addEventListener('click', () => this.refresh());
+    }
+    const ended = ({ running, error }) => !running && !error && this.refresh();
+    const moved = () => studyUid() !== this.study && this.refresh();
+    this.subscriptions = [onGeneration(ended), onChange(moved)];
+    this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.subscriptions.forEach(unsubscribe => unsubscribe());
+  }
+
+  find(selector) {
+    return this.shadowRoot.querySelector(selector);
+  }
+
+  /** Read the list again from the archive. */
+  async refresh() {
+    this.study = studyUid();
+    if (!this.study) return;
+    await this.attempt(async () => {
+      const series = await synthesized(this.study);
+      this.find('#status').textContent = series.length ? '' : 'Nothing was generated in this study yet.';
+      this.find('ol').replaceChildren(...series.map(entry => this.buildEntry(entry)));
+    });
+  }
+
+  /** Run an action; what goes wrong is said in words. */
+  async attempt(action) {
+    const error = this.find('#error');
+    error.hidden = true;
+    try {
+      await action();
+    } catch (problem) {
+      error.textContent = problem.message;
+      error.hidden = false;
+    }
+  }
+
+  buildEntry(entry) {
+    const item = document.createElement('li');
+    const name = entry.series_description || 'Series without description';
+    item.innerHTML = `
+      <article class="stack">
+        <h4></h4>
+        <dl></dl>
+        <div class="row" data-actions>
+          <button type="button" data-show>Show</button>
+          <button type="button" class="danger" data-delete>Delete</button>
+        </div>
+        <div class="stack" role="group" data-confirmation hidden>
+          <p></p>
+          <div class="row">
+            <button type="button" class="danger" data-confirm>Delete for good</button>
+            <button type="button" data-keep>Keep</button>
+          </div>
+        </div>
+      </article>`;
+    const part = selector => item.querySelector(selector);
+    part('h4').textContent = name;
+    part('dl').append(...provenance(entry).flatMap(describe));
+    part('[data-show]').setAttribute('aria-label', `Show ${name}`);
+    part('[data-delete]').setAttribute('aria-label', `Delete ${name}`);
+    part('[data-confirmation]').setAttribute('aria-label', `Delete ${name}?`);
+    part('[data-confirmation] p').textContent = 'Delete this series from the archive? This cannot be undone.';
+    part('[data-show]').addEventListener('click', () => this.attempt(() => this.show(entry)));
+    const ask = asking => {
+      part('[data-confirmation]').hidden = !asking;
+      part('[data-actions]').hidden = asking;
+      part(asking ? '[data-keep]' : '[data-delete]').focus();
+    };
+    part('[data-delete]').addEventListener('click', () => ask(true));
+    part('[data-keep]').addEventListener('click', () => ask(false));
+    part('[data-confirm]').addEventListener('click', () => this.attempt(() => this.remove(entry)));
+    return item;
+  }
+
+  async show({ series_instance_uid, source_sop_instance_uids }) {
+    const [displaySet] = await loadSeries(this.study, [series_instance_uid]);
+    const source = sourceOf(displaySet);
+    if (!source) throw new Error('The image that this was made from is not in the study any more.');
+    await showBeside(source, [displaySet], source_sop_instance_uids?.[0]);
+  }
+
+  async remove({ series_instance_uid, series_description }) {
+    await deleteSynthesized(this.study, series_instance_uid);
+    forget(mammograms().filter(set => set.SeriesInstanceUID === series_instance_uid));
+    await this.refresh();
+    this.find('#status').textContent = `Deleted: ${series_description}`;
+    this.find('#heading').focus();
+  }
+}
+
+/** Label and value of what a header says; what it does not say is left out. */
+function provenance(entry) {
+  const { bundle, bundle_version, weights_sha256, seed, parameters, created } = entry;
+  const settings = Object.entries(parameters || {}).map(([name, value]) => [title(name), String(value)]);
+  return [
+    ['Model', [bundle, bundle_version].filter(Boolean).join(' ')],
+    ['Made', created && new Date(created).toLocaleString()],
+    ['Seed', seed],
+    ...settings,
+    ['Weights', weights_sha256?.slice(0, HASH_LENGTH), weights_sha256],
+  ].filter(([, value]) => value !== null && value !== undefined && value !== '');
+}
+
+function describe([label, value, whole]) {
+  const [term, detail] = [document.createElement('dt'), document.createElement('dd')];
+  term.textContent = label;
+  detail.textContent = value;
+  if (whole) detail.title = whole;
+  return [term, detail];
+}
