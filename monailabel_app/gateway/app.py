@@ -36,6 +36,7 @@ from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.studies import DicomWebStudies, check_image_id
 
@@ -94,6 +95,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     if proxy:
         gateway.include_router(proxy)
     gateway.include_router(create_history(_archive))
+    gateway.include_router(create_segmentations(_archive))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)

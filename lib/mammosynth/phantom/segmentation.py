@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
-from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from mammosynth.dicom.segmentation import encode_segmentation
 from mammosynth.phantom.case import PhantomView
 from mammosynth.phantom.export import GENERATOR_VERSION, PhantomExam, describe_exam, set_series
 from mammosynth.phantom.parameters import LesionKind
@@ -125,11 +126,10 @@ def _segmentation(
     if not shown:
         return None
     algorithm = AlgorithmIdentificationSequence("MammoSynth phantom", _TRUTH, GENERATOR_VERSION)
-    result = Segmentation(
-        source_images=[source],
-        pixel_array=np.stack([segment.mask for segment in shown], axis=-1)[None],
-        segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[
+    result = encode_segmentation(
+        source,
+        [segment.mask for segment in shown],
+        [
             SegmentDescription(
                 number,
                 segment.label,
@@ -142,16 +142,11 @@ def _segmentation(
             )
             for number, segment in enumerate(shown, start=1)
         ],
-        # OHIF 3.13 turns black on a segmentation without pixel measures; it cannot show one of an MG image anyway.
-        pixel_measures=PixelMeasuresSequence(source.ImagerPixelSpacing, source.BodyPartThickness),
+        sop_instance_uid=exam.view_uid(view, kind),
         series_instance_uid="1.2",  # this one, and what else the constructor draws or looks up, is replaced below
         series_number=1,
-        sop_instance_uid=exam.view_uid(view, kind),
-        instance_number=1,
-        manufacturer="MammoSynth",
-        manufacturer_model_name="Phantom",
-        software_versions=GENERATOR_VERSION,
-        device_serial_number="none",
+        model_name="Phantom",
+        software_version=GENERATOR_VERSION,
         content_label=kind.upper(),
         content_description=f"Truth about {kind} of a computer-generated phantom",
     )

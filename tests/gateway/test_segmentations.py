@@ -1,0 +1,224 @@
+"""Drawn lesions become a DICOM SEG of the study and come back as the same label map, on any archive."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydicom.dataset import Dataset
+
+from mammosynth.dicom.segmentation import Segment, draw_segmentation
+from mammosynth.errors import MammoSynthError
+from monailabel_app.errors import http_status
+from monailabel_app.gateway.segmentations import create_segmentations
+from monailabel_app.studies import DicomWebStudies
+from tests.pacs.images import as_file, mammogram
+from tests.pacs.servers import embedded_store, find_orthanc, orthanc
+
+NO_ORTHANC = "Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is tested"
+SHAPE = (24, 16)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["embedded", pytest.param("orthanc", marks=pytest.mark.skipif(not find_orthanc(), reason=NO_ORTHANC))],
+)
+def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DicomWebStudies]:
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
+    with server as url:
+        yield DicomWebStudies(url)
+
+
+@pytest.fixture
+def client(archive: DicomWebStudies) -> Iterator[Client]:
+    with Client(archive) as it:
+        yield it
+
+
+class Client:
+    """The routes alone, with the gateway's way to tell errors."""
+
+    def __init__(self, archive: DicomWebStudies) -> None:
+        app = FastAPI()
+        app.include_router(create_segmentations(lambda: archive))
+
+        @app.exception_handler(MammoSynthError)
+        def known(request: Any, error: MammoSynthError) -> Any:
+            from fastapi.responses import JSONResponse
+
+            return JSONResponse({"detail": str(error)}, http_status(error))
+
+        self.client = TestClient(app)
+        self.image = mammogram(1, laterality="R", ImagerPixelSpacing=[0.1, 0.1], SeriesNumber=4)
+        archive.store(self.image)
+        self.root = f"/studies/{self.image.StudyInstanceUID}/segmentations"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def save(self, mask: bytes, segments: list[dict[str, Any]] | None = None, **more: Any) -> Any:
+        description = {
+            "sop_instance_uid": self.image.SOPInstanceUID,
+            "segments": segments or [{"number": 1, "label": "Lesion 1", "lesion_class": None}],
+            **more,
+        }
+        return self.client.post(self.root, data={"description": json.dumps(description)}, files={"mask": mask})
+
+    def upload(self, dataset: Dataset) -> Any:
+        return self.client.post(
+            f"{self.root}/file", content=as_file(dataset), headers={"content-type": "application/dicom"}
+        )
+
+    def listed(self) -> list[dict[str, Any]]:
+        return self.client.get(self.root).json()["segmentations"]
+
+
+def labels() -> np.ndarray:
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[2:6, 3:8], drawn[20:24, 10:16] = 1, 2
+    return drawn
+
+
+def packed(values: np.ndarray) -> bytes:
+    return gzip.compress(values.tobytes())
+
+
+def foreign(client: Client, **attributes: Any) -> Dataset:
+    """A segmentation that another maker's tool has drawn on the image."""
+    dataset = draw_segmentation([Segment(1, "Mass", labels() == 1)], client.image, software_version="9")
+    dataset.Manufacturer = "Vendor"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) -> None:
+    segments = [
+        {"number": 1, "label": "Lesion 1", "lesion_class": "malignant"},
+        {"number": 2, "label": "Läsion 2", "lesion_class": None},
+    ]
+    answer = client.save(packed(labels()), segments, series_description="First look")
+    assert answer.status_code == 201, answer.text
+    saved = answer.json()
+    assert saved["segments"] == [
+        {"number": 1, "label": "Lesion 1", "lesion_class": "malignant", "area_mm2": 0.2},  # 20 pixels of 0.01 mm2
+        {"number": 2, "label": "Läsion 2", "lesion_class": None, "area_mm2": 0.24},
+    ]
+    assert (saved["rows"], saved["columns"], saved["series_description"]) == (*SHAPE, "First look")
+    assert saved["source_sop_instance_uid"] == client.image.SOPInstanceUID
+    assert saved["source_series_instance_uid"] == client.image.SeriesInstanceUID
+    assert saved["creator"] == "MammoSynth"
+    assert client.listed() == [saved]
+    mask = client.client.get(f"{client.root}/{saved['sop_instance_uid']}/mask")
+    assert mask.headers["content-encoding"] == "gzip"
+    np.testing.assert_array_equal(np.frombuffer(mask.content, np.uint8).reshape(SHAPE), labels())
+    removed = client.client.delete(f"{client.root}/{saved['sop_instance_uid']}")
+    assert (removed.status_code, removed.json()) == (200, {"deleted": saved["sop_instance_uid"]})
+    assert client.listed() == []
+
+
+def test_the_newest_is_listed_first(client: Client) -> None:
+    saved = [client.save(packed(labels() == 1)).json()["sop_instance_uid"] for _ in range(2)]
+    assert [entry["sop_instance_uid"] for entry in client.listed()] == saved[::-1]
+
+
+def test_an_uploaded_segmentation_is_listed_but_not_deleted(client: Client) -> None:
+    dataset = foreign(client)
+    answer = client.upload(dataset)
+    assert answer.status_code == 201, answer.text
+    assert client.listed() == [answer.json()]
+    removed = client.client.delete(f"{client.root}/{dataset.SOPInstanceUID}")
+    assert removed.status_code == 409
+    assert "never deleted" in removed.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"PatientID": "SOMEBODY ELSE"}, "another (0010,0020) Patient ID"),
+        ({"StudyInstanceUID": "1.2.3"}, "another (0020,000D) Study Instance UID"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "expected a DICOM Segmentation"),
+    ],
+)
+def test_a_file_that_is_no_segmentation_of_the_study_is_refused(
+    client: Client, attributes: dict[str, str], reason: str
+) -> None:
+    answer = client.upload(foreign(client, **attributes))
+    assert answer.status_code == 422
+    assert reason in answer.json()["detail"]
+    assert client.listed() == []
+
+
+def test_a_segmentation_of_another_matrix_or_image_is_refused(client: Client) -> None:
+    other = mammogram(2, patient_id="P2")
+    stranger = draw_segmentation([Segment(1, "Mass", labels() == 1)], other, software_version="9")
+    assert "refers to no image of this study" in client.upload(stranger).json()["detail"]
+    smaller = mammogram(3, Rows=8, Columns=8)
+    smaller.SOPInstanceUID, smaller.StudyInstanceUID = client.image.SOPInstanceUID, client.image.StudyInstanceUID
+    segment = Segment(1, "Mass", np.ones((8, 8), bool))
+    answer = client.upload(draw_segmentation([segment], smaller, software_version="9"))
+    assert answer.status_code == 422
+    assert "8 x 8 pixels, the image 24 x 16" in answer.json()["detail"]
+
+
+def test_what_is_no_dicom_file_is_refused(client: Client) -> None:
+    answer = client.client.post(
+        f"{client.root}/file", content=b"not DICOM", headers={"content-type": "application/dicom"}
+    )
+    assert answer.status_code == 422
+    assert "not readable as DICOM" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (b"no gzip", "mask is no gzip"),
+        (packed(np.ones(SHAPE[0] * SHAPE[1] - 1, np.uint8)), "does not unpack to 384 bytes"),
+        (packed(np.ones(1 << 20, np.uint8)), "does not unpack to 384 bytes"),
+        (packed(np.ones(SHAPE, np.uint8))[:-3], "does not unpack to 384 bytes"),
+        (packed(np.full(SHAPE, 3, np.uint8)), "mask has the value 3"),
+        (packed(np.zeros(SHAPE, np.uint8)), "mask is empty"),
+    ],
+    ids=["no gzip", "too short", "too long", "cut off", "not described", "empty"],
+)
+def test_a_mask_that_does_not_fit_is_refused(client: Client, mask: bytes, reason: str) -> None:
+    answer = client.save(mask)
+    assert answer.status_code == 422
+    assert reason in answer.json()["detail"]
+    assert client.listed() == []
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"sop_instance_uid": "../1"},
+        {"segments": [{"number": 256, "label": "a"}]},
+        {"segments": [{"number": 1, "label": "a", "lesion_class": "unclear"}]},
+        {"segments": [{"number": 1, "label": "a\\b"}]},
+        {"unknown": 1},
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused_by_name(client: Client, description: dict[str, Any]) -> None:
+    answer = client.save(packed(labels()), **description)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"description: {next(iter(description))}")
+
+
+def test_an_acquired_image_is_neither_a_segmentation_nor_deleted(client: Client) -> None:
+    path = f"{client.root}/{client.image.SOPInstanceUID}"
+    assert client.client.delete(path).status_code == 409
+    assert client.client.get(f"{path}/mask").status_code == 422
+    assert client.client.get(f"{client.root}/1.2.3/mask").status_code == 404
+    assert client.client.get("/studies/1.2.3/segmentations").status_code == 404
+    assert client.save(packed(labels()), sop_instance_uid="1.2.3").status_code == 404
