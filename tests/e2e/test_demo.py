@@ -17,6 +17,6 @@ def test_the_demo_does_the_main_job_and_is_quick_the_second_time(tmp_path):
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert re.search(
-            r"http://127\.0\.0\.1:\d+/ohif/viewer\?StudyInstanceUIDs=[\d.]+&SeriesInstanceUIDs=", done.stdout
+            r"http://127\.0\.0\.1:\d+/ohif/synthesis\?StudyInstanceUIDs=[\d.]+&initialSeriesInstanceUID=", done.stdout
         )
     assert len(list((tmp_path / "demo" / "studies").rglob("*.dcm"))) == 4 + 4 + 1  # low energy, recombined, synthesized

@@ -43,7 +43,7 @@ def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
     assert derived.ViewPosition == "CC"
     assert derived.pixel_array.dtype == np.uint16
     assert result["provenance"][0]["source_series_instance_uid"] == series
-    assert result["viewer_url"].startswith("/ohif/viewer?StudyInstanceUIDs=" + study)
+    assert result["viewer_url"].startswith("/ohif/synthesis?StudyInstanceUIDs=" + study)
 
 
 def test_the_same_job_again_adds_no_second_image(server):

@@ -8,6 +8,8 @@ import { forget, loadSeries, mammograms, onChange, showBeside, sourceOf, studyUi
 
 const HASH_LENGTH = 12; // enough to tell weights apart by eye; the whole hash is in the title
 
+const SAID = { true: 'yes', false: 'no' };
+
 const markup = `
   <section class="stack" aria-labelledby="heading">
     <div class="row spread">
@@ -129,7 +131,7 @@ export class MammoSynthHistory extends HTMLElement {
 /** Label and value of what a header says; what it does not say is left out. */
 function provenance(entry) {
   const { bundle, bundle_version, weights_sha256, seed, parameters, created } = entry;
-  const settings = Object.entries(parameters || {}).map(([name, value]) => [title(name), String(value)]);
+  const settings = Object.entries(parameters || {}).map(([name, value]) => [title(name), SAID[value] ?? String(value)]);
   return [
     ['Model', [bundle, bundle_version].filter(Boolean).join(' ')],
     ['Made', created && new Date(created).toLocaleString()],

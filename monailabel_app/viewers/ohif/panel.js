@@ -1,5 +1,7 @@
-// <mammosynth-panel>: choose a model and a source, generate, and see what was generated.
+// <mammosynth-panel>: choose a model and a source, generate, compare, draw, and see what was generated.
 
+import './compare.js';
+import './drawing.js';
 import { cancelGeneration, clearGeneration, generate, generationState, onGeneration } from './generation.js';
 import { activeProtocol, hang, protocols } from './hanging.js';
 import { MammoSynthHistory } from './history.js';
@@ -33,7 +35,8 @@ const markup = `
       <h3 id="generate-heading">Generate</h3>
       <div class="field">
         <label for="source">Source</label>
-        <select id="source"></select>
+        <select id="source" aria-describedby="source-name"></select>
+        <p id="source-name" class="muted"></p>
       </div>
       <div class="field">
         <label for="model">Task and model</label>
@@ -45,7 +48,9 @@ const markup = `
         <table>
           <caption></caption>
           <thead>
-            <tr><th scope="col">Measure</th><th scope="col">Model</th><th scope="col">Floor</th><th scope="col">Ceiling</th></tr>
+            <tr>
+              <th scope="col">Measure</th><th scope="col">Model</th><th scope="col">Floor</th><th scope="col">Ceiling</th>
+            </tr>
           </thead>
           <tbody></tbody>
         </table>
@@ -64,6 +69,8 @@ const markup = `
       <p id="error" class="error" role="alert" hidden></p>
     </form>
   </section>
+  <mammosynth-compare></mammosynth-compare>
+  <mammosynth-drawing></mammosynth-drawing>
   <mammosynth-history></mammosynth-history>`;
 
 const own = new CSSStyleSheet();
@@ -99,7 +106,7 @@ export class MammoSynthPanel extends HTMLElement {
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = markup;
     this.find('#layout').addEventListener('change', ({ target }) => target.value && hang(target.value));
-    this.find('#source').addEventListener('change', () => this.showMask());
+    this.find('#source').addEventListener('change', () => this.showSource());
     this.find('#model').addEventListener('change', () => this.showModel());
     this.find('#cancel').addEventListener('click', cancelGeneration);
     this.find('form').addEventListener('submit', event => {
@@ -164,7 +171,6 @@ export class MammoSynthPanel extends HTMLElement {
   /** Follow the viewer: its active viewport, the images of the study, its layout. */
   refresh() {
     this.showSources();
-    this.showMask();
     const options = protocols.map(({ id, name }) => new Option(name, id));
     this.find('#layout').replaceChildren(new Option('As arranged', ''), ...options);
     this.find('#layout').value = activeProtocol();
@@ -177,10 +183,18 @@ export class MammoSynthPanel extends HTMLElement {
     select.value = '';
     const active = this.source();
     select.replaceChildren(
-      new Option(active ? `Active viewport: ${describe(active)}` : 'Active viewport: no mammogram', ''),
+      new Option(active ? `Active: ${describe(active)}` : 'The active viewport shows no mammogram', ''),
       ...images.map(image => new Option(describe(image), image.sopInstanceUid))
     );
     select.value = images.some(({ sopInstanceUid }) => sopInstanceUid === chosen) ? chosen : '';
+    this.showSource();
+  }
+
+  /** Say in full what the list cuts short. */
+  showSource() {
+    const source = this.source();
+    this.find('#source-name').textContent = source ? describe(source) : 'Choose a viewport or an image.';
+    this.showMask();
   }
 
   /** The mask that was drawn on the source, as the value of parameters that are segmentations. */
@@ -208,7 +222,8 @@ export class MammoSynthPanel extends HTMLElement {
     this.find('#progress').hidden = !running;
     this.find('#progress').value = progress;
     const status = this.find('#status');
-    if (status.textContent !== message) status.textContent = message; // a screen reader says every change
+    const sentence = message.replace(/^./, letter => letter.toUpperCase());
+    if (status.textContent !== sentence) status.textContent = sentence; // a screen reader says every change
     this.showError(error);
     if (hadFocus && !running) this.find('[type=submit]').focus();
   }
