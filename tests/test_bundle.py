@@ -16,6 +16,7 @@ from mammosynth.bundle import (
     METADATA,
     build_synthesizer,
     default_model_zoo,
+    find_bundle,
     find_bundles,
     hash_file,
     load_bundle,
@@ -48,6 +49,33 @@ def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 def test_released_bundles_are_found_by_name() -> None:
     assert find_bundles()["breast_cem_residual"] == RELEASED
     assert find_bundles(RELEASED) == {"breast_cem_residual": RELEASED}
+
+
+def test_a_bundle_is_named_or_lies_at_a_path(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.parent)
+    assert find_bundle("breast_cem_residual") == RELEASED
+    assert find_bundle("a_copy") == find_bundle("./a_copy") == Path("a_copy")
+    assert find_bundle(str(copy)) == find_bundle(copy) == copy
+
+
+def test_a_known_name_is_not_taken_for_a_folder_of_the_working_directory(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy.parent)
+    own = copy.rename("breast_cem_residual")
+    assert find_bundle("breast_cem_residual") == RELEASED
+    assert find_bundle("./breast_cem_residual").resolve() == own.resolve()
+    assert find_bundle(Path("breast_cem_residual")).resolve() == own.resolve()
+    assert find_bundle("breast_cem_residual", own) == own  # another zoo, another bundle of that name
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "./nonsense", Path("configs")])
+def test_what_is_no_bundle_is_answered_with_the_known_ones(
+    name: str | Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy)
+    with pytest.raises(BundleError, match=r"expected one of .*breast_cem_residual.*holds configs/metadata\.json"):
+        find_bundle(name)
 
 
 def test_released_contrast_model_says_what_it_is() -> None:

@@ -87,6 +87,23 @@ def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     assert "breast_cem_residual" in capsys.readouterr().err
 
 
+def test_commands_find_a_bundle_alike(tmp_path, monkeypatch, capsys):
+    """A folder in the working directory hides no bundle of the zoo; ./ in front of it means the folder."""
+    empty = tmp_path / "breast_cem_residual" / "configs"
+    empty.mkdir(parents=True)
+    for name in ("metadata", "train"):
+        (empty / f"{name}.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "contrast", "--bundle", "breast_cem_residual", "--settings"]) == 0
+    for command in (
+        ["train", "contrast", "--settings"],
+        ["synthesize", "contrast", str(tmp_path), "--output", str(tmp_path / "out")],
+        ["evaluate", "contrast", "--data", str(tmp_path), "--split", "test"],
+    ):
+        assert main([*command, "--bundle", "./breast_cem_residual"]) == 1
+        assert "breast_cem_residual/configs" in capsys.readouterr().err
+
+
 def _write_cdd_cesm(folder, splits):
     """A tiny data set in the layout of CDD-CESM, from phantoms."""
     (folder / "512" / "images").mkdir(parents=True)

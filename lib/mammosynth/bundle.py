@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
 import json
@@ -21,7 +20,12 @@ from mammosynth import __version__
 from mammosynth.errors import BundleError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
-from mammosynth.synthesis.parameters import describe_parameters, parse_parameters
+from mammosynth.synthesis.parameters import (
+    check_label_maps,
+    describe_parameters,
+    parameters_as_json,
+    parse_parameters,
+)
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.synthesis.synthesizer import Synthesizer
 from mammosynth.terms import Task
@@ -75,11 +79,12 @@ class Bundle:
         The same source, parameters and seed give the same pixels. May be called from several threads.
 
         Raises:
-            InvalidParameterError: If a parameter is unknown or out of range.
+            InvalidParameterError: If a parameter is unknown, missing or out of range.
             MissingAttributeError: If the source lacks an attribute that the model needs.
             UnsupportedImageError: If the source cannot be used.
         """
         resolved = parse_parameters(self.synthesizer.parameters, parameters)
+        check_label_maps(resolved, source.pixels.shape)
         made = self.synthesizer(source, resolved, seed, progress)
         header = source.header
         provenance = Provenance(
@@ -89,7 +94,7 @@ class Bundle:
             weights_sha256=self.weights_sha256,
             software_version=__version__,
             seed=seed,
-            parameters=dataclasses.asdict(resolved),
+            parameters=parameters_as_json(resolved),
             created=datetime.now().astimezone(),
             source_name=source.source_name,
             source_sop_instance_uid=_uid(header, "SOPInstanceUID"),
@@ -127,6 +132,31 @@ def find_bundles(*folders: Path) -> dict[str, Path]:
         candidates = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
         found.update({path.resolve().name: path for path in candidates if (path / METADATA).is_file()})
     return dict(sorted(found.items()))
+
+
+def find_bundle(name: str | Path, *folders: Path) -> Path:
+    """The folder of one bundle, which a user named or gave as a path; no weights are read.
+
+    A word that the model zoo knows is that bundle, whatever lies in the working directory. Everything else is a path:
+    text with a separator in it (`./mine`), a word that the zoo does not know, and any `Path`.
+
+    Args:
+        name: Of a bundle, or where it lies.
+        *folders: Where names are looked up, as for `find_bundles`.
+
+    Raises:
+        BundleError: If there is none; the known ones are named.
+    """
+    known = find_bundles(*folders)
+    if isinstance(name, str) and name in known:
+        return known[name]
+    folder = Path(name)
+    if not name or not (folder / METADATA).is_file():
+        raise BundleError(
+            f"no bundle {str(name)!r}, expected one of {', '.join(known) or 'none'}, or a folder that holds "
+            f"{METADATA.as_posix()}"
+        )
+    return folder
 
 
 def default_bundle(task: Task, *folders: Path) -> Path:

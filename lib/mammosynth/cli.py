@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mammosynth import __version__
-from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
+from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
 
 FORMATS = ("same", "dicom", "png", "tiff", "nrrd", "nifti")
@@ -74,7 +74,7 @@ def _add_synthesize(commands: Any) -> None:
     parser.add_argument("task", choices=[str(task) for task in Task])
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder")
+    parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder (./NAME)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     parser.add_argument(
@@ -139,19 +139,12 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 
 def _load_bundle(name: str | None, task: Task, device: str) -> Any:
-    from mammosynth.bundle import default_bundle, find_bundles, load_bundle
+    from mammosynth.bundle import default_bundle, find_bundle, load_bundle
 
-    if name and Path(name).is_dir():
-        return load_bundle(Path(name), device=device)
-    if name:
-        folders = find_bundles()
-        if name not in folders:
-            raise BundleError(f"no bundle {name!r}, expected a folder or one of {', '.join(sorted(folders))}")
-        bundle = load_bundle(folders[name], device=device)
-        if bundle.task != task:
-            raise InvalidParameterError(f"bundle {name} is for {bundle.task}, expected one for {task}")
-        return bundle
-    return load_bundle(default_bundle(task), device=device)
+    bundle = load_bundle(find_bundle(name) if name else default_bundle(task), device=device)
+    if bundle.task != task:
+        raise InvalidParameterError(f"bundle {name} is for {bundle.task}, expected one for {task}")
+    return bundle
 
 
 def _add_join(commands: Any) -> None:
@@ -468,8 +461,9 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from mammosynth.bundle import find_bundle
     from mammosynth.training.recipe import TrainingRecipe
-    from mammosynth.training.template import Template, find_bundle
+    from mammosynth.training.template import Template
     from mammosynth.training.train import train_contrast
 
     template = Template.find(args.bundle)

@@ -19,7 +19,7 @@ from mammosynth.bundle import (
     WEIGHTS,
     build_synthesizer,
     default_bundle,
-    find_bundles,
+    find_bundle,
     hash_file,
     read_config,
 )
@@ -54,7 +54,7 @@ class Template:
         """The template in a folder, of that name, or of the default bundle for contrast.
 
         Args:
-            name: A bundle's name or folder; None: the default bundle.
+            name: As for `find_bundle`; None: the default bundle.
             *zoo: Folders of bundles where names are looked up; without any, the default model zoo.
 
         Raises:
@@ -103,23 +103,6 @@ class Template:
             inference["network"]["members"] = inference["network"]["members"][:1]
             return Blank(network.members[0], "members.0.", synthesizer.preprocessing, inference)
         return Blank(network, "", synthesizer.preprocessing, inference)
-
-
-def find_bundle(name: str | Path, *zoo: Path) -> Path:
-    """The folder of a bundle, by its name or folder.
-
-    Args:
-        name: Of a bundle in the zoo, or a folder.
-        *zoo: Folders of bundles; without any, the default model zoo.
-
-    Raises:
-        BundleError: If there is none.
-    """
-    bundles = find_bundles(*zoo)
-    folder = bundles.get(str(name)) or Path(name)
-    if not name or not folder.is_dir():
-        raise BundleError(f"no bundle {str(name)!r}, expected a folder or one of {', '.join(bundles)}")
-    return folder
 
 
 @dataclass(frozen=True, eq=False)
