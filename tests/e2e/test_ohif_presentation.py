@@ -1,0 +1,186 @@
+"""Real OHIF puts the grey on the screen that models see: of a source and of what is derived from it."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from mammosynth.dicom.read import read_mammogram
+from mammosynth.dicom.write import derive_instance
+from monailabel_app.gateway.ohif import create_ohif, viewer_url
+from monailabel_app.gateway.proxy import create_proxy
+from tests.dicom.instances import as_file, build_instance, build_raw_instance
+from tests.dicom.test_display import lut_item
+from tests.dicom.test_write import provenance
+from tests.e2e.server import Server, stow
+from tests.e2e.test_ohif import CHROMIUM, FLAGS, SHOTS
+from tests.pacs.servers import embedded_store, find_orthanc, free_port, orthanc
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+BARS, ROWS, COLUMNS = 12, 150, 120  # vertical bars of equal width, dark to bright
+SPACING_MM = 0.1
+SQUARED = np.rint(np.arange(4096) ** 2 / 4095).astype("<u2").tobytes()
+NARROW = {"WindowCenter": "2000", "WindowWidth": "2400"}
+INVERSE = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
+GREY_LEVELS = 2.0  # of 255: how far the screen may be from what models see
+
+
+def bars(lowest: float = 0, highest: float = 4095) -> np.ndarray:
+    """(ROWS, COLUMNS) uint16."""
+    levels = np.linspace(lowest, highest, BARS).round().astype(np.uint16)
+    return np.tile(np.repeat(levels, COLUMNS // BARS), (ROWS, 1))
+
+
+def ramp(**attributes: Any) -> Dataset:
+    return build_instance(attributes.pop("values", bars()), ImagerPixelSpacing=[SPACING_MM, SPACING_MM], **attributes)
+
+
+SOURCES = {
+    "linear": lambda uids: ramp(**NARROW, **uids),
+    "sigmoid": lambda uids: ramp(**NARROW, VOILUTFunction="SIGMOID", **uids),
+    "inverse-sigmoid": lambda uids: ramp(**NARROW, **INVERSE, VOILUTFunction="SIGMOID", **uids),
+    "voi-lut": lambda uids: ramp(**NARROW, VOILUTSequence=[lut_item(4096, 0, 12, SQUARED)], **uids),
+    "padding": lambda uids: ramp(**INVERSE, PixelPaddingValue=0, **uids),
+    "for-processing": lambda uids: build_raw_instance(
+        np.rint(12000 * np.exp(bars() / -2000.0)).astype(np.uint16), ImagerPixelSpacing=[SPACING_MM] * 2, **uids
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source in the archive, what models see of it as grey levels of its bars, and where both series hang."""
+
+    expected: np.ndarray
+    url: str
+
+
+@contextmanager
+def viewer(archive: str) -> Iterator[str]:
+    """OHIF and its way to the archive, without the models, which have no part in this."""
+    app = FastAPI()
+    app.include_router(create_ohif())
+    app.include_router(create_proxy(archive, None)[0])
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
+    """Each source with an image of its display values, written as results are."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "orthanc" and find_orthanc() is None:
+        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
+    with ExitStack() as stack:
+        archive = stack.enter_context(
+            orthanc(folder) if request.param == "orthanc" else embedded_store(folder, index_folder=folder / "index")
+        )
+        address = stack.enter_context(viewer(archive))
+        found, files = {}, []
+        for number, (name, build) in enumerate(SOURCES.items(), 1):
+            study = f"1.2.{number}"
+            series = [f"{study}.1", f"{study}.2"]
+            uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series[0], "SOPInstanceUID": f"{series[0]}.1"}
+            instance = build({**uids, "PatientID": f"P{number}", "SeriesDescription": name})
+            source = read_mammogram(instance)
+            derived = derive_instance(
+                *(source.pixels, provenance(), source),
+                series_instance_uid=series[1],
+                sop_instance_uid=f"{series[1]}.1",
+                burned_in_mark=False,
+            )
+            for kind, dataset in (("source", instance), ("derived", derived)):
+                files.append(folder / f"{name}-{kind}.sent")
+                files[-1].write_bytes(as_file(dataset).getvalue())
+            grey = 255 * source.pixels[ROWS // 2, COLUMNS // BARS // 2 :: COLUMNS // BARS]
+            found[name] = Pair(grey, address + viewer_url(study, series))
+        stored = stow(Server(None, address, folder), files)
+        assert stored.status_code == 200, stored.text
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page():
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1600, "height": 700})
+        browser.close()
+
+
+# Where on the screen points of the image are, by viewport from left to right; nothing before images are there.
+_FIND_BARS = """async points => {
+  const { services, cornerstone, views } = await import('/ohif/extensions/viewer.js');
+  const { cornerstone: core } = cornerstone();
+  return views().map(({ viewportId, imageId }) => {
+    const viewport = services().cornerstoneViewportService.getCornerstoneViewport(viewportId);
+    if (!viewport?.getImageData?.()) return null;
+    const { left, top } = viewport.element.getBoundingClientRect();
+    return points.map(point => {
+      const [x, y] = viewport.worldToCanvas(core.utilities.imageToWorldCoords(imageId, point));
+      return [left + x, top + y];
+    });
+  });
+}"""
+
+
+def shown_bars(page) -> list[np.ndarray]:
+    """The grey level of each bar in each viewport that shows an image."""
+    width = COLUMNS // BARS
+    points = [[(bar + 0.5) * width, ROWS / 3] for bar in range(BARS)]  # clear of the overlays in the corners
+    found = [positions for positions in page.evaluate(_FIND_BARS, points) if positions]
+    screen = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"), np.float64)
+    return [
+        np.array([np.median(screen[int(y) - 3 : int(y) + 4, int(x) - 2 : int(x) + 3]) for x, y in positions])
+        for positions in found
+    ]
+
+
+def wait_for_bars(page, timeout_s: float = 120) -> list[np.ndarray]:
+    """The bars of both viewports once they are drawn and have stopped to change."""
+    before: list[np.ndarray] = []
+    page.locator(".cornerstone-canvas").nth(1).wait_for(timeout=1000 * timeout_s)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        shown = shown_bars(page)
+        if len(shown) == 2 and all(np.ptp(each) > 20 for each in shown) and np.array_equal(shown, before):
+            return shown
+        before = shown
+        page.wait_for_timeout(500)
+    pytest.fail(f"{len(before)} viewports after {timeout_s} s, or an empty one; expected 2 that show an image")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_source_and_derived_image_have_the_grey_that_models_see(page, pairs, name, request):
+    pair = pairs[name]
+    page.goto(pair.url, timeout=120_000)
+    source, derived = wait_for_bars(page)
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(SHOTS / f"presentation-{request.node.callspec.id}.png"))
+    assert len(set(pair.expected.round())) >= 6, "bars of equal grey would show little"
+    np.testing.assert_allclose(source, pair.expected, atol=GREY_LEVELS)
+    np.testing.assert_allclose(derived, pair.expected, atol=GREY_LEVELS)
