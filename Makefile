@@ -33,10 +33,11 @@ $(READY): constraints.txt pyproject.toml
 	@touch $(READY)
 
 # Slicer's MRML core, which needs numpy 2 and pydicom 3, in an environment of its own; its tests skip without it.
+# dicomweb-client, and requests with it, are part of the Slicer application but not of its core.
 slicer-venv: .venv-slicer/.ready
-.venv-slicer/.ready:
+.venv-slicer/.ready: Makefile
 	$(PYTHON) -m venv .venv-slicer
-	.venv-slicer/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) slicer-core==5.12.4.0
+	.venv-slicer/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) slicer-core==5.12.4.0 dicomweb-client==0.60.1
 	@touch $@
 
 clean:

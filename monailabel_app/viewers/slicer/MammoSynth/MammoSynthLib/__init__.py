@@ -1,0 +1,1 @@
+"""What the MammoSynth module of 3D Slicer is made of; only `widget` knows Qt."""

@@ -1,0 +1,83 @@
+import unittest
+
+import numpy as np
+import slicer
+from scenes import Scene, breast
+
+from MammoSynthLib.masks import Mask, lesion_class, load_mask, mask_of, set_lesion_class
+from MammoSynthLib.volumes import VolumeError
+
+_FIRST, _SECOND = np.s_[3:9, 4:7], np.s_[20:22, 10:28]
+
+
+def _drawn(*places) -> list[np.ndarray]:
+    masks = [np.zeros((40, 30), np.uint8) for _ in places]
+    for mask, place in zip(masks, places):
+        mask[place] = 1
+    return masks
+
+
+class MasksTestCase(unittest.TestCase):
+    def setUp(self):
+        self.scene = Scene()
+        self.volume = self.scene.volume(breast())
+
+    def test_segments_become_numbers_at_their_pixels(self):
+        mask = mask_of(self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND)), self.volume)
+        expected = np.zeros((40, 30), np.uint8)
+        expected[_FIRST], expected[_SECOND] = 1, 2
+        self.assertEqual(mask.pixels.dtype, np.uint8)
+        self.assertTrue((mask.pixels == expected).all())
+        self.assertEqual([one["label"] for one in mask.segments], ["Lesion 1", "Lesion 2"])
+
+    def test_where_segments_overlap_the_later_one_wins(self):
+        mask = mask_of(self.scene.segmentation(self.volume, *_drawn(np.s_[0:10, 0:10], np.s_[5:15, 5:15])), self.volume)
+        self.assertEqual([mask.pixels[2, 2], mask.pixels[7, 7], mask.pixels[12, 12]], [1, 2, 2])
+
+    def test_a_coarser_segmentation_is_sent_at_the_resolution_of_the_image(self):
+        coarse = self.scene.volume(breast(20, 15), spacing_mm=1.0)
+        block = np.zeros((20, 15), np.uint8)
+        block[5:10, 3:6] = 1
+        mask = mask_of(self.scene.segmentation(coarse, block), self.volume)
+        self.assertEqual(mask.pixels.shape, (40, 30))
+        self.assertAlmostEqual(int(mask.pixels.sum()), 4 * 15, delta=2 * (10 + 6))  # within a border of one pixel
+
+    def test_classes_of_lesions_are_kept_on_their_segments(self):
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
+        set_lesion_class(node.GetSegmentation().GetNthSegment(0), "malignant")
+        classes = [one["lesion_class"] for one in mask_of(node, self.volume).segments]
+        self.assertEqual(classes, ["malignant", None])
+        set_lesion_class(node.GetSegmentation().GetNthSegment(0), None)
+        self.assertIsNone(lesion_class(node.GetSegmentation().GetNthSegment(0)))
+
+    def test_an_empty_segment_is_not_sent_and_leaves_no_gap(self):
+        node = self.scene.segmentation(self.volume, *_drawn(np.s_[0:0, 0:0], _FIRST))
+        mask = mask_of(node, self.volume)
+        self.assertEqual([(one["number"], one["label"]) for one in mask.segments], [(1, "Lesion 2")])
+        self.assertEqual(set(np.unique(mask.pixels)), {0, 1})
+
+    def test_an_empty_segmentation_is_refused_in_words(self):
+        with self.assertRaisesRegex(VolumeError, "Lesions: nothing is drawn on R CC; paint a lesion first"):
+            mask_of(self.scene.segmentation(self.volume), self.volume)
+
+    def test_a_mask_that_comes_back_has_the_same_pixels_names_and_classes(self):
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
+        set_lesion_class(node.GetSegmentation().GetNthSegment(1), "benign")
+        sent = mask_of(node, self.volume)
+        again = mask_of(
+            load_mask(self.scene.mrml, Mask(sent.pixels, sent.segments, "Lesions"), self.volume), self.volume
+        )
+        self.assertTrue((again.pixels == sent.pixels).all())
+        self.assertEqual(again.segments, sent.segments)
+
+    def test_nothing_is_left_in_the_scene_but_the_segmentation(self):
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST))
+        mask_of(node, self.volume)  # the first makes the subject hierarchy, which the application has from the start
+        count = self.scene.mrml.GetNumberOfNodes()
+        mask_of(node, self.volume)
+        self.assertEqual(self.scene.mrml.GetNumberOfNodes(), count)
+        self.assertEqual(slicer.util.arrayFromVolume(self.volume)[0].tolist(), breast().tolist())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,86 @@
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import slicer
+from scenes import Scene, breast
+
+from MammoSynthLib.volumes import (
+    Source,
+    VolumeError,
+    load_result,
+    load_source,
+    matrix_of,
+    provenance_of,
+    source_of,
+    write_nrrd,
+)
+
+_PROVENANCE = {"task": "contrast", "seed": 3, "warnings": ["the window was assumed"], "parameters": {"passes": 2}}
+
+
+class VolumesTestCase(unittest.TestCase):
+    def setUp(self):
+        self.scene = Scene()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name) / "image.nrrd"
+        self.volume = self.scene.volume(breast())
+        write_nrrd(self.volume, self.file)
+
+    def test_a_result_lies_on_its_source_with_every_bit(self):
+        result = load_result(self.scene.mrml, self.file, "SYNTHESIZED R CC", _PROVENANCE, self.volume)
+        self.assertTrue((slicer.util.arrayFromVolume(result)[0] == breast()).all())
+        self.assertEqual(slicer.util.arrayFromVolume(result).dtype, np.uint16)
+        self.assertTrue((matrix_of(result) == matrix_of(self.volume)).all())
+
+    def test_a_result_is_shown_from_black_to_white_whatever_it_holds(self):
+        display = load_result(self.scene.mrml, self.file, "r", {}, self.volume).GetDisplayNode()
+        self.assertFalse(display.GetAutoWindowLevel())
+        self.assertEqual((display.GetWindow(), display.GetLevel()), (65535, 32767.5))
+
+    def test_provenance_stays_on_the_node(self):
+        result = load_result(self.scene.mrml, self.file, "r", _PROVENANCE, self.volume)
+        expected = {
+            "task": "contrast",
+            "seed": "3",
+            "warnings": '["the window was assumed"]',
+            "parameters": '{"passes": 2}',
+        }
+        self.assertEqual(provenance_of(result), expected)
+        self.assertEqual(provenance_of(self.volume), {})
+
+    def test_a_result_of_another_geometry_is_refused_and_leaves_no_node(self):
+        other = self.scene.volume(breast(), spacing_mm=0.6)
+        count = self.scene.mrml.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+        with self.assertRaisesRegex(VolumeError, "does not lie on R CC"):
+            load_result(self.scene.mrml, self.file, "r", {}, other)
+        self.assertEqual(self.scene.mrml.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), count)
+
+    def test_what_was_synthesized_is_no_source(self):
+        result = load_result(self.scene.mrml, self.file, "SYNTHESIZED R CC", _PROVENANCE, self.volume)
+        with self.assertRaisesRegex(VolumeError, "SYNTHESIZED R CC: was synthesized itself; choose its source"):
+            source_of(result)
+
+    def test_several_slices_are_no_source(self):
+        volume = self.scene.volume(breast())
+        slicer.util.updateVolumeFromArray(volume, np.stack([breast(), breast()]))
+        with self.assertRaisesRegex(VolumeError, "no single image; load the views of a series one by one"):
+            source_of(volume)
+
+    def test_an_image_of_the_server_knows_where_it_comes_from(self):
+        source = Source("R CC", "1.2", "1.2.3", "1.2.3.4")
+        self.assertEqual(source_of(load_source(self.scene.mrml, self.file, source)), source)
+
+    def test_a_volume_of_any_file_is_a_source_without_a_study(self):
+        self.assertEqual(source_of(self.volume), Source("R CC"))
+
+    def test_a_file_that_is_no_image_is_refused_in_words(self):
+        self.file.write_bytes(b"no image")
+        with self.assertRaisesRegex(VolumeError, "image.nrrd: what the server sent cannot be read"):
+            load_source(self.scene.mrml, self.file, Source("R CC"))
+
+
+if __name__ == "__main__":
+    unittest.main()
