@@ -17,7 +17,7 @@ const RANGES = [32, 64, 128, 255]; // displayed grey levels
 const css = `
   fieldset { margin: 0; padding: 0; border: 0; }
   legend { padding: 0; color: #c7d5ec; font-size: 13px; }
-  .modes { display: grid; grid-template-columns: 1fr 1fr; gap: 4px 12px; }
+  .modes { display: grid; grid-template-columns: auto auto; justify-content: start; gap: 4px 16px; white-space: nowrap; }
   .legend { height: 14px; border: 1px solid #5d77a8; background: linear-gradient(to right, ${DIFFERENCE_COLOURS}); }
 `;
 const own = new CSSStyleSheet();

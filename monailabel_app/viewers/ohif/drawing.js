@@ -222,11 +222,12 @@ export class DrawingSection extends HTMLElement {
 
   async #save() {
     const drawing = this.#drawing;
-    const { segments, mask } = drawing.forArchive();
+    const { segments, mask, state } = drawing.forArchive();
+    this.#find('save').disabled = true; // until the drawing changes again, or it failed
     this.#say('Saving ...');
     const description = { sop_instance_uid: drawing.sopInstanceUid, segments };
     const saved = await saveSegmentation(this.#study, description, mask);
-    drawing.markSaved();
+    drawing.markSaved(state);
     await this.#list();
     this.#say(`Saved: ${summary(saved)}.`);
     this.#announce(saved);
@@ -307,6 +308,7 @@ export class DrawingSection extends HTMLElement {
       await act();
     } catch (error) {
       this.#say('');
+      this.#showDrawing();
       this.#find('error').textContent = error.message;
       this.#find('error').hidden = false;
     }
@@ -340,8 +342,7 @@ function when(created) {
 }
 
 function areaText({ count, areaMm2 }) {
-  if (areaMm2 === null) return `${count} pixels`;
-  return areaMm2 < 1000 ? `${areaMm2.toFixed(1)} mm²` : `${(areaMm2 / 100).toFixed(1)} cm²`;
+  return areaMm2 === null ? `${count} pixels` : `${areaMm2.toFixed(1)} mm²`;
 }
 
 if (!customElements.get('mammosynth-drawing')) customElements.define('mammosynth-drawing', DrawingSection);

@@ -1,7 +1,7 @@
 // What is drawn on each image: lesions and their pixels at the image's own resolution, with undo. Kept until the page
 // is left, so that another image, study or mode may be visited in between.
 
-import { cut, fillCapsule, fillPolygon, paste, union } from './raster.js';
+import { cut, fillCapsule, fillPolygon, find, paste, union } from './raster.js';
 
 const STEPS = 50; // chosen; the memory of a step is twice the rectangle that it touched
 const MOST_LESIONS = 255; // one byte a pixel
@@ -74,8 +74,10 @@ export class Drawing extends EventTarget {
   remove(number) {
     const { touched } = this.measure(number);
     this.lesions = this.lesions.filter(lesion => lesion.number !== number);
-    this.pixels.forEach((value, index) => value === number && (this.pixels[index] = 0));
-    if (touched) this.#touch(touched);
+    if (touched) {
+      paste(this, touched, cut(this, touched).map(value => (value === number ? 0 : value)));
+      this.#touch(touched);
+    }
     this.keep();
   }
 
@@ -95,12 +97,14 @@ export class Drawing extends EventTarget {
     if (pixels.length !== this.pixels.length) {
       throw new Error(`The segmentation has ${pixels.length} pixels, the image ${this.rows} x ${this.columns}.`);
     }
+    const extent = () => this.lesions.map(({ number }) => this.measure(number).touched).reduce(union, null);
+    const before = extent();
     this.pixels.set(pixels);
     this.lesions = segments.map(({ number, label, lesion_class }) => ({ number, label, lesionClass: lesion_class }));
     this.active = this.lesions[0]?.number || 0;
-    this.#touch({ top: 0, left: 0, bottom: this.rows, right: this.columns });
+    this.#touch(union(before, extent()));
     this.keep();
-    this.markSaved();
+    this.markSaved(this.#done.at(-1));
   }
 
   /** Make what changed since the last step a step that can be undone. */
@@ -122,38 +126,31 @@ export class Drawing extends EventTarget {
     this.#move(this.#undone, this.#done, 'after');
   }
 
-  /** What is there now is in the archive. */
-  markSaved() {
-    this.#saved = this.#done.at(-1);
+  /** What `forArchive` gave is in the archive; drawing may have gone on since. */
+  markSaved(state) {
+    this.#saved = state;
     this.#changed(null);
   }
 
   /** Pixels of a lesion, their area (null without a spacing) and the rectangle that holds them. */
   measure(number) {
-    let count = 0;
-    let [top, left, bottom, right] = [this.rows, this.columns, 0, 0];
-    for (let index = this.pixels.indexOf(number); index >= 0; index = this.pixels.indexOf(number, index + 1)) {
-      const row = Math.floor(index / this.columns);
-      const column = index % this.columns;
-      count++;
-      [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
-      [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
-    }
-    const areaMm2 = this.spacing && count * this.spacing.row * this.spacing.column;
-    return { count, areaMm2, touched: count ? { top, left, bottom, right } : null };
+    const { count, touched } = find(this, number);
+    return { count, touched, areaMm2: this.spacing && count * this.spacing.row * this.spacing.column };
   }
 
-  /** The lesions that have pixels, numbered from 1 without gaps, and their label map. */
+  /** The lesions that have pixels, numbered from 1 without gaps, their label map, and the state that this is. */
   forArchive() {
     const drawn = this.lesions.filter(({ number }) => this.pixels.includes(number));
     const numbers = new Uint8Array(256);
     drawn.forEach(({ number }, index) => (numbers[number] = index + 1));
+    const mask = new Uint8Array(this.pixels.length);
+    for (let index = 0; index < mask.length; index++) mask[index] = numbers[this.pixels[index]];
     const segments = drawn.map(({ number, label, lesionClass }) => ({
       number: numbers[number],
       label,
       lesion_class: lesionClass,
     }));
-    return { segments, mask: this.pixels.map(value => numbers[value]) };
+    return { segments, mask, state: this.#done.at(-1) };
   }
 
   #add() {
@@ -178,7 +175,7 @@ export class Drawing extends EventTarget {
     const touched = this.#touched;
     const state = map => ({ lesions: map.lesions, pixels: touched && cut(map, touched) });
     const [before, after] = [state(this.#kept), state(this)];
-    const isSame = !touched || before.pixels.every((value, index) => value === after.pixels[index]);
+    const isSame = !touched || isEqual(before.pixels, after.pixels);
     return isSame && before.lesions === after.lesions ? null : { touched, before, after };
   }
 
@@ -202,6 +199,11 @@ export class Drawing extends EventTarget {
   #changed(touched) {
     this.dispatchEvent(new CustomEvent('change', { detail: touched }));
   }
+}
+
+function isEqual(one, other) {
+  for (let index = 0; index < one.length; index++) if (one[index] !== other[index]) return false;
+  return true;
 }
 
 /** Millimetres a pixel in the breast, as OHIF measures: on the detector, less the magnification; null if unknown. */

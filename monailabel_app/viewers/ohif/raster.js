@@ -47,6 +47,24 @@ export function union(one, other) {
   };
 }
 
+/** How many pixels of a map have a value, and the rectangle that holds them (null if none). */
+export function find(map, value) {
+  const first = map.pixels.indexOf(value);
+  if (first < 0) return { count: 0, touched: null };
+  const top = Math.floor(first / map.columns);
+  const bottom = Math.floor(map.pixels.lastIndexOf(value) / map.columns) + 1;
+  let [count, left, right] = [0, map.columns, 0];
+  for (let row = top; row < bottom; row++) {
+    for (let column = 0; column < map.columns; column++) {
+      if (map.pixels[row * map.columns + column] !== value) continue;
+      count++;
+      if (column < left) left = column;
+      if (column >= right) right = column + 1;
+    }
+  }
+  return { count, touched: { top, left, bottom, right } };
+}
+
 /** A copy of the pixels of a map within a rectangle, row by row. */
 export function cut(map, { top, left, bottom, right }) {
   const pixels = new Uint8Array((bottom - top) * (right - left));
@@ -81,10 +99,12 @@ function within(map, points, margin) {
 
 function crossings(points, y) {
   const found = [];
-  points.forEach((a, index) => {
-    const b = points[(index + 1) % points.length];
-    if (a.y <= y === b.y <= y) return;
-    found.push({ x: a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x), direction: a.y < b.y ? 1 : -1 });
-  });
+  let a = points[points.length - 1];
+  for (const b of points) {
+    if (a.y <= y !== b.y <= y) {
+      found.push({ x: a.x + ((y - a.y) / (b.y - a.y)) * (b.x - a.x), direction: a.y < b.y ? 1 : -1 });
+    }
+    a = b;
+  }
   return found.sort((one, other) => one.x - other.x);
 }
