@@ -119,6 +119,7 @@ class MammoSynthApp(MONAILabelApp):
             source = read_image(path, view_position=view.view_position, image_laterality=view.image_laterality)
         else:
             source, path = self.source_studies.source(request["image"], order.view)
+        order = task.with_label_maps(order, source, self.source_studies)
         file, params = task({"source": source, "source_path": path, "order": order})
         return {"label": file, "file": file, "params": params}
 

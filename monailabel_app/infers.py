@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -16,9 +16,11 @@ from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import InvalidParameterError
 from mammosynth.files import to_nrrd_bytes
 from mammosynth.mammogram import Mammogram
+from mammosynth.synthesis.parameters import SEGMENTATION
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import ImageLaterality, ViewPosition
-from monailabel_app.studies import ViewRequest, check_uid
+from monailabel_app.segmentations import label_map_for
+from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest, check_uid
 
 # One network runs at a time in this process, whoever asks: /infer or the job queue.
 _ONE_AT_A_TIME = threading.Lock()
@@ -85,7 +87,7 @@ class Order:
         view: Which image of the series, and what to assume where its header is silent.
         seed: Seed of the synthesis.
         burned_in_mark: Whether the mark is written into the pixels.
-        parameters: The bundle's own parameters.
+        parameters: The bundle's own parameters; a segmentation is the UID of its SOP instance.
     """
 
     view: ViewRequest
@@ -126,7 +128,7 @@ class BundleInferTask(InferTask):
         Raises:
             InvalidParameterError: If a name is not listed in `info` or a value is out of range.
         """
-        own = {description["name"] for description in self.bundle.describe_parameters()}
+        own = {description["name"]: description["type"] for description in self.bundle.describe_parameters()}
         common = {description["name"] for description in COMMON_PARAMETERS}
         chosen = {name: value for name, value in parameters.items() if value is not None and name != "client_id"}
         for name, value in list(chosen.items()):
@@ -135,9 +137,11 @@ class BundleInferTask(InferTask):
                     accepted = _CLIENT_FIELDS[name][0]
                     raise InvalidParameterError(f"{name} is {value!r}, expected {accepted!r}; or leave it out")
                 del chosen[name]
-            elif name not in own | common:
-                accepted = ", ".join(sorted(own | common))
+            elif name not in own.keys() | common:
+                accepted = ", ".join(sorted(own.keys() | common))
                 raise InvalidParameterError(f"{name[:64]!r} is no parameter of {self.bundle.task}, expected {accepted}")
+            elif own.get(name) == SEGMENTATION:
+                check_uid(value, name)
         seed = chosen.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
             raise InvalidParameterError(f"seed is {seed!r}, expected a whole number from 0 to 2147483647")
@@ -150,6 +154,24 @@ class BundleInferTask(InferTask):
             image_laterality=_parsed(chosen, "image_laterality", ImageLaterality),
         )
         return Order(view, seed, mark, {name: value for name, value in chosen.items() if name in own})
+
+    def with_label_maps(self, order: Order, source: Mammogram, studies: Studies) -> Order:
+        """The order with its segmentations fetched, as label maps in the source's matrix.
+
+        Raises:
+            NotFoundError: If the source's study holds no such segmentation.
+            InvalidParameterError: If there is no archive, or the source is no DICOM image.
+            UnsupportedImageError: If a segmentation is no drawing on the source's view.
+        """
+        drawn = [each["name"] for each in self.bundle.describe_parameters() if each["type"] == SEGMENTATION]
+        asked = [name for name in drawn if name in order.parameters]
+        if asked and not isinstance(studies, DicomWebStudies):
+            raise InvalidParameterError(
+                f"{asked[0]} is a segmentation of an archive, and the studies are a folder of image files; serve DICOM "
+                "studies"
+            )
+        fetched = {name: label_map_for(studies, source, order.parameters[name]) for name in asked}
+        return replace(order, parameters={**order.parameters, **fetched})
 
     def synthesize(
         self, source: Mammogram, order: Order, progress: Callable[[float, str], None] | None = None

@@ -6,7 +6,7 @@ import gzip
 import io
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,32 +14,25 @@ import pydicom
 from fastapi import APIRouter, Body, File, Form, Path, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import SegmentationStorage
-from pydicom.valuerep import DT
 
 from mammosynth import __version__
-from mammosynth.dicom.attributes import integer_of, label_of, value_of
+from mammosynth.dicom.attributes import integer_of, label_of
 from mammosynth.dicom.segmentation import (
     MAX_SEGMENTS,
     LesionClass,
-    Segment,
-    check_matrix,
-    check_segmentation,
     draw_segmentation,
     label_map,
-    pixel_area_mm2,
-    read_segments,
-    referenced_images,
     segments_of,
 )
 from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
-from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.errors import ConflictError
 from monailabel_app.removal import remove_series
-from monailabel_app.studies import DicomWebStudies, InstanceAddress
+from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
+from monailabel_app.studies import DicomWebStudies
 
 logger = logging.getLogger(__name__)
 Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
@@ -107,7 +100,7 @@ def create_segmentations(archive: Callable[[], DicomWebStudies]) -> APIRouter:
     def remove(study: Uid, instance: Uid) -> dict[str, str]:
         """Delete a segmentation that was drawn with this software."""
         store = archive()
-        address = _address(store.study(study), study, instance)
+        address = address_of(store.study(study), study, instance)
         if address.sop_class_uid != SegmentationStorage:
             raise ConflictError(f"{instance} is no segmentation and is never deleted")
         if len(store.series_metadata(study, address.series_instance_uid)) != 1:
@@ -116,75 +109,6 @@ def create_segmentations(archive: Callable[[], DicomWebStudies]) -> APIRouter:
         return {"deleted": instance}
 
     return router
-
-
-class StudySegmentation:
-    """A segmentation of a study, read.
-
-    Args:
-        archive: Where it lies.
-        instances: All of its study.
-        dataset: The segmentation with its pixels.
-
-    Raises:
-        UnsupportedImageError: If it is no segmentation of an image of this study in that image's matrix.
-        UnreadableImageError: If it cannot be decoded.
-    """
-
-    def __init__(self, archive: DicomWebStudies, instances: Sequence[InstanceAddress], dataset: Dataset) -> None:
-        self.dataset = dataset
-        name = str(value_of(dataset, "SOPInstanceUID"))
-        check_segmentation(dataset, name)
-        known = {each.sop_instance_uid: each for each in instances}
-        source = next((known[uid] for uid in referenced_images(dataset) if uid in known), None)
-        if source is None:
-            raise UnsupportedImageError(
-                f"{name}: the segmentation refers to no image of this study; open the study that it belongs to"
-            )
-        self.source = source
-        self.source_header = archive.header(source)
-        self.shape = (int(dataset.Rows), int(dataset.Columns))
-        check_matrix(self.shape, self.source_header, source.sop_instance_uid)
-        self.segments: tuple[Segment, ...] = read_segments(dataset, source.sop_instance_uid, name)
-
-    def as_json(self) -> dict[str, Any]:
-        """What clients are told of it; what the header does not say is None."""
-        area = pixel_area_mm2(self.dataset, self.source_header)
-        return {
-            "series_instance_uid": str(self.dataset.SeriesInstanceUID),
-            "sop_instance_uid": str(self.dataset.SOPInstanceUID),
-            "series_description": _text(self.dataset, "SeriesDescription"),
-            "created": _created(self.dataset),
-            "creator": _text(self.dataset, "ContentCreatorName") or _text(self.dataset, "Manufacturer"),
-            "source_sop_instance_uid": self.source.sop_instance_uid,
-            "source_series_instance_uid": self.source.series_instance_uid,
-            "rows": self.shape[0],
-            "columns": self.shape[1],
-            "segments": [
-                {
-                    "number": segment.number,
-                    "label": segment.label,
-                    "lesion_class": segment.lesion_class,
-                    "area_mm2": None if area is None else round(float(segment.mask.sum()) * area, 3),
-                }
-                for segment in self.segments
-            ],
-        }
-
-
-def find_segmentation(archive: DicomWebStudies, study_instance_uid: str, sop_instance_uid: str) -> StudySegmentation:
-    """A segmentation of a study.
-
-    Raises:
-        NotFoundError: If the study holds no such instance.
-        UnsupportedImageError: If it is no segmentation of an image of the study.
-        UnreadableImageError: If it cannot be decoded.
-    """
-    instances = archive.study(study_instance_uid)
-    address = _address(instances, study_instance_uid, sop_instance_uid)
-    if address.sop_class_uid != SegmentationStorage:
-        raise UnsupportedImageError(f"{sop_instance_uid} is no segmentation; ask for the list of them")
-    return StudySegmentation(archive, instances, archive.retrieve(address))
 
 
 def list_segmentations(archive: DicomWebStudies, study_instance_uid: str) -> list[dict[str, Any]]:
@@ -222,7 +146,7 @@ def save_segmentation(
         UnsupportedImageError: If the image is no mammogram.
     """
     instances = archive.study(study_instance_uid)
-    source = archive.header(_address(instances, study_instance_uid, description.sop_instance_uid))
+    source = archive.header(address_of(instances, study_instance_uid, description.sop_instance_uid))
     shape = integer_of(source, "Rows") or 0, integer_of(source, "Columns") or 0
     names = [(segment.number, segment.label, segment.lesion_class) for segment in description.segments]
     segments = segments_of(_unpacked(mask, shape), names)
@@ -250,9 +174,9 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
     segmentation = StudySegmentation(archive, instances, dataset)
     for keyword, expected in (
         ("StudyInstanceUID", study_instance_uid),
-        ("PatientID", _text(segmentation.source_header, "PatientID")),
+        ("PatientID", text_or_none(segmentation.source_header, "PatientID")),
     ):
-        if _text(dataset, keyword) != expected:
+        if text_or_none(dataset, keyword) != expected:
             raise UnsupportedImageError(
                 f"the file has another {label_of(keyword)} than its image; it would be filed elsewhere, export it again"
             )
@@ -275,24 +199,3 @@ def _unpacked(mask: bytes, shape: tuple[int, int]) -> np.ndarray:
             f"mask does not unpack to {expected} bytes, one for each of {shape[0]} x {shape[1]} pixels of the image"
         )
     return np.frombuffer(values, np.uint8).reshape(shape)
-
-
-def _address(instances: Sequence[InstanceAddress], study: str, sop_instance_uid: str) -> InstanceAddress:
-    for each in instances:
-        if each.sop_instance_uid == sop_instance_uid:
-            return each
-    raise NotFoundError(f"study {study} holds no instance {sop_instance_uid}; it may have been deleted")
-
-
-def _text(header: Dataset, keyword: str) -> str | None:
-    value = value_of(header, keyword)
-    return None if value is None else str(value).strip() or None
-
-
-def _created(header: Dataset) -> str | None:
-    """When the content was made, in ISO 8601 and the time zone of the header, if it has one."""
-    parts = [_text(header, keyword) or "" for keyword in ("ContentDate", "ContentTime", "TimezoneOffsetFromUTC")]
-    try:
-        return DT("".join(parts)).isoformat() if parts[0] else None
-    except ValueError:
-        return None

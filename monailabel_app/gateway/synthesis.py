@@ -114,6 +114,7 @@ def _synthesize(
         return []
     step(0.0, "fetching the source")
     mammogram = archive.view(source, order.view)
+    order = task.with_label_maps(order, mammogram, archive)
     result = task.synthesize(mammogram, order, progress=lambda f, message: step(0.2 + 0.6 * f, message))
     step(0.85, "storing the result")
     for target in missing:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import requests
 
@@ -14,20 +11,6 @@ from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies
 from tests.gateway.test_synthesis import archive, request_of, run, two_members  # noqa: F401 - a fixture
 from tests.pacs.images import mammogram
-from tests.pacs.servers import embedded_store, find_orthanc, orthanc
-
-NO_ORTHANC = "Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is tested"
-
-
-@pytest.fixture(
-    scope="module",
-    params=["embedded", pytest.param("orthanc", marks=pytest.mark.skipif(not find_orthanc(), reason=NO_ORTHANC))],
-)
-def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DicomWebStudies]:
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
-    with server as url:
-        yield DicomWebStudies(url)
 
 
 def series_of(archive: DicomWebStudies, study: str) -> set[str]:  # noqa: F811
@@ -54,24 +37,24 @@ def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:  # 
     assert (uncertainty["seed"], uncertainty["parameters"]) == (0, {"uncertainty": True})
 
 
-def test_a_header_that_says_nothing_gives_none(empty: DicomWebStudies) -> None:
+def test_a_header_that_says_nothing_gives_none(any_archive: DicomWebStudies) -> None:
     image = mammogram(generated=True)
-    empty.store(image)
-    (entry,) = list_synthesized(empty, image.StudyInstanceUID)
+    any_archive.store(image)
+    (entry,) = list_synthesized(any_archive, image.StudyInstanceUID)
     unknown = ("task", "bundle", "weights_sha256", "seed", "parameters", "created", "source_series_instance_uid")
     assert {entry[name] for name in unknown} == {None}
     assert entry["source_sop_instance_uids"] == []
 
 
-def test_a_synthesized_series_is_deleted_and_the_rest_stays(empty: DicomWebStudies) -> None:
+def test_a_synthesized_series_is_deleted_and_the_rest_stays(any_archive: DicomWebStudies) -> None:
     acquired = mammogram(1)
     made = mammogram(2, generated=True, study=acquired.StudyInstanceUID)
     for image in (acquired, made):
-        empty.store(image)
-    remove_series(empty, acquired.StudyInstanceUID, made.SeriesInstanceUID)
-    assert series_of(empty, acquired.StudyInstanceUID) == {acquired.SeriesInstanceUID}
+        any_archive.store(image)
+    remove_series(any_archive, acquired.StudyInstanceUID, made.SeriesInstanceUID)
+    assert series_of(any_archive, acquired.StudyInstanceUID) == {acquired.SeriesInstanceUID}
     with pytest.raises(NotFoundError):
-        remove_series(empty, acquired.StudyInstanceUID, made.SeriesInstanceUID)
+        remove_series(any_archive, acquired.StudyInstanceUID, made.SeriesInstanceUID)
 
 
 @pytest.mark.parametrize(
@@ -80,35 +63,35 @@ def test_a_synthesized_series_is_deleted_and_the_rest_stays(empty: DicomWebStudi
     ids=["acquired", "vendor's own view of a tomosynthesis", "no mark"],
 )
 def test_what_was_not_synthesized_here_is_never_deleted(
-    empty: DicomWebStudies, description: str, manufacturer: str
+    any_archive: DicomWebStudies, description: str, manufacturer: str
 ) -> None:
     image = mammogram(3, SeriesDescription=description, Manufacturer=manufacturer)
-    empty.store(image)
+    any_archive.store(image)
     with pytest.raises(ConflictError, match="never deleted"):
-        remove_series(empty, image.StudyInstanceUID, image.SeriesInstanceUID)
-    assert series_of(empty, image.StudyInstanceUID) == {image.SeriesInstanceUID}
-    assert list_synthesized(empty, image.StudyInstanceUID) == []
+        remove_series(any_archive, image.StudyInstanceUID, image.SeriesInstanceUID)
+    assert series_of(any_archive, image.StudyInstanceUID) == {image.SeriesInstanceUID}
+    assert list_synthesized(any_archive, image.StudyInstanceUID) == []
 
 
-def test_a_series_with_one_acquired_image_is_not_deleted(empty: DicomWebStudies) -> None:
+def test_a_series_with_one_acquired_image_is_not_deleted(any_archive: DicomWebStudies) -> None:
     made = mammogram(4, generated=True)
     uids = {"study": made.StudyInstanceUID, "series": made.SeriesInstanceUID}
     for image in (made, mammogram(5, **uids, SeriesDescription=made.SeriesDescription)):
-        empty.store(image)
+        any_archive.store(image)
     with pytest.raises(ConflictError, match="never deleted"):
-        remove_series(empty, uids["study"], uids["series"])
-    assert len(empty.study(uids["study"])) == 2
+        remove_series(any_archive, uids["study"], uids["series"])
+    assert len(any_archive.study(uids["study"])) == 2
 
 
 def test_an_archive_that_cannot_delete_is_told_in_a_sentence(
-    empty: DicomWebStudies, monkeypatch: pytest.MonkeyPatch
+    any_archive: DicomWebStudies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = mammogram(6, generated=True)
-    empty.store(image)
+    any_archive.store(image)
     refused = requests.Response()
     refused.status_code = 405
-    monkeypatch.setattr(empty.session, "delete", lambda url: refused)
-    monkeypatch.setattr(empty, "url", f"{empty.url}/studies")  # a root beside which there is no Orthanc
+    monkeypatch.setattr(any_archive.session, "delete", lambda url: refused)
+    monkeypatch.setattr(any_archive, "url", f"{any_archive.url}/studies")  # a root beside which there is no Orthanc
     with pytest.raises(ConflictError, match="the archive does not delete"):
-        remove_series(empty, image.StudyInstanceUID, image.SeriesInstanceUID)
-    assert series_of(empty, image.StudyInstanceUID) == {image.SeriesInstanceUID}
+        remove_series(any_archive, image.StudyInstanceUID, image.SeriesInstanceUID)
+    assert series_of(any_archive, image.StudyInstanceUID) == {image.SeriesInstanceUID}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
 
@@ -20,26 +20,13 @@ from monailabel_app.errors import http_status
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.studies import DicomWebStudies
 from tests.pacs.images import as_file, mammogram
-from tests.pacs.servers import embedded_store, find_orthanc, orthanc
 
-NO_ORTHANC = "Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is tested"
 SHAPE = (24, 16)
 
 
-@pytest.fixture(
-    scope="module",
-    params=["embedded", pytest.param("orthanc", marks=pytest.mark.skipif(not find_orthanc(), reason=NO_ORTHANC))],
-)
-def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DicomWebStudies]:
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
-    with server as url:
-        yield DicomWebStudies(url)
-
-
 @pytest.fixture
-def client(archive: DicomWebStudies) -> Iterator[Client]:
-    with Client(archive) as it:
+def client(any_archive: DicomWebStudies) -> Iterator[Client]:
+    with Client(any_archive) as it:
         yield it
 
 
@@ -52,8 +39,6 @@ class Client:
 
         @app.exception_handler(MammoSynthError)
         def known(request: Any, error: MammoSynthError) -> Any:
-            from fastapi.responses import JSONResponse
-
             return JSONResponse({"detail": str(error)}, http_status(error))
 
         self.client = TestClient(app)

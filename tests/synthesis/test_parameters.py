@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.synthesis.parameters import describe_parameters, parse_parameters
+from mammosynth.synthesis.parameters import (
+    LabelMap,
+    check_label_maps,
+    describe_parameters,
+    parameters_as_json,
+    parse_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,48 @@ def test_defaults_are_filled_in() -> None:
 def test_bad_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         parse_parameters(Example, values)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    lesions: LabelMap
+    breast: LabelMap | None = None
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class DrawnInText:
+    lesions: "LabelMap"
+    breast: "LabelMap | None" = None
+    strength: "float" = 1.0
+
+
+@pytest.mark.parametrize("kind", [Drawn, DrawnInText])
+def test_a_label_map_is_a_segmentation_for_clients(kind: type) -> None:
+    lesions, breast, _ = describe_parameters(kind)
+    assert (lesions["type"], lesions["default"]) == ("segmentation", None)
+    assert (breast["type"], breast["default"]) == ("segmentation", None)
+
+
+def test_a_label_map_that_the_model_needs_must_be_given() -> None:
+    with pytest.raises(InvalidParameterError, match="'lesions' is missing, expected a segmentation"):
+        parse_parameters(Drawn, {"strength": 2.0})
+    with pytest.raises(InvalidParameterError, match="expected segmentation"):
+        parse_parameters(Drawn, {"lesions": "1.2.3"})
+
+
+def test_provenance_keeps_the_name_of_a_label_map_and_no_pixels() -> None:
+    parameters = parse_parameters(Drawn, {"lesions": LabelMap("1.2.3", np.zeros((4, 3), np.uint8))})
+    assert parameters_as_json(parameters) == {"lesions": "1.2.3", "breast": None, "strength": 1.0}
+
+
+def test_a_label_map_has_the_matrix_of_the_source() -> None:
+    parameters = Drawn(LabelMap("1.2.3", np.zeros((4, 3), np.uint8)))
+    check_label_maps(parameters, (4, 3))
+    with pytest.raises(InvalidParameterError, match=r"'lesions' \(1\.2\.3\) has 4 x 3 pixels, the source 3 x 4"):
+        check_label_maps(parameters, (3, 4))
+
+
+def test_a_label_map_is_of_bytes() -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        LabelMap("a", np.zeros((4, 3), bool))

@@ -1,0 +1,158 @@
+"""`StudySegmentation`: a DICOM Segmentation in the archive, read together with the image that it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
+from pydicom.valuerep import DT
+
+from mammosynth.dicom.attributes import text_of, value_of
+from mammosynth.dicom.segmentation import (
+    Segment,
+    check_matrix,
+    check_segmentation,
+    label_map,
+    pixel_area_mm2,
+    read_segments,
+    referenced_images,
+)
+from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.synthesis.parameters import LabelMap
+from monailabel_app.errors import NotFoundError
+from monailabel_app.studies import DicomWebStudies, InstanceAddress
+
+
+class StudySegmentation:
+    """A segmentation of a study, read.
+
+    Args:
+        archive: Where it lies.
+        instances: All of its study.
+        dataset: The segmentation with its pixels.
+
+    Raises:
+        UnsupportedImageError: If it is no segmentation of an image of this study in that image's matrix.
+        UnreadableImageError: If it cannot be decoded.
+    """
+
+    def __init__(self, archive: DicomWebStudies, instances: Sequence[InstanceAddress], dataset: Dataset) -> None:
+        self.dataset = dataset
+        name = str(value_of(dataset, "SOPInstanceUID"))
+        check_segmentation(dataset, name)
+        known = {each.sop_instance_uid: each for each in instances}
+        source = next((known[uid] for uid in referenced_images(dataset) if uid in known), None)
+        if source is None:
+            raise UnsupportedImageError(
+                f"{name}: the segmentation refers to no image of this study; open the study that it belongs to"
+            )
+        self.source = source
+        self.source_header = archive.header(source)
+        self.shape = (int(dataset.Rows), int(dataset.Columns))
+        check_matrix(self.shape, self.source_header, source.sop_instance_uid)
+        self.segments: tuple[Segment, ...] = read_segments(dataset, source.sop_instance_uid, name)
+
+    def as_json(self) -> dict[str, Any]:
+        """What clients are told of it; what the header does not say is None."""
+        area = pixel_area_mm2(self.dataset, self.source_header)
+        return {
+            "series_instance_uid": str(self.dataset.SeriesInstanceUID),
+            "sop_instance_uid": str(self.dataset.SOPInstanceUID),
+            "series_description": text_or_none(self.dataset, "SeriesDescription"),
+            "created": created_in(self.dataset),
+            "creator": text_or_none(self.dataset, "ContentCreatorName") or text_or_none(self.dataset, "Manufacturer"),
+            "source_sop_instance_uid": self.source.sop_instance_uid,
+            "source_series_instance_uid": self.source.series_instance_uid,
+            "rows": self.shape[0],
+            "columns": self.shape[1],
+            "segments": [
+                {
+                    "number": segment.number,
+                    "label": segment.label,
+                    "lesion_class": segment.lesion_class,
+                    "area_mm2": None if area is None else round(float(segment.mask.sum()) * area, 3),
+                }
+                for segment in self.segments
+            ],
+        }
+
+
+def find_segmentation(archive: DicomWebStudies, study_instance_uid: str, sop_instance_uid: str) -> StudySegmentation:
+    """A segmentation of a study.
+
+    Raises:
+        NotFoundError: If the study holds no such instance.
+        UnsupportedImageError: If it is no segmentation of an image of the study.
+        UnreadableImageError: If it cannot be decoded.
+    """
+    instances = archive.study(study_instance_uid)
+    address = address_of(instances, study_instance_uid, sop_instance_uid)
+    if address.sop_class_uid != SegmentationStorage:
+        raise UnsupportedImageError(f"{sop_instance_uid} is no segmentation; ask for the list of them")
+    return StudySegmentation(archive, instances, archive.retrieve(address))
+
+
+def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid: str) -> LabelMap:
+    """What a segmentation shows on the source of a synthesis.
+
+    It may be drawn on the source, or on another image of the same view in the same matrix: one that was synthesized
+    from it, or recombined.
+
+    Raises:
+        NotFoundError: If the source's study holds no such instance.
+        InvalidParameterError: If the source is no DICOM image.
+        UnsupportedImageError: If the segmentation is of another view.
+    """
+    header = source.header
+    if header is None:
+        raise InvalidParameterError(
+            f"{source.source_name} has no DICOM header, so no segmentation belongs to it; use a study of the archive"
+        )
+    segmentation = find_segmentation(archive, str(value_of(header, "StudyInstanceUID")), sop_instance_uid)
+    dataset, own_uid = segmentation.dataset, str(value_of(header, "SOPInstanceUID"))
+    if own_uid in referenced_images(dataset):
+        check_matrix(segmentation.shape, header, source.source_name)
+        segments = read_segments(dataset, own_uid, sop_instance_uid)
+    else:
+        views = [
+            [text_of(each, keyword) for keyword in ("ImageLaterality", "ViewPosition")]
+            for each in (segmentation.source_header, header)
+        ]
+        if views[0] != views[1] or not all(views[1]):
+            raise UnsupportedImageError(
+                f"{source.source_name}: segmentation {sop_instance_uid} is drawn on {' '.join(views[0])}, the source "
+                f"is {' '.join(views[1])}; draw on the source itself"
+            )
+        check_matrix(segmentation.shape, header, source.source_name)
+        segments = segmentation.segments
+    return LabelMap(sop_instance_uid, label_map(segments, segmentation.shape))
+
+
+def address_of(instances: Sequence[InstanceAddress], study: str, sop_instance_uid: str) -> InstanceAddress:
+    """The instance of that UID among those of a study.
+
+    Raises:
+        NotFoundError: If it is none of them.
+    """
+    for each in instances:
+        if each.sop_instance_uid == sop_instance_uid:
+            return each
+    raise NotFoundError(f"study {study} holds no instance {sop_instance_uid}; it may have been deleted")
+
+
+def text_or_none(header: Dataset, keyword: str) -> str | None:
+    """The value of an attribute as it is written."""
+    value = value_of(header, keyword)
+    return None if value is None else str(value).strip() or None
+
+
+def created_in(header: Dataset) -> str | None:
+    """When the content was made, in ISO 8601 and the time zone of the header, if it has one."""
+    parts = [text_or_none(header, keyword) or "" for keyword in ("ContentDate", "ContentTime", "TimezoneOffsetFromUTC")]
+    try:
+        return DT("".join(parts)).isoformat() if parts[0] else None
+    except ValueError:
+        return None
