@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import SimpleITK as sitk
 from PIL import Image
 
 from mammosynth.batch import FILE_FORMATS
+from mammosynth.bundle import METADATA, default_bundle, read_config
 from mammosynth.cli import FORMATS, main
 from mammosynth.phantom.study import write_study
+from mammosynth.terms import Task
 from tests.phantom.views import left_cc
 
 
@@ -152,13 +155,18 @@ def test_phantoms_are_trained_on_as_real_pairs_are(tmp_path):
 def test_evaluate_prints_and_writes_the_model_beside_floors_and_ceilings(tmp_path, capsys):
     _write_cdd_cesm(tmp_path / "data", ("test", "test"))
     report, page = tmp_path / "report.json", tmp_path / "pages" / "report.html"
+    bundle = tmp_path / "mine"
+    shutil.copytree(default_bundle(Task.CONTRAST), bundle)
     arguments = ["--data", str(tmp_path / "data"), "--split", "test", "--json", str(report), "--html", str(page)]
+    arguments += ["--bundle", str(bundle), "--record"]
     assert main(["evaluate", "contrast", *arguments]) == 0
     printed = capsys.readouterr().out
     for row in ("model", "floor F0", "floor F3b", "ceiling shift 2 px"):
         assert row in printed
     assert "psnr" in json.loads(report.read_text())["methods"]["model"]["metrics"]
     assert page.read_text().count("data:image/png;base64,") > 10
+    scores = read_config(bundle, METADATA)["mammosynth"]["scores"]
+    assert (scores["split"], scores["measures"][0]["name"]) == ("test", "PSNR")
 
 
 def test_a_missing_data_set_is_explained(tmp_path, capsys):

@@ -185,6 +185,9 @@ def _add_evaluate(commands: Any) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots and all images here, too")
+    parser.add_argument(
+        "--record", action="store_true", help="write the scores into each bundle: viewers show them beside the model"
+    )
     parser.set_defaults(run=_evaluate)
 
 
@@ -215,6 +218,12 @@ def _evaluate(args: argparse.Namespace) -> int:
         from mammosynth.evaluation.page import format_page
 
         args.html.write_text(format_page(report, pictures), encoding="utf-8")
+    if args.record:
+        from mammosynth.bundle import default_bundle, find_bundle
+        from mammosynth.evaluation.record import record_scores
+
+        for method, name in zip(report["models"], args.bundle or [None], strict=True):
+            record_scores(find_bundle(name) if name else default_bundle(Task(args.task)), report, method)
     return 0
 
 
@@ -462,6 +471,7 @@ def _add_train(commands: Any) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     from mammosynth.bundle import find_bundle
+    from mammosynth.training.log import ProgressLines, progress_text
     from mammosynth.training.recipe import TrainingRecipe
     from mammosynth.training.template import Template
     from mammosynth.training.train import train_contrast
@@ -486,13 +496,14 @@ def _train(args: argparse.Namespace) -> int:
         print("Reading and checking the data ...", flush=True)
     training, validation = _read_pairs(args.data)
     layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
-    with tqdm(total=1.0, desc="train", bar_format=layout, disable=not first) as bar:
+    as_bar = sys.stderr.isatty()
+    lines = ProgressLines(recipe, lambda line: print(line, file=sys.stderr, flush=True))
+    with tqdm(total=1.0, desc="train", bar_format=layout, disable=not (first and as_bar)) as bar:
 
-        def progress(fraction: float, message: str, values: dict[str, float]) -> None:
+        def show(fraction: float, message: str, values: dict[str, float]) -> None:
             if message.startswith("warning"):
                 bar.write(message)
-            shown = [f"{name} {values[name]:.4f}" for name in values if name.startswith("loss") or name == "val_score"]
-            bar.set_postfix_str(", ".join([message, *shown]))
+            bar.set_postfix_str(progress_text(message, values))
             bar.update(fraction - bar.n)
 
         result = train_contrast(
@@ -503,7 +514,7 @@ def _train(args: argparse.Namespace) -> int:
             template=template,
             initial_weights=initial,
             resume=not args.restart,
-            progress=progress,
+            progress=show if as_bar else lines,
             should_stop=stop.is_set,
         )
     if not result.completed:
