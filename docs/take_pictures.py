@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 from mammosynth.phantom.study import write_study
 from monailabel_app.demo import DEMO_SEED
 from tests.e2e.server import find_series, running
-from tests.e2e.test_ohif import CHROMIUM, FLAGS
+from tests.e2e.test_ohif import CHROMIUM, FLAGS, WAIT_MS, wait_until_drawn
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -29,8 +29,10 @@ def main() -> None:
             url = server.synthesize(study, series)["result"]["viewer_url"]
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = browser.new_page(viewport={"width": 1600, "height": 900})
+            page.set_default_timeout(WAIT_MS)
             page.goto(server.address + url)
-            page.wait_for_timeout(15000)
+            page.locator("mammosynth-panel").get_by_text("SYNTHETIC contrast L CC").first.wait_for()
+            wait_until_drawn(page, 2)
             picture = PICTURES / "side-by-side.png"
             page.screenshot(path=str(picture))
             browser.close()

@@ -26,6 +26,32 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 SHOTS = Path(__file__).parent / "screenshots"
+WAIT_MS = 120_000
+# Series description, zoom, pan and window of each viewport, as cornerstone has them.
+_SHOWN = """async () => {
+  const { services, views } = await import('/ohif/extensions/viewer.js');
+  return views().map(({ viewportId, displaySet, sopInstanceUid }) => {
+    const viewport = services().cornerstoneViewportService.getCornerstoneViewport(viewportId);
+    const { voiRange } = viewport?.getProperties() || {};
+    return {
+      series: displaySet.SeriesDescription.replace('SYNTHETIC PHANTOM ', ''), uid: displaySet.SeriesInstanceUID,
+      sop: sopInstanceUid, zoom: viewport?.getZoom(), pan: viewport?.getPan(),
+      window: voiRange && [voiRange.lower, voiRange.upper], mirrored: viewport?.getCamera().flipHorizontal,
+    };
+  });
+}"""
+_ARRANGE = """async ({ zoom, pan, window }) => {
+  const { services, views } = await import('/ohif/extensions/viewer.js');
+  const viewport = services().cornerstoneViewportService.getCornerstoneViewport(views()[0].viewportId);
+  viewport.setZoom(zoom);
+  viewport.setPan(pan);
+  viewport.setProperties({ voiRange: { lower: window[0], upper: window[1] } });
+  viewport.render();
+}"""
+_GO = """path => {
+  history.pushState({}, '', path);
+  dispatchEvent(new PopStateEvent('popstate', { state: {} }));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +70,43 @@ def browser():
 def page(browser):
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.set_default_navigation_timeout(WAIT_MS)
     yield page
     context.close()
+
+
+def open_study(page, server, study, series=""):
+    """The panel, once the study hangs by the four views; with a series active if one is given."""
+    page.goto(f"{server.address}/ohif/synthesis?StudyInstanceUIDs={study}")
+    panel = page.locator("mammosynth-panel")
+    panel.locator("#advanced input").first.wait_for(state="attached")
+    wait_until_drawn(page)
+    if series:
+        panel.locator("#source").select_option(label=next(o for o in _options(panel) if o.endswith(series)))
+    return panel
+
+
+def _options(panel):
+    return panel.locator("#source option").all_inner_texts()
+
+
+def shown(page):
+    """What each viewport shows: series, uid, sop, zoom, pan, window, mirrored."""
+    return page.evaluate(_SHOWN)
+
+
+def names(page):
+    return [view["series"] for view in shown(page)]
+
+
+def wait_for(page, question, timeout_s=WAIT_MS / 1000):
+    """The first answer that is true; None if there is none in time."""
+    for _ in range(int(timeout_s * 4)):
+        if answer := question():
+            return answer
+        page.wait_for_timeout(250)
+    return None
 
 
 def _shot(page, name, server):
@@ -53,7 +114,7 @@ def _shot(page, name, server):
     page.screenshot(path=str(SHOTS / f"{name}-{server.data_dir.parent.name}.png"))
 
 
-def _views(page) -> list[np.ndarray]:
+def pictures(page) -> list[np.ndarray]:
     """What each viewport shows, as grey values."""
     boxes = page.evaluate(
         "() => [...document.querySelectorAll('.cornerstone-canvas')].map(c => c.getBoundingClientRect().toJSON())"
@@ -63,20 +124,31 @@ def _views(page) -> list[np.ndarray]:
     return [np.asarray(shot.crop([round(c) for c in corner]), np.float32) for corner in corners]
 
 
-def _wait_until_drawn(page, count, timeout_s=90):
+def wait_until_drawn(page, count=None):
     """The viewports, once each shows more than an empty one does."""
-    for _ in range(timeout_s * 2):
-        views = _views(page)
-        if len(views) == count and all(view.std() > 10 for view in views):
-            return views
-        page.wait_for_timeout(500)
-    pytest.fail(f"{len(views)} viewports after {timeout_s} s, or an empty one; expected {count} that show an image")
+
+    def drawn():
+        found = pictures(page)
+        wanted = len(shown(page)) if count is None and found else count
+        return found if found and len(found) >= wanted and all(p.std() > 10 for p in found) else None
+
+    found = wait_for(page, drawn)
+    assert found, f"expected {count or 'as many as there are'} viewports that show an image, found {names(page)}"
+    return found
+
+
+def _generate(panel):
+    panel.get_by_role("button", name="Generate", exact=True).click()
+
+
+def _thumbnails(page):
+    return page.locator("[data-cy='study-browser-thumbnail']").all_inner_texts()
 
 
 def test_the_study_list_shows_the_demo_patient_only(page, exams, tmp_path):
     with running(tmp_path / "data", "--studies", str(exams / "P001")) as server:
         page.goto(f"{server.address}/ohif/")
-        page.get_by_text("P001", exact=True).first.wait_for(timeout=60000)
+        page.get_by_text("P001", exact=True).first.wait_for()
         _shot(page, "study-list", server)
         rows = page.locator("[data-cy='study-list-results'] tr, table tbody tr").all_inner_texts()
         listed = page.inner_text("body")
@@ -90,51 +162,206 @@ def test_the_browser_signs_in_by_address_once(page, exams, tmp_path):
     token.chmod(0o600)
     with running(tmp_path / "data", "--studies", str(exams / "P001"), "--token-file", str(token)) as server:
         page.goto(f"{server.address}/ohif/?token=0123456789abcdefghij")
-        page.get_by_text("P001", exact=True).first.wait_for(timeout=60000)
+        page.get_by_text("P001", exact=True).first.wait_for()
         assert "token" not in page.url
 
 
-def test_low_energy_and_synthesized_contrast_hang_side_by_side_and_say_what_they_are(page, server):
-    study, series = find_series(server, "P001")["L CC low energy"]
-    result = server.synthesize(study, series)["result"]
-    page.goto(server.address + result["viewer_url"])
-    left, right = _wait_until_drawn(page, 2)
-    _shot(page, "side-by-side", server)
-    texts = page.inner_text("body")
-    assert "SYNTHETIC" in texts
-    assert "L CC low energy" in texts
-    assert np.abs(left[:600, :500] - right[:600, :500]).mean() > 2
-    assert min(len(left), len(right)) > 700, "the pair should fill the height of the screen"
-
-
-def test_a_radiologist_asks_in_the_viewer_and_sees_the_result_beside_the_source(page, server):
-    study, series = find_series(server, "P001")["R MLO low energy"]
-    page.goto(f"{server.address}/ohif/viewer?StudyInstanceUIDs={study}&SeriesInstanceUIDs={series}")
-    _wait_until_drawn(page, 1)
-    button = page.get_by_role("button", name="Synthesize contrast")
-    button.wait_for(timeout=20000)
-    _shot(page, "asking", server)
-    button.click()
-    page.wait_for_url("**hangingprotocolId=mammosynth.pair**", timeout=60000)
-    _wait_until_drawn(page, 2)
-    assert "SYNTHETIC contrast R MLO" in page.inner_text("body")
-
-
-def test_a_refusal_is_shown_in_the_viewer_in_words(page, server):
-    study, series = find_series(server, "P003")["L CC recombined"]
-    page.goto(f"{server.address}/ohif/viewer?StudyInstanceUIDs={study}&SeriesInstanceUIDs={series}")
-    _wait_until_drawn(page, 1)
-    page.get_by_role("button", name="Synthesize contrast").click(timeout=20000)
-    page.get_by_text("expected low energy").wait_for(timeout=30000)
-
-
-def test_the_studies_panel_never_offers_another_patient(page, server):
+def test_the_address_of_a_result_hangs_it_beside_its_source_and_asks_nobody_else(page, server):
     study, series = find_series(server, "P001")["L CC low energy"]
     result = server.synthesize(study, series)["result"]
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(server.address + result["viewer_url"])
-    _wait_until_drawn(page, 2)
+    left, right = wait_until_drawn(page, 2)
+    _shot(page, "side-by-side", server)
+    assert names(page) == ["L CC low energy", "SYNTHETIC contrast L CC"]
+    assert np.abs(left[:600, :400] - right[:600, :400]).mean() > 2
+    assert min(len(left), len(right)) > 700, "the pair should fill the height of the screen"
     assert "P002" not in page.inner_text("body")
-    outside = [url for url in asked if not url.startswith((server.address, "data:", "blob:"))]
-    assert outside == []
+    assert [url for url in asked if not url.startswith((server.address, "data:", "blob:"))] == []
+
+
+def test_a_radiologist_generates_and_the_result_hangs_linked_beside_its_source_without_a_reload(page, server):
+    study, _ = find_series(server, "P001")["R MLO low energy"]
+    panel = open_study(page, server, study, "R MLO low energy")
+    page.evaluate("window.isStillThisPage = true")
+    _generate(panel)
+    panel.get_by_role("button", name="Cancel").wait_for()
+    _shot(page, "generating", server)
+    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    wait_until_drawn(page, 2)
+    _shot(page, "generated", server)
+    assert names(page) == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
+    assert any("SYNTHETIC contrast R MLO" in text for text in _thumbnails(page))
+    assert page.evaluate("window.isStillThisPage")
+
+    page.evaluate(_ARRANGE, {"zoom": 2.5, "pan": [40, 10], "window": [0, 2000]})
+    source, synthesized = shown(page)
+    assert synthesized["zoom"] == pytest.approx(2.5)
+    assert synthesized["pan"] == pytest.approx([40, 10], abs=0.1)
+    # Header windows: 0 to 4095 in the phantom, 0 to 65535 in the result.
+    assert source["window"] == pytest.approx([0, 2000])
+    assert synthesized["window"] == pytest.approx([0, 2000 / 4095 * 65535], rel=1e-3)
+
+
+def test_history_shows_provenance_and_deletes_from_archive_and_viewer_after_asking(page, server):
+    study, series = find_series(server, "P003")["R CC low energy"]
+    result = server.synthesize(study, series, parameters={"seed": 7, "uncertainty": True})["result"]
+    panel = open_study(page, server, study)
+    heading = page.get_by_role("heading", name="SYNTHETIC contrast R CC", exact=True)
+    entry = panel.get_by_role("listitem").filter(has=heading)
+    uncertainty = panel.get_by_role("button", name="Show SYNTHETIC contrast uncertainty R CC")
+    uncertainty.click()
+    wait_until_drawn(page, 2)
+    assert "uncertainty" in names(page)[1]
+    text = entry.inner_text()
+    assert result["provenance"][0]["weights_sha256"][:12] in text
+    assert "breast_cem_residual" in text
+    entry.get_by_role("button", name="Show").click()
+    assert wait_for(page, lambda: names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"])
+    _shot(page, "history", server)
+
+    entry.get_by_role("button", name="Delete").click()
+    entry.get_by_role("button", name="Keep").click()
+    assert result["series_instance_uid"] in _archived(server, "P003")
+    entry.get_by_role("button", name="Delete").click()
+    _shot(page, "deleting", server)
+    entry.get_by_role("button", name="Delete for good").click()
+    panel.get_by_text("Deleted: SYNTHETIC contrast R CC").wait_for()
+    assert result["series_instance_uid"] not in _archived(server, "P003")
+    assert wait_for(page, lambda: names(page) == ["R CC low energy", "R CC low energy"])
+    assert wait_for(page, lambda: not any("SYNTHETIC contrast R CC" in text for text in _thumbnails(page)))
+
+    panel.locator("#source").select_option(label=next(o for o in _options(panel) if o.endswith("R CC low energy")))
+    _generate(panel)  # the same again, after it was forgotten: it has the same UIDs
+    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    assert names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"]
+
+
+def _archived(server, patient):
+    return {series for _, series in find_series(server, patient).values()}
+
+
+def test_cancel_ends_the_job_on_the_server(page, server):
+    study, series = find_series(server, "P002")["low energy"]
+    panel = open_study(page, server, study)
+    other, others = find_series(server, "P004")["L CC low energy"]
+    for seed in range(100, 104):  # the queue is busy, so that there is time to change one's mind
+        body = {"task": "contrast", "study_instance_uid": other, "series_instance_uid": others}
+        server.post("/synthesis", json={**body, "parameters": {"seed": seed}}).raise_for_status()
+    with page.expect_response(lambda answer: answer.url.endswith("/synthesis") and answer.status == 202) as submitted:
+        _generate(panel)
+    panel.get_by_role("button", name="Cancel").click()
+    panel.get_by_text("Cancelled.").wait_for()
+    assert server.wait(submitted.value.json()["job_id"], "cancelled")
+    assert panel.get_by_role("button", name="Generate", exact=True).is_enabled()
+
+
+def test_what_goes_wrong_is_said_in_words(page, server):
+    study, _ = find_series(server, "P003")["L CC recombined"]
+    panel = open_study(page, server, study, "L CC recombined")
+    alert = panel.get_by_role("alert").first
+    _generate(panel)
+    panel.get_by_text("expected low energy").wait_for()
+    _shot(page, "refused", server)
+
+    panel.get_by_text("Advanced").click()
+    panel.get_by_label("Seed").fill("-1")
+    _generate(panel)
+    panel.get_by_text("Seed: Value must be greater than or equal to 0").wait_for()
+    panel.get_by_label("Seed").fill("0")
+
+    page.route("**/synthesis", lambda route: route.abort())
+    _generate(panel)
+    panel.get_by_text("The server cannot be reached").wait_for()
+    assert alert.is_visible()
+
+
+def test_results_are_there_when_the_study_is_left_and_entered_again(page, server):
+    page.goto(f"{server.address}/ohif/")
+    page.get_by_text("P004", exact=True).first.click()
+    page.get_by_role("link", name="Synthesis").or_(page.get_by_role("button", name="Synthesis")).first.click()
+    wait_until_drawn(page, 4)
+    address = page.evaluate("location.pathname + location.search")
+    page.evaluate(_GO, "/ohif/")
+    page.get_by_text("P004", exact=True).first.wait_for()
+    study, series = find_series(server, "P004")["R CC low energy"]
+    server.synthesize(study, series)
+    page.evaluate(_GO, address)
+    assert wait_for(page, lambda: any("SYNTHETIC contrast R CC" in text for text in _thumbnails(page)))
+    page.locator("mammosynth-panel").get_by_role("button", name="Show SYNTHETIC contrast R CC").first.wait_for()
+
+
+def test_one_view_of_a_series_with_several_is_synthesized_and_hung(page, server):
+    study, series = find_series(server, "P002")["low energy"]
+    panel = open_study(page, server, study)
+    for view in ("R CC", "L MLO"):
+        panel.locator("#source").select_option(label=next(o for o in _options(panel)[1:] if o.startswith(view)))
+        _generate(panel)
+        panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+        pair = page.evaluate(
+            """async () => {
+              const { describe, pair } = await import('/ohif/extensions/viewer.js');
+              const { source, synthesized } = pair();
+              return [source, synthesized].map(view => describe(view).split(',')[0]);
+            }"""
+        )
+        assert pair == [view, view]
+
+
+def test_controls_and_scores_follow_from_what_the_server_says(page, server):
+    study, _ = find_series(server, "P001")["L CC low energy"]
+    info = server.get("/info/").json()
+    model = info["models"]["contrast"]
+    model["parameters"] += [
+        {"name": "lesion_mask", "type": "segmentation", "default": None, "unit": "", "description": "Where."},
+        {
+            "name": "dose",
+            "type": "number",
+            "default": 1.5,
+            "minimum": 0,
+            "maximum": 2,
+            "unit": "mGy",
+            "description": ".",
+        },
+        {"name": "kernel", "type": "string", "default": "b", "options": ["a", "b"], "unit": "", "description": ""},
+    ]
+    measure = {"name": "PSNR", "value": 20.1, "interval": [19.0, 21.1], "unit": "dB", "floor": 19.8, "ceiling": 26.6}
+    model["scores"] = {"split": "test", "images": 56, "patients": 31, "measures": [measure]}
+    page.route("**/info/", lambda route: route.fulfill(json=info))
+    panel = open_study(page, server, study)
+    dose = panel.get_by_label("Dose (mGy)")
+    assert [dose.get_attribute(name) for name in ("type", "min", "max")] == ["number", "0", "2"]
+    assert dose.input_value() == "1.5"
+    assert panel.get_by_label("Kernel").input_value() == "b"
+    assert not panel.get_by_label("Seed").is_visible()
+    assert panel.get_by_label("Sop instance uid").count() == 0
+    panel.get_by_text("How good it was in tests").click()
+    assert panel.get_by_role("row").last.inner_text().split("\t") == ["PSNR (dB)", "20.1 [19, 21.1]", "19.8", "26.6"]
+    uid = panel.evaluate(
+        """panel => {
+          const uid = panel.source().sopInstanceUid;
+          const detail = { sopInstanceUid: '1.2.3', sourceSopInstanceUid: uid };
+          const from = panel.shadowRoot.querySelector('mammosynth-drawing');
+          from.dispatchEvent(new CustomEvent('mammosynth-segmentation', { bubbles: true, composed: true, detail }));
+          return uid;
+        }"""
+    )
+    assert uid
+    assert panel.get_by_label("Lesion mask").input_value() == "1.2.3"
+
+
+def test_the_panel_has_no_serious_accessibility_fault(page, server):
+    from axe_playwright_python.sync_playwright import Axe
+
+    study, series = find_series(server, "P001")["L CC low energy"]
+    result = server.synthesize(study, series)["result"]
+    page.goto(server.address + result["viewer_url"])
+    panel = page.locator("mammosynth-panel")
+    panel.get_by_text("Advanced").click()
+    panel.get_by_role("button", name="Delete SYNTHETIC").first.click()
+    panel.locator("#advanced input").first.wait_for()
+    found = Axe().run(page, context="mammosynth-panel")
+    assert found.response["passes"], "axe looked at nothing"
+    serious = [fault for fault in found.response["violations"] if fault["impact"] in ("serious", "critical")]
+    assert serious == [], found.generate_report()

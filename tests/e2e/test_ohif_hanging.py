@@ -1,0 +1,135 @@
+"""Real OHIF hangs mammograms as radiologists expect: right breast on the left, chest walls back to back."""
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from mammosynth.phantom.study import write_study
+from tests.e2e.server import find_series, running
+from tests.e2e.test_ohif import (
+    _shot,
+    browser,  # noqa: F401 - fixture
+    names,
+    open_study,
+    page,  # noqa: F401 - fixture
+    shown,
+    wait_for,
+    wait_until_drawn,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+PIXEL_MM = 1.8  # 127 x 106 pixels
+VIEWS = ["R CC", "L CC", "R MLO", "L MLO"]
+FOUR = [f"{view} low energy" for view in VIEWS]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server over one exam, and three made from it that are harder to hang."""
+    folder = tmp_path_factory.mktemp("hanging")
+    files = write_study(folder / "usual", seed=1, pixel_mm=PIXEL_MM, patient_id="USUAL")
+    _change(files, folder / "uncoded", "UNCODED", _without_view_code)
+    _change(files, folder / "mirrored", "MIRRORED", _mirrored)
+    _change(files[:1], folder / "unknown", "UNKNOWN", _without_view)
+    _change(files, folder / "together", "TOGETHER", _in_one_series)
+    with running(tmp_path_factory.mktemp("data"), "--studies", str(folder)) as it:
+        yield it
+
+
+def _change(files, folder, patient, change):
+    """The same exam as that of another patient, each image changed."""
+    folder.mkdir()
+    uids = {}
+    for number, file in enumerate(files, start=1):
+        dataset = dcmread(file)
+        dataset.PatientID, dataset.InstanceNumber = patient, number
+        change(dataset)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            dataset[keyword].value = uids.setdefault(
+                dataset[keyword].value, generate_uid(entropy_srcs=[patient, str(dataset[keyword].value)])
+            )
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.save_as(folder / file.name)
+
+
+def _without_view_code(dataset):
+    del dataset.ViewCodeSequence
+
+
+def _mirrored(dataset):
+    """Stored as some digitizers do: every chest wall on the left."""
+    if dataset.ImageLaterality == "R":
+        dataset.PixelData = np.ascontiguousarray(dataset.pixel_array[:, ::-1]).tobytes()
+        dataset.PatientOrientation = ["A", dataset.PatientOrientation[1]]
+
+
+def _without_view(dataset):
+    del dataset.ViewCodeSequence, dataset.ViewPosition, dataset.ImageLaterality
+
+
+def _in_one_series(dataset):
+    dataset.SeriesInstanceUID, dataset.SeriesDescription = "1.2.3", "all views"
+
+
+def _study(server, patient):
+    return next(iter(find_series(server, patient).values()))[0]
+
+
+def _chest_walls(page):  # noqa: F811
+    """The side of each viewport on which the breast touches the edge."""
+    edges = [(picture[:, 3:9].mean(), picture[:, -9:-3].mean()) for picture in wait_until_drawn(page, 4)]
+    return ["left" if left > right else "right" for left, right in edges]
+
+
+@pytest.mark.parametrize("patient", ["USUAL", "UNCODED", "MIRRORED"])
+def test_four_views_hang_with_the_right_breast_on_the_left_and_chest_walls_back_to_back(page, server, patient):  # noqa: F811
+    open_study(page, server, _study(server, patient))
+    assert names(page) == FOUR
+    assert _chest_walls(page) == ["right", "left", "right", "left"]
+    _shot(page, f"hanging-{patient.lower()}", server)
+    assert [view["mirrored"] for view in shown(page)] == [patient == "MIRRORED", False] * 2
+
+
+def test_views_of_one_series_hang_in_their_own_viewports(page, server):  # noqa: F811
+    open_study(page, server, _study(server, "TOGETHER"))
+    views = page.evaluate(
+        """async () => {
+          const { describe, views } = await import('/ohif/extensions/viewer.js');
+          return views().map(view => describe(view).split(',')[0]);
+        }"""
+    )
+    assert views == VIEWS
+    assert _chest_walls(page) == ["right", "left", "right", "left"]
+
+
+def test_an_image_of_unknown_view_hangs_alone(page, server):  # noqa: F811
+    open_study(page, server, _study(server, "UNKNOWN"))
+    assert wait_for(page, lambda: names(page) == ["R CC low energy"])
+
+
+def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):  # noqa: F811
+    for view in ("R CC", "L MLO"):
+        server.synthesize(*find_series(server, "USUAL")[f"{view} low energy"], parameters={"uncertainty": True})
+    panel = open_study(page, server, _study(server, "USUAL"))
+    layout = panel.get_by_label("Layout")
+    assert layout.input_value() == "mammosynth.screening"
+    layout.select_option("mammosynth.current-synthesized")
+    right, left = [FOUR[0], "SYNTHETIC contrast R CC"], [FOUR[3], "SYNTHETIC contrast L MLO"]
+    assert wait_for(page, lambda: names(page) == [*right, FOUR[1], FOUR[2], *left]), names(page)
+    grid = page.locator("[data-cy='viewport-grid'] [data-cy='viewport-pane']")
+    assert grid.count() == 8
+    _shot(page, "hanging-current-synthesized", server)
+
+    layout.select_option("mammosynth.pair")
+    assert wait_for(page, lambda: names(page) == right), names(page)
+    layout.select_option("mammosynth.screening")
+    assert wait_for(page, lambda: names(page) == FOUR), names(page)
+
+
+def test_the_pair_of_a_mirrored_image_is_shown_the_usual_way(page, server):  # noqa: F811
+    study, series = find_series(server, "MIRRORED")["R CC low energy"]
+    result = server.synthesize(study, series)["result"]
+    page.goto(server.address + result["viewer_url"])
+    wait_until_drawn(page, 2)
+    assert [view["mirrored"] for view in shown(page)] == [True, True]
