@@ -347,7 +347,7 @@ class Widget:
             self._editor.unorderedEffectsVisible = False
             self.editor_place.layout().addWidget(self._editor)
         if self._editor.mrmlSegmentEditorNode() is None:  # the first time, and after the scene was closed
-            self._editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
+            self._editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNode(slicer.vtkMRMLSegmentEditorNode()))
             self._editor.setMRMLScene(slicer.mrmlScene)
         self._editor.setupViewObservations()
         return self._editor

@@ -19,7 +19,8 @@ class ClientTestCase(unittest.TestCase):
     def test_every_byte_of_a_multipart_answer_survives(self):
         image = bytes(range(256)) * 3 + b"\r\n--\r\n\n\r"
         body = (
-            b'--x\r\nContent-Disposition: form-data; name="params"\r\nContent-Type: application/json\r\n\r\n{"a": 1}\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="params"\r\n'
+            b'Content-Type: application/json\r\n\r\n{"a": 1}\r\n'
             b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.nrrd"\r\n\r\n' + image + b"\r\n--x--\r\n"
         )
         answer = _Answer("multipart/form-data; boundary=x", body)

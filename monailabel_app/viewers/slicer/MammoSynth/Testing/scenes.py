@@ -22,6 +22,7 @@ class Scene:
         self.colours.SetMRMLScene(self.mrml)
         self.colours.AddDefaultColorNodes()
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.mrml)
+        _register_label_maps()
         self.application = slicer.vtkMRMLApplicationLogic()
         self.application.SetMRMLScene(self.mrml)
         self.slices = []
@@ -83,6 +84,13 @@ class Scene:
             self.slices.append(logic)
         self.application.SetSliceLogics(logics)
         self.logics = logics
+
+
+def _register_label_maps() -> None:
+    """What the application's Segmentations module does at its start: empty segments need it."""
+    factory = slicer.vtkSegmentationConverterFactory.GetInstance()
+    if not factory.ConstructRepresentationObjectByClass("vtkOrientedImageData"):
+        factory.RegisterConverterRule(slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule())
 
 
 def breast(height: int = 40, width: int = 30) -> np.ndarray:
