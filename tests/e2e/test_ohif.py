@@ -243,7 +243,7 @@ def _archived(server, patient):
 
 
 def test_cancel_ends_the_job_on_the_server(page, server):
-    study, series = find_series(server, "P002")["low energy"]
+    study, _ = find_series(server, "P002")["all views low energy"]
     panel = open_study(page, server, study)
     other, others = find_series(server, "P004")["L CC low energy"]
     for seed in range(100, 104):  # the queue is busy, so that there is time to change one's mind
@@ -293,7 +293,7 @@ def test_results_are_there_when_the_study_is_left_and_entered_again(page, server
 
 
 def test_one_view_of_a_series_with_several_is_synthesized_and_hung(page, server):
-    study, series = find_series(server, "P002")["low energy"]
+    study, _ = find_series(server, "P002")["all views low energy"]
     panel = open_study(page, server, study)
     for view in ("R CC", "L MLO"):
         panel.locator("#source").select_option(label=next(o for o in _options(panel)[1:] if o.startswith(view)))

@@ -8,7 +8,7 @@ const css = `
   h2 { font-size: 15px; }
   h3 { font-size: 14px; }
   h4 { font-size: 13px; }
-  p { margin: 0; }
+  p { margin: 0; overflow-wrap: anywhere; }
   section, .section { padding: 12px; border-bottom: 1px solid #1f2e57; }
   .stack { display: flex; flex-direction: column; gap: 8px; }
   .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
