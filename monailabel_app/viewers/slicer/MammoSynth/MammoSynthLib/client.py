@@ -120,7 +120,7 @@ class Client:
         """Send a DICOM file to the archive."""
         with self._in_words():
             answer = self._archive.store_instances([pydicom.dcmread(file)])
-        if "FailedSOPSequence" in answer:
+        if answer.get("FailedSOPSequence"):  # Orthanc sends it empty when all is well
             raise ServerError(f"{file.name}: the archive refused it; see the server's log")
 
     def fetch_source(self, image: Image, folder: Path) -> Path:

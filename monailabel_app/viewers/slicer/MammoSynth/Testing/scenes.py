@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 SERVER = os.environ.get("MAMMOSYNTH_SERVER", "")
 EXAM = Path(os.environ.get("MAMMOSYNTH_EXAM", ""))  # folder with the DICOM files of a study
@@ -51,7 +52,7 @@ class Scene:
             image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
             image.SetImageToWorldMatrix(matrix)
 
-            array = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+            array = vtk_to_numpy(image.GetPointData().GetScalars())
             array[:] = mask.ravel() > 0
             node.AddSegmentFromBinaryLabelmapRepresentation(image, f"Lesion {number}")
         return node
@@ -64,7 +65,7 @@ class Scene:
         producer.Update()
         image = producer.GetOutputDataObject(0)
         width, height, _ = image.GetDimensions()
-        values = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+        values = vtk_to_numpy(image.GetPointData().GetScalars())
         return np.flipud(values.reshape(height, width, -1)[..., 0])
 
     def _add_views(self) -> None:
