@@ -1,5 +1,7 @@
 """`mammosynth train`: what it asks for, prints, and hands to the loop."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from mammosynth.phantom.cohort import write_cohort
 from mammosynth.phantom.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.terms import ImageLaterality, ViewPosition
+from mammosynth.training.log import ProgressLines
+from mammosynth.training.recipe import ResidualRecipe
 from tests.training.templates import write_template
 
 RECIPE = {"steps": 2, "batch_size": 1, "validate_every": 1, "sample_every": 0}
@@ -42,7 +46,38 @@ def test_phantoms_train_a_bundle_from_the_weights_of_another(tmp_path: Path, cap
     folders = ["--data", str(tmp_path / "phantoms"), "--output", str(tmp_path / "mine")]
     options = ["--bundle", bundle, "--initial-weights", bundle, "--set", "noise=0.25", "--steps", "1"]
     assert main(["train", "contrast", *folders, *options]) == 0
-    assert "step 1, all steps are done" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "step 1, all steps are done" in printed.out
+    lines = printed.err.splitlines()  # as a log file gets it: no bar that redraws itself
+    assert "\r" not in printed.err
+    assert lines[0] == "0:00:00 checking the data"
+    assert re.fullmatch(r"0:0\d:\d\d step 1 of 1, loss \d\.\d{4}, val_score -?\d+\.\d{4}", lines[-1])
     training = load_bundle(tmp_path / "mine").metadata["mammosynth"]["training"]
     assert (training["recipe"]["noise"], training["recipe"]["steps"]) == (0.25, 1)
     assert training["initial_weights"]["bundle"] == "template"
+
+
+def test_a_log_gets_a_line_per_validation_however_many_steps_there_are() -> None:
+    lines: list[str] = []
+    tell = ProgressLines(ResidualRecipe(steps=1050, validate_every=500), lines.append)
+    tell(0.0, "checking the data", {})
+    tell(0.0, "warning: odd", {})
+    for step in range(1, 1051):
+        tell(step / 1050, f"step {step} of 1050", {"loss": 1 / step, "val_psnr": 20.0, "val_score": 0.5})
+    assert lines == [
+        "0:00:00 checking the data",
+        "0:00:00 warning: odd",
+        "0:00:00 step 500 of 1050, loss 0.0020, val_score 0.5000",
+        "0:00:00 step 1000 of 1050, loss 0.0010, val_score 0.5000",
+        "0:00:00 step 1050 of 1050, loss 0.0010, val_score 0.5000",
+    ]
+
+
+def test_a_terminal_gets_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
+    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
+    folders = ["--data", str(tmp_path / "phantoms"), "--output", str(tmp_path / "mine")]
+    bundle = str(write_template(tmp_path / "template", **RECIPE))
+    assert main(["train", "contrast", *folders, "--bundle", bundle]) == 0
+    assert re.search(r"\rtrain: +100%\|.*step 2 of 2, loss", capsys.readouterr().err)

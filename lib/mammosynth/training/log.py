@@ -1,15 +1,19 @@
-"""`RunLog`: what a run writes for people to look at: results.csv, curves for TensorBoard, grids of images."""
+"""What a run shows people: results.csv, curves for TensorBoard, grids of images (`RunLog`), and lines of progress."""
 
 from __future__ import annotations
 
 import csv
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from mammosynth.training.recipe import TrainingRecipe
 
 RESULTS = Path("run", "results.csv")
 SAMPLES = Path("run", "samples")
@@ -68,3 +72,30 @@ class RunLog:
         """Finish what is buffered."""
         if self._writer is not None:
             self._writer.close()
+
+
+class ProgressLines:
+    """Tells a run's progress in plain lines, since a bar that redraws itself fills a log file.
+
+    A line for every message before the first step, for every step with a validation, and for the last step.
+
+    Args:
+        recipe: Of the run.
+        write: Takes a line.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, write: Callable[[str], None]) -> None:
+        self._recipe, self._write, self._started = recipe, write, time.monotonic()
+
+    def __call__(self, fraction: float, message: str, values: Mapping[str, float]) -> None:
+        """What `train_contrast` calls."""
+        if round(fraction * self._recipe.steps) % self._recipe.validate_every == 0 or fraction >= 1:
+            elapsed = timedelta(seconds=int(time.monotonic() - self._started))
+            self._write(f"{elapsed} {progress_text(message, values)}")
+
+
+def progress_text(message: str, values: Mapping[str, float]) -> str:
+    """A message with the losses and the score that networks are chosen by."""
+    chosen = [name for name in sorted(values) if name.startswith("loss") or name == "val_score"]
+    shown = [f"{name} {values[name]:.4f}" for name in chosen]
+    return ", ".join([message, *shown])
