@@ -23,7 +23,7 @@ from mammosynth.training.data import Batch
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.residual import ResidualObjective
-from tests.training.templates import tiny_pair
+from tests.training.templates import framed, tiny_pair
 
 FRAME = (256, 192)
 """Smallest that a discriminator of two scales can see."""
@@ -33,7 +33,7 @@ SETTINGS = ResidualRecipe(batch_size=2, steps=2, **FIRST)
 def objective(kind: type[ResidualObjective]) -> ResidualObjective:
     torch.manual_seed(0)
     network = ResidualUNet(8, [4, 8])
-    return kind([tiny_pair(0), tiny_pair(1)], [], network, ContrastPreprocessing(FRAME), SETTINGS)
+    return kind(framed([tiny_pair(0), tiny_pair(1)], ContrastPreprocessing(FRAME)), [], network, SETTINGS)
 
 
 @pytest.fixture

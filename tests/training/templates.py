@@ -1,6 +1,7 @@
 """A tiny bundle to train anew, and pairs to train it on."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
+from mammosynth.training.data import FramedPair, Preprocessing
+from mammosynth.training.preflight import check_pairs
 from tests.preprocessing.test_breast import half_ellipse
 
 FRAME = (32, 24)
@@ -50,6 +53,11 @@ def write_template(
     (folder / "models").mkdir()
     save_file(build_synthesizer(folder).network.state_dict(), folder / "models" / "model.safetensors")
     return folder
+
+
+def framed(pairs: Sequence[ContrastPair], preprocessing: Preprocessing | None = None) -> list[FramedPair]:
+    """As training gets them."""
+    return check_pairs(pairs, [], preprocessing or ContrastPreprocessing(FRAME)).train
 
 
 def tiny_pair(seed: int, *, empty: bool = False) -> ContrastPair:

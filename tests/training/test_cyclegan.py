@@ -33,6 +33,7 @@ from mammosynth.training.cyclegan_losses import (
 )
 from mammosynth.training.objective import GENERATOR
 from tests.preprocessing.test_breast import half_ellipse
+from tests.training.templates import framed
 
 RECIPE = CycleGANRecipe(batch_size=2, patch_size=32, learning_rate=5e-3)
 TEMPLATE = default_model_zoo() / "breast_cem_cyclegan"
@@ -56,9 +57,8 @@ def pair(seed: int) -> ContrastPair:
 
 
 def objective(recipe: CycleGANRecipe = RECIPE, *, train: int = 2, val: int = 0) -> CycleGANObjective:
-    pairs = [pair(seed) for seed in range(train + val)]
-    preprocessing = SignedFramePreprocessing((64, 48))
-    return CycleGANObjective(pairs[:train], pairs[train:], ResNetGenerator(4, 1), preprocessing, recipe)
+    pairs = framed([pair(seed) for seed in range(train + val)], SignedFramePreprocessing((64, 48)))
+    return CycleGANObjective(pairs[:train], pairs[train:], ResNetGenerator(4, 1), recipe)
 
 
 def test_perceptual_loss_weighs_mean_absolute_error_and_ssim_alike() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mammosynth.errors import DataError
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.contrast import ContrastPreprocessing, PreparedMammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.training.preflight import check_pairs, read_splits
 from tests.real_data import CDD_CESM
@@ -27,11 +28,26 @@ def shifted(image: np.ndarray, rows: int) -> np.ndarray:
 
 
 def check(train: list[ContrastPair], val: list[ContrastPair] | None = None) -> list[str]:
-    return check_pairs(train, val or [], PREPROCESSING)
+    return list(check_pairs(train, val or [], PREPROCESSING).warnings)
 
 
 def test_good_pairs_pass_in_silence() -> None:
     assert check([tiny_pair(1), tiny_pair(2)], [tiny_pair(3)]) == []
+
+
+def test_pairs_that_pass_are_handed_on_in_the_frame_prepared_once_each() -> None:
+    class Counting(ContrastPreprocessing):
+        prepared: list[str] = []
+
+        def prepare(self, source: Mammogram) -> PreparedMammogram:
+            self.prepared.append(source.source_name)
+            return super().prepare(source)
+
+    checked = check_pairs([tiny_pair(1), tiny_pair(2)], [tiny_pair(3)], Counting(FRAME))
+    assert Counting.prepared == ["1.png", "2.png", "3.png"]
+    assert [pair.patient_id for pair in checked.train] == ["P1", "P2"]
+    assert [pair.patient_id for pair in checked.val] == ["P3"]
+    assert checked.val[0].maps.shape == (len(Counting.CHANNELS) + 3, *FRAME)
 
 
 def test_every_bad_pair_of_every_kind_is_in_one_message() -> None:

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.errors import DataError
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
-from mammosynth.training.data import FramedPair, augment, draw_pairs, frame_pairs
+from mammosynth.training.data import FramedPair, augment, draw_pairs, frame_pair
 from mammosynth.training.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.residual import ResidualObjective, compose
-from tests.training.templates import FRAME, tiny_pair
+from tests.training.templates import FRAME, framed, tiny_pair
 
 PREPROCESSING = ContrastPreprocessing(FRAME)
 STILL = {"rotation_deg": 0.0, "scaling": 0.0, "translation": 0.0, "elastic": 0.0}
@@ -25,9 +24,9 @@ LOW_ENERGY, NORMALISED, ROW, MASK = (
 )
 
 
-def framed(view_position: ViewPosition = ViewPosition.CC) -> FramedPair:
-    (pair,) = frame_pairs([tiny_pair(0)], PREPROCESSING, "cpu")
-    return FramedPair(pair.maps, view_position)
+def one_framed(view_position: ViewPosition = ViewPosition.CC) -> FramedPair:
+    (pair,) = framed([tiny_pair(0)])
+    return dataclasses.replace(pair, view_position=view_position)
 
 
 def randoms(*seeds: int) -> list[np.random.Generator]:
@@ -38,26 +37,26 @@ def test_framed_pair_holds_what_the_network_is_served_with() -> None:
     pair = tiny_pair(0)
     prepared = PREPROCESSING.prepare(pair.low_energy)
     channels = PREPROCESSING.channels(prepared.low_energy, prepared.breast_mask, prepared.view_position)
-    maps = framed().maps
+    maps = one_framed().maps
     assert maps.dtype == torch.float16
     np.testing.assert_allclose(maps[:-3].numpy(), channels, atol=2e-3)
     np.testing.assert_allclose(maps[-3].numpy(), prepared.frame.apply(pair.recombined), atol=1e-3)
 
 
 def test_without_augmentation_the_maps_are_as_they_were() -> None:
-    batch = augment([framed(ViewPosition.MLO)], ResidualRecipe(**STILL, **SAME_GREY), randoms(0))
+    batch = augment([one_framed(ViewPosition.MLO)], ResidualRecipe(**STILL, **SAME_GREY), randoms(0))
     maps = torch.cat([batch.channels, batch.recombined, batch.scored, batch.lesion], dim=1)[0]
-    for index, (found, expected) in enumerate(zip(maps, framed().maps.float(), strict=True)):
+    for index, (found, expected) in enumerate(zip(maps, one_framed().maps.float(), strict=True)):
         # The percentiles of the normalised image are those of a seventh of the pixels.
         tolerance = 0.15 if index == NORMALISED else 1e-3
         np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=str(index))
 
 
 def test_augmentation_moves_all_maps_together() -> None:
-    pair = framed()
+    pair = one_framed()
     twin = pair.maps.clone()
     twin[-3] = twin[LOW_ENERGY]  # the recombined image is the source
-    batch = augment([FramedPair(twin, pair.view_position)], ResidualRecipe(**SAME_GREY, elastic=0.02), randoms(3))
+    batch = augment([dataclasses.replace(pair, maps=twin)], ResidualRecipe(**SAME_GREY, elastic=0.02), randoms(3))
     mask = batch.channels[:, MASK : MASK + 1]
     np.testing.assert_allclose(batch.channels[:, :1], batch.recombined * mask, atol=1e-5)
     assert (batch.recombined - twin[-3].float()).abs().max() > 0.05
@@ -67,7 +66,7 @@ def test_augmentation_moves_all_maps_together() -> None:
 def test_only_craniocaudal_views_are_turned_upside_down_and_the_frame_keeps_its_up_and_down() -> None:
     recipe = ResidualRecipe(**STILL, **SAME_GREY)
     for view, turned in ((ViewPosition.CC, True), (ViewPosition.MLO, False)):
-        pair = framed(view)
+        pair = one_framed(view)
         batch = augment([pair] * 8, recipe, randoms(*range(8)))
         upside_down = pair.maps[-3].flip(0).float()
         seen = [torch.allclose(image[0], upside_down, atol=1e-3) for image in batch.recombined]
@@ -78,7 +77,7 @@ def test_only_craniocaudal_views_are_turned_upside_down_and_the_frame_keeps_its_
 
 
 def test_augmentation_of_a_pair_does_not_depend_on_its_neighbours() -> None:
-    pair, recipe = framed(), ResidualRecipe(elastic=0.02)
+    pair, recipe = one_framed(), ResidualRecipe(elastic=0.02)
     both = augment([pair, pair], recipe, randoms(1, 2))
     alone = augment([pair], recipe, randoms(2))
     torch.testing.assert_close(both.channels[1:], alone.channels, atol=1e-6, rtol=0)
@@ -92,19 +91,16 @@ def test_processes_share_a_batch_and_every_pair_is_drawn_before_any_again() -> N
     assert sorted(shares[0] + shares[1]) == draw_pairs(6, 1, recipe, 0, 1)
 
 
-def test_every_pair_that_cannot_be_framed_is_named() -> None:
-    bad = [tiny_pair(7, empty=True), tiny_pair(8, empty=True), tiny_pair(9)]
-    with pytest.raises(DataError, match=r"(?s)2 of 3 pairs cannot be used.*7\.png.*8\.png"):
-        frame_pairs(bad, PREPROCESSING, "cpu")
-
-
 def test_registered_support_limits_what_is_scored() -> None:
     pair = tiny_pair(0)
     half = np.zeros((64, 64), bool)
     half[:32] = True
-    limited = ContrastPair(pair.low_energy, pair.recombined, pair.patient_id, recombined_breast=half)
     preprocessing = ContrastPreprocessing((64, 48))
-    whole_area, half_area = (p.maps[-2].float().sum() for p in frame_pairs([pair, limited], preprocessing, "cpu"))
+    prepared = preprocessing.prepare(pair.low_energy)
+    whole_area, half_area = (
+        frame_pair(pair, prepared, support, preprocessing).maps[-2].float().sum()
+        for support in (prepared.source_breast_mask, half)
+    )
     assert 0.3 < half_area / whole_area < 0.6
 
 
@@ -126,16 +122,16 @@ class Fields(torch.nn.Module):
 
 
 def objective(network: torch.nn.Module) -> ResidualObjective:
-    pairs = [tiny_pair(seed) for seed in range(3)]
+    pairs = framed([tiny_pair(seed) for seed in range(3)])
     recipe = ResidualRecipe(batch_size=2, ssim_weight=0, correlation_weight=0, learning_rate=0.02)
-    return ResidualObjective(pairs[:2], pairs[2:], network, PREPROCESSING, recipe)
+    return ResidualObjective(pairs[:2], pairs[2:], network, recipe)
 
 
 def test_scores_are_those_of_the_composed_image() -> None:
     residual = objective(Fields(0.2, 0.0))
     with torch.inference_mode():
         scores = residual.validate(residual.networks[GENERATOR])
-    recombined, scored, _ = frame_pairs([tiny_pair(2)], PREPROCESSING, "cpu")[0].maps[-3:].double().numpy()
+    recombined, scored, _ = framed([tiny_pair(2)])[0].maps[-3:].double().numpy()
     mean_square = np.mean((recombined - 0.2)[scored > 0] ** 2)
     assert scores["val_psnr"] == pytest.approx(-10 * np.log10(mean_square), abs=1e-3)
     assert scores["val_score"] == pytest.approx(
@@ -163,7 +159,7 @@ def test_sample_grid_shows_source_generated_and_real_image_side_by_side() -> Non
     with torch.inference_mode():
         grid = residual.sample_grid(residual.networks[GENERATOR])
     assert grid.shape == (FRAME[0], 3 * FRAME[1])
-    breast = frame_pairs([tiny_pair(2)], PREPROCESSING, "cpu")[0].maps[MASK].float()
+    breast = framed([tiny_pair(2)])[0].maps[MASK].float()
     np.testing.assert_allclose(grid[:, FRAME[1] : 2 * FRAME[1]], 0.2 * breast, atol=1e-6)
 
 
@@ -237,5 +233,5 @@ def test_a_run_may_see_a_share_of_the_patients_drawn_by_its_seed() -> None:
 def seen(pairs: list[ContrastPair], **settings: float) -> set[float]:
     """The images of an epoch, told apart by their mean grey."""
     recipe = ResidualRecipe(batch_size=4, **STILL, **SAME_GREY, **settings)
-    drawn = ResidualObjective(pairs, [], torch.nn.Identity(), PREPROCESSING, recipe).draw(0, 0, 1)
+    drawn = ResidualObjective(framed(pairs), [], torch.nn.Identity(), recipe).draw(0, 0, 1)
     return {round(float(mean), 4) for mean in drawn.channels[:, LOW_ENERGY].mean(dim=(1, 2))}

@@ -31,15 +31,13 @@ from torch import nn
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.resnet_generator import MULTIPLE, ResNetGenerator
 from mammosynth.networks.strided_discriminator import StridedDiscriminator
-from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.preprocessing.signed_frame import SignedFramePreprocessing
 from mammosynth.training.cyclegan_losses import (
     adversarial_loss,
     discriminator_loss,
     identity_loss,
     perceptual_loss,
 )
-from mammosynth.training.data import FramedPair, draw_pairs, frame_pairs
+from mammosynth.training.data import FramedPair, draw_pairs
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.scores import frame_scores, mean_scores
@@ -105,23 +103,21 @@ class CycleGANObjective:
         train_pairs: At least one.
         val_pairs: Of other patients; may be empty.
         network: The generator from low-energy to recombined image; a second one like it goes the other way.
-        preprocessing: Gives the network's input.
         recipe: Every choice.
 
     Raises:
-        DataError: With the reason for every pair that cannot be used.
         InvalidParameterError: If patches do not fit the frame or the network.
     """
 
     def __init__(
         self,
-        train_pairs: Sequence[ContrastPair],
-        val_pairs: Sequence[ContrastPair],
+        train_pairs: Sequence[FramedPair],
+        val_pairs: Sequence[FramedPair],
         network: ResNetGenerator,
-        preprocessing: SignedFramePreprocessing,
         recipe: CycleGANRecipe,
     ) -> None:
-        _check_patch_size(recipe.patch_size, preprocessing.frame_shape)
+        height, width = train_pairs[0].maps.shape[-2:]
+        _check_patch_size(recipe.patch_size, (height, width))
         # Start weights of its own, whatever was drawn before.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence([recipe.seed, 4]).generate_state(1)[0]))
@@ -134,8 +130,8 @@ class CycleGANObjective:
                 }
             )
         self._recipe = recipe
-        self._train = frame_pairs(train_pairs, preprocessing, recipe.device)
-        self._val = frame_pairs(val_pairs, preprocessing, recipe.device)
+        self._train = [pair.to(recipe.device) for pair in train_pairs]
+        self._val = [pair.to(recipe.device) for pair in val_pairs]
         self._places = [
             informative_places(_scored(pair).cpu().numpy() > 0, recipe.patch_size, recipe.informative)
             for pair in self._train

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import erode, segment_breast
+from mammosynth.preprocessing.breast import erode
 from mammosynth.preprocessing.contrast import ContrastPreprocessing, PreparedMammogram
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
@@ -48,10 +47,16 @@ class FramedPair:
     Attributes:
         maps: (C + 3, H, W) float16: the input's channels, then recombined, scored, lesion.
         view_position: CC or MLO.
+        patient_id: Whose it is.
     """
 
     maps: torch.Tensor
     view_position: ViewPosition
+    patient_id: str
+
+    def to(self, device: str) -> FramedPair:
+        """The same on a device; itself if it is there."""
+        return replace(self, maps=self.maps.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,30 +82,18 @@ class Batch:
         return cls(channels.contiguous(memory_format=torch.channels_last), recombined, scored, lesion)
 
 
-def frame_pairs(pairs: Sequence[ContrastPair], preprocessing: Preprocessing, device: str) -> list[FramedPair]:
-    """Every pair in the frame, on the device.
+def frame_pair(
+    pair: ContrastPair, prepared: PreparedMammogram, recombined_breast: np.ndarray, preprocessing: Preprocessing
+) -> FramedPair:
+    """A pair in the frame, on the CPU.
 
-    Raises:
-        DataError: With the reason for every pair that cannot be used.
+    Args:
+        pair: The images.
+        prepared: What `preprocessing` made of the low-energy image.
+        recombined_breast: bool, in the source's matrix.
+        preprocessing: Gives the network's input.
     """
-    framed, problems = [], []
-    for pair in pairs:
-        try:
-            framed.append(_frame_pair(pair, preprocessing, device))
-        except MammoSynthError as error:
-            problems.append(str(error))
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(f"{len(problems)} of {len(pairs)} pairs cannot be used; repair or leave them out:\n  {listed}")
-    return framed
-
-
-def _frame_pair(pair: ContrastPair, preprocessing: Preprocessing, device: str) -> FramedPair:
-    prepared = preprocessing.prepare(pair.low_energy)
-    support = pair.recombined_breast
-    if support is None:
-        support = segment_breast(pair.recombined)
-    shared = prepared.breast_mask & (prepared.frame.apply(support) > 0.5)
+    shared = prepared.breast_mask & (prepared.frame.apply(recombined_breast) > 0.5)
     lesion = np.zeros(shared.shape, np.float32) if pair.lesion is None else prepared.frame.apply(pair.lesion)
     targets = np.stack(
         [
@@ -110,8 +103,8 @@ def _frame_pair(pair: ContrastPair, preprocessing: Preprocessing, device: str) -
         ]
     )
     channels = preprocessing.channels(prepared.low_energy, prepared.breast_mask, prepared.view_position)
-    maps = torch.from_numpy(np.concatenate([channels, targets])).to(device, torch.float16)
-    return FramedPair(maps, prepared.view_position)
+    maps = torch.from_numpy(np.concatenate([channels, targets])).to(torch.float16)
+    return FramedPair(maps, prepared.view_position, pair.patient_id)
 
 
 def draw_pairs(count: int, step: int, recipe: TrainingRecipe, rank: int, world_size: int) -> list[tuple[int, int]]:

@@ -83,7 +83,11 @@ def _metadata(bundles: Sequence[Path], output: Path) -> Mapping[str, Any]:
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
         "training": {
-            **{key: value for key, value in runs[0]["training"].items() if key not in ("recipe", "members", "val_in_frame")},
+            **{
+                key: value
+                for key, value in runs[0]["training"].items()
+                if key not in ("recipe", "members", "val_in_frame")
+            },
             "members": [member for run in runs for member in _known_members(run)],
         },
         "scores": {},

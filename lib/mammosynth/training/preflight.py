@@ -1,17 +1,21 @@
-"""The check of the data before the first step: every bad pair is told at once, odd ones are warned of."""
+"""The check of the data before the first step: every bad pair is told at once, odd ones are warned of.
+
+What the check has found out about a pair is handed on: the pair in the frame of the network.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.training.data import FramedPair, Preprocessing, frame_pair
 
 FLAT = 2 / 255
 """Range of grey values up to which an image shows nothing; 8-bit images have steps of 1/255."""
@@ -23,6 +27,21 @@ SWAPPED_SHARE, SWAPPED_COUNT = 0.75, 4
 deviation in 89 % of the same 203 pairs. One pair does not tell, but so many of at least so many pairs do (chosen)."""
 
 Splits = tuple[list[ContrastPair], list[ContrastPair]]
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedPairs:
+    """Pairs that can be trained on.
+
+    Attributes:
+        train: In the order given, on the CPU.
+        val: Likewise.
+        warnings: Of what is odd but may be meant.
+    """
+
+    train: list[FramedPair]
+    val: list[FramedPair]
+    warnings: tuple[str, ...]
 
 
 def read_splits(read: Callable[[str], list[ContrastPair]]) -> Splits:
@@ -48,14 +67,14 @@ def read_splits(read: Callable[[str], list[ContrastPair]]) -> Splits:
 
 
 def check_pairs(
-    train_pairs: Sequence[ContrastPair], val_pairs: Sequence[ContrastPair], preprocessing: Any
-) -> list[str]:
-    """Warnings, of what is odd but may be meant.
+    train_pairs: Sequence[ContrastPair], val_pairs: Sequence[ContrastPair], preprocessing: Preprocessing
+) -> CheckedPairs:
+    """All pairs in the frame, if nothing is wrong with any.
 
     Args:
         train_pairs: To train on.
         val_pairs: To validate on; may be empty.
-        preprocessing: Of the model that is trained; finds the breast.
+        preprocessing: Of the model that is trained.
 
     Raises:
         DataError: With everything that is wrong, one line each.
@@ -64,11 +83,16 @@ def check_pairs(
         raise DataError("there are no training pairs; give at least one low-energy image with its recombined image")
     problems: list[str] = []
     warnings: list[str] = []
+    framed: list[FramedPair] = []
     every = [*train_pairs, *val_pairs]
     for pair in every:
-        found, odd = _check_pair(pair, preprocessing)
-        problems += found
-        warnings += odd
+        try:
+            ready, odd = _check_pair(pair, preprocessing)
+        except MammoSynthError as error:
+            problems.append(str(error))
+        else:
+            framed.append(ready)
+            warnings += odd
     bad = len(problems)
     problems += _shared_patients(train_pairs, val_pairs)
     problems += _swapped(every)
@@ -83,35 +107,34 @@ def check_pairs(
             f"{len(problems)} problems, {bad} of them of single ones of {len(every)} pairs; repair or leave out:\n"
             f"  {listed}"
         )
-    return warnings
+    return CheckedPairs(framed[: len(train_pairs)], framed[len(train_pairs) :], tuple(warnings))
 
 
-def _check_pair(pair: ContrastPair, preprocessing: Any) -> tuple[list[str], list[str]]:
-    """What is wrong, and what is odd."""
+def _check_pair(pair: ContrastPair, preprocessing: Preprocessing) -> tuple[FramedPair, list[str]]:
+    """The pair in the frame, and what is odd."""
     name, low_energy, recombined = pair.low_energy.source_name, pair.low_energy.pixels, pair.recombined
     for what, image in (("low-energy", low_energy), ("recombined", recombined)):
         if not np.isfinite(image).all() or image.min() < 0 or image.max() > 1:
-            return [f"{name}: the {what} image holds values from {image.min()} to {image.max()}, expected 0 to 1"], []
+            raise DataError(
+                f"{name}: the {what} image holds values from {image.min()} to {image.max()}, expected 0 to 1"
+            )
         if np.ptp(image) <= FLAT:
-            return [f"{name}: the {what} image shows no breast, it has one grey value {float(image.mean()):.3f}"], []
+            raise DataError(
+                f"{name}: the {what} image shows no breast, it has one grey value {float(image.mean()):.3f}"
+            )
     if np.abs(low_energy - recombined).max() <= FLAT:
-        return [f"{name}: low-energy and recombined image are the same, expected two images of one view"], []
-    try:
-        breast = preprocessing.prepare(pair.low_energy).source_breast_mask
-    except MammoSynthError as error:
-        return [str(error)], []
+        raise DataError(f"{name}: low-energy and recombined image are the same, expected two images of one view")
+    prepared = preprocessing.prepare(pair.low_energy)
+    breast = prepared.source_breast_mask
     other = segment_breast(recombined) if pair.recombined_breast is None else pair.recombined_breast
     overlap = 2 * (breast & other).sum() / max(breast.sum() + other.sum(), 1)
     if overlap < OVERLAP_ACCEPTED:
-        return [
+        raise DataError(
             f"{name}: the breasts of low-energy and recombined image overlap by a Dice of {overlap:.2f}, accepted is "
             f"{OVERLAP_ACCEPTED} or more; are they of one view, and registered?"
-        ], []
-    if overlap < OVERLAP_USUAL:
-        return [], [
-            f"{name}: the two breasts overlap by a Dice of {overlap:.3f} only, usual is {OVERLAP_USUAL} or more"
-        ]
-    return [], []
+        )
+    odd = f"{name}: the two breasts overlap by a Dice of {overlap:.3f} only, usual is {OVERLAP_USUAL} or more"
+    return frame_pair(pair, prepared, other, preprocessing), [odd] if overlap < OVERLAP_USUAL else []
 
 
 def _shared_patients(train_pairs: Sequence[ContrastPair], val_pairs: Sequence[ContrastPair]) -> list[str]:

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.training.data import Batch, FramedPair, augment, draw_pairs, frame_pairs
+from mammosynth.training.data import Batch, FramedPair, augment, draw_pairs
 from mammosynth.training.losses import contrast_loss
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
@@ -27,26 +26,21 @@ class ResidualObjective:
     Args:
         train_pairs: At least one.
         val_pairs: Of other patients; may be empty.
-        network: (B, C, H, W) to (B, 2, H, W): the fields offset and gain.
-        preprocessing: Gives the network's input; its first channel is the low-energy image.
+        network: (B, C, H, W) to (B, 2, H, W): the fields offset and gain. Its first channel is the low-energy image.
         recipe: Every choice.
-
-    Raises:
-        DataError: With the reason for every pair that cannot be used.
     """
 
     def __init__(
         self,
-        train_pairs: Sequence[ContrastPair],
-        val_pairs: Sequence[ContrastPair],
+        train_pairs: Sequence[FramedPair],
+        val_pairs: Sequence[FramedPair],
         network: nn.Module,
-        preprocessing: ContrastPreprocessing,
         recipe: ResidualRecipe,
     ) -> None:
         self.networks = nn.ModuleDict({GENERATOR: network})
         self.recipe = recipe
-        self._train = frame_pairs(_share(train_pairs, recipe), preprocessing, recipe.device)
-        self._val = frame_pairs(val_pairs, preprocessing, recipe.device)
+        self._train = [pair.to(recipe.device) for pair in _share(train_pairs, recipe)]
+        self._val = [pair.to(recipe.device) for pair in val_pairs]
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """AdamW; biases and normalisation are not decayed."""
@@ -97,7 +91,7 @@ class ResidualObjective:
         return np.concatenate(rows)
 
 
-def _share(pairs: Sequence[ContrastPair], recipe: ResidualRecipe) -> list[ContrastPair]:
+def _share(pairs: Sequence[FramedPair], recipe: ResidualRecipe) -> list[FramedPair]:
     """The pairs of a share of the patients, at least one; with one seed, a smaller share is part of a larger one."""
     drawn = np.random.default_rng(recipe.seed).permutation(sorted({pair.patient_id for pair in pairs}))
     seen = set(drawn[: max(1, round(recipe.patients * len(drawn)))])

@@ -86,7 +86,7 @@ class Template:
         return self.recipe_class.from_values({**self.values, **(changes or {})})
 
     def build_objective(self, *arguments: Any) -> Objective:
-        """An objective from training pairs, validation pairs, network, preprocessing and recipe."""
+        """An objective from framed training pairs, framed validation pairs, network and recipe."""
         module, _, name = OBJECTIVES[self.objective]
         return getattr(importlib.import_module(module), name)(*arguments)
 

@@ -99,12 +99,13 @@ def train_contrast(
         blank = template.build(recipe.seed)
         initial = None if initial_weights is None else blank.load(initial_weights)
         report(0.0, "checking the data", {})
-        warnings = check_pairs(train_pairs, val_pairs, blank.preprocessing)
-        for warning in warnings:
+        checked = check_pairs(train_pairs, val_pairs, blank.preprocessing)
+        for warning in (warnings := checked.warnings):
             logger.warning("%s", warning)
             report(0.0, f"warning: {warning}", {})
         here = dataclasses.replace(recipe, device=processes.device)
-        objective = template.build_objective(train_pairs, val_pairs, blank.network, blank.preprocessing, here)
+        objective = template.build_objective(checked.train, checked.val, blank.network, here)
+        del checked  # the objective keeps what it needs
         record: dict[str, Any] = {
             "objective": template.objective,
             "template": template.folder.resolve().name,
@@ -121,12 +122,10 @@ def train_contrast(
         completed = reason != STOPPED
         if completed and processes.rank == 0:
             record["counts"] = {"train": count_pairs(train_pairs), "val": count_pairs(val_pairs)}
-            record["warnings"] = warnings
+            record["warnings"] = list(warnings)
             write_bundle(output, template.folder, run, blank.prefix, record)
         processes.wait()
-        return TrainingResult(
-            completed, reason, run.step, output if completed else None, run.best_scores, tuple(warnings)
-        )
+        return TrainingResult(completed, reason, run.step, output if completed else None, run.best_scores, warnings)
 
 
 def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callable[[], bool]) -> str:
