@@ -38,8 +38,9 @@ def _densities() -> list[np.ndarray]:
     for seed, density in zip((40, 41, 43, 42), Density, strict=True):
         breast = BreastParameters(seed, density, (list(LesionKind)[seed % 4],))
         tiles = []
-        for paths in project_breast(breast, list(ViewPosition), 0.4):
-            view = render_view(paths, ImagingParameters(seed=seed), ImageLaterality.LEFT, breast)
+        for number, paths in enumerate(project_breast(breast, list(ViewPosition), 0.4)):
+            imaging = ImagingParameters(seed=2 * seed + number)  # every exposure has noise of its own
+            view = render_view(paths, imaging, ImageLaterality.LEFT, breast)
             name = f"{density} {view.view_position}, {100 * view.volumetric_density:.0f} % gland"
             tiles += [_tile(view.low_energy, name), _tile(view.recombined, "recombined"), _tile(_tissue(view), "truth")]
         rows.append(np.hstack(tiles))
