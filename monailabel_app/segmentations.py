@@ -23,7 +23,7 @@ from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.synthesis.parameters import LabelMap
 from monailabel_app.errors import NotFoundError
-from monailabel_app.studies import DicomWebStudies, InstanceAddress
+from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress
 
 
 class StudySegmentation:
@@ -43,11 +43,12 @@ class StudySegmentation:
         self.dataset = dataset
         name = str(value_of(dataset, "SOPInstanceUID"))
         check_segmentation(dataset, name)
-        known = {each.sop_instance_uid: each for each in instances}
+        known = {each.sop_instance_uid: each for each in instances if each.sop_class_uid in MAMMOGRAPHY_SOP_CLASSES}
         source = next((known[uid] for uid in referenced_images(dataset) if uid in known), None)
         if source is None:
             raise UnsupportedImageError(
-                f"{name}: the segmentation refers to no image of this study; open the study that it belongs to"
+                f"{name}: the segmentation refers to no image of this study that is a mammogram; open the study that "
+                "it belongs to"
             )
         self.source = source
         self.source_header = archive.header(source)
@@ -112,9 +113,9 @@ def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid:
             f"{source.source_name} has no DICOM header, so no segmentation belongs to it; use a study of the archive"
         )
     segmentation = find_segmentation(archive, str(value_of(header, "StudyInstanceUID")), sop_instance_uid)
+    check_matrix(segmentation.shape, header, source.source_name)
     dataset, own_uid = segmentation.dataset, str(value_of(header, "SOPInstanceUID"))
     if own_uid in referenced_images(dataset):
-        check_matrix(segmentation.shape, header, source.source_name)
         segments = read_segments(dataset, own_uid, sop_instance_uid)
     else:
         views = [
@@ -126,7 +127,6 @@ def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid:
                 f"{source.source_name}: segmentation {sop_instance_uid} is drawn on {' '.join(views[0])}, the source "
                 f"is {' '.join(views[1])}; draw on the source itself"
             )
-        check_matrix(segmentation.shape, header, source.source_name)
         segments = segmentation.segments
     return LabelMap(sop_instance_uid, label_map(segments, segmentation.shape))
 

@@ -34,7 +34,7 @@ from monailabel_app.errors import NotFoundError, PacsError
 _UID = re.compile(UID_PATTERN)
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Storage classes of single-frame mammograms; anything else in an MG series is refused before it is fetched.
-_MAMMOGRAPHY_SOP_CLASSES = (
+MAMMOGRAPHY_SOP_CLASSES = (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
 )
@@ -201,7 +201,7 @@ class DicomWebStudies:
         Raises:
             UnsupportedImageError: If it is no single-frame mammogram, or was generated itself.
         """
-        if address.sop_class_uid not in _MAMMOGRAPHY_SOP_CLASSES:
+        if address.sop_class_uid not in MAMMOGRAPHY_SOP_CLASSES:
             raise UnsupportedImageError(
                 f"{address.sop_instance_uid}: (0008,0016) SOP Class UID is {address.sop_class_uid}, expected a digital "
                 "mammography image; tomosynthesis, secondary captures and reports cannot be sources"

@@ -23,7 +23,11 @@ from mammosynth.dicom.segmentation import (
     segments_of,
 )
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
+from mammosynth.phantom.export import ImageKind, PhantomExam, build_images
+from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.phantom.segmentation import lesion_segmentation
 from tests.dicom.instances import build_instance
+from tests.phantom.views import build_view
 
 SHAPE = (48, 37)  # columns are no multiple of 8, so that bits of two frames share a byte
 IMAGE = "1.2.3.4.5"
@@ -211,3 +215,15 @@ def test_only_the_matrix_of_a_mammogram_is_drawn_on() -> None:
         drawn(lesion)
     with pytest.raises(UnsupportedImageError, match="Modality is 'CT'"):
         drawn(lesion, source=image(Modality="CT"))
+
+
+def test_the_truth_of_a_phantom_is_read() -> None:
+    view, exam = build_view(), PhantomExam(CaseParameters(3, pixel_mm=3.6))
+    (source,) = build_images(view, exam, [ImageKind.LOW_ENERGY])
+    dataset = lesion_segmentation(view, exam, source)
+    assert dataset is not None
+    found = read_segments(stored(dataset), source.SOPInstanceUID, "seg")
+    shown = [mask for mask in view.lesion_masks if mask.any()]
+    assert len(found) == len(shown) > 0
+    for segment, mask in zip(found, shown, strict=True):
+        np.testing.assert_array_equal(segment.mask, mask)

@@ -157,6 +157,16 @@ def test_a_segmentation_of_another_matrix_or_image_is_refused(client: Client) ->
     assert "8 x 8 pixels, the image 24 x 16" in answer.json()["detail"]
 
 
+def test_a_segmentation_of_a_tomosynthesis_is_refused(client: Client, any_archive: DicomWebStudies) -> None:
+    image = mammogram(4, study=client.image.StudyInstanceUID)
+    dataset = draw_segmentation([Segment(1, "Mass", labels() == 1)], image, software_version="9")
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.13.1.3"
+    any_archive.store(image)
+    answer = client.upload(dataset)
+    assert answer.status_code == 422
+    assert "no image of this study that is a mammogram" in answer.json()["detail"]
+
+
 def test_what_is_no_dicom_file_is_refused(client: Client) -> None:
     answer = client.client.post(
         f"{client.root}/file", content=b"not DICOM", headers={"content-type": "application/dicom"}
