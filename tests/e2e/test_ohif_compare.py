@@ -207,4 +207,5 @@ def test_a_comparison_ends_when_the_pair_no_longer_hangs(page, pair):
              displaySetInstanceUIDs: [hung.source.displaySet.displaySetInstanceUID] }]);""",
     )
     page.locator(".mammosynth-comparison").wait_for(state="detached", timeout=20000)
-    assert page.locator("mammosynth-compare #modes").is_disabled()
+    page.locator("mammosynth-compare #modes:disabled").wait_for(timeout=20000)
+    assert page.locator(".mammosynth-comparison").count() == 0

@@ -32,12 +32,12 @@ export class Comparison {
   }
 
   #draw(context, toSource, { viewport, canvas }) {
-    const { mode, opacity, position, range } = this.settings;
+    const { mode, opacity, position } = this.settings;
     const fromSynthesized = imageToCanvas(this.synthesized);
     if (!fromSynthesized || mode === 'side') return;
     const place = between(sized(viewport, toSource), sized(this.synthesized, fromSynthesized));
     if (mode === 'difference') {
-      this.#drawDifference(context, place, sized(viewport, toSource), range);
+      this.#drawDifference(context, viewport.getCanvas(), place, sized(viewport, toSource));
       return;
     }
     context.save();
@@ -50,11 +50,11 @@ export class Comparison {
     context.restore();
   }
 
-  #drawDifference(context, place, image, range) {
+  #drawDifference(context, shown, place, image) {
     const { width, height } = context.canvas;
-    const source = greyLevels(this.overlay.viewport.getCanvas(), new DOMMatrix(), width, height);
+    const source = greyLevels(shown, new DOMMatrix(), width, height);
     const synthesized = greyLevels(this.synthesized.getCanvas(), place, width, height);
-    const colours = coloursOf(range);
+    const colours = coloursOf(this.settings.range);
     const words = new Uint32Array(synthesized.data.buffer);
     for (let index = 0; index < words.length; index++) {
       words[index] = colours[255 + synthesized.data[4 * index] - source.data[4 * index]];
