@@ -127,9 +127,14 @@ def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):  # n
     assert wait_for(page, lambda: names(page) == FOUR), names(page)
 
 
-def test_the_pair_of_a_mirrored_image_is_shown_the_usual_way(page, server):  # noqa: F811
-    study, series = find_series(server, "MIRRORED")["R CC low energy"]
-    result = server.synthesize(study, series)["result"]
-    page.goto(server.address + result["viewer_url"])
-    wait_until_drawn(page, 2)
-    assert [view["mirrored"] for view in shown(page)] == [True, True]
+def test_a_mirrored_image_is_shown_the_usual_way_beside_another_too(page, server):  # noqa: F811
+    open_study(page, server, _study(server, "MIRRORED"))
+    page.evaluate(
+        """async () => {
+          const { mammograms, showBeside } = await import('/ohif/extensions/viewer.js');
+          const named = view => mammograms().find(set => set.SeriesDescription.includes(view));
+          await showBeside(named('R CC'), [named('L CC')]);
+        }"""
+    )
+    assert wait_for(page, lambda: [view["mirrored"] for view in shown(page)] == [True, False])
+    assert names(page) == FOUR[:2]

@@ -7,7 +7,8 @@ import { studyUid, syncStudy } from './viewer.js';
 const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const TOOLS = ['Zoom', 'Pan', 'WindowLevel', 'MeasurementTools', 'Capture', 'Layout', 'MoreTools'];
 
-const layout = {
+// Made anew each time: OHIF takes the panels out of what it is given.
+const layout = () => ({
   id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
   props: {
     leftPanels: ['@ohif/extension-default.panelModule.seriesList'],
@@ -19,7 +20,7 @@ const layout = {
       { namespace: '@ohif/extension-cornerstone.viewportModule.cornerstone', displaySetsToDisplay: [STACK] },
     ],
   },
-};
+});
 
 export default {
   id: 'mammosynth.synthesis',
@@ -36,7 +37,7 @@ export default {
         valid: modalities.split('\\').includes('MG'),
         description: 'Synthesis is for mammography (MG) only',
       }),
-      routes: [{ path: 'synthesis', layoutTemplate: () => layout }],
+      routes: [{ path: 'synthesis', layoutTemplate: layout }],
       hangingProtocol: 'mammosynth.screening',
       sopClassHandlers: [STACK],
       onModeEnter(given) {
