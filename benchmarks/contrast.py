@@ -26,11 +26,12 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
+from mammosynth.networks.resnet_generator import MULTIPLE
 from mammosynth.phantom.study import write_study
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.synthesis.contrast import ContrastSynthesizer
 from mammosynth.synthesis.engine import run_whole, run_windows
-from mammosynth.synthesis.windowed import STRIDE, WINDOW
+from mammosynth.synthesis.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
 from tests.e2e.server import find_series, running
 
 THREADS = "2"
@@ -74,8 +75,11 @@ def _print_modes(name: str) -> None:
     # At a detector's own matrix one waits for hours on a CPU, so a few windows and one tile stand for all of them.
     few = _noise((WINDOW, WINDOW + 7 * STRIDE))
     one_window = _seconds(lambda: run_windows(network, few, (WINDOW, WINDOW), (STRIDE, STRIDE))) / 8
-    tile, tiles = (808, 992), 6  # as the fast mode cuts this matrix
-    part = _noise((tile[0] // 2, tile[1] // 2))
+    tile = [tile_side(side, TILE, OVERLAP) for side in NATIVE]
+    tiles = math.prod(
+        math.ceil((side - OVERLAP) / (of_tile - OVERLAP)) for side, of_tile in zip(NATIVE, tile, strict=True)
+    )
+    part = _noise((tile[0] // 2 // MULTIPLE * MULTIPLE, tile[1] // 2 // MULTIPLE * MULTIPLE))
     one_tile = 4 * _seconds(lambda: run_whole(network, part))
     windows = math.prod(math.ceil((side - WINDOW) / STRIDE) + 1 for side in NATIVE)
     label = f"{NATIVE[0]} x {NATIVE[1]}, {windows} windows or {tiles} tiles, scaled up from 8 and a quarter"

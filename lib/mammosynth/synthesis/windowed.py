@@ -114,7 +114,7 @@ class WindowedContrastSynthesizer:
         if max(height, width) <= self.tile:
             return _cropped(run_whole(self.network, padded), channels)
         overlap = min(OVERLAP, self.tile // 2)
-        tile = (_tile(height, self.tile, overlap), _tile(width, self.tile, overlap))
+        tile = (tile_side(height, self.tile, overlap), tile_side(width, self.tile, overlap))
         stride = (tile[0] - overlap, tile[1] - overlap)
         return _cropped(run_windows(self.network, padded, tile, stride, hann=True), channels)
 
@@ -133,7 +133,7 @@ def _up(side: int) -> int:
     return math.ceil(side / MULTIPLE) * MULTIPLE
 
 
-def _tile(side: int, longest: int, overlap: int) -> int:
+def tile_side(side: int, longest: int, overlap: int) -> int:
     """Side of the smallest equal tiles that cover an image's side with as few tiles as possible."""
     count = max(1, math.ceil((side - overlap) / (longest - overlap)))
     return _up(math.ceil((side + (count - 1) * overlap) / count))
