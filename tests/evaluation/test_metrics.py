@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammosynth.evaluation.metrics import affine_psnr, auroc, correlation, dice, psnr, score_case, ssim_map
+from mammosynth.evaluation.metrics import affine_psnr, auroc, correlation, dice, ms_ssim, psnr, score_case, ssim_map
 from mammosynth.evaluation.protocol import Case, hottest, smooth_within
 from mammosynth.evaluation.statistics import (
     interval,
@@ -38,6 +38,25 @@ def test_ssim_of_flat_images_is_the_luminance_term() -> None:
     a, b = np.full((16, 16), 0.2), np.full((16, 16), 0.6)
     np.testing.assert_allclose(ssim_map(a, b), (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4))
     np.testing.assert_allclose(ssim_map(a, a), 1)
+
+
+def test_ms_ssim_of_flat_images_is_the_luminance_of_the_coarsest_scale() -> None:
+    a, b, scored = np.full((192, 192), 0.2), np.full((192, 192), 0.6), np.ones((192, 192), bool)
+    luminance = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    assert ms_ssim(a, b, scored) == pytest.approx(luminance**0.1333)
+    assert ms_ssim(a, a, scored) == pytest.approx(1)
+
+
+def test_ms_ssim_forgives_grain_and_minds_shape_and_looks_inside_the_mask_only() -> None:
+    rows, columns = np.mgrid[:192, :192] / 192
+    shape = 0.5 + 0.3 * np.sin(6 * rows) * np.cos(7 * columns)
+    grainy = shape + np.random.default_rng(0).normal(0, 0.05, shape.shape)
+    scored = np.zeros(shape.shape, bool)
+    scored[:, :96] = True
+    assert ms_ssim(shape, grainy, scored) > ssim_map(shape, grainy)[scored].mean() + 0.3
+    assert ms_ssim(shape, 1 - shape, scored) == 0
+    half = np.where(columns < 0.75, shape, 1 - shape)
+    assert ms_ssim(shape, half, scored) > 0.95
 
 
 def test_ssim_window_is_11_pixels_wide() -> None:

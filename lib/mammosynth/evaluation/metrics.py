@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from mammosynth.evaluation.protocol import Case, hottest
 
-LOWER_IS_BETTER = frozenset({"mae"})
+LOWER_IS_BETTER = frozenset({"mae", "mae_frame"})
 BEST_AT_ONE = frozenset({"d_ratio"})
 MEAN_METRICS = (
     "psnr",
@@ -20,8 +20,10 @@ MEAN_METRICS = (
     "auroc_hot",
     "ncc_hp",
     "psnr_affine",
+    "ms_ssim",
     "psnr_frame",
     "ssim_frame",
+    "mae_frame",
     "psnr_tight",
     "ssim_tight",
     "auroc_lesion",
@@ -29,6 +31,9 @@ MEAN_METRICS = (
 """Averaged over cases. The others (lesion contrast, change) are compared over cases in the report."""
 TIGHT_FRAME = (512, 256)
 """Rows and columns to which published work resizes the breast's box: there no black margin raises a score."""
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of MS-SSIM, from fine to coarse, each scale half the one before (Wang et al. 2003,
+doi:10.1109/ACSSC.2003.1292216)."""
 
 
 def psnr(generated: np.ndarray, real: np.ndarray) -> float:
@@ -54,12 +59,44 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """SSIM at every pixel: Gauss 11 x 11, sigma 1.5, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
+    luminance, structure = _ssim_terms(a, b)
+    return luminance * structure
+
+
+def ms_ssim(a: np.ndarray, b: np.ndarray, scored: np.ndarray) -> float:
+    """Multi-scale SSIM inside a mask, as Wang et al. 2003; a scale whose mean structure is negative counts as 0.
+
+    Args:
+        a: (H, W) in [0, 1].
+        b: Likewise.
+        scored: (H, W) bool; at each coarser scale, pixels of which at least half were scored.
+    """
+    a, b, weight = (image.astype(np.float64) for image in (a, b, scored))
+    result = 1.0
+    for scale, exponent in enumerate(SCALE_WEIGHTS):
+        luminance, structure = _ssim_terms(a, b)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        mean = float((luminance * structure if last else structure)[weight >= 0.5].mean())
+        result *= max(mean, 0.0) ** exponent
+        a, b, weight = (_halved(image) for image in (a, b, weight))
+    return result
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    rows, columns = (side // 2 for side in image.shape)
+    return image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
+
+
+def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance, and contrast times structure, at every pixel."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     mean_a, mean_b = _window(a), _window(b)
     var_a, var_b = _window(a * a) - mean_a**2, _window(b * b) - mean_b**2
     covariance = _window(a * b) - mean_a * mean_b
     c1, c2 = 1e-4, 9e-4
-    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance, (2 * covariance + c2) / (var_a + var_b + c2)
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -105,8 +142,10 @@ def score_case(case: Case, generated: np.ndarray) -> dict[str, float]:
         "mae": float(np.abs(p - y)[scored].mean()),
         "ncc_interior": correlation(p[interior], y[interior]),
         "psnr_affine": affine_psnr(p[scored], y[scored]),
+        "ms_ssim": ms_ssim(p * case.shared, y * case.shared, scored),
         "psnr_frame": psnr(shown, y),
         "ssim_frame": float(ssim_map(shown, y).mean()),
+        "mae_frame": float(np.abs(shown - y).mean()),
         **_tight_frame(case, shown),
         "auroc_lesion": auroc(p[case.interior_lesion], p[case.normal]) if case.has_lesion else float("nan"),
         "change_mae": float(np.abs(case.low_energy - p)[scored].mean()),
