@@ -48,6 +48,11 @@ _ARRANGE = """async ({ zoom, pan, window }) => {
   viewport.setProperties({ voiRange: { lower: window[0], upper: window[1] } });
   viewport.render();
 }"""
+_PAIR = """async () => {
+  const { describe, pair } = await import('/ohif/extensions/viewer.js');
+  const hung = pair();
+  return hung && [hung.source, hung.synthesized].map(view => describe(view).split(',')[0]);
+}"""
 _GO = """path => {
   history.pushState({}, '', path);
   dispatchEvent(new PopStateEvent('popstate', { state: {} }));
@@ -299,14 +304,7 @@ def test_one_view_of_a_series_with_several_is_synthesized_and_hung(page, server)
         panel.locator("#source").select_option(label=next(o for o in _options(panel)[1:] if o.startswith(view)))
         _generate(panel)
         panel.get_by_text("Done: the result hangs beside its source.").wait_for()
-        pair = page.evaluate(
-            """async () => {
-              const { describe, pair } = await import('/ohif/extensions/viewer.js');
-              const { source, synthesized } = pair();
-              return [source, synthesized].map(view => describe(view).split(',')[0]);
-            }"""
-        )
-        assert pair == [view, view]
+        assert wait_for(page, lambda wanted=view: page.evaluate(_PAIR) == [wanted, wanted], 60), page.evaluate(_PAIR)
 
 
 def test_controls_and_scores_follow_from_what_the_server_says(page, server):

@@ -1,7 +1,7 @@
 // The synthesis that runs; kept apart from the panel, which OHIF takes down whenever it is folded away.
 
 import { synthesize } from './server.js';
-import { forget, loadSeries, mammograms, showBeside, studyUid } from './viewer.js';
+import { displaySetsOf, forget, loadSeries, showBeside, studyUid } from './viewer.js';
 
 const changes = new EventTarget();
 let controller = null;
@@ -45,13 +45,14 @@ export const clearGeneration = () => state.running || set({ progress: 0, message
 async function show(source, sopInstanceUid, { series_instance_uid, sop_instance_uids, uncertainty }) {
   const study = source.StudyInstanceUID;
   if (studyUid() !== study) return; // what was made is loaded when the study is entered again
-  const has = (set, uid) => set.instances.some(({ SOPInstanceUID }) => SOPInstanceUID === uid);
   const made = [{ series_instance_uid, sop_instance_uids }, uncertainty].filter(Boolean);
+  const holds = (set, images) => set.instances.some(({ SOPInstanceUID }) => images.includes(SOPInstanceUID));
   for (const { series_instance_uid: uid, sop_instance_uids: images } of made) {
-    // A series of several views grows with each that is synthesized.
-    forget(mammograms().filter(set => set.SeriesInstanceUID === uid && !images.every(image => has(set, image))));
+    const loaded = displaySetsOf(uid);
+    if (!loaded.some(set => holds(set, images))) forget(loaded); // a series grows with each view: load it again
   }
-  const [synthesized] = await loadSeries(study, made.map(series => series.series_instance_uid));
+  const sets = await loadSeries(study, made.map(series => series.series_instance_uid));
+  const synthesized = sets.find(set => holds(set, sop_instance_uids));
   await showBeside(source, [synthesized], sopInstanceUid);
 }
 

@@ -4,7 +4,7 @@ import { onGeneration } from './generation.js';
 import { title } from './parameters.js';
 import { deleteSynthesized, synthesized } from './server.js';
 import { sheet } from './style.js';
-import { forget, loadSeries, mammograms, onChange, showBeside, sourceOf, studyUid } from './viewer.js';
+import { displaySetsOf, forget, loadSeries, onChange, showBeside, sourceOf, studyUid } from './viewer.js';
 
 const HASH_LENGTH = 12; // enough to tell weights apart by eye; the whole hash is in the title
 
@@ -121,7 +121,7 @@ export class MammoSynthHistory extends HTMLElement {
 
   async remove({ series_instance_uid, series_description }) {
     await deleteSynthesized(this.study, series_instance_uid);
-    forget(mammograms().filter(set => set.SeriesInstanceUID === series_instance_uid));
+    forget(displaySetsOf(series_instance_uid));
     await this.refresh();
     this.find('#status').textContent = `Deleted: ${series_description}`;
     this.find('#heading').focus();

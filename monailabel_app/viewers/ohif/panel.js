@@ -49,7 +49,8 @@ const markup = `
           <caption></caption>
           <thead>
             <tr>
-              <th scope="col">Measure</th><th scope="col">Model</th><th scope="col">Floor</th><th scope="col">Ceiling</th>
+              <th scope="col">Measure</th><th scope="col">Model</th>
+              <th scope="col">Floor</th><th scope="col">Ceiling</th>
             </tr>
           </thead>
           <tbody></tbody>

@@ -92,11 +92,14 @@ export function pair() {
   return pairs.find(isActive) || pairs[0] || null;
 }
 
-/** Load series of a study that the viewer does not have yet, without a page reload; resolves to their display sets. */
+/**
+ * Load series of a study that the viewer does not have yet, without a page reload; resolves to their display sets.
+ * OHIF makes one display set of each mammogram, so a series may have several.
+ */
 export async function loadSeries(studyUid, seriesUids) {
-  const missing = seriesUids.filter(uid => !displaySetOf(uid));
+  const missing = seriesUids.filter(uid => !displaySetsOf(uid).length);
   if (missing.length) await retrieve(studyUid, missing);
-  return Promise.all(seriesUids.map(appeared));
+  return (await Promise.all(seriesUids.map(appeared))).flat();
 }
 
 /** Load mammograms that are new in the archive, and forget synthesized ones that it no longer has. */
@@ -107,6 +110,10 @@ export async function syncStudy(studyUid) {
   forget(ofStudy.filter(set => isSynthesized(set) && !uids.includes(set.SeriesInstanceUID)));
   return loadSeries(studyUid, uids);
 }
+
+/** The display sets of a series, as far as they are loaded. */
+export const displaySetsOf = seriesUid =>
+  mammograms().filter(({ SeriesInstanceUID }) => SeriesInstanceUID === seriesUid);
 
 /** Take display sets out of the viewer; where one was shown, its source (or nothing) is shown instead. */
 export function forget(displaySets) {
@@ -186,8 +193,6 @@ const sourceUids = ({ SourceImageSequence }) =>
 const isOf = (image, sopInstanceUid) =>
   image.SOPInstanceUID === sopInstanceUid || sourceUids(image).includes(sopInstanceUid);
 
-const displaySetOf = seriesUid => mammograms().find(({ SeriesInstanceUID }) => SeriesInstanceUID === seriesUid);
-
 /** Ask through a throw-away data source: OHIF keeps the first answer about a study for ever, by the source's name. */
 async function retrieve(StudyInstanceUID, seriesInstanceUID) {
   const { extensionManager } = managers;
@@ -207,17 +212,17 @@ async function retrieve(StudyInstanceUID, seriesInstanceUID) {
   }
 }
 
-/** Resolves to the display set of a series as soon as OHIF has made it. */
+/** Resolves to the display sets of a series as soon as OHIF has made them. */
 function appeared(seriesUid) {
   const { displaySetService } = services();
   return new Promise((resolve, reject) => {
-    const found = displaySetOf(seriesUid);
-    if (found) return resolve(found);
+    const found = displaySetsOf(seriesUid);
+    if (found.length) return resolve(found);
     const missing = new Error('The series is in the archive, but the viewer does not show it; reload the page.');
     const late = setTimeout(() => end(reject, missing), APPEARS_WITHIN_MS);
     const { unsubscribe } = displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, () => {
-      const displaySet = displaySetOf(seriesUid);
-      if (displaySet) end(resolve, displaySet);
+      const made = displaySetsOf(seriesUid);
+      if (made.length) end(resolve, made);
     });
     function end(settle, value) {
       clearTimeout(late);
