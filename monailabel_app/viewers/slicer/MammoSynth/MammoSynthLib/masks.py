@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ def load_mask(scene: Any, mask: Mask, volume: Any) -> Any:
     logic.SetMRMLScene(scene)
     logic.ImportLabelmapToSegmentationNode(labels, segmentation)
     _remove_labels(scene, labels)
-    _name_segments(segmentation.GetSegmentation(), mask.segments)
+    _name_segments(segmentation.GetSegmentation(), mask)
     return segmentation
 
 
@@ -117,9 +117,10 @@ def _remove_labels(scene: Any, labels: Any) -> None:
     scene.RemoveNode(labels)
 
 
-def _name_segments(segmentation: Any, described: Sequence[Mapping[str, Any]]) -> None:
-    """Import makes one segment per value, in ascending order."""
-    for index, one in enumerate(sorted(described, key=lambda one: one["number"])):
+def _name_segments(segmentation: Any, mask: Mask) -> None:
+    """Import makes one segment per value that occurs, in ascending order; a segment may be empty, or all covered."""
+    present = [one for one in mask.segments if (mask.pixels == one["number"]).any()]
+    for index, one in enumerate(sorted(present, key=lambda one: one["number"])):
         segment = segmentation.GetNthSegment(index)
         segment.SetName(one["label"])
         set_lesion_class(segment, one.get("lesion_class"))

@@ -149,7 +149,7 @@ def _lay_on(volume: Any, source: Any) -> None:
     mine, sources = matrix_of(volume), matrix_of(source)
     size, expected = (node.GetImageData().GetDimensions() for node in (volume, source))
     last = np.array([*expected[:2], 1, 1])
-    if size != expected or np.abs(mine @ last - sources @ last).max() > _SAME_PLACE_MM:
+    if size != expected or np.abs((mine - sources) * last).max() > _SAME_PLACE_MM:  # every axis, and the origin
         raise VolumeError(
             f"{volume.GetName()}: does not lie on {source.GetName()} ({size} and {expected} pixels); the source was "
             "changed after loading, load it again"

@@ -70,6 +70,20 @@ class MasksTestCase(unittest.TestCase):
         self.assertTrue((again.pixels == sent.pixels).all())
         self.assertEqual(again.segments, sent.segments)
 
+    def test_a_segment_of_which_nothing_is_seen_does_not_give_its_class_to_the_next(self):
+        pixels = np.zeros((40, 30), np.uint8)
+        pixels[_FIRST], pixels[_SECOND] = 2, 4  # 1 is covered by 2, and 3 is empty
+        classes = ["malignant", "benign", "malignant", None]
+        segments = [
+            {"number": number, "label": f"Lesion {number}", "lesion_class": one}
+            for number, one in enumerate(classes, start=1)
+        ]
+        again = mask_of(load_mask(self.scene.mrml, Mask(pixels, segments, "Lesions"), self.volume), self.volume)
+        self.assertEqual(
+            [(one["label"], one["lesion_class"]) for one in again.segments],
+            [("Lesion 2", "benign"), ("Lesion 4", None)],
+        )
+
     def test_nothing_is_left_in_the_scene_but_the_segmentation(self):
         node = self.scene.segmentation(self.volume, *_drawn(_FIRST))
         mask_of(node, self.volume)  # the first makes the subject hierarchy, which the application has from the start

@@ -58,6 +58,14 @@ class VolumesTestCase(unittest.TestCase):
             load_result(self.scene.mrml, self.file, "r", {}, other)
         self.assertEqual(self.scene.mrml.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), count)
 
+    def test_a_result_that_is_turned_about_its_far_corner_is_refused(self):
+        square = self.scene.volume(breast(30, 30))
+        write_nrrd(square, self.file)
+        turned = matrix_of(square)[:, [1, 0, 2, 3]]  # rows for columns: the far corner stays where it is
+        square.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(turned))
+        with self.assertRaisesRegex(VolumeError, "does not lie on R CC"):
+            load_result(self.scene.mrml, self.file, "r", {}, square)
+
     def test_what_was_synthesized_is_no_source(self):
         result = load_result(self.scene.mrml, self.file, "SYNTHESIZED R CC", _PROVENANCE, self.volume)
         with self.assertRaisesRegex(VolumeError, "SYNTHESIZED R CC: was synthesized itself; choose its source"):
