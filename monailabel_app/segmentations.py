@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DT
 
-from mammosynth.dicom.attributes import text_of, value_of
+from mammosynth.dicom.attributes import items_of, text_of, texts_of, value_of
 from mammosynth.dicom.segmentation import (
     Segment,
     check_matrix,
@@ -99,13 +99,13 @@ def find_segmentation(archive: DicomWebStudies, study_instance_uid: str, sop_ins
 def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid: str) -> LabelMap:
     """What a segmentation shows on the source of a synthesis.
 
-    It may be drawn on the source, or on another image of the same view in the same matrix: one that was synthesized
-    from it, or recombined.
+    It may be drawn on the source, or on another image of that exposure in the same matrix: one that was synthesized
+    from it, or recombined. Another exposure of the same view is another compression, where the lesion lies elsewhere.
 
     Raises:
         NotFoundError: If the source's study holds no such instance.
         InvalidParameterError: If the source is no DICOM image.
-        UnsupportedImageError: If the segmentation is of another view.
+        UnsupportedImageError: If the segmentation is of another view or exposure.
     """
     header = source.header
     if header is None:
@@ -127,8 +127,21 @@ def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid:
                 f"{source.source_name}: segmentation {sop_instance_uid} is drawn on {' '.join(views[0])}, the source "
                 f"is {' '.join(views[1])}; draw on the source itself"
             )
+        if not _with_sources(segmentation.source_header) & _with_sources(header):
+            raise UnsupportedImageError(
+                f"{source.source_name}: segmentation {sop_instance_uid} is drawn on an image that is not known to "
+                "be of the same exposure: neither is made from the other, nor both from one; draw on the source itself"
+            )
         segments = segmentation.segments
     return LabelMap(sop_instance_uid, label_map(segments, segmentation.shape))
+
+
+def _with_sources(header: Dataset) -> set[str]:
+    """SOP Instance UIDs of an image and of those that it was made from."""
+    made_from = items_of(header, "SourceImageSequence")
+    return {str(header.SOPInstanceUID)} | {
+        uid for each in made_from for uid in texts_of(each, "ReferencedSOPInstanceUID")
+    }
 
 
 def address_of(instances: Sequence[InstanceAddress], study: str, sop_instance_uid: str) -> InstanceAddress:

@@ -23,6 +23,7 @@ from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
+from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import DicomWebStudies, FolderStudies, ViewRequest
 from tests.gateway.test_synthesis import App, archive  # noqa: F401 - a fixture
 
@@ -113,6 +114,19 @@ def test_a_drawing_on_another_view_is_refused(archive: DicomWebStudies) -> None:
     uid, _ = draw(archive, "R CC")
     with pytest.raises(UnsupportedImageError, match="is drawn on R CC, the source is L CC"):
         job(archive, "L CC", lesions=uid)
+
+
+def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebStudies) -> None:  # noqa: F811
+    repeat = archive.retrieve(archive.instances(series_of(archive, "L CC")[1])[0])
+    repeat.SOPInstanceUID = repeat.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    archive.store(repeat)
+    mask = np.ones((repeat.Rows, repeat.Columns), bool)
+    drawn = draw_segmentation([Segment(1, "Lesion 1", mask)], repeat, software_version="0.1.0")
+    archive.store(drawn)
+    _, series = series_of(archive, "L CC")
+    (source,) = (each for each in archive.instances(series) if each.sop_instance_uid != "1.2.3.4")
+    with pytest.raises(UnsupportedImageError, match="not known to be of the same exposure"):
+        label_map_for(archive, archive.view(source, ViewRequest()), drawn.SOPInstanceUID)
 
 
 def test_what_is_no_segmentation_of_the_study_is_refused(archive: DicomWebStudies) -> None:  # noqa: F811
