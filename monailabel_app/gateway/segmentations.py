@@ -14,8 +14,9 @@ import pydicom
 from fastapi import APIRouter, Body, File, Form, Path, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import SegmentationStorage
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, SegmentationStorage
 
 from mammosynth import __version__
 from mammosynth.dicom.attributes import integer_of, label_of
@@ -35,6 +36,7 @@ from monailabel_app.segmentations import StudySegmentation, address_of, find_seg
 from monailabel_app.studies import DicomWebStudies
 
 logger = logging.getLogger(__name__)
+_PREAMBLE_BYTES = 132  # with the letters DICM, PS3.10 section 7.1
 Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f]*$")]  # VR LO, PS3.5 section 6.2
 
@@ -143,7 +145,7 @@ def save_segmentation(
     Raises:
         NotFoundError: If the study does not hold the image.
         InvalidParameterError: If mask and description do not fit each other or the image.
-        UnsupportedImageError: If the image is no mammogram.
+        UnsupportedImageError: If the image is no single-frame mammogram.
     """
     instances = archive.study(study_instance_uid)
     source = archive.header(address_of(instances, study_instance_uid, description.sop_instance_uid))
@@ -153,8 +155,9 @@ def save_segmentation(
     dataset = draw_segmentation(
         segments, source, software_version=__version__, series_description=description.series_description
     )
+    segmentation = StudySegmentation(archive, instances, dataset)  # before it is stored: what cannot be read is not
     archive.store(dataset)
-    return StudySegmentation(archive, instances, dataset).as_json()
+    return segmentation.as_json()
 
 
 def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, content: bytes) -> dict[str, Any]:
@@ -162,15 +165,15 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
 
     Raises:
         NotFoundError: If the archive does not hold the study.
+        ConflictError: If the study holds an instance of its UID: archives keep the old one silently, or replace it.
         UnreadableImageError: If it is no DICOM file, or cannot be decoded.
         UnsupportedImageError: If it is no segmentation of an image of the study, or of another patient.
     """
     instances = archive.study(study_instance_uid)
-    try:
-        dataset = pydicom.dcmread(io.BytesIO(content))
-    except (InvalidDicomError, ValueError, TypeError, KeyError, AttributeError, EOFError, NotImplementedError) as error:
-        raise UnreadableImageError(f"the file is not readable as DICOM ({error}); choose a DICOM SEG") from error
-    dataset.filename = None
+    dataset = _opened(content)
+    uid = text_or_none(dataset, "SOPInstanceUID")
+    if uid in {each.sop_instance_uid for each in instances}:
+        raise ConflictError(f"the study holds an instance {uid} already; give a changed segmentation a UID of its own")
     segmentation = StudySegmentation(archive, instances, dataset)
     for keyword, expected in (
         ("StudyInstanceUID", study_instance_uid),
@@ -182,6 +185,26 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
             )
     archive.store(dataset)
     return segmentation.as_json()
+
+
+def _opened(content: bytes) -> Dataset:
+    """A DICOM file; a deflated one, which may unpack to any size, is refused before."""
+    file = io.BytesIO(content)
+    try:
+        file.seek(_PREAMBLE_BYTES)
+        meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+        deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        file.seek(0)
+        dataset = None if deflated else pydicom.dcmread(file)
+    except Exception as error:  # a damaged file fails in any way that pydicom's parsers know
+        raise UnreadableImageError(f"the file is not readable as DICOM ({error}); choose a DICOM SEG") from error
+    if dataset is None:
+        raise UnsupportedImageError(
+            "(0002,0010) Transfer Syntax UID is Deflated Explicit VR Little Endian, expected another one; convert the "
+            "file, for example with dcmconv +te"
+        )
+    dataset.filename = None
+    return dataset
 
 
 def _unpacked(mask: bytes, shape: tuple[int, int]) -> np.ndarray:

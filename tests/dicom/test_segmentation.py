@@ -152,6 +152,14 @@ def test_a_label_map_that_does_not_fit_its_description_is_refused(value: int, nu
         segments_of(labels, [(number, "", None) for number in numbers])
 
 
+def test_more_segments_than_could_be_read_again_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mammosynth.dicom.segmentation.MAX_FRAME_PIXELS", 2 * SHAPE[0] * SHAPE[1])
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[0, :3] = 1, 2, 3
+    with pytest.raises(InvalidParameterError, match="mask has 3 segments, expected at most 2"):
+        segments_of(labels, [(number, "", None) for number in (1, 2, 3)])
+
+
 def test_fractions_count_from_one_half() -> None:
     pixels = np.zeros((1, *SHAPE, 2), np.float32)
     pixels[0, 1, 1, 0], pixels[0, 2, 2, 0], pixels[0, 3, 3, 1] = 0.49, 0.51, 1.0
@@ -181,6 +189,13 @@ def test_frames_without_a_reference_belong_to_the_only_image() -> None:
     dataset = foreign(square(0, 0)[None, ..., None])
     del dataset.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
     assert read_segments(stored(dataset), IMAGE, "seg")[0].mask.sum() == 25
+
+
+def test_a_frame_of_which_nothing_is_said_is_refused() -> None:
+    dataset = foreign(np.stack([square(0, 0), square(9, 9)], axis=-1)[None])
+    del dataset.PerFrameFunctionalGroupsSequence[1]
+    with pytest.raises(UnreadableImageError, match="describes 1 frames of 2"):
+        read_segments(stored(dataset), IMAGE, "seg")
 
 
 @pytest.mark.parametrize("code", [codes.SCT.MalignantNeoplasmPrimary, Code("1240414004", "SCT", "Malignant neoplasm")])

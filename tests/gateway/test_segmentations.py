@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
@@ -165,6 +166,42 @@ def test_a_segmentation_of_a_tomosynthesis_is_refused(client: Client, any_archiv
     answer = client.upload(dataset)
     assert answer.status_code == 422
     assert "no image of this study that is a mammogram" in answer.json()["detail"]
+
+
+def test_what_was_drawn_on_an_image_that_models_do_not_take_is_not_stored(
+    client: Client, any_archive: DicomWebStudies
+) -> None:
+    image = mammogram(5, study=client.image.StudyInstanceUID)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    any_archive.store(image)
+    answer = client.save(packed(labels() == 1), sop_instance_uid=image.SOPInstanceUID)
+    assert answer.status_code == 422
+    assert "no image of this study that is a mammogram" in answer.json()["detail"]
+    assert len(any_archive.study(client.image.StudyInstanceUID)) == 2
+
+
+def test_an_uploaded_segmentation_takes_the_place_of_nothing(client: Client, any_archive: DicomWebStudies) -> None:
+    dataset = foreign(client)
+    assert client.upload(dataset).status_code == 201
+    before = client.listed()
+    dataset.SegmentSequence[0].SegmentLabel = "Changed"
+    image = foreign(
+        client, SOPInstanceUID=client.image.SOPInstanceUID, SeriesInstanceUID=client.image.SeriesInstanceUID
+    )
+    for each in (dataset, image):
+        answer = client.upload(each)
+        assert answer.status_code == 409
+        assert "give a changed segmentation a UID of its own" in answer.json()["detail"]
+    assert client.listed() == before
+    assert len(any_archive.study(client.image.StudyInstanceUID)) == 2
+
+
+def test_a_deflated_file_is_not_unpacked(client: Client) -> None:
+    dataset = foreign(client)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    answer = client.upload(dataset)
+    assert answer.status_code == 422
+    assert "Deflated Explicit VR Little Endian" in answer.json()["detail"]
 
 
 def test_what_is_no_dicom_file_is_refused(client: Client) -> None:

@@ -35,7 +35,7 @@ from mammosynth.dicom.write import new_uid
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 
 MAX_SEGMENTS = 255  # a label map has 8 bits
-MAX_FRAME_PIXELS = 400_000_000  # of all frames together, one byte each once decoded: 16 lesions on the largest detector
+MAX_FRAME_PIXELS = 400_000_000  # of all frames together, one byte each once decoded: 13 lesions on 4800 x 6000 pixels
 _DEVICE = "Lesion drawing"
 _SERIES_NUMBER_OFFSET = 3000  # behind the synthesized series
 # fmt: off
@@ -100,7 +100,8 @@ def segments_of(labels: np.ndarray, names: Sequence[tuple[int, str, LesionClass 
         names: Number in the label map, label and class of each.
 
     Raises:
-        InvalidParameterError: If two have the same number, a value of the label map has no name, or all is empty.
+        InvalidParameterError: If two have the same number, a value of the label map has no name, all is empty, or
+            there are more segments than could be read again.
     """
     described = [number for number, _, _ in names]
     drawn = {int(value) for value in np.unique(labels)} - {0}
@@ -110,6 +111,11 @@ def segments_of(labels: np.ndarray, names: Sequence[tuple[int, str, LesionClass 
         raise InvalidParameterError(f"mask has the value {unnamed[0]}, but segments are {described}; describe it")
     if not drawn:
         raise InvalidParameterError("mask is empty, expected at least one pixel of a segment; draw a lesion first")
+    if len(drawn) * labels.size > MAX_FRAME_PIXELS:
+        raise InvalidParameterError(
+            f"mask has {len(drawn)} segments, expected at most {MAX_FRAME_PIXELS // labels.size} on an image of this "
+            "size; save some of them in a segmentation of their own"
+        )
     present = [entry for entry in sorted(names, key=lambda entry: entry[0]) if entry[0] in drawn]
     return tuple(
         Segment(index, label, labels == number, lesion_class)
@@ -278,7 +284,7 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
 
     Raises:
         UnsupportedImageError: If it is no segmentation, refers to other images only, or has more than 255 segments.
-        UnreadableImageError: If its pixels cannot be decoded.
+        UnreadableImageError: If its pixels cannot be decoded, or it does not say what each frame is of.
     """
     check_segmentation(dataset, name)
     images = referenced_images(dataset)
@@ -293,8 +299,13 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
             f"{max(described, default=0)}, expected 1 to {MAX_SEGMENTS}"
         )
     masks = {number: np.zeros((dataset.Rows, dataset.Columns), bool) for number in described}
-    frames = _decode(dataset, name)
-    for frame, (number, shown) in zip(frames, _frames(dataset), strict=False):
+    frames, meanings = _decode(dataset, name), list(_frames(dataset))
+    if len(frames) != len(meanings):
+        raise UnreadableImageError(
+            f"{name}: {label_of('PerFrameFunctionalGroupsSequence')} describes {len(meanings)} frames of "
+            f"{len(frames)}; export the segmentation again"
+        )
+    for frame, (number, shown) in zip(frames, meanings, strict=True):
         if number in masks and (source_sop_instance_uid in shown if shown else len(images) == 1):
             masks[number] |= frame
     return tuple(
