@@ -55,7 +55,8 @@ def _remove_from_orthanc(archive: DicomWebStudies, root: str, sop_instance_uid: 
     found = [item for item in answer.json() if item["Type"] == "Instance"]
     if len(found) != 1:
         raise PacsError(
-            f"Orthanc holds {len(found)} instances {sop_instance_uid}, expected one; none was deleted, use its explorer"
+            f"Orthanc holds {len(found)} instances {sop_instance_uid}, expected one; it was not deleted, use "
+            "Orthanc's explorer"
         )
     archive.session.delete(f"{root}/instances/{found[0]['ID']}").raise_for_status()
 

@@ -40,7 +40,7 @@ from monailabel_app.errors import NotFoundError, PacsError
 INSTANCE_TYPE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored
 METADATA_TYPE = "application/dicom+json"
 _FRAME_PATH = re.compile(r"(studies/[0-9.]+/series/[0-9.]+/instances/[0-9.]+)/frames/([0-9,]+)/?")
-_KEPT_FRAMES = 4  # the views of an examination; 27 MB each for the largest detector
+_KEPT_FRAMES = 4  # the views of an examination; 58 MB each for 4800 x 6000 pixels
 _KEPT_ANSWERS = 10_000  # instances of which it is known whether they are shown rightly
 _BLACK = 0.05  # padding that a window shows darker than this is left to the viewer; chosen
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
