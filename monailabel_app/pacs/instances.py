@@ -61,9 +61,9 @@ class StoredInstance:
         return str(value_of(self.attributes, "00080016"))
 
     @property
-    def is_generated(self) -> bool:
-        """True if the instance carries the marks of a synthesized image: only such ones may be replaced."""
-        return is_generated(self.attributes)
+    def is_replaceable(self) -> bool:
+        """True if this software has synthesized the instance; not a vendor's generated view, not what was drawn."""
+        return is_generated(self.attributes) and is_removable(self.attributes)
 
     @property
     def is_removable(self) -> bool:

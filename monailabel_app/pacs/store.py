@@ -60,8 +60,8 @@ class Store:
     def add(self, content: bytes, *, study_instance_uid: str | None = None) -> StoredInstance:
         """Store one DICOM file as it is; returns when it is safely on the disk.
 
-        Storing the same bytes again changes nothing. Other bytes under a known SOP Instance UID replace a generated
-        image by a generated one; an acquired image is never replaced.
+        Storing the same bytes again changes nothing. Other bytes under a known SOP Instance UID replace an image that
+        this software synthesized by another such one; nothing else is ever replaced.
 
         Args:
             content: A whole DICOM file.
@@ -123,7 +123,7 @@ class Store:
         return self.folder.joinpath(*uids[:2], f"{uids[2]}.dcm")
 
     def _check_replaceable(self, known: StoredInstance, new: StoredInstance) -> None:
-        if not (known.is_generated and new.is_generated and known.path == new.path):
+        if not (known.is_replaceable and new.is_replaceable and known.path == new.path):
             sentence = (
                 f"Instance {new.sop_instance_uid} is already stored with other content and is not replaced; "
                 "give a changed image a new SOP Instance UID."

@@ -185,8 +185,9 @@ def test_a_generated_image_may_be_replaced_and_its_series_removed(url: str) -> N
     assert requests.get(series_url(url, image), timeout=10).status_code == 404
 
 
-def test_an_acquired_series_is_neither_replaced_nor_removed(url: str) -> None:
-    image = mammogram(1)
+@pytest.mark.parametrize("description", ["L CC", "SYNTHETIC 2D"], ids=["acquired", "vendor's own generated view"])
+def test_what_was_not_synthesized_here_is_neither_replaced_nor_removed(url: str, description: str) -> None:
+    image = mammogram(1, SeriesDescription=description)
     original = as_file(image)
     stow(url, original)
     image.PixelData = mammogram(2).PixelData
