@@ -9,7 +9,7 @@ import gzip
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
@@ -169,7 +169,8 @@ class Client:
                 raise ServerError(status["message"])
             if should_stop() and not asked:
                 asked = True
-                self._session.delete(self.address + job, timeout=_TIMEOUT_S)  # too late if it has just ended
+                with suppress(ServerError):  # too late if it has just ended; the next answer tells
+                    self._request("DELETE", job)
             time.sleep(_ASK_AGAIN_S)
 
     def infer(
