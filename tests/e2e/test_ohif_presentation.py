@@ -49,6 +49,7 @@ def ramp(**attributes: Any) -> Dataset:
 
 SOURCES = {
     "linear": lambda uids: ramp(**NARROW, **uids),
+    "inverse": lambda uids: ramp(**NARROW, **INVERSE, **uids),
     "sigmoid": lambda uids: ramp(**NARROW, VOILUTFunction="SIGMOID", **uids),
     "inverse-sigmoid": lambda uids: ramp(**NARROW, **INVERSE, VOILUTFunction="SIGMOID", **uids),
     "voi-lut": lambda uids: ramp(**NARROW, VOILUTSequence=[lut_item(4096, 0, 12, SQUARED)], **uids),
@@ -184,3 +185,29 @@ def test_source_and_derived_image_have_the_grey_that_models_see(page, pairs, nam
     assert len(set(pair.expected.round())) >= 6, "bars of equal grey would show little"
     np.testing.assert_allclose(source, pair.expected, atol=GREY_LEVELS)
     np.testing.assert_allclose(derived, pair.expected, atol=GREY_LEVELS)
+
+
+_BRIGHTEN = """async factor => {
+  const { services, views } = await import('/ohif/extensions/viewer.js');
+  const viewport = services().cornerstoneViewportService.getCornerstoneViewport(views()[0].viewportId);
+  const { lower, upper } = viewport.getProperties().voiRange;
+  const width = factor * (upper - lower);
+  // The dark end stays: low values, or high ones where the image is inverse.
+  viewport.setProperties({
+    voiRange: viewport.getProperties().invert ? { lower: upper - width, upper } : { lower, upper: lower + width },
+  });
+  viewport.render();
+}"""
+
+
+@pytest.mark.parametrize("name", ["linear", "inverse"])
+def test_a_brighter_window_of_the_source_brightens_the_derived_image_alike(page, pairs, name):
+    pair = pairs[name]
+    page.goto(pair.url, timeout=120_000)
+    wait_for_bars(page)
+    page.evaluate(_BRIGHTEN, 0.5)
+    source, derived = wait_for_bars(page)
+    brighter = np.minimum(2 * pair.expected, 255)
+    assert np.abs(brighter - pair.expected).max() > 50
+    np.testing.assert_allclose(source, brighter, atol=2 * GREY_LEVELS)
+    np.testing.assert_allclose(derived, brighter, atol=2 * GREY_LEVELS)

@@ -2,7 +2,7 @@
 
 import { Comparison, DIFFERENCE_COLOURS } from './comparison.js';
 import { createDivider } from './divider.js';
-import { addShortcuts, keepControlKeys, showShortcuts } from './shortcuts.js';
+import { addShortcuts, showShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
 import { onChange, pair, services } from './viewer.js';
 
@@ -17,7 +17,9 @@ const RANGES = [32, 64, 128, 255]; // displayed grey levels
 const css = `
   fieldset { margin: 0; padding: 0; border: 0; }
   legend { padding: 0; color: #c7d5ec; font-size: 13px; }
-  .modes { display: grid; grid-template-columns: auto auto; justify-content: start; gap: 4px 16px; white-space: nowrap; }
+  .modes {
+    display: grid; grid-template-columns: auto auto; justify-content: start; gap: 4px 16px; white-space: nowrap;
+  }
   .legend { height: 14px; border: 1px solid #5d77a8; background: linear-gradient(to right, ${DIFFERENCE_COLOURS}); }
 `;
 const own = new CSSStyleSheet();
@@ -74,7 +76,6 @@ export class CompareSection extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = html;
-    keepControlKeys(this);
     root.querySelectorAll('[name=mode]').forEach(radio => {
       radio.addEventListener('change', () => this.#set({ mode: radio.value }));
     });

@@ -3,7 +3,7 @@
 import { drawingOf } from './lesions.js';
 import { canDrawOn, colourOf, instanceOf, Pen } from './pen.js';
 import { deleteSegmentation, saveSegmentation, segmentationMask, segmentations, uploadSegmentation } from './server.js';
-import { addShortcuts, keepControlKeys } from './shortcuts.js';
+import { addShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
 import { activeView, mammograms, onChange, services, views } from './viewer.js';
 
@@ -94,7 +94,6 @@ export class DrawingSection extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = html;
-    keepControlKeys(this);
     const on = (id, event, handle) => this.#find(id).addEventListener(event, handle);
     root.querySelectorAll('[data-tool]').forEach(button => {
       button.addEventListener('click', () => this.pen.choose(button.dataset.tool));

@@ -7,6 +7,7 @@ import { activeProtocol, hang, protocols } from './hanging.js';
 import { MammoSynthHistory } from './history.js';
 import { buildControls, readValues } from './parameters.js';
 import { info } from './server.js';
+import { keepControlKeys } from './shortcuts.js';
 import { sheet } from './style.js';
 import {
   activeView,
@@ -106,6 +107,7 @@ export class MammoSynthPanel extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = markup;
+    keepControlKeys(this);
     this.find('#layout').addEventListener('change', ({ target }) => target.value && hang(target.value));
     this.find('#source').addEventListener('change', () => this.showSource());
     this.find('#model').addEventListener('change', () => this.showModel());

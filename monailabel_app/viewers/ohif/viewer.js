@@ -241,9 +241,11 @@ function createWindowLink(id) {
     const [source, target] = [viewport(from), viewport(to)];
     const [a, b] = [defaultWindow(core, source), defaultWindow(core, target)];
     if (!range || !a || !b) return;
+    // Beside an image whose high values are dark, the other's low values play their part.
+    const { lower, upper } = a.inverse === b.inverse ? range : mirrored(range, a);
     const map = value => b.lower + ((value - a.lower) / (a.upper - a.lower)) * (b.upper - b.lower);
     target.setProperties({
-      voiRange: { lower: map(range.lower), upper: map(range.upper) },
+      voiRange: { lower: map(lower), upper: map(upper) },
       ...(invertStateChanged && { invert }),
     });
     target.render();
@@ -251,13 +253,19 @@ function createWindowLink(id) {
   return tools.SynchronizerManager.createSynchronizer(id, core.Enums.Events.VOI_MODIFIED, follow);
 }
 
-/** The window that an image's header asks for, else its whole range; null before it is loaded. */
+const mirrored = ({ lower, upper }, within) => ({
+  lower: within.lower + within.upper - upper,
+  upper: within.lower + within.upper - lower,
+});
+
+/** The window that a header asks for, else the whole range; whether high values are dark. Null before it is loaded. */
 function defaultWindow(core, viewport) {
   const imageId = viewport?.getCurrentImageId?.();
   if (!imageId) return null;
+  const inverse = core.metaData.get('imagePixelModule', imageId)?.photometricInterpretation === 'MONOCHROME1';
   const { windowCenter, windowWidth } = core.metaData.get('voiLutModule', imageId) || {};
   const [center, width] = [list(windowCenter)[0], list(windowWidth)[0]].map(Number);
-  if (width > 0) return { lower: center - width / 2, upper: center + width / 2 };
+  if (width > 0) return { lower: center - width / 2, upper: center + width / 2, inverse };
   const image = core.cache.getImage(imageId);
-  return image ? { lower: image.minPixelValue, upper: image.maxPixelValue } : null;
+  return image ? { lower: image.minPixelValue, upper: image.maxPixelValue, inverse } : null;
 }
