@@ -16,7 +16,7 @@ from mammosynth.dicom.generated import is_generated_series
 from mammosynth.provenance import Provenance
 from monailabel_app import dicom_json
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, is_generated, is_removable
-from monailabel_app.errors import ConflictError
+from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.ohif import viewer_url
 from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies, pacs_errors
@@ -67,7 +67,10 @@ def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[
         uid = str(dicom_json.value_of(item, "0020000E"))
         if not is_generated_series(str(dicom_json.value_of(item, "0008103E", "")), uid):
             continue
-        metadata = archive.series_metadata(study_instance_uid, uid)
+        try:
+            metadata = archive.series_metadata(study_instance_uid, uid)
+        except NotFoundError:
+            continue  # deleted meanwhile
         if all(is_generated(each) and is_removable(each) for each in metadata):
             entries.append(_describe([header_of(each) for each in metadata], series_of))
     return sorted(entries, key=lambda entry: _moment(entry["created"]), reverse=True)

@@ -30,7 +30,7 @@ from mammosynth.dicom.segmentation import (
 from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
-from monailabel_app.errors import ConflictError
+from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.removal import remove_series
 from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
 from monailabel_app.studies import DicomWebStudies
@@ -126,7 +126,7 @@ def list_segmentations(archive: DicomWebStudies, study_instance_uid: str) -> lis
             continue
         try:
             entries.append(StudySegmentation(archive, instances, archive.retrieve(address)).as_json())
-        except (UnsupportedImageError, UnreadableImageError) as error:
+        except (UnsupportedImageError, UnreadableImageError, NotFoundError) as error:  # the last: deleted meanwhile
             logger.info("a segmentation is not listed: %s", error)
     return sorted(entries, key=lambda entry: entry["created"] or "", reverse=True)
 
