@@ -171,10 +171,10 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
     """
     instances = archive.study(study_instance_uid)
     dataset = _opened(content)
+    segmentation = StudySegmentation(archive, instances, dataset)
     uid = text_or_none(dataset, "SOPInstanceUID")
     if uid in {each.sop_instance_uid for each in instances}:
         raise ConflictError(f"the study holds an instance {uid} already; give a changed segmentation a UID of its own")
-    segmentation = StudySegmentation(archive, instances, dataset)
     for keyword, expected in (
         ("StudyInstanceUID", study_instance_uid),
         ("PatientID", text_or_none(segmentation.source_header, "PatientID")),
