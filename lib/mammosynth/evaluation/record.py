@@ -12,8 +12,8 @@ from mammosynth.errors import BundleError
 from mammosynth.evaluation.goals import CEILING
 from mammosynth.evaluation.report import COLUMNS
 
-RECORDED = ("psnr", "ssim", "ncc_interior", "auroc_hot", "d_ratio")
-"""One metric each for grey values, structure, shading, place and strength of enhancement: few enough to be read."""
+RECORDED = ("psnr", "ssim", "ncc_interior", "ncc_hp", "auroc_hot")
+"""Grey values, structure, shading, spots, and the place of enhancement: few enough to be read."""
 
 
 def record_scores(bundle: Path, report: Mapping[str, Any], method: str = "model") -> dict[str, Any]:
