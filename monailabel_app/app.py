@@ -131,7 +131,7 @@ def _named(things: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def load_bundles(options: AppOptions) -> dict[str, Bundle]:
-    """Every bundle that can be loaded, by the name under which it is served.
+    """Every bundle that can be loaded, by the name under which it is served; a task's default first.
 
     A damaged bundle is logged and left out, so that the others can be used; so is one that was never trained.
 
@@ -154,4 +154,5 @@ def load_bundles(options: AppOptions) -> dict[str, Bundle]:
     if not served:
         folders = ", ".join(str(folder) for folder in options.model_zoo)
         raise BundleError(f"no usable bundle in {folders}; expected folders with configs/inference.json and models/")
-    return served
+    # Clients offer what comes first.
+    return dict(sorted(served.items(), key=lambda item: (item[1].task, item[0] != item[1].task, item[0])))
