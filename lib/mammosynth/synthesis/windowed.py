@@ -22,8 +22,8 @@ FAST, REFERENCE = "fast", "reference"
 WINDOW, STRIDE = 128, 16
 """In pixels of the frame, as published: Zormpas-Petridis et al., Eur Radiol Exp 2026."""
 TILE = 768
-"""Longest side of a frame that is taken in one pass; chosen: about 0.7 GiB, as 287 MiB were measured at 512 x 512. Per pixel,
-992 x 992 took 1.4 times as long as 496 x 496 on a CPU: larger tiles outgrow its caches."""
+"""Longest side of a frame that is taken in one pass; chosen: about 0.7 GiB, as 287 MiB were measured at 512 x 512. Per
+pixel, 992 x 992 took 1.4 times as long as 496 x 496 on a CPU: larger tiles outgrow its caches."""
 OVERLAP = 64
 """Over which tiles fade into each other, in pixels; chosen."""
 
