@@ -126,7 +126,7 @@ class MammoSynthApp(MONAILabelApp):
 
 def _named(things: Mapping[str, Any], name: str, kind: str) -> Any:
     if name not in things:
-        raise NotFoundError(f"no {kind} {name[:64]!r}, expected one of {', '.join(sorted(things))}")
+        raise NotFoundError(f"no {kind} {name[:64]!r}, expected one of {', '.join(things)}")
     return things[name]
 
 
