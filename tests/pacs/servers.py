@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 import monailabel_app
 
 ORTHANC_CONFIGURATION = Path(monailabel_app.__file__).parent / "orthanc.json"
@@ -113,3 +115,25 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> Non
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise TimeoutError(f"no answer from {url} within {START_LIMIT_S} s:\n{log.read_text()[-2000:]}")
+
+
+ARCHIVES = [
+    "embedded",
+    pytest.param(
+        "orthanc",
+        marks=pytest.mark.skipif(
+            not find_orthanc(),
+            reason="Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is "
+            "tested",
+        ),
+    ),
+]
+"""Parameters of a fixture that runs each kind of archive in turn."""
+
+
+@contextmanager
+def archive(kind: str, folder: Path) -> Iterator[str]:
+    """An empty archive of that kind; its DICOMweb root."""
+    server = orthanc(folder) if kind == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
+    with server as url:
+        yield url

@@ -13,19 +13,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from tests.pacs.images import as_file, mammogram
-from tests.pacs.servers import embedded_store, find_orthanc, orthanc
-
-NO_ORTHANC = "Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is tested"
+from tests.pacs.servers import ARCHIVES, archive
 
 
-@pytest.fixture(
-    scope="module",
-    params=["embedded", pytest.param("orthanc", marks=pytest.mark.skipif(not find_orthanc(), reason=NO_ORTHANC))],
-)
+@pytest.fixture(scope="module", params=ARCHIVES)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp(request.param)
-    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
-    with server as root:
+    with archive(request.param, tmp_path_factory.mktemp(request.param)) as root:
         yield root
 
 
