@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
@@ -13,6 +14,8 @@ from mammosynth.dicom.generated import MANUFACTURER, generated_mark, is_phantom_
 
 UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"  # PS3.5 section 9; leading zeros, which real files have, do no harm
 UID_MAX_LENGTH = 64  # PS3.5 section 9.1
+Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
+"""Part of a route's path."""
 
 
 def value_of(attributes: Mapping[str, Any], tag: str, default: Any = None) -> Any:

@@ -138,10 +138,16 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _load_bundle(name: str | None, task: Task, device: str) -> Any:
-    from mammosynth.bundle import default_bundle, find_bundle, load_bundle
+def _bundle_folder(name: str | None, task: Task) -> Path:
+    from mammosynth.bundle import default_bundle, find_bundle
 
-    bundle = load_bundle(find_bundle(name) if name else default_bundle(task), device=device)
+    return find_bundle(name) if name else default_bundle(task)
+
+
+def _load_bundle(name: str | None, task: Task, device: str) -> Any:
+    from mammosynth.bundle import load_bundle
+
+    bundle = load_bundle(_bundle_folder(name, task), device=device)
     if bundle.task != task:
         raise InvalidParameterError(f"bundle {name} is for {bundle.task}, expected one for {task}")
     return bundle
@@ -219,11 +225,10 @@ def _evaluate(args: argparse.Namespace) -> int:
 
         args.html.write_text(format_page(report, pictures), encoding="utf-8")
     if args.record:
-        from mammosynth.bundle import default_bundle, find_bundle
         from mammosynth.evaluation.record import record_scores
 
         for method, name in zip(report["models"], args.bundle or [None], strict=True):
-            record_scores(find_bundle(name) if name else default_bundle(Task(args.task)), report, method)
+            record_scores(_bundle_folder(name, Task(args.task)), report, method)
     return 0
 
 

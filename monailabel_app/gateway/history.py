@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DT
 
@@ -15,13 +15,12 @@ from mammosynth.dicom.attributes import items_of, value_of
 from mammosynth.dicom.generated import is_generated_series
 from mammosynth.provenance import Provenance
 from monailabel_app import dicom_json
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, is_generated, is_removable
+from monailabel_app.dicom_json import Uid, header_of, is_generated, is_removable
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.ohif import viewer_url
 from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies, pacs_errors
 
-Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 _WEIGHTS = re.compile(r"weights sha256 ([0-9a-f]{64})")
 
 

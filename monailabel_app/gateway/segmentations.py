@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pydicom
-from fastapi import APIRouter, Body, File, Form, Path, UploadFile
+from fastapi import APIRouter, Body, File, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.dataset import Dataset
@@ -29,7 +29,7 @@ from mammosynth.dicom.segmentation import (
 )
 from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
+from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.removal import remove_series
 from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
@@ -37,7 +37,6 @@ from monailabel_app.studies import DicomWebStudies
 
 logger = logging.getLogger(__name__)
 _PREAMBLE_BYTES = 132  # with the letters DICM, PS3.10 section 7.1
-Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f]*$")]  # VR LO, PS3.5 section 6.2
 
 

@@ -20,7 +20,7 @@ from requests_toolbelt import MultipartDecoder
 from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, NonMultipartContentTypeException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
+from monailabel_app.dicom_json import Uid
 from monailabel_app.pacs.instances import Attributes, StoredInstance
 from monailabel_app.pacs.pixels import UnavailableFrameError, UndecodableFrameError, read_frames, render
 from monailabel_app.pacs.query import InvalidQueryError, Level, answer, parse_query
@@ -33,7 +33,6 @@ THUMBNAIL_SIZE = 256  # pixels
 _DICOM_JSON = "application/dicom+json"
 _CHUNK_BYTES = 1 << 20
 
-Uid = Annotated[str, InUrl(pattern=UID_PATTERN, max_length=UID_MAX_LENGTH)]
 Frames = Annotated[str, InUrl(pattern=r"^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*$")]
 
 

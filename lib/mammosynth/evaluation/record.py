@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mammosynth.bundle import METADATA, WEIGHTS, hash_file, read_config
+from mammosynth.bundle import METADATA, WEIGHTS, hash_file, read_config, write_json
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.goals import CEILING
 from mammosynth.evaluation.report import COLUMNS
@@ -45,7 +44,7 @@ def record_scores(bundle: Path, report: Mapping[str, Any], method: str = "model"
     }
     metadata = read_config(bundle, METADATA)
     metadata["mammosynth"]["scores"] = scores
-    (bundle / METADATA).write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+    write_json(bundle / METADATA, metadata)
     return scores
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mammosynth import __version__
-from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config, write_json
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.training.run import TrainingRun
 
@@ -69,13 +68,6 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
         "scores": {},
     }
     write_json(output / METADATA, metadata)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a configuration; either the old or the new file exists at any moment."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _card(name: str, run: TrainingRun, record: dict[str, Any]) -> str:
