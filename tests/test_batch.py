@@ -35,7 +35,7 @@ class InvertingBundle:
         if source.view_position is None:
             raise MissingAttributeError(f"{source.source_name}: view position is missing; set view_position.")
         created = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-        provenance = Provenance(self.task, self.name, "1", "ab" * 32, "0.1", seed, {}, created, source.source_name)
+        provenance = Provenance(self.task, self.name, "1", "ab" * 32, "0.1", "expected", seed, {}, created)
         uncertainty = source.with_pixels(source.pixels / 8) if parameters else None
         return SynthesisResult(source.with_pixels(1 - source.pixels), provenance, uncertainty)
 

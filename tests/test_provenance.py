@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from mammosynth.provenance import Provenance
+from mammosynth.provenance import Provenance, Source
 from mammosynth.terms import Task
 
 
@@ -14,10 +14,11 @@ def provenance(**parameters: Any) -> Provenance:
         bundle_version="0.2.0",
         weights_sha256="ab" * 32,
         software_version="0.1.0",
+        rendering="expected",
         seed=11,
         parameters=parameters,
         created=datetime(2026, 1, 2, tzinfo=UTC),
-        source_name="1.2.3",
+        sources=(Source("source", "1.2.3"),),
     )
 
 

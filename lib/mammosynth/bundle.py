@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from mammosynth import __version__
 from mammosynth.errors import BundleError
 from mammosynth.mammogram import Mammogram
-from mammosynth.provenance import Provenance
+from mammosynth.provenance import Provenance, Source
 from mammosynth.synthesis.parameters import (
     check_label_maps,
     describe_parameters,
@@ -28,6 +28,7 @@ from mammosynth.synthesis.parameters import (
 )
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.synthesis.synthesizer import Synthesizer
+from mammosynth.task import Rendering
 from mammosynth.terms import Task
 
 METADATA = Path("configs", "metadata.json")
@@ -86,20 +87,17 @@ class Bundle:
         resolved = parse_parameters(self.synthesizer.parameters, parameters)
         check_label_maps(resolved, source.pixels.shape)
         made = self.synthesizer(source, resolved, seed, progress)
-        header = source.header
         provenance = Provenance(
             task=self.task,
             bundle=self.name,
             bundle_version=self.version,
             weights_sha256=self.weights_sha256,
             software_version=__version__,
+            rendering=Rendering.EXPECTED,
             seed=seed,
             parameters=parameters_as_json(resolved),
             created=datetime.now().astimezone(),
-            source_name=source.source_name,
-            source_sop_instance_uid=_uid(header, "SOPInstanceUID"),
-            source_series_instance_uid=_uid(header, "SeriesInstanceUID"),
-            source_study_instance_uid=_uid(header, "StudyInstanceUID"),
+            sources=(Source.of("source", source),),
             warnings=source.warnings,
         )
         return SynthesisResult(made.image, provenance, made.uncertainty)
@@ -322,8 +320,3 @@ def hash_file(path: Path, name: str) -> str:
     if not path.is_file():
         raise BundleError(f"{name}/{WEIGHTS.as_posix()} is missing; fetch the bundle again")
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _uid(header: Any, keyword: str) -> str | None:
-    value = None if header is None else header.get(keyword)
-    return None if value is None else str(value)

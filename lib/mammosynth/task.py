@@ -1,8 +1,8 @@
 """`TaskSpec`: all that the house knows of a task. A task itself is one folder, found by an entry point.
 
 A package gives its tasks in the entry-point group `mammosynth.tasks`, each a name and a module attribute that holds a
-`TaskSpec`. Everything that costs time or needs a library (data, objectives, evaluation) stands there as a dotted name and
-is imported when it is asked for.
+`TaskSpec`. Everything that costs time or needs a library (data, objectives, evaluation) stands there as a dotted name
+and is imported when it is asked for.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import derive_instance, new_uid, series_description, to_stored_values, write_instance
 from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.provenance import Provenance
+from mammosynth.provenance import Provenance, Source
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
 from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance, coded
 
@@ -34,10 +34,11 @@ def provenance(**changes: Any) -> Provenance:
         "bundle_version": "1.2.0",
         "weights_sha256": "ab" * 32,
         "software_version": "0.1.0",
+        "rendering": "expected",
         "seed": 7,
         "parameters": {"strength": 0.5},
         "created": CREATED,
-        "source_name": "IM1",
+        "sources": (Source("source", "IM1"),),
     }
     return Provenance(**{**values, **changes})
 

@@ -28,7 +28,7 @@ def test_history_tells_what_made_every_series_newest_first(server):
         assert entries[0][name] == made[name], name
     assert entries[0]["created"] == made["created"]
     assert entries[0]["source_series_instance_uid"] == series
-    assert entries[0]["source_sop_instance_uids"] == [made["source_sop_instance_uid"]]
+    assert entries[0]["source_sop_instance_uids"] == [made["sources"][0]["sop_instance_uid"]]
     assert not entries[0]["is_uncertainty"]
 
 

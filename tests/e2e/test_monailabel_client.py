@@ -35,7 +35,7 @@ def test_next_sample_gives_an_image_id_that_can_be_inferred_and_no_server_path(c
     assert "path" not in sample
     file, params = client.infer("contrast", sample["id"], {"result_extension": ".nrrd", "result_dtype": "uint16"})
     assert sitk.ReadImage(file).GetPixelID() == sitk.sitkUInt16
-    assert params["provenance"]["source_sop_instance_uid"] == sample["SOPInstanceUID"]
+    assert params["provenance"]["sources"][0]["sop_instance_uid"] == sample["SOPInstanceUID"]
 
 
 def test_infer_takes_an_uploaded_file(client, exams):

@@ -42,7 +42,7 @@ def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
     assert derived.ImageLaterality == "L"
     assert derived.ViewPosition == "CC"
     assert derived.pixel_array.dtype == np.uint16
-    assert result["provenance"][0]["source_series_instance_uid"] == series
+    assert result["provenance"][0]["sources"][0]["series_instance_uid"] == series
     assert result["viewer_url"].startswith("/ohif/synthesis?StudyInstanceUIDs=" + study)
 
 
@@ -87,7 +87,7 @@ def test_one_view_of_a_series_can_be_chosen(server):
     instances = server.get(f"/proxy/dicom/qido/studies/{study}/series/{series}/instances").json()
     chosen = instances[1]["00080018"]["Value"][0]
     result = server.synthesize(study, series, sop_instance_uid=chosen, parameters={"seed": 7})["result"]
-    assert [p["source_sop_instance_uid"] for p in result["provenance"]] == [chosen]
+    assert [p["sources"][0]["sop_instance_uid"] for p in result["provenance"]] == [chosen]
 
 
 def test_a_synthesized_series_is_refused_as_a_source(server):
@@ -175,7 +175,7 @@ def test_infer_returns_the_provenance_as_json(server):
     provenance = answer.json()["provenance"]
     assert provenance["task"] == "contrast"
     assert provenance["seed"] == 3
-    assert provenance["source_series_instance_uid"] == series
+    assert provenance["sources"][0]["series_instance_uid"] == series
     assert len(provenance["weights_sha256"]) == 64
 
 
@@ -205,9 +205,9 @@ def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
     answer = server.post(
         f"/infer/contrast?image={series}&output=json", data={"params": f'{{"sop_instance_uid": "{chosen}"}}'}
     )
-    assert answer.json()["provenance"]["source_sop_instance_uid"] == chosen
+    assert answer.json()["provenance"]["sources"][0]["sop_instance_uid"] == chosen
     answer = server.post(f"/infer/contrast?image={chosen}&output=json")
-    assert answer.json()["provenance"]["source_sop_instance_uid"] == chosen
+    assert answer.json()["provenance"]["sources"][0]["sop_instance_uid"] == chosen
 
 
 @pytest.mark.parametrize(

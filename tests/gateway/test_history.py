@@ -30,7 +30,7 @@ def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:  # 
     assert image["series_instance_uid"] == result["series_instance_uid"]
     assert image["sop_instance_uids"] == result["sop_instance_uids"]
     assert image["source_series_instance_uid"] == request.series_instance_uid
-    assert image["source_sop_instance_uids"] == [made["source_sop_instance_uid"]]
+    assert image["source_sop_instance_uids"] == [made["sources"][0]["sop_instance_uid"]]
     assert image["series_description"] == "SYNTHETIC contrast L CC"
     assert request.series_instance_uid in image["viewer_url"]
     assert uncertainty["series_instance_uid"] == result["uncertainty"]["series_instance_uid"]
