@@ -330,7 +330,7 @@ def _list_of(kind: type[StrEnum]) -> Callable[[str], list[str]]:
 def _phantom(args: argparse.Namespace) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
-    from mammosynth.phantom.cohort import reproduce_cohort, write_cohort
+    from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
 
     if args.cases < 1 or (args.workers is not None and args.workers < 1):
         raise InvalidParameterError(f"--cases is {args.cases} and --workers {args.workers}, expected 1 or more")
@@ -355,8 +355,8 @@ def _phantom(args: argparse.Namespace) -> int:
 
 
 def _cohort_settings(args: argparse.Namespace) -> Any:
-    from mammosynth.phantom.case import describe_case
-    from mammosynth.phantom.manifest import CohortSettings, case_parameters
+    from mammosynth.phantom.clinic.case import describe_case
+    from mammosynth.phantom.clinic.manifest import CohortSettings, case_parameters
 
     lesions = args.lesion
     if lesions and "none" in lesions:
@@ -534,7 +534,7 @@ def _read_pairs(folder: Path) -> Any:
     from mammosynth.training.preflight import read_splits
 
     if (folder / "manifest.json").is_file():  # reading these needs a DICOM library, which may be absent
-        from mammosynth.phantom.read import read_phantoms as read
+        from mammosynth.phantom.clinic.read import read_phantoms as read
     else:
         from mammosynth.preprocessing.pairs import read_cdd_cesm as read
     return read_splits(lambda split: read(folder, split))
