@@ -40,7 +40,7 @@ from mammosynth.evaluation.statistics import (
     weighted_mean,
     weighted_ratio,
 )
-from mammosynth.phantom.cohort import in_processes
+from mammosynth.phantom.clinic.cohort import in_processes
 from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.tasks.contrast.framed import Batch
 from mammosynth.tasks.contrast.objectives.losses import contrast_loss, masked_mean, masked_ssim

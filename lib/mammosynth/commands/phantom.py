@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
-    from mammosynth.phantom.cohort import reproduce_cohort, write_cohort
+    from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
 
     if args.cases < 1 or (args.workers is not None and args.workers < 1):
         raise InvalidParameterError(f"--cases is {args.cases} and --workers {args.workers}, expected 1 or more")
@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cohort_settings(args: argparse.Namespace) -> Any:
-    from mammosynth.phantom.case import describe_case
-    from mammosynth.phantom.manifest import CohortSettings, case_parameters
+    from mammosynth.phantom.clinic.case import describe_case
+    from mammosynth.phantom.clinic.manifest import CohortSettings, case_parameters
 
     lesions = args.lesion
     if lesions and "none" in lesions:

@@ -31,7 +31,7 @@ class ContrastDataset:
             DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
         """
         if _holds_phantoms(place):
-            from mammosynth.phantom.read import read_phantoms  # its DICOM library may be absent where one trains
+            from mammosynth.phantom.clinic.read import read_phantoms  # its DICOM library may be absent where one trains
 
             return read_phantoms(place, split)
         _refuse_other_layouts(place)
@@ -44,7 +44,7 @@ class ContrastDataset:
             DataError: If the layout is unknown.
         """
         if _holds_phantoms(place):
-            from mammosynth.phantom.read import phantom_splits
+            from mammosynth.phantom.clinic.read import phantom_splits
 
             return phantom_splits(place)
         _refuse_other_layouts(place)

@@ -49,7 +49,7 @@ SPECIFICATION = TaskSpec(
     ),
     placement=Placement.ON_SOURCE,
     dataset="mammosynth.tasks.contrast.data:DATASET",
-    objectives="mammosynth.tasks.contrast.objectives:OBJECTIVES",
+    objectives="mammosynth.tasks.contrast.objectives.registry:OBJECTIVES",
     evaluation="mammosynth.tasks.contrast.evaluation:EVALUATION",
     targets=("mammosynth.tasks.contrast",),
     renamed=_RENAMED,

@@ -1,11 +1,1 @@
-"""How contrast models are trained: the objectives that a bundle's train.json may name."""
-
-from mammosynth.tasks.contrast.objectives.cyclegan import CycleGANObjective, CycleGANRecipe
-from mammosynth.tasks.contrast.objectives.residual import ResidualObjective
-from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
-from mammosynth.training.objective import Training
-
-OBJECTIVES = {
-    "residual": Training(ResidualRecipe, ResidualObjective),
-    "cyclegan": Training(CycleGANRecipe, CycleGANObjective),
-}
+"""Ways in which contrast models are trained."""
