@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
@@ -32,12 +30,16 @@ from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.gateway.audit import concerns
+from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
+from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
+from monailabel_app.gateway.uploads import uploaded_file
 from monailabel_app.inputs import parse_references
 from monailabel_app.studies import DicomWebStudies, check_image_id
 
@@ -94,6 +96,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         gateway.include_router(proxy)
     gateway.include_router(create_history(_archive))
     gateway.include_router(create_segmentations(_archive))
+    gateway.include_router(create_labels(_archive))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)
@@ -128,8 +131,8 @@ def _add_synthesis(gateway: FastAPI) -> None:
         task = app_instance().task(body.model)
         task.parse(body.parameters)
         parse_references(task.bundle.slots, body.inputs)
-        client = request.client.host if request.client else "local"
-        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=client))
+        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=identity_of(request).name))
+        concerns(request, [body.model_dump(), {"job_id": job_id}])
         gateway.state.worker.wake()
         return {"job_id": job_id}
 
@@ -144,14 +147,16 @@ def _add_synthesis(gateway: FastAPI) -> None:
         return {"sources": sources_of(app_instance(), _archive(), study, model)}
 
     @gateway.delete("/synthesis/{job_id}")
-    def cancel(job_id: str) -> dict[str, Any]:
+    def cancel(job_id: str, request: Request) -> dict[str, Any]:
         """Cancel a job."""
+        concerns(request, asdict(gateway.state.jobs.request(job_id)))
         return gateway.state.jobs.cancel(job_id)
 
 
 def _add_inference(gateway: FastAPI) -> None:
     @gateway.post("/infer/{model}")
     def infer(
+        request: Request,
         background_tasks: BackgroundTasks,
         model: str,
         image: str = "",
@@ -166,7 +171,7 @@ def _add_inference(gateway: FastAPI) -> None:
         if output == ResultType.dicom_seg:
             raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
         if file is not None:
-            with _uploaded(file) as path:
+            with uploaded_file(file) as path:
                 result = app.infer({**parameters, "model": model, "path": path})
         elif image:
             result = app.infer({**parameters, "model": model, "image": check_image_id(image)})
@@ -174,13 +179,14 @@ def _add_inference(gateway: FastAPI) -> None:
             result = app.infer({**parameters, "model": model})
         else:
             raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
+        concerns(request, result["params"])
         return send_response(app.datastore(), result, output, background_tasks)
 
 
 def _add_platform(gateway: FastAPI) -> None:
     """What MONAI Label's clients need of it, as plain `def` routes that block nobody.
 
-    Sessions, logs, model upload, label upload and reload stay closed: they write where they are told to, or show paths.
+    Sessions, logs, model upload and reload stay closed: they write where they are told to, or show paths.
     """
 
     @gateway.get("/info")
@@ -197,9 +203,11 @@ def _add_platform(gateway: FastAPI) -> None:
         return store.status() if output == "stats" else {"objects": {image: {} for image in store.list_images()}}
 
     @gateway.get("/datastore/image")
-    def download_image(image: str) -> Response:
+    def download_image(image: str, request: Request) -> Response:
         """The source as 16-bit NRRD (archive) or as the file it is (folder)."""
         app: MammoSynthApp = app_instance()
+        if isinstance(app.source_studies, DicomWebStudies):
+            concerns(request, [asdict(each) for each in app.source_studies.instances(check_image_id(image))])
         path = app.datastore().get_image_uri(check_image_id(image))
         if not path or not Path(path).is_file():
             raise NotFoundError(f"no image {image!r}; ask /datastore/?output=all for the ids")
@@ -249,17 +257,6 @@ def _parse_params(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidParameterError(f"params is a JSON {type(values).__name__}, expected an object")
     return values
-
-
-@contextmanager
-def _uploaded(file: UploadFile) -> Iterator[Path]:
-    """An uploaded file on disk, under the client's own file name (without its folders) in a folder of its own."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(file.filename or "").name).lstrip(".") or "image"
-    with TemporaryDirectory(prefix="mammosynth-upload-") as folder:
-        path = Path(folder) / name[-100:]
-        with path.open("wb") as copy:
-            shutil.copyfileobj(file.file, copy)
-        yield path
 
 
 def stop_training() -> Any:
