@@ -14,10 +14,9 @@ from torch import nn
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
-from mammosynth.phantom.clinic.exam import write_exam
-from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
@@ -50,7 +49,7 @@ class App:
 def app(network: nn.Module) -> App:
     synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
     metadata: dict[str, Any] = {"mammosynth": {}}
-    return App(BundleInferTask(Bundle("two", "1", Task.CONTRAST, "", metadata, "ab" * 32, True, synthesizer)))
+    return App(BundleInferTask(Bundle("two", "1", "contrast", "", metadata, "ab" * 32, True, synthesizer)))
 
 
 @pytest.fixture
