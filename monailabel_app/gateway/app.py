@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
+from monailabel_app.database import Database
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.history import create_history
@@ -46,14 +47,21 @@ UidText = Annotated[str, Field(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 _STOP_GRACE_S = 10.0
 
 
+class ImageReference(BaseModel):
+    """Where an input image lies in the archive; without an instance, every image of the series."""
+
+    model_config = ConfigDict(extra="forbid")
+    study_instance_uid: UidText
+    series_instance_uid: UidText
+    sop_instance_uid: UidText | None = None
+
+
 class SynthesisRequest(BaseModel):
     """Body of POST /synthesis."""
 
     model_config = ConfigDict(extra="forbid")
-    task: Annotated[str, Field(max_length=128)]
-    study_instance_uid: UidText
-    series_instance_uid: UidText
-    sop_instance_uid: UidText | None = None
+    model: Annotated[str, Field(max_length=128)]
+    inputs: dict[Literal["source"], ImageReference]
     parameters: dict[str, Any] = {}
 
 
@@ -64,14 +72,18 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         archive_url: DICOMweb root; None if the studies are a plain folder of image files, without archive.
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
+
+    Raises:
+        OptionsError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
+    database = Database(data_dir / "jobs.sqlite")  # first of all, so that one that cannot be used ends the start
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
         app: MammoSynthApp = app_instance()
         app.server_mode(True)
-        gateway.state.jobs = JobStore(data_dir / "jobs.sqlite")
+        gateway.state.jobs = JobStore(database)
         gateway.state.worker = None
         if isinstance(app.source_studies, DicomWebStudies):
             archive = app.source_studies
@@ -83,7 +95,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
-        gateway.state.jobs.close()
+        database.close()
         if proxy_client:
             await proxy_client.aclose()
 
@@ -127,9 +139,9 @@ def _add_synthesis(gateway: FastAPI) -> None:
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""
         _archive()
-        app_instance().task(body.task).parse(body.parameters)
+        app_instance().task(body.model).parse(body.parameters)
         client = request.client.host if request.client else "local"
-        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=client))
+        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(exclude_none=True), requester=client))
         gateway.state.worker.wake()
         return {"job_id": job_id}
 

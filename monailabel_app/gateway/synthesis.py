@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from mammosynth.dicom.write import derive_instance, new_uid
-from mammosynth.errors import InvalidParameterError, MammoSynthError, UnsupportedImageError
+import mammosynth
+from mammosynth.dicom.derived_uids import derived_uid, instance_identity, series_identity, work_digest
+from mammosynth.dicom.write import derive_instance
+from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.errors import NotFoundError
+from monailabel_app.errors import NotFoundError, PacsError
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
 from monailabel_app.infers import BundleInferTask, Order
 from monailabel_app.studies import DicomWebStudies, InstanceAddress, choose_instance
+
+_OF_ALL_VIEWS = (InvalidParameterError, BundleError, PacsError)
+"""Errors of the order, the model or the archive, which no other view would escape; all others are of one view."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ def run_job(
 ) -> dict[str, Any]:
     """Synthesize every requested view and store it in its study.
 
-    Views that cannot be sources are named in the result; the job fails only if none could be used.
+    Views that cannot be used, for whatever reason of their own, are named in the result, and the others are made; the
+    job fails only if none could be used. What is stored stays, also if the job is cancelled.
 
     Returns:
         series_instance_uid, sop_instance_uids, uncertainty (series_instance_uid and sop_instance_uids of the second
@@ -39,27 +45,26 @@ def run_job(
     Raises:
         MammoSynthError: If nothing could be synthesized.
     """
-    task = app.task(request.task)
+    task = app.task(request.model)
     order = task.parse(request.parameters)
+    asked = request.inputs["source"]
+    study_uid, series_uid_of_source = asked["study_instance_uid"], asked["series_instance_uid"]
     report(0.02, "reading the series")
-    series = archive.instances(request.series_instance_uid)
-    sources = choose_instance(series, request.series_instance_uid, request.sop_instance_uid)
-    misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
-    if misplaced:
-        raise NotFoundError(
-            f"series {request.series_instance_uid} is not part of study {request.study_instance_uid}; check both UIDs"
-        )
-    made_with = [task.bundle.name, task.bundle.weights_sha256, order.seed, order.burned_in_mark, order.parameters]
-    recipe = json.dumps(made_with, sort_keys=True)
-    series_uid = new_uid("series", request.series_instance_uid, recipe)
-    uncertainty_uid = new_uid("uncertainty series", request.series_instance_uid, recipe)
+    series = archive.instances(series_uid_of_source)
+    sources = choose_instance(series, series_uid_of_source, asked.get("sop_instance_uid"))
+    if any(source.study_instance_uid != study_uid for source in sources):
+        raise NotFoundError(f"series {series_uid_of_source} is not part of study {study_uid}; check both UIDs")
+    read_as = {"view_position": order.view.view_position, "image_laterality": order.view.image_laterality}
+    digest_of = partial(_digest, task, order)
+    of_series = digest_of(series_identity(series_uid_of_source, **read_as))
+    series_uid, uncertainty_uid = (derived_uid(of_series, "series", role) for role in ("image", "uncertainty"))
     with_uncertainty = order.parameters.get("uncertainty") is True
     done: list[_Targets] = []
     provenance: list[dict[str, Any]] = []
     refused: list[MammoSynthError] = []
     for index, source in enumerate(sources):
-        image = new_uid("instance", source.sop_instance_uid, recipe)
-        uncertainty = new_uid("uncertainty instance", source.sop_instance_uid, recipe)
+        digest = digest_of(instance_identity(source.sop_instance_uid, **read_as))
+        image, uncertainty = (derived_uid(digest, "instance", role) for role in ("image", "uncertainty"))
         targets = _Targets(
             replace(source, series_instance_uid=series_uid, sop_instance_uid=image),
             replace(source, series_instance_uid=uncertainty_uid, sop_instance_uid=uncertainty)
@@ -73,7 +78,9 @@ def run_job(
 
         try:
             made = _synthesize(archive, task, source, targets, order, step, several_views=len(series) > 1)
-        except UnsupportedImageError as error:
+        except _OF_ALL_VIEWS:
+            raise
+        except MammoSynthError as error:
             refused.append(error)
             continue
         done.append(targets)
@@ -90,11 +97,25 @@ def run_job(
         }
         if with_uncertainty
         else None,
-        "viewer_url": viewer_url(request.study_instance_uid, [request.series_instance_uid, *made_series]),
+        "viewer_url": viewer_url(study_uid, [series_uid_of_source, *made_series]),
         "provenance": provenance,
         "refused": [str(error) for error in refused],
         "message": f"done; {len(refused)} of {len(sources)} images could not be used" if refused else "done",
     }
+
+
+def _digest(task: BundleInferTask, order: Order, source: dict[str, Any]) -> str:
+    return work_digest(
+        bundle=task.bundle.name,
+        bundle_version=task.bundle.version,
+        weights_sha256=task.bundle.weights_sha256,
+        software_version=mammosynth.__version__,
+        rendering="expected",
+        seed=order.seed,
+        burned_in_mark=order.burned_in_mark,
+        parameters=order.parameters,
+        inputs={"source": source},
+    )
 
 
 def _synthesize(
