@@ -51,12 +51,19 @@ class Server:
                 raise AssertionError(f"job is {status}, expected {states}")
             time.sleep(0.05)
 
-    def synthesize(self, study: str, series: str, **kwargs: Any) -> dict[str, Any]:
+    def synthesize(
+        self, study: str, series: str, *, parameters: dict[str, Any] | None = None, **source: str
+    ) -> dict[str, Any]:
         """Run one job to its end."""
-        body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series, **kwargs}
-        answer = self.post("/synthesis", json=body)
+        answer = self.post("/synthesis", json={**order(study, series, **source), "parameters": parameters or {}})
         assert answer.status_code == 202, answer.text
         return self.wait(answer.json()["job_id"], "done")
+
+
+def order(study: str, series: str, **source: str) -> dict[str, Any]:
+    """The body of an order: contrast of a series, or of what else is said of its source."""
+    reference = {"study_instance_uid": study, "series_instance_uid": series, **source}
+    return {"model": "contrast", "inputs": {"source": reference}}
 
 
 @contextmanager

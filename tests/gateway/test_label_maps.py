@@ -76,7 +76,8 @@ def draw(archive: DicomWebStudies, view: str) -> tuple[str, np.ndarray]:  # noqa
 
 def job(archive: DicomWebStudies, view: str, **parameters: Any) -> dict[str, Any]:  # noqa: F811
     study, series = series_of(archive, view)
-    request = JobRequest("painter", study, series, None, {"burned_in_mark": False, **parameters}, "me")
+    inputs = {"source": {"study_instance_uid": study, "series_instance_uid": series}}
+    request = JobRequest("painter", inputs, {"burned_in_mark": False, **parameters}, "me")
     return run_job(App(painter()), archive, request, lambda fraction, message: None)
 
 
