@@ -14,9 +14,9 @@ from torch import nn
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.phantom.clinic.exam import write_exam
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.synthesis.contrast import ContrastSynthesizer
 from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.jobs import JobRequest
@@ -48,7 +48,7 @@ class App:
 
 
 def app(network: nn.Module) -> App:
-    synthesizer = ContrastSynthesizer(ContrastPreprocessing((64, 48)), network)
+    synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
     metadata: dict[str, Any] = {"mammosynth": {}}
     return App(BundleInferTask(Bundle("two", "1", Task.CONTRAST, "", metadata, "ab" * 32, True, synthesizer)))
 

@@ -34,6 +34,15 @@ def is_phantom_folder(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def phantom_splits(folder: Path) -> list[str]:
+    """The split names that the cases of a folder have, sorted.
+
+    Raises:
+        DataError: If the manifest is damaged.
+    """
+    return sorted({case["split"] for case in read_manifest(folder)[1]["cases"]})
+
+
 def read_phantoms(folder: Path, split: str) -> list[ContrastPair]:
     """Low-energy and recombined image of every view of one split, as `read_cdd_cesm` reads real ones.
 
@@ -67,7 +76,7 @@ def _read_cases(folder: Path, split: str, read: Callable[[Path, Mapping[str, Any
     _, manifest = read_manifest(folder)
     cases = [case for case in manifest["cases"] if case["split"] == split]
     if not cases:
-        found = ", ".join(sorted({case["split"] for case in manifest["cases"]})) or "none"
+        found = ", ".join(phantom_splits(folder)) or "none"
         rule = ", ".join(f"{name} {' '.join(map(str, digits))}" for name, digits in SPLITS.items())
         raise DataError(
             f"{folder.name}/{MANIFEST}: no case with split '{split}', found {found}; the last digit of the seed "
