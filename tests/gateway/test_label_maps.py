@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mammosynth.synthesis.parameters import LabelMap
 from torch import nn
 
 from mammosynth.bundle import Bundle
 from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentation
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis.parameters import LabelMap
 from mammosynth.synthesis.result import Synthesis
 from mammosynth.terms import Task
 from monailabel_app.errors import NotFoundError

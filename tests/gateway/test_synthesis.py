@@ -14,16 +14,16 @@ from torch import nn
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
-from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.studies import DicomWebStudies, ViewRequest
-from tests.pacs.servers import embedded_store
+from tests.support.archives import embedded_store
 
 
 class ConstantFields(nn.Module):

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-
-from mammosynth.errors import InvalidParameterError
 from mammosynth.synthesis.parameters import (
     LabelMap,
     check_label_maps,
@@ -13,6 +11,8 @@ from mammosynth.synthesis.parameters import (
     parameters_as_json,
     parse_parameters,
 )
+
+from mammosynth.errors import InvalidParameterError
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import pytest
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.tasks.contrast.preflight import check_pairs, read_splits
-from tests.real_data import CDD_CESM
-from tests.training.templates import FRAME, tiny_pair
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
+from tests.support.real_data import CDD_CESM
+from tests.support.templates import FRAME, tiny_pair
 
 PREPROCESSING = BreastFramePreprocessing(FRAME)
 

@@ -20,7 +20,7 @@ from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.training.recipe import ResidualRecipe, TrainingRecipe
 from mammosynth.training.template import Template
 from mammosynth.training.train import TrainingResult, train_contrast
-from tests.training.templates import FRAME, NETWORK, tiny_pair, write_template
+from tests.support.templates import FRAME, NETWORK, tiny_pair, write_template
 
 RECIPE = {
     "steps": 3,
@@ -276,7 +276,7 @@ import torch
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_contrast
 from mammosynth.training.run import TrainingRun
-from tests.training.templates import tiny_pair
+from tests.support.templates import tiny_pair
 
 torch.distributed.init_process_group("gloo")
 folder = Path(sys.argv[1])

@@ -21,7 +21,7 @@ from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_image
 from mammosynth.phantom.clinic.truth import Tissue, lesion_segmentation, tissue_map, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters, ImagingParameters, LesionKind, Vendor
 from mammosynth.terms import ImageLaterality, Task, ViewPosition
-from tests.phantom.views import build_view
+from tests.support.phantom_views import build_view
 
 LEFT, RIGHT = ImageLaterality.LEFT, ImageLaterality.RIGHT
 CC, MLO = ViewPosition.CC, ViewPosition.MLO
