@@ -57,8 +57,8 @@ def install_toy(folder: Path) -> Toy:
     for arguments in (
         ("bundle", "initialize", toy.bundle),
         # Last digits of the seeds: 0 trains, 8 validates.
-        ("phantom", "--out", toy.clinic, "--seed", "0", "--cases", "9", "--views", "CC", "--sides", "L", "--pixel-mm", "3.6",
-         "--workers", "1"),
+        ("phantom", "--out", toy.clinic, "--seed", "0", "--cases", "9", "--workers", "1",
+         "--views", "CC", "--sides", "L", "--pixel-mm", "3.6"),
     ):  # fmt: skip
         done = toy.run(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
