@@ -1,5 +1,6 @@
-"""MG instances built in code, for the tests of every room that reads DICOM."""
+"""MG instances built in code, for the tests of every room that reads or writes DICOM."""
 
+import datetime
 import io
 from typing import Any
 
@@ -12,6 +13,9 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
+from mammosynth.provenance import Provenance, Source
+
+CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
 CRANIO_CAUDAL = ("399162004", "SCT", "cranio-caudal")
 MEDIO_LATERAL_OBLIQUE = ("399368009", "SCT", "medio-lateral oblique")
 
@@ -130,3 +134,20 @@ def as_file(dataset: Dataset, **options: Any) -> io.BytesIO:
     pydicom.dcmwrite(content, dataset, **{"write_like_original": False, **options})
     content.seek(0)
     return content
+
+
+def provenance(**changes: Any) -> Provenance:
+    """What made a result; sources without UIDs unless they are given."""
+    values: dict[str, Any] = {
+        "task": "contrast",
+        "bundle": "breast_contrast",
+        "bundle_version": "1.2.0",
+        "weights_sha256": "ab" * 32,
+        "software_version": "0.1.0",
+        "rendering": "expected",
+        "seed": 7,
+        "parameters": {"strength": 0.5},
+        "created": CREATED,
+        "sources": (Source("source", "IM1"),),
+    }
+    return Provenance(**{**values, **changes})
