@@ -8,9 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from sqlalchemy import text
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
+from monailabel_app.database import Database
 from tests.e2e.server import find_series, order, running
 from tests.phantom.views import left_cc
 from tests.real_data import REAL_DICOM
@@ -318,6 +320,17 @@ def test_two_servers_do_not_share_a_data_folder(tmp_path):
         running(tmp_path / "data"),
     ):
         pass
+
+
+def test_jobs_of_a_newer_version_are_refused_in_a_sentence(tmp_path):
+    database = Database(tmp_path / "data" / "jobs.sqlite")
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    newer = "a newer version of MammoSynth wrote this database"
+    with pytest.raises(RuntimeError, match=newer) as refused, running(tmp_path / "data"):
+        pass
+    assert "Traceback" not in str(refused.value)
 
 
 def test_a_token_is_asked_for_everywhere(exams, tmp_path):

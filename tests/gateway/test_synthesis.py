@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 import torch
 from torch import nn
 
+import mammosynth
 from mammosynth.bundle import Bundle
-from mammosynth.errors import InvalidParameterError
+from mammosynth.errors import InvalidParameterError, UnreadableImageError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.phantom.study import write_study
 from mammosynth.preprocessing.contrast import ContrastPreprocessing
 from mammosynth.synthesis.contrast import ContrastSynthesizer
 from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
-from monailabel_app.gateway.jobs import JobRequest
+from monailabel_app.errors import PacsError
+from monailabel_app.gateway.jobs import JobCancelled, JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.studies import DicomWebStudies, ViewRequest
@@ -85,6 +88,12 @@ def stored(archive: DicomWebStudies, study: str) -> dict[str, int]:
     return {key: count for key, count in descriptions.items() if not key.startswith("SYNTHETIC PHANTOM")}
 
 
+def generated_series(archive: DicomWebStudies, study: str) -> list[str]:
+    """Series Instance UIDs of what was generated."""
+    found = archive.client.search_for_series(study, fields=["SeriesDescription"])
+    return [value_of(s, "0020000E") for s in found if not value_of(s, "0008103E").startswith("SYNTHETIC PHANTOM")]
+
+
 def test_uncertainty_becomes_a_second_series_of_the_study(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     result = run(two_members(), archive, request)
@@ -120,6 +129,115 @@ def test_without_being_asked_for_there_is_no_uncertainty(archive: DicomWebStudie
 def test_uncertainty_of_a_single_network_fails_the_job_with_a_sentence(archive: DicomWebStudies) -> None:
     with pytest.raises(InvalidParameterError, match="is a single network"):
         run(ConstantFields(0.2, 0.0), archive, request_of(archive, uncertainty=True))
+
+
+def test_a_view_that_is_read_in_another_way_is_another_image(archive: DicomWebStudies) -> None:
+    run(two_members(), archive, request_of(archive))
+    corrected = request_of(archive, view_position="MLO")
+    run(two_members(), archive, corrected)
+    assert stored(archive, corrected.study_instance_uid) == {
+        "SYNTHETIC contrast L CC": 1,
+        "SYNTHETIC contrast L MLO": 1,
+    }
+
+
+def test_another_version_of_the_software_makes_another_image(
+    archive: DicomWebStudies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(archive)
+    run(two_members(), archive, request)
+    monkeypatch.setattr(mammosynth, "__version__", "999.0.0")
+    run(two_members(), archive, request)
+    assert len(generated_series(archive, request.study_instance_uid)) == 2
+
+
+@pytest.fixture
+def four_views(tmp_path: Path) -> Iterator[tuple[DicomWebStudies, JobRequest, Path]]:
+    """Four views in one series of an archive, an order for all of them, and the folder of their files."""
+    folder = tmp_path / "exams"
+    files = write_study(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
+    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    with embedded_store(folder, index_folder=tmp_path / "index") as url:
+        yield DicomWebStudies(url), order_of(header.StudyInstanceUID, header.SeriesInstanceUID), folder
+
+
+def damage(folder: Path, view: str, change: Callable[[pydicom.Dataset], None]) -> str:
+    """Change the file of a view; its SOP Instance UID."""
+    file = folder / f"{view}-low-energy.dcm"
+    dataset = pydicom.dcmread(file)
+    change(dataset)
+    dataset.save_as(file)
+    return dataset.SOPInstanceUID
+
+
+def cut_off(dataset: pydicom.Dataset) -> None:
+    dataset.PixelData = dataset.PixelData[:100]
+
+
+def forget_view(dataset: pydicom.Dataset) -> None:
+    del dataset.ViewPosition, dataset.ViewCodeSequence
+
+
+def turn_into_ct(dataset: pydicom.Dataset) -> None:
+    dataset.Modality = "CT"
+
+
+def test_views_that_cannot_be_used_do_not_fail_the_others(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, folder = four_views
+    changes = {"L-CC": cut_off, "R-MLO": forget_view, "L-MLO": turn_into_ct}
+    bad = {damage(folder, view, change) for view, change in changes.items()}
+    result = run(two_members(), archive, request)
+    assert {sop for sop in bad for sentence in result["refused"] if sop in sentence} == bad
+    assert len(result["refused"]) == 3
+    assert result["message"] == "done; 3 of 4 images could not be used"
+    assert stored(archive, request.study_instance_uid) == {"SYNTHETIC contrast": 1}
+
+
+def test_a_job_without_one_usable_view_fails_with_a_reason(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, folder = four_views
+    for view in ("R-CC", "L-CC", "R-MLO", "L-MLO"):
+        damage(folder, view, cut_off)
+    with pytest.raises(UnreadableImageError, match="Pixel Data"):
+        run(two_members(), archive, request)
+    assert stored(archive, request.study_instance_uid) == {}
+
+
+def test_an_archive_that_fails_in_the_middle_fails_the_job(
+    four_views: tuple[DicomWebStudies, JobRequest, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, request, _ = four_views
+    store = archive.store
+
+    def store_one(dataset: pydicom.Dataset) -> None:
+        if stored(archive, request.study_instance_uid):
+            raise PacsError("the archive answered 503 while trying to store the result")
+        store(dataset)
+
+    monkeypatch.setattr(archive, "store", store_one)
+    with pytest.raises(PacsError, match="503"):
+        run(two_members(), archive, request)
+    assert stored(archive, request.study_instance_uid) == {"SYNTHETIC contrast": 1}
+
+
+def test_what_is_stored_stays_when_a_job_is_cancelled_and_is_not_made_again(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, _ = four_views
+
+    def cancel(fraction: float, message: str) -> None:
+        if stored(archive, request.study_instance_uid):
+            raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        run_job(app(two_members()), archive, request, cancel)
+    assert stored(archive, request.study_instance_uid) == {"SYNTHETIC contrast": 1}
+    again = run(two_members(), archive, request)
+    assert len(again["provenance"]) == 3
+    assert stored(archive, request.study_instance_uid) == {"SYNTHETIC contrast": 4}
 
 
 def test_infer_gives_the_image_and_says_where_the_uncertainty_is(archive: DicomWebStudies) -> None:
