@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +12,11 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.dicom_json import value_of
+from monailabel_app.identity import Identity, Role
 from monailabel_app.serve import parse_options, serve
+from monailabel_app.tokens import NamedToken
 
 DEMO_SEED = 25  # a spiculated mass in the left breast, which enhances
 _DEMO_VIEW = "L CC"
@@ -32,11 +35,14 @@ def run_demo(args: argparse.Namespace) -> int:
         if not any(folder.rglob("*.dcm")):
             _write_exam(folder, args.pixel_mm)
         options = replace(options, studies=folder)
+    token = secrets.token_urlsafe() if options.token_file else None
+    if token:
+        options = replace(options, more_tokens=(NamedToken.of(Identity("demo", Role.USER), token),))
     failures: list[str] = []
 
     def main_job(address: str, stop: Callable[[], None]) -> None:
         try:
-            _synthesize_once(address, options.token, _say)
+            _synthesize_once(address, token, _say)
             if not args.once:
                 _say("Serving until Ctrl-C.")
         except (httpx.HTTPError, RuntimeError) as error:
@@ -54,7 +60,7 @@ def _write_exam(folder: Path, pixel_mm: float) -> None:
     """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
     with tqdm(total=1.0, desc="Generating the demo exam (about a minute)", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         part = folder.with_name("studies.part")
-        write_study(
+        write_exam(
             part,
             seed=DEMO_SEED,
             pixel_mm=pixel_mm,

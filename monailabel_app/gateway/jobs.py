@@ -51,7 +51,7 @@ class JobRequest:
         inputs: By role: of an image or a label map where it lies in the archive (study_instance_uid,
             series_instance_uid, sop_instance_uid), of JSON values themselves.
         parameters: Of the model.
-        requester: Who asks, for taking turns.
+        requester: Name of who asks, for taking turns.
     """
 
     model: str
@@ -147,6 +147,15 @@ class JobStore:
         """
         with self._database.reading() as session:
             return _find(session, job_id).status()
+
+    def request(self, job_id: str) -> JobRequest:
+        """What a job was asked to do.
+
+        Raises:
+            NotFoundError: If there is no such job.
+        """
+        with self._database.reading() as session:
+            return _find(session, job_id).request()
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Cancel a job: at once if it waits, at its next step if it runs. Cancelling twice is no error.

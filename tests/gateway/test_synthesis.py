@@ -16,17 +16,16 @@ import mammosynth
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError, UnreadableImageError
 from mammosynth.networks.ensemble import Ensemble
-from mammosynth.phantom.study import write_study
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.synthesis.contrast import ContrastSynthesizer
-from mammosynth.terms import Task
+from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from monailabel_app.dicom_json import value_of
 from monailabel_app.errors import PacsError
 from monailabel_app.gateway.jobs import JobCancelled, JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.studies import DicomWebStudies, ViewRequest
-from tests.pacs.servers import embedded_store
+from tests.support.archives import embedded_store
 
 
 class ConstantFields(nn.Module):
@@ -51,14 +50,14 @@ class App:
 
 
 def app(network: nn.Module) -> App:
-    synthesizer = ContrastSynthesizer(ContrastPreprocessing((64, 48)), network)
+    synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
     metadata: dict[str, Any] = {"mammosynth": {}}
-    return App(BundleInferTask(Bundle("two", "1", Task.CONTRAST, "", metadata, "ab" * 32, True, synthesizer)))
+    return App(BundleInferTask(Bundle("two", "1", "contrast", "", metadata, "ab" * 32, True, synthesizer)))
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[DicomWebStudies]:
-    write_study(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P")
+    write_exam(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P")
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
         yield DicomWebStudies(url)
 
