@@ -154,7 +154,7 @@ def test_another_version_of_the_software_makes_another_image(
 def four_views(tmp_path: Path) -> Iterator[tuple[DicomWebStudies, JobRequest, Path]]:
     """Four views in one series of an archive, an order for all of them, and the folder of their files."""
     folder = tmp_path / "exams"
-    files = write_study(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
+    files = write_exam(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
     header = pydicom.dcmread(files[0], stop_before_pixels=True)
     with embedded_store(folder, index_folder=tmp_path / "index") as url:
         yield DicomWebStudies(url), order_of(header.StudyInstanceUID, header.SeriesInstanceUID), folder
