@@ -13,7 +13,7 @@ import torch
 from pydicom.dataset import Dataset
 from torch import nn
 
-import mammosynth
+from mammosynth import journey
 from mammosynth.errors import InvalidParameterError, UnreadableImageError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.phantom.clinic.exam import write_exam
@@ -188,7 +188,7 @@ def test_another_version_of_the_software_makes_another_image(
 ) -> None:
     request = request_of(archive)
     run(two_members(), archive, request)
-    monkeypatch.setattr(mammosynth, "__version__", "999.0.0")
+    monkeypatch.setattr(journey, "__version__", "999.0.0")
     run(two_members(), archive, request)
     assert stored(archive, request.study_instance_uid) == {"image": 2}
 
