@@ -10,7 +10,8 @@ from PIL import Image
 
 from mammosynth.batch import FILE_FORMATS
 from mammosynth.bundle import METADATA, default_bundle, read_config
-from mammosynth.cli import FORMATS, main
+from mammosynth.cli import main
+from mammosynth.commands.synthesize import FORMATS
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.phantom_views import left_cc
 
