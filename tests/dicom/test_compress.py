@@ -10,7 +10,7 @@ from pydicom.uid import JPEGLSLossless
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.write import write_instance
-from tests.dicom.instances import breast_values, build_instance
+from tests.support.instances import breast_values, build_instance
 
 
 @pytest.mark.parametrize("kind", ["breast", "noise", "black", "full range"])

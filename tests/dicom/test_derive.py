@@ -24,7 +24,8 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance, Source
 from mammosynth.task import IMAGE, LABELS, UNCERTAINTY, Output, Placement
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance, coded, provenance
+from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, coded
+from tests.support.provenance import provenance
 
 CLASSES = {1: "malignant", 2: "adipose tissue", 9: "something new"}
 

@@ -11,7 +11,7 @@ from mammosynth.dicom.description import series_description
 from mammosynth.mammogram import Mammogram
 from mammosynth.task import IMAGE, LABELS, UNCERTAINTY
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.dicom.instances import provenance
+from tests.support.provenance import provenance
 
 SAMPLED = {"rendering": "sampled", "seed": 12}
 CHANGED = {"bundle": "b", "changed": ("strength", "x")}

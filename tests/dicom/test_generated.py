@@ -18,7 +18,7 @@ from mammosynth.dicom.generated import (
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import new_uid
 from mammosynth.errors import UnsupportedImageError
-from tests.dicom.instances import build_instance
+from tests.support.instances import build_instance
 
 
 def exposure_of_a_phantom(**attributes: Any) -> Dataset:

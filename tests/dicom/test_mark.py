@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.mammogram import Mammogram
-from tests.dicom.instances import breast_values, build_instance
+from tests.support.instances import breast_values, build_instance
 
 
 def test_the_burned_in_mark_is_in_the_emptiest_corner_and_nowhere_else() -> None:

@@ -12,7 +12,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from mammosynth.dicom.provenance_element import read_provenance, read_role, write_provenance
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.provenance import Source
-from tests.dicom.instances import as_file, build_instance, provenance
+from tests.support.instances import as_file, build_instance
+from tests.support.provenance import provenance
 
 LARGE = {"text": 'ä \\ " % \n 漢字 \ud800' * 10_000, "numbers": [0.1, None, True]}
 

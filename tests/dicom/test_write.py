@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mammosynth.dicom.generated import is_synthesized_uid
 from mammosynth.dicom.write import new_uid, to_stored_values, write_instance
 from mammosynth.errors import OutputError
-from tests.dicom.instances import build_instance
+from tests.support.instances import build_instance
 
 
 def test_uids_depend_on_nothing_but_their_words() -> None:

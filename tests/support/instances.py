@@ -1,6 +1,5 @@
 """MG instances built in code, for the tests of every room that reads or writes DICOM."""
 
-import datetime
 import io
 from typing import Any
 
@@ -13,9 +12,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from mammosynth.provenance import Provenance, Source
-
-CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
 CRANIO_CAUDAL = ("399162004", "SCT", "cranio-caudal")
 MEDIO_LATERAL_OBLIQUE = ("399368009", "SCT", "medio-lateral oblique")
 
@@ -136,18 +132,8 @@ def as_file(dataset: Dataset, **options: Any) -> io.BytesIO:
     return content
 
 
-def provenance(**changes: Any) -> Provenance:
-    """What made a result; sources without UIDs unless they are given."""
-    values: dict[str, Any] = {
-        "task": "contrast",
-        "bundle": "breast_contrast",
-        "bundle_version": "1.2.0",
-        "weights_sha256": "ab" * 32,
-        "software_version": "0.1.0",
-        "rendering": "expected",
-        "seed": 7,
-        "parameters": {"strength": 0.5},
-        "created": CREATED,
-        "sources": (Source("source", "IM1"),),
-    }
-    return Provenance(**{**values, **changes})
+def lut_item(count: int, first: int, bits: int, data: object) -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [count, first, bits])
+    item.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data)
+    return item
