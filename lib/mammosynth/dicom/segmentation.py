@@ -187,7 +187,7 @@ def draw_segmentation(
         source: Header of the image.
         software_version: Of this software.
         series_description: By default "Lesions" with side and view.
-        author: Who has drawn them, at most 64 characters; None leaves Content Creator's Name empty.
+        author: Who has drawn them, at most 63 characters; None leaves Content Creator's Name empty.
 
     Raises:
         UnsupportedImageError: If the source is no single-frame mammogram, or has another matrix than the masks.
@@ -213,7 +213,7 @@ def draw_segmentation(
     )
     dataset.SpecificCharacterSet = "ISO_IR 192"
     if author is not None:
-        dataset.ContentCreatorName = author
+        dataset.ContentCreatorName = f"{author}^"  # a name that is not taken apart is a family name, PS3.5 section 6.2
     for keyword in _KEPT:
         if value_of(source, keyword) is not None:
             dataset[keyword] = copy.deepcopy(source[keyword])
