@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.dicom_json import value_of
 from monailabel_app.identity import Identity, Role
 from monailabel_app.serve import parse_options, serve
@@ -60,7 +60,7 @@ def _write_exam(folder: Path, pixel_mm: float) -> None:
     """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
     with tqdm(total=1.0, desc="Generating the demo exam (about a minute)", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         part = folder.with_name("studies.part")
-        write_study(
+        write_exam(
             part,
             seed=DEMO_SEED,
             pixel_mm=pixel_mm,
@@ -81,11 +81,11 @@ def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]
         series = [item for item in found.raise_for_status().json() if value_of(item, "0008103E", "") == _DEMO_SERIES]
         if not series:
             raise RuntimeError(f"the archive holds no series described as {_DEMO_SERIES!r}")
-        request = {
-            "task": "contrast",
+        source = {
             "study_instance_uid": value_of(series[0], "0020000D"),
             "series_instance_uid": value_of(series[0], "0020000E"),
         }
+        request = {"model": "contrast", "inputs": {"source": source}}
         started = time.monotonic()
         job = client.post("/synthesis", json=request).raise_for_status().json()["job_id"]
         with tqdm(

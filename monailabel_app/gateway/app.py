@@ -28,7 +28,8 @@ from starlette.exceptions import HTTPException
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
+from monailabel_app.database import Database
+from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.audit import concerns
 from monailabel_app.gateway.guard import identity_of
@@ -38,13 +39,13 @@ from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.segmentations import create_segmentations
-from monailabel_app.gateway.synthesis import run_job
+from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
+from monailabel_app.inputs import parse_references
 from monailabel_app.studies import DicomWebStudies, check_image_id
 
 logger = logging.getLogger(__name__)
 
-UidText = Annotated[str, Field(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 _STOP_GRACE_S = 10.0
 
 
@@ -52,10 +53,8 @@ class SynthesisRequest(BaseModel):
     """Body of POST /synthesis."""
 
     model_config = ConfigDict(extra="forbid")
-    task: Annotated[str, Field(max_length=128)]
-    study_instance_uid: UidText
-    series_instance_uid: UidText
-    sop_instance_uid: UidText | None = None
+    model: Annotated[str, Field(max_length=128)]
+    inputs: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
 
 
@@ -66,14 +65,18 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         archive_url: DICOMweb root; None if the studies are a plain folder of image files, without archive.
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
+
+    Raises:
+        OptionsError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
+    database = Database(data_dir / "jobs.sqlite")  # first of all, so that one that cannot be used ends the start
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
         app: MammoSynthApp = app_instance()
         app.server_mode(True)
-        gateway.state.jobs = JobStore(data_dir / "jobs.sqlite")
+        gateway.state.jobs = JobStore(database)
         gateway.state.worker = None
         if isinstance(app.source_studies, DicomWebStudies):
             archive = app.source_studies
@@ -85,7 +88,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
-        gateway.state.jobs.close()
+        database.close()
         if proxy_client:
             await proxy_client.aclose()
 
@@ -130,7 +133,9 @@ def _add_synthesis(gateway: FastAPI) -> None:
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""
         _archive()
-        app_instance().task(body.task).parse(body.parameters)
+        task = app_instance().task(body.model)
+        task.parse(body.parameters)
+        parse_references(task.bundle.slots, body.inputs)
         job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=identity_of(request).name))
         concerns(request, [body.model_dump(), {"job_id": job_id}])
         gateway.state.worker.wake()
@@ -140,6 +145,11 @@ def _add_synthesis(gateway: FastAPI) -> None:
     def status(job_id: str) -> dict[str, Any]:
         """State, progress, message and result of a job."""
         return gateway.state.jobs.status(job_id)
+
+    @gateway.get("/studies/{study}/sources")
+    def sources(study: Uid, model: str) -> dict[str, Any]:
+        """Every acquired mammogram of a study, and whether a model can start from it."""
+        return {"sources": sources_of(app_instance(), _archive(), study, model)}
 
     @gateway.delete("/synthesis/{job_id}")
     def cancel(job_id: str, request: Request) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def _add_inference(gateway: FastAPI) -> None:
         """Synthesize one image now; a plain `def`, so that it runs in a thread and nothing else waits."""
         app: MammoSynthApp = app_instance()
         parameters = _parse_params(params)
-        app.task(model).parse(parameters)
+        app.task(model).parse({name: value for name, value in parameters.items() if name != "inputs"})
         if output == ResultType.dicom_seg:
             raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
         if file is not None:
@@ -170,6 +180,8 @@ def _add_inference(gateway: FastAPI) -> None:
                 result = app.infer({**parameters, "model": model, "path": path})
         elif image:
             result = app.infer({**parameters, "model": model, "image": check_image_id(image)})
+        elif parameters.get("inputs"):
+            result = app.infer({**parameters, "model": model})
         else:
             raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
         concerns(request, result["params"])

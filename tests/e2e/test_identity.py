@@ -12,9 +12,8 @@ import pytest
 import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
-from tests.e2e.server import find_series, running, stow
-from tests.e2e.test_ohif import SHOTS, browser, page  # noqa: F401 - fixtures
-from tests.e2e.test_synthesis import _retrieve
+from tests.support.ohif import SHOTS
+from tests.support.server import find_series, order, retrieve, running, stow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -70,7 +69,7 @@ def test_whatever_anna_does_is_written_down_once_without_a_patient(anna, exams, 
     patient = str(pydicom.dcmread(next((exams / "P001").rglob("*.dcm"))).PatientName)
     study, series, instance, shape = _view(anna, "L CC")
     start = len(_lines(anna))
-    job = anna.post("/synthesis", json={"task": "contrast", "study_instance_uid": study, "series_instance_uid": series})
+    job = anna.post("/synthesis", json=order(study, series))
     result = anna.wait(job.json()["job_id"], "done")["result"]
     other = anna.post(
         "/synthesis", json={"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
@@ -81,7 +80,7 @@ def test_whatever_anna_does_is_written_down_once_without_a_patient(anna, exams, 
     description = {"sop_instance_uid": instance, "segments": [{"number": 1, "label": patient}]}
     mask = gzip.compress(np.eye(*shape, dtype=np.uint8).tobytes())
     anna.post(f"/studies/{study}/segmentations", data={"description": json.dumps(description)}, files={"mask": mask})
-    anna.request("DELETE", f"/studies/{study}/synthesized/{result['series_instance_uid']}")
+    anna.request("DELETE", f"/studies/{study}/synthesized/{result['outputs'][0]['series_instance_uid']}")
     anna.post("/train/contrast", json={"steps": 100000, "name": "mine", "batch_size": 1, "validate_every": 100000})
     anna.request("DELETE", "/train/")
     assert stow(anna, sorted((exams / "P002").rglob("*.dcm"))[:1]).status_code == 200
@@ -126,7 +125,7 @@ def test_what_anna_draws_carries_her_name_whichever_client_she_uses(anna, tokens
     saved = client.save_label(series, str(tmp_path / "label.nrrd"))["segmentation"]
     for entry in (drawn.json(), saved):
         assert entry["creator"] == "Anna Müller"
-        stored = _retrieve(anna, study, entry["series_instance_uid"], entry["sop_instance_uid"])
+        stored = retrieve(anna, study, entry["series_instance_uid"], entry["sop_instance_uid"])
         assert str(stored.ContentCreatorName) == "Anna Müller^"
 
 
@@ -156,7 +155,7 @@ def test_a_token_that_is_removed_while_the_server_runs_opens_nothing_more(guarde
     assert gone.get("/health").status_code == 401
 
 
-def test_anna_signs_in_on_a_page_in_the_browser_and_out_again(page, anna, tokens):  # noqa: F811
+def test_anna_signs_in_on_a_page_in_the_browser_and_out_again(page, anna, tokens):
     from axe_playwright_python.sync_playwright import Axe
 
     study, *_ = _view(anna, "R CC")
@@ -187,7 +186,7 @@ def test_anna_signs_in_on_a_page_in_the_browser_and_out_again(page, anna, tokens
     assert page.goto(wanted).status == 401
 
 
-def test_a_link_in_a_mail_opens_the_viewer_for_who_is_signed_in(page, anna, tokens):  # noqa: F811
+def test_a_link_in_a_mail_opens_the_viewer_for_who_is_signed_in(page, anna, tokens):
     study, *_ = _view(anna, "R CC")
     page.goto(f"{anna.address}/ohif/?token={tokens['user']}")
     wanted = f"{anna.address}/ohif/synthesis?StudyInstanceUIDs={study}"
@@ -199,7 +198,7 @@ def test_a_link_in_a_mail_opens_the_viewer_for_who_is_signed_in(page, anna, toke
     assert page.url == wanted
 
 
-def test_a_reader_is_told_in_the_browser_that_there_is_nothing_to_read_yet(page, guarded, tokens):  # noqa: F811
+def test_a_reader_is_told_in_the_browser_that_there_is_nothing_to_read_yet(page, guarded, tokens):
     page.goto(guarded.address)
     page.get_by_label("Token").fill(tokens["reader"])
     page.get_by_role("button", name="Sign in").click()

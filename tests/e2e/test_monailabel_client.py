@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from tests.e2e.server import find_series
+from tests.support.server import find_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

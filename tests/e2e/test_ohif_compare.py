@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from mammosynth.phantom.study import write_study
-from tests.e2e.server import find_series, running, stow
-from tests.e2e.test_ohif import browser  # noqa: F401  (a fixture)
-from tests.e2e.viewports import open_pair, screenshot, views
+from mammosynth.phantom.clinic.exam import write_exam
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SOURCE = "L CC low energy"
@@ -17,14 +16,14 @@ CLOSE = 3.0  # grey levels: both viewports round the same position to other scre
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
-    write_study(folder / "P001", seed=1, pixel_mm=1.8, patient_id="P001")
+    write_exam(folder / "P001", seed=1, pixel_mm=1.8, patient_id="P001")
     with running(tmp_path_factory.mktemp("server") / "data") as it:
         stow(it, sorted(folder.rglob("*.dcm"))).raise_for_status()
         yield it
 
 
 @pytest.fixture(scope="module")
-def page(browser, server):  # noqa: F811
+def page(browser, server):
     """One page for all tests, since opening it takes longer than they do."""
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()

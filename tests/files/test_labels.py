@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.files import read_labels
-from tests.dicom.instances import build_instance
+from tests.support.instances import build_instance
 
 SHAPE = (48, 37)
 MIRRORED = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0)

@@ -18,7 +18,7 @@ from monailabel_app.gateway.audit import Audit, concerns
 from monailabel_app.gateway.guard import Guard
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token
-from tests.asgi import AsgiClient
+from tests.support.asgi import AsgiClient
 
 JOB = "01234567-89ab-cdef-0123-456789abcdef"
 WADO = "/proxy/dicom/wado/studies/1.2.3"

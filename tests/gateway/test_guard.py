@@ -13,7 +13,7 @@ from monailabel_app.gateway.guard import Guard, identity_of
 from monailabel_app.gateway.sign_in import COOKIE
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token, remove_token
-from tests.asgi import AsgiClient
+from tests.support.asgi import AsgiClient
 
 HOST = "127.0.0.1:8000"
 

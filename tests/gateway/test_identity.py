@@ -22,8 +22,8 @@ from monailabel_app.gateway.scope import EVERYTHING, NOTHING, ViewerScope, may_a
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
 from monailabel_app.tokens import TokenBook, add_token
-from tests.asgi import AsgiClient
-from tests.pacs.images import as_file, mammogram
+from tests.support.asgi import AsgiClient
+from tests.support.images import as_file, mammogram
 
 HOST = "127.0.0.1:8000"
 NO_ARCHIVE = "http://127.0.0.1:9/dicom-web"

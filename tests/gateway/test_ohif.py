@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.ohif import EXTENSIONS, create_ohif, viewer_url
-from tests.asgi import as_asked_by
+from tests.support.asgi import as_asked_by
 
 
 @pytest.fixture(scope="module")

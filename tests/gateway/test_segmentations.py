@@ -21,8 +21,8 @@ from monailabel_app.errors import http_status
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
-from tests.asgi import as_asked_by
-from tests.pacs.images import as_file, mammogram
+from tests.support.asgi import as_asked_by
+from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
 

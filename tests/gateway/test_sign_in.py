@@ -14,7 +14,7 @@ from monailabel_app.gateway.guard import Guard, identity_of
 from monailabel_app.gateway.sign_in import COOKIE, WRONG_TOKEN
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token
-from tests.asgi import AsgiClient
+from tests.support.asgi import AsgiClient
 
 HOST = "mammo.example.org"
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

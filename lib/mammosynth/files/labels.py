@@ -1,17 +1,22 @@
-"""Reading a label map that somebody has drawn on an image elsewhere, and saved as NRRD or NIfTI."""
+"""Reading what somebody has drawn: label maps in files, by themselves or as they lie on an image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import integer_of
+from mammosynth.dicom.drawn import open_segmentation, read_drawing
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
-from mammosynth.files.formats import FileFormat, format_of_file
-from mammosynth.files.read import read_volume
+from mammosynth.files.formats import FileFormat, format_of_file, stem_of
+from mammosynth.files.names import view_from_name
+from mammosynth.files.read import kind_of_file, read_picture, read_volume
 from mammosynth.files.volumes import Geometry, direction_of, read_geometry
+from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
 
 _ALIKE = 0.01  # direction cosines that differ by less are equal: formats keep them with few digits
 
@@ -46,13 +51,46 @@ def read_labels(path: Path, image: Dataset) -> np.ndarray:
             f"{name}: its axes do not point where the image's do, so it would lie turned or mirrored; save it in the "
             "geometry of the image."
         )
-    values, _ = read_volume(path)
+    return _labels(read_volume(path, drawn=True)[0], name)
+
+
+def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mapping[int, str] | None = None) -> LabelMap:
+    """What is drawn in a file: DICOM Segmentation, or numbers from 0 to 255 as PNG, TIFF, NRRD or NIfTI.
+
+    Args:
+        path: The file.
+        image: What it is drawn on; None if it stands for itself.
+        classes: What the numbers mean; of a DICOM Segmentation, which numbers its segments get.
+
+    Raises:
+        UnreadableImageError: If the file is missing, of no accepted format, truncated or damaged.
+        UnsupportedImageError: If it is no single slice of whole numbers from 0 to 255, or drawn on another image.
+    """
+    kind, spacing = kind_of_file(path), None
+    if kind is FileFormat.DICOM:
+        return read_drawing(open_segmentation(path), path.name, image, classes or {})
+    if kind in (FileFormat.NRRD, FileFormat.NIFTI):
+        values, spacing = read_volume(path, drawn=True)
+    else:
+        values = read_picture(path, drawn=True)
+    view_position, image_laterality = view_from_name(stem_of(path))
+    return LabelMap(
+        labels=_labels(values, path.name),
+        source_name=path.name,
+        classes=classes or {},
+        pixel_spacing_mm=spacing,
+        view_position=view_position,
+        image_laterality=image_laterality,
+    )
+
+
+def _labels(values: np.ndarray, name: str) -> np.ndarray:
     if not ((values >= 0) & (values <= 255) & (values == np.round(values))).all():
         raise UnsupportedImageError(
             f"{name}: values from {values.min():g} to {values.max():g}, expected whole numbers from 0 to 255; save it "
             "as a label map."
         )
-    return values.astype(np.uint8)
+    return np.ascontiguousarray(values.astype(np.uint8))
 
 
 def _lies_on(geometry: Geometry, expected: np.ndarray) -> bool:

@@ -1,0 +1,92 @@
+"""The viewer in a real browser, for tests that touch images: where a pixel is on the screen, what is shown there."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import monailabel_app
+from tests.support.ohif import SHOTS, WAIT_MS
+from tests.support.server import Server
+
+MODULES = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
+# Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
+_PLACES = """async () => {
+  const { services, cornerstone, views } = await import('/ohif/extensions/viewer.js');
+  const { utilities } = cornerstone().cornerstone;
+  return views().map(({ viewportId, imageId, sopInstanceUid, displaySet }) => {
+    const viewport = services().cornerstoneViewportService.getCornerstoneViewport(viewportId);
+    const { Rows: rows, Columns: columns } = displaySet.instances[0];
+    const { left, top } = viewport.getCanvas().getBoundingClientRect();
+    const at = position => {
+      const [x, y] = viewport.worldToCanvas(utilities.imageToWorldCoords(imageId, position));
+      return [x + left, y + top];
+    };
+    return { viewportId, sopInstanceUid, rows, columns, first: at([0, 0]), last: at([columns, rows]) };
+  });
+}"""
+
+
+class View:
+    """One viewport as it shows its image now."""
+
+    def __init__(self, page: Any, place: dict[str, Any]) -> None:
+        self.page = page
+        self.viewport_id: str = place["viewportId"]
+        self.sop_instance_uid: str = place["sopInstanceUid"]
+        self.shape: tuple[int, int] = (place["rows"], place["columns"])
+        self.first, self.last = np.array(place["first"]), np.array(place["last"])
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where on the screen a position in pixels of the image is; (0, 0) is its outer corner."""
+        place = self.first + (self.last - self.first) * (x / self.shape[1], y / self.shape[0])
+        return float(place[0]), float(place[1])
+
+    def drag(self, *positions: tuple[float, float], steps: int = 1) -> None:
+        """Draw with the left button through positions of the image."""
+        mouse = self.page.mouse
+        mouse.move(*self.at(*positions[0]))
+        mouse.down()
+        for position in positions[1:]:
+            mouse.move(*self.at(*position), steps=steps)
+        mouse.up()
+
+    def colours(self, shot: np.ndarray, step: int = 4) -> np.ndarray:
+        """(N, 3) what a screenshot shows on a grid of image positions in the middle of the image."""
+        rows, columns = self.shape
+        places = [self.at(x, y) for y in range(rows // 4, 3 * rows // 4, step) for x in range(4, columns // 2, step)]
+        return np.array([shot[round(y), round(x)] for x, y in places], np.float32)
+
+
+def views(page: Any) -> list[View]:
+    """The viewports that show something, in the order of the grid."""
+    return [View(page, place) for place in page.evaluate(_PLACES)]
+
+
+def screenshot(page: Any, name: str = "") -> np.ndarray:
+    """(H, W, 3) uint8 of the page; kept among the screenshots if it has a name."""
+    data = page.screenshot()
+    if name:
+        SHOTS.mkdir(exist_ok=True)
+        (SHOTS / f"{name}.png").write_bytes(data)
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def open_pair(page: Any, server: Server, source: tuple[str, str], result: dict[str, Any]) -> tuple[View, View]:
+    """A source (study, series) and what was synthesized from it, hung side by side in the Synthesis mode."""
+    study, series = source
+    asked = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={series},{result['series_instance_uid']}"
+    page.goto(f"{server.address}/ohif/synthesis?{asked}&hangingprotocolId=mammosynth.pair")
+    page.locator("mammosynth-compare #modes").wait_for(timeout=WAIT_MS)
+    page.wait_for_function("() => document.querySelectorAll('.cornerstone-canvas').length === 2", timeout=WAIT_MS)
+    for _ in range(240):
+        found = views(page) if page.locator("mammosynth-compare #modes:enabled").count() else []
+        if len(found) == 2 and all(view.colours(screenshot(page)).std() > 5 for view in found):
+            return found[0], found[1]
+        page.wait_for_timeout(500)
+    pytest.fail("the pair was not drawn")
