@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from mammosynth.dicom.derived_uids import instance_identity, value_identity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.derived_uids import instance_identity, value_identity
 from mammosynth.dicom.read import refuse_generated
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import InvalidParameterError, MammoSynthError, MissingAttributeError, UnsupportedImageError
