@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path
 from mammosynth.dicom.attributes import (
     SYNTHETIC_DATA,
     code_of,

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from pydicom.dataset import Dataset
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path, write_json
 from mammosynth.dicom.write import write_instance
 from mammosynth.phantom.clinic.case import CaseDescription, PhantomView, describe_case, generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
-from mammosynth.phantom.clinic.manifest import CASE, split_of, write_json
+from mammosynth.phantom.clinic.manifest import CASE, split_of
 from mammosynth.phantom.clinic.truth import LESIONS, TISSUES, lesion_segmentation, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters
 
@@ -64,7 +64,7 @@ def write_case(
         "lesions": list(lesions.values()),
         "files": files,
     }
-    write_json(record, folder / CASE)
+    write_json(folder / CASE, record, indent=1)
     return record
 
 
