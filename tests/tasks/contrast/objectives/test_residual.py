@@ -6,21 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.terms import ViewPosition
 from mammosynth.tasks.contrast.framed import FramedPair, augment, draw_pairs, frame_pair
-from mammosynth.tasks.contrast.objectives.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
-from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import ResidualRecipe
+from mammosynth.tasks.contrast.objectives.losses import (
+    contrast_loss,
+    enhancement_correlation,
+    lesion_contrast_error,
+    masked_ssim,
+)
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
-from tests.training.templates import FRAME, framed, tiny_pair
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.terms import ViewPosition
+from mammosynth.training.objective import GENERATOR
+from tests.support.templates import FRAME, framed, tiny_pair
 
 PREPROCESSING = BreastFramePreprocessing(FRAME)
 STILL = {"rotation_deg": 0.0, "scaling": 0.0, "translation": 0.0, "elastic": 0.0}
 SAME_GREY = {"gamma": 0.0, "gain": 0.0, "noise": 0.0}
 LOW_ENERGY, NORMALISED, ROW, MASK = (
-    BreastFramePreprocessing.CHANNELS.index(name) for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
+    BreastFramePreprocessing.CHANNELS.index(name)
+    for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
 )
 
 
@@ -214,7 +220,7 @@ def test_lesion_contrast_is_lesion_minus_ring() -> None:
     error = lesion_contrast_error(generated, recombined, scored, lesion)
     torch.testing.assert_close(error, torch.tensor([0.3, 0.0]), rtol=1e-4, atol=1e-5)
     recipe = ResidualRecipe(ssim_weight=0, correlation_weight=0, lesion_weight=0, contrast_weight=2)
-    without = dataclasses.replace(recipe, contrast_weight=0)
+    without = recipe.changed(contrast_weight=0)
     gained = contrast_loss(generated, recombined, scored, lesion, recipe) - contrast_loss(
         generated, recombined, scored, lesion, without
     )

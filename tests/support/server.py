@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pydicom
 
 _READY = re.compile(r"Viewer: (http://\S+?)/ohif/")
 
@@ -51,12 +53,19 @@ class Server:
                 raise AssertionError(f"job is {status}, expected {states}")
             time.sleep(0.05)
 
-    def synthesize(self, study: str, series: str, **kwargs: Any) -> dict[str, Any]:
+    def synthesize(
+        self, study: str, series: str, *, parameters: dict[str, Any] | None = None, **source: str
+    ) -> dict[str, Any]:
         """Run one job to its end."""
-        body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series, **kwargs}
-        answer = self.post("/synthesis", json=body)
+        answer = self.post("/synthesis", json={**order(study, series, **source), "parameters": parameters or {}})
         assert answer.status_code == 202, answer.text
         return self.wait(answer.json()["job_id"], "done")
+
+
+def order(study: str, series: str, **source: str) -> dict[str, Any]:
+    """The body of an order: contrast of a series, or of what else is said of its source."""
+    reference = {"study_instance_uid": study, "series_instance_uid": series, **source}
+    return {"model": "contrast", "inputs": {"source": reference}}
 
 
 @contextmanager
@@ -128,3 +137,14 @@ def stow(server: Server, files: Sequence[Path]) -> httpx.Response:
         content=parts + b"--" + boundary.encode() + b"--\r\n",
         headers={"content-type": f'multipart/related; type="application/dicom"; boundary={boundary}'},
     )
+
+
+def retrieve(server, study, series, instance):
+    answer = server.get(
+        f"/proxy/dicom/wado/studies/{study}/series/{series}/instances/{instance}",
+        headers={"accept": 'multipart/related; type="application/dicom"'},
+    )
+    assert answer.status_code == 200, answer.text
+    boundary = answer.headers["content-type"].split("boundary=")[1].split(";")[0].strip('"').encode()
+    part = answer.content.split(b"--" + boundary)[1].split(b"\r\n\r\n", 1)[1]
+    return pydicom.dcmread(io.BytesIO(part))
