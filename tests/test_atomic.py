@@ -22,15 +22,20 @@ def test_a_file_appears_when_it_is_whole_in_folders_made_for_it(tmp_path: Path) 
 def test_an_interrupted_write_leaves_the_old_file_and_no_remainder(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"share": np.float64(0.5)})
-    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
-        temporary.write_text("{")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(path)
     assert json.loads(path.read_text()) == {"share": 0.5}
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"a\.bin: cannot be written \(No space left on device\); check the folder"):
-        with atomic_path(tmp_path / "a.bin"), Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"x")
+    told = pytest.raises(OutputError, match=r"a\.bin: cannot be written \(No space left on device\); check the folder")
+    with told, atomic_path(tmp_path / "a.bin"), Path("/dev/full").open("wb", buffering=0) as full:
+        full.write(b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def _write_half(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("{")
+        raise KeyboardInterrupt

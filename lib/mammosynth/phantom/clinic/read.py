@@ -30,11 +30,6 @@ _Files = Mapping[tuple[str, str, str], Mapping[str, Any]]  # by side, view and k
 _Pair = TypeVar("_Pair")
 
 
-def is_phantom_folder(folder: Path) -> bool:
-    """Whether `mammosynth phantom` wrote it, by its manifest."""
-    return (folder / MANIFEST).is_file()
-
-
 def phantom_splits(folder: Path) -> list[str]:
     """The split names that the cases of a folder have, sorted.
 
