@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
@@ -319,7 +320,7 @@ class _Files:
             source,
             identify=identify,
             burned_in_mark=work.order.settings.burned_in_mark,
-            compress=self._options.compress,
         )
         for dataset, target in zip(instances, targets, strict=True):
-            write_instance(dataset, target)
+            is_image = "PixelData" in dataset and dataset.Modality != "SEG"
+            write_instance(compress_instance(dataset) if self._options.compress and is_image else dataset, target)
