@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydicom.dataset import Dataset
 
 from mammosynth.atomic import atomic_path, write_json
@@ -21,6 +18,7 @@ from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_image
 from mammosynth.phantom.clinic.manifest import CASE, split_of
 from mammosynth.phantom.clinic.truth import LESIONS, TISSUES, lesion_segmentation, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.phantom.threads import one_thread
 
 TRUTH = "truth"
 _PATH_MAPS = ("adipose_mm", "gland_mm", "skin_mm", "muscle_mm", "calcium_mm", "parenchyma_cm", "vessel_cm")
@@ -66,17 +64,6 @@ def write_case(
     }
     write_json(folder / CASE, record, indent=1)
     return record
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums over several threads depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _write_view(folder: Path, view: PhantomView, exam: PhantomExam, *, maps: bool) -> list[dict[str, Any]]:
