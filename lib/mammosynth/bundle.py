@@ -372,13 +372,6 @@ def read_config(folder: Path, path: Path) -> dict[str, Any]:
     return config
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a configuration; either the old or the new file exists at any moment."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def hash_file(path: Path, name: str) -> str:
     """SHA-256 of a file, hexadecimal.
 
