@@ -23,15 +23,15 @@ import torch
 from benchmarks.server import peak_rss_mib
 from mammosynth.bundle import build_synthesizer, default_model_zoo, load_bundle
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.evaluation.sharpness import BAND_EDGES, band_powers
+from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import MULTIPLE
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.preprocessing.breast import erode, segment_breast
-from mammosynth.synthesis.contrast import ContrastSynthesizer
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.synthesis.engine import run_whole, run_windows
-from mammosynth.synthesis.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
+from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
 from tests.e2e.server import find_series, running
 
 THREADS = "2"
@@ -89,7 +89,7 @@ def _print_modes(name: str) -> None:
 def _print_infer(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         studies = Path(folder) / "studies"
-        files = write_study(studies, seed=1, workers=None, patient_id="BENCH")
+        files = write_exam(studies, seed=1, workers=None, patient_id="BENCH")
         rows, columns = read_mammogram(files[0]).pixels.shape
         environment = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS}
         with running(Path(folder) / "data", "--studies", str(studies), environment=environment) as server:

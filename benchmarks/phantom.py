@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from mammosynth.phantom.case import generate_case
-from mammosynth.phantom.cohort import write_cohort
-from mammosynth.phantom.manifest import CohortSettings
+from mammosynth.phantom.clinic.case import generate_case
+from mammosynth.phantom.clinic.cohort import write_cohort
+from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import DETECTOR_MM, CaseParameters
 from mammosynth.terms import ImageLaterality, ViewPosition
 

@@ -16,7 +16,7 @@ import psutil
 
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import Task
 from tests.e2e.server import find_series, running
 
@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         studies = Path(folder) / "studies"
-        files = write_study(studies, seed=1, pixel_mm=args.pixel_mm, workers=None, patient_id="BENCH")
+        files = write_exam(studies, seed=1, pixel_mm=args.pixel_mm, workers=None, patient_id="BENCH")
         source = read_mammogram(next(file for file in files if "L-CC" in file.name))
         bundle = load_bundle(default_bundle(Task.CONTRAST))
         bundle.synthesize(source)

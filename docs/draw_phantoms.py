@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mammosynth.phantom.case import PhantomView, project_breast, render_view
+from mammosynth.phantom.clinic.case import PhantomView, project_breast, render_view
 from mammosynth.phantom.parameters import (
     BreastParameters,
     Density,

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.demo import DEMO_SEED
 from tests.e2e.server import find_series, running
 from tests.e2e.test_ohif import CHROMIUM, FLAGS, WAIT_MS, wait_until_drawn
@@ -23,7 +23,7 @@ def main() -> None:
     """Write docs/pictures/side-by-side.png."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         studies = Path(folder) / "studies"
-        write_study(studies, seed=DEMO_SEED, workers=None, patient_id="DEMO")
+        write_exam(studies, seed=DEMO_SEED, workers=None, patient_id="DEMO")
         with running(Path(folder) / "data", "--studies", str(studies)) as server:
             study, series = find_series(server, "DEMO")["L CC low energy"]
             url = server.synthesize(study, series)["result"]["viewer_url"]

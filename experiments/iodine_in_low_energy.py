@@ -55,7 +55,7 @@ from experiments.iodine_twins import (
     write_patient,
 )
 from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, read_config
-from mammosynth.phantom.cohort import in_processes
+from mammosynth.phantom.clinic.cohort import in_processes
 from mammosynth.phantom.parameters import LesionKind
 from mammosynth.terms import ViewPosition
 from mammosynth.training.recipe import ResidualRecipe

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from experiments.iodine_twins import FREE, HIGH, LEVELS, LOW, NATURAL, ZERO, TwinView, to_mg_cm2
 from mammosynth.bundle import Bundle
-from mammosynth.evaluation.metrics import correlation
+from mammosynth.tasks.contrast.evaluation.metrics import correlation
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,

@@ -15,12 +15,12 @@ import numpy as np
 from scipy import ndimage
 
 from mammosynth.mammogram import Mammogram
-from mammosynth.phantom.case import describe_case, project_breast, render_view
-from mammosynth.phantom.lesions import FAMILIES
-from mammosynth.phantom.manifest import split_of
+from mammosynth.phantom.anatomy.lesions import FAMILIES
+from mammosynth.phantom.clinic.case import describe_case, project_breast, render_view
+from mammosynth.phantom.clinic.manifest import split_of
+from mammosynth.phantom.imaging.paths import PathLengths
+from mammosynth.phantom.imaging.presentation import PresentationStyle, present_recombined
 from mammosynth.phantom.parameters import BreastParameters, CaseParameters, ImagingParameters, LesionKind, patient_id_of
-from mammosynth.phantom.paths import PathLengths
-from mammosynth.phantom.presentation import PresentationStyle, present_recombined
 from mammosynth.preprocessing.breast import skin_distance
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.dicom_json import value_of
 from monailabel_app.serve import parse_options, serve
 
@@ -54,7 +54,7 @@ def _write_exam(folder: Path, pixel_mm: float) -> None:
     """Write to the side first: a demo that was interrupted here starts over instead of showing half an exam."""
     with tqdm(total=1.0, desc="Generating the demo exam (about a minute)", bar_format="{l_bar}{bar}| {elapsed}") as bar:
         part = folder.with_name("studies.part")
-        write_study(
+        write_exam(
             part,
             seed=DEMO_SEED,
             pixel_mm=pixel_mm,

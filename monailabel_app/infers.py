@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mammosynth.synthesis.parameters import SEGMENTATION
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from mammosynth.bundle import Bundle
@@ -16,7 +17,6 @@ from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import InvalidParameterError
 from mammosynth.files import to_nrrd_bytes
 from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis.parameters import SEGMENTATION
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.segmentations import label_map_for

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mammosynth.synthesis.parameters import LabelMap
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
@@ -23,7 +24,6 @@ from mammosynth.dicom.segmentation import (
 )
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis.parameters import LabelMap
 from monailabel_app.errors import NotFoundError
 from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress
 

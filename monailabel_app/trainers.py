@@ -23,10 +23,10 @@ from mammosynth.bundle import Bundle, find_bundles
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.errors import BundleError, DataError, InvalidParameterError, MammoSynthError
 from mammosynth.mammogram import Mammogram
-from mammosynth.phantom.read import is_phantom_folder, read_phantoms
+from mammosynth.phantom.clinic.read import is_phantom_folder, read_phantoms
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.tasks.contrast.preflight import read_splits
 from mammosynth.terms import PresentationIntentType
-from mammosynth.training.preflight import read_splits
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_contrast

@@ -11,7 +11,7 @@ from PIL import Image
 from mammosynth.batch import FILE_FORMATS
 from mammosynth.bundle import METADATA, default_bundle, read_config
 from mammosynth.cli import FORMATS, main
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import Task
 from tests.phantom.views import left_cc
 
@@ -44,7 +44,7 @@ def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, cap
 
 
 def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path, capsys):
-    write_study(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
+    write_exam(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     (tmp_path / "in" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")
     assert main(["synthesize", "contrast", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
@@ -63,7 +63,7 @@ def test_a_view_that_is_not_known_can_be_said(tmp_path, low_energy, capsys):
 
 
 def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
-    files = write_study(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
+    files = write_exam(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     arguments = ["--output", str(tmp_path / "out"), "--format", "nrrd"]
     assert main(["synthesize", "contrast", str(files[0]), *arguments]) == 0
     result = sitk.ReadImage(str(next((tmp_path / "out").rglob("*.nrrd"))))

@@ -1,7 +1,7 @@
 """Bake the phantom's tables of attenuation and spectra.
 
     pip install -e ".[phantom-tables]"
-    python tools/bake_phantom_tables.py           # writes lib/mammosynth/phantom/data/*.csv
+    python tools/bake_phantom_tables.py           # writes lib/mammosynth/phantom/imaging/data/*.csv
     python tools/bake_phantom_tables.py --fit     # prints the aluminium that meets the published half-value layers
 
 Spectra come from SpekPy (physics model "kqp") in steps of 0.1 keV, are filtered there and then summed into bins of
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mammosynth.phantom.beams import SETTINGS, BeamSettings, Energy
+from mammosynth.phantom.imaging.beams import SETTINGS, BeamSettings, Energy
+from mammosynth.phantom.imaging.tables import half_value_layer_mm
 from mammosynth.phantom.parameters import Vendor
-from mammosynth.phantom.tables import half_value_layer_mm
 
-FOLDER = Path(__file__).parents[1] / "lib" / "mammosynth" / "phantom" / "data"
+FOLDER = Path(__file__).parents[1] / "lib" / "mammosynth" / "phantom" / "imaging" / "data"
 ENERGIES_KEV = np.arange(8.5, 50)  # centres of the bins
 STEP_KEV = 0.1  # in which spectra are computed and filtered
 ANODE_ANGLE_DEG = 20.0  # to the central ray; assumed
@@ -44,7 +44,7 @@ class Material:
 _HAMMERSTEIN = (
     "Hammerstein et al. (1979), Radiology 130:485, by way of public code that cites it (the paper was not at hand)"
 )
-MATERIALS = {  # in the order of `mammosynth.phantom.paths.MATERIALS`, then what the beam meets besides the breast
+MATERIALS = {  # in the order of `phantom.imaging.paths.MATERIALS`, then what the beam meets besides the breast
     "adipose": Material(
         {"H": 0.112, "C": 0.619, "N": 0.017, "O": 0.251, "P": 0.001}, 0.93, f"{_HAMMERSTEIN}; found twice, alike"
     ),

@@ -1,4 +1,4 @@
-"""Measure breast outlines in real mammograms: the numbers in `mammosynth.phantom.outline` come from here.
+"""Measure breast outlines in real mammograms: the numbers in `mammosynth.phantom.anatomy.outline` come from here.
 
     python tools/measure_outlines.py CDD-CESM-FOLDER
 
@@ -21,7 +21,7 @@ from numpy.polynomial import chebyshev
 from PIL import Image
 from scipy import ndimage
 
-from mammosynth.phantom.outline import ANGLES, DEGREE, chebyshev_axis
+from mammosynth.phantom.anatomy.outline import ANGLES, DEGREE, chebyshev_axis
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -162,7 +162,7 @@ def report_outlines(fits: np.ndarray, count: int, view: ViewPosition) -> None:
 
 
 def main() -> None:
-    """Print, per view, what `mammosynth.phantom.outline` draws from."""
+    """Print, per view, what `mammosynth.phantom.anatomy.outline` draws from."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from mammosynth.dicom.attributes import text_of
-from mammosynth.dicom.contrast_enhanced import refuse_wrong_exposure
+from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.mark import burn_in_mark
-from mammosynth.dicom.write import derive_instance, new_uid, write_instance
+from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError
-from mammosynth.files import read_image, write_image
+from mammosynth.files import read_image, read_label_map, write_image, write_label_map
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
-from mammosynth.mammogram import Mammogram
-from mammosynth.terms import ImageLaterality, ViewPosition
-
-if TYPE_CHECKING:
-    from mammosynth.bundle import Bundle
-    from mammosynth.synthesis.result import SynthesisResult
+from mammosynth.journey import Given, Order, Work, perform
+from mammosynth.label_map import LabelMap
+from mammosynth.synthesis.result import Result
+from mammosynth.task import IMAGE, Output, Placement, Slot, SlotKind
 
 SAME = "same"
 ENDING_OF_FORMAT = {"dicom": ".dcm", "png": ".png", "tiff": ".tif", "nrrd": ".nrrd", "nifti": ".nii.gz"}
 FILE_FORMATS = (SAME, *ENDING_OF_FORMAT)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read and written.
+
+    Attributes:
+        file_format: "same" (JPEG becomes PNG, which holds 16 bits), "dicom", "png", "tiff", "nrrd" or "nifti"
+            (.nii.gz).
+        skip_existing: Whether results that are there already are left as they are.
+        compress: Whether DICOM is written lossless compressed.
+        accept_modalities: Modalities of mammograms that are accepted beside MG, for example CR.
+    """
+
+    file_format: str = SAME
+    skip_existing: bool = False
+    compress: bool = False
+    accept_modalities: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown format."""
+        if self.file_format not in FILE_FORMATS:
+            raise InvalidParameterError(
+                f"file_format is {self.file_format!r}, expected one of {', '.join(FILE_FORMATS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -36,13 +58,15 @@ class BatchReport:
         written: The results, in the order of the inputs.
         refused: (name, message) of inputs that could not be used; names are relative to the folder they were found in.
         skipped: How many files in folders are hidden or no images.
-        notes: (name, message) of results that are not quite what was asked for.
+        notes: (name, message) of results that are not quite what was asked for, and of what had to be assumed.
+        kept: How many results were there already.
     """
 
     written: tuple[Path, ...]
     refused: tuple[tuple[str, str], ...]
     skipped: int
     notes: tuple[tuple[str, str], ...]
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,45 +79,39 @@ class _Input:
 def synthesize_files(
     inputs: Sequence[Path],
     output: Path,
-    bundle: Bundle,
+    order: Order,
     *,
-    file_format: str = SAME,
-    parameters: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    view_position: ViewPosition | None = None,
-    image_laterality: ImageLaterality | None = None,
-    burned_in_mark: bool = True,
+    others: Mapping[str, Path] | None = None,
+    options: FileOptions | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BatchReport:
     """Synthesize from files and folders into a folder, keeping matrix, geometry and subfolders.
 
-    Results are named `<stem>_<task>` with the ending of their format, uncertainties `<stem>_<task>_uncertainty`; of two
-    results of one name the second gets `_2`.
-    No input is ever overwritten; results of an earlier run are. The output folder is not searched for inputs. The DICOM
-    instances of one view of one source series make one new series.
+    The files that are named fill the first slot of the task. Results are named `<stem>_<task>` with the ending of their
+    format, what belongs to them `<stem>_<task>_<role>`; of two results of one name the second gets `_2`. No input is
+    ever overwritten; results of an earlier run are. The output folder is not searched for inputs. The DICOM instances
+    of one view of one source series make one new series. An image that is there twice is done once.
 
     Args:
         inputs: Files, and folders, which are searched through.
         output: Where results go; made if missing.
-        bundle: The model.
-        file_format: "same" (JPEG becomes PNG, which holds 16 bits), "dicom" (from DICOM only), "png", "tiff", "nrrd" or
-            "nifti" (.nii.gz).
-        parameters: The bundle's own, the same for every file.
-        seed: The same for every file.
-        view_position: For all files, over what they say.
-        image_laterality: For all files, over what they say.
-        burned_in_mark: Whether the pixels carry the mark, in every format. Turn it off in blinded studies only.
+        order: Model, settings and parameters, the same for every file.
+        others: Of the other slots by role: a file for all inputs, or a folder with one of the same stem for each.
+        options: How files are read and written.
         progress: Called with (files done, files in all, name) after each file.
 
     Returns:
         What was written and what was refused.
 
     Raises:
-        InvalidParameterError: If the format is none of the above, or the bundle refuses a parameter.
-        OutputError: If the output folder cannot be made.
+        InvalidParameterError: If a role of `others` is unknown, or the model refuses a parameter.
+        OutputError: If the output folder cannot be made, or is full.
     """
-    if file_format not in FILE_FORMATS:
-        raise InvalidParameterError(f"file_format is {file_format!r}, expected one of {', '.join(FILE_FORMATS)}")
+    chosen = options or FileOptions()
+    first = order.bundle.slots[0]
+    slots = {slot.role: slot for slot in order.bundle.slots[1:]}
+    if unknown := sorted(set(others or {}) - set(slots)):
+        raise InvalidParameterError(f"input {unknown[0]!r} is unknown, expected {', '.join(slots) or 'none'}")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -101,36 +119,59 @@ def synthesize_files(
             f"{output.name}: the output folder cannot be made ({error.strerror}); choose another."
         ) from error
     found, skipped = _find(inputs, output)
-    taken = {item.path.resolve() for item in found}
-    run = new_uid()
-    written: list[Path] = []
+    sink = _Files(output, chosen, {item.path.resolve() for item in found})
     refused: list[tuple[str, str]] = []
-    notes: list[tuple[str, str]] = []
     for done, item in enumerate(found, start=1):
+        sink.item = item
+        named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
+        given = _given({first: item.path, **named}, order, chosen)
         try:
-            source = read_image(item.path, view_position=view_position, image_laterality=image_laterality)
-            ending = _ending(item.path, source, file_format)
-            refuse_wrong_exposure(source, bundle.task)
-            result = bundle.synthesize(source, parameters=parameters, seed=seed)
-            target = _target(output, item, f"_{bundle.task}", ending, taken)
-            _write(target, result.image.pixels, result, source, item.path, run, burned_in_mark=burned_in_mark)
-            targets = [target]
-            if result.uncertainty is not None:
-                targets.append(_target(output, item, f"_{bundle.task}_uncertainty", ending, taken))
-                pixels, mark = result.uncertainty.pixels, burned_in_mark
-                _write(targets[1], pixels, result, source, item.path, run, burned_in_mark=mark, is_uncertainty=True)
+            perform(order, given, sink)
         except InvalidParameterError:
             raise
         except MammoSynthError as error:
             refused.append((item.name.as_posix(), str(error)))
-        else:
-            written += targets
-            taken.update(target.resolve() for target in targets)
-            if file_format == SAME and ENDINGS.get(ending_of(item.path)) is FileFormat.JPEG:
-                notes.append((item.name.as_posix(), f"written as {target.name}, because JPEG does not hold 16 bits."))
         if progress is not None:
             progress(done, len(found), item.name.as_posix())
-    return BatchReport(tuple(written), tuple(refused), skipped, tuple(notes))
+    return BatchReport(tuple(sink.written), tuple(refused), skipped, tuple(sink.notes), sink.kept)
+
+
+def _given(files: Mapping[Slot, Path], order: Order, options: FileOptions) -> dict[str, Given]:
+    return {slot.role: Given(path.name, _reader(slot, path, order, options)) for slot, path in files.items()}
+
+
+def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Callable[[Mapping[str, Any]], Any]:
+    settings = order.settings
+    if slot.kind is SlotKind.IMAGE:
+        return lambda _: read_image(
+            path,
+            view_position=settings.view_position,
+            image_laterality=settings.image_laterality,
+            accept_modalities=options.accept_modalities,
+        )
+    if slot.kind is SlotKind.LABEL_MAP:
+        return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
+    return lambda _: _read_json(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidParameterError(f"{path.name}: is no readable JSON ({error}); repair it") from error
+
+
+def _file_for(path: Path, item: _Input, role: str) -> Path:
+    """The file of another slot that belongs to an input."""
+    if not path.is_dir():
+        return path
+    stem = stem_of(item.path)
+    files = sorted(each for each in path.iterdir() if stem in (stem_of(each), each.stem))
+    if not files:
+        raise InvalidParameterError(
+            f"input '{role}': {path.name} holds no file named {stem}, expected one for each input; add it"
+        )
+    return files[0]
 
 
 def _find(inputs: Sequence[Path], output: Path) -> tuple[list[_Input], int]:
@@ -167,59 +208,117 @@ def _is_image(path: Path) -> bool:
         return True
 
 
-def _ending(path: Path, source: Mammogram, file_format: str) -> str:
-    """The ending of a result's name."""
-    if file_format != SAME:
-        if file_format == FileFormat.DICOM and source.header is None:
+class _Files:
+    """Where results of files go: beside nothing that is an input or was written in this run."""
+
+    def __init__(self, output: Path, options: FileOptions, taken: set[Path]) -> None:
+        self.item: _Input
+        self.written: list[Path] = []
+        self.notes: list[tuple[str, str]] = []
+        self.kept = 0
+        self._output, self._options, self._taken = output, options, taken
+        self._run = new_uid()
+        self._done: dict[str, str] = {}
+
+    def find(self, work: Work) -> list[Path] | None:
+        """The results that are there already, if they are to be kept."""
+        if not self._options.skip_existing:
+            return None
+        ending = self._ending()
+        targets = [self._target(work.order.bundle.task.name, role, ending) for role in work.roles]
+        if not all(target.is_file() for target in targets):
+            return None
+        self._taken.update(target.resolve() for target in targets)
+        self.kept += len(targets)
+        return targets
+
+    def store(self, work: Work, result: Result) -> list[Path]:
+        """Write every output as a file."""
+        name = self.item.name.as_posix()
+        self.notes += [(name, warning) for warning in result.provenance.warnings]
+        lead = next(iter(result.inputs.values()))
+        if known := self._twice(lead, name):
+            self.notes.append((name, f"the same image as {known}; synthesized once"))
+            return []
+        ending = self._ending()
+        targets = [self._target(result.task.name, output.role, ending) for output in result.outputs]
+        if ENDINGS[ending] is FileFormat.DICOM:
+            self._write_dicom(work, result, targets)
+        else:
+            for output, target in zip(result.outputs, targets, strict=True):
+                self._write(output, result, target, marked=work.order.settings.burned_in_mark)
+        self.written += targets
+        self._taken.update(target.resolve() for target in targets)
+        if self._options.file_format == SAME and ENDINGS.get(ending_of(self.item.path)) is FileFormat.JPEG:
+            self.notes.append((name, f"written as {targets[0].name}, because JPEG does not hold 16 bits."))
+        return targets
+
+    def _twice(self, lead: Any, name: str) -> str:
+        """The name of the input that was the same DICOM instance; "" if there was none."""
+        header = getattr(lead, "header", None)
+        uid = "" if header is None else text_of(header, "SOPInstanceUID")
+        first = self._done.setdefault(uid, name) if uid else name
+        return "" if first == name else first
+
+    def _ending(self) -> str:
+        """The ending of a result's name."""
+        path, file_format = self.item.path, self._options.file_format
+        if file_format != SAME:
+            return ENDING_OF_FORMAT[file_format]
+        kind = format_of_file(path)
+        if kind is FileFormat.DICOM:
+            return ".dcm"
+        if kind is FileFormat.JPEG:
+            return ".png"
+        ending = ending_of(path)
+        return ending if ENDINGS.get(ending) is kind else ENDING_OF_FORMAT.get(str(kind), ".png")
+
+    def _target(self, task: str, role: str, ending: str) -> Path:
+        folder = self._output / self.item.name.parent
+        suffix = f"_{task}" if role == IMAGE else f"_{task}_{role}"
+        number, name = 1, f"{stem_of(self.item.path)}{suffix}{ending}"
+        # Some file systems ignore case.
+        names = {path.name.casefold() for path in self._taken if path.parent == folder.resolve()}
+        while name.casefold() in names:
+            number += 1
+            name = f"{stem_of(self.item.path)}{suffix}_{number}{ending}"
+        return folder / name
+
+    def _write(self, output: Output, result: Result, target: Path, *, marked: bool) -> None:
+        image = result.image
+        if isinstance(output.value, LabelMap):
+            write_label_map(target, output.value, image)
+            return
+        on_source = result.task.placement is Placement.ON_SOURCE
+        like = result.source if on_source and result.source is not None else output.value
+        pixels = burn_in_mark(output.value.pixels, like) if marked else output.value.pixels
+        write_image(target, pixels, like, self.item.path if on_source else None)
+
+    def _write_dicom(self, work: Work, result: Result, targets: Sequence[Path]) -> None:
+        source = result.source
+        on_archive = source is not None and source.header is not None
+        if not on_archive and result.task.placement is not Placement.NEW_STUDY:
             raise OutputError(
-                f"{path.name}: no DICOM can be derived from a file without a DICOM header; choose another format."
+                f"{self.item.path.name}: no DICOM can be derived from a file without a DICOM header; choose another "
+                "format."
             )
-        return ENDING_OF_FORMAT[file_format]
-    kind = format_of_file(path)
-    if source.header is not None:
-        return ".dcm"
-    if kind is FileFormat.JPEG:
-        return ".png"
-    ending = ending_of(path)
-    return ending if ENDINGS.get(ending) is kind else ENDING_OF_FORMAT[str(kind)]
+        header = source.header if source is not None else None
+        series = "" if header is None else text_of(header, "SeriesInstanceUID") or text_of(header, "StudyInstanceUID")
+        image = result.image
+        # One series per view, because a series has one description.
+        view = [series or targets[0].as_posix(), str(image.image_laterality), str(image.view_position)]
 
+        def identify(kind: str, role: str) -> str:
+            return new_uid(self._run, kind, role, *view, *([targets[0].as_posix()] if kind == "instance" else []))
 
-def _target(output: Path, item: _Input, suffix: str, ending: str, taken: set[Path]) -> Path:
-    """Where a result goes: beside nothing that is an input or was written in this run."""
-    folder = output / item.name.parent
-    number, name = 1, f"{stem_of(item.path)}{suffix}{ending}"
-    names = {path.name.casefold() for path in taken if path.parent == folder.resolve()}  # some file systems ignore case
-    while name.casefold() in names:
-        number += 1
-        name = f"{stem_of(item.path)}{suffix}_{number}{ending}"
-    return folder / name
-
-
-def _write(
-    target: Path,
-    pixels: np.ndarray,
-    result: SynthesisResult,
-    source: Mammogram,
-    source_path: Path,
-    run: str,
-    *,
-    burned_in_mark: bool,
-    is_uncertainty: bool = False,
-) -> None:
-    if ENDINGS[ending_of(target)] is not FileFormat.DICOM:
-        write_image(target, burn_in_mark(pixels, source) if burned_in_mark else pixels, source, source_path)
-        return
-    source_series = text_of(source.header, "SeriesInstanceUID") or text_of(source.header, "StudyInstanceUID")
-    # One series per view, because a series has one description.
-    words = [source_series, str(source.image_laterality), str(source.view_position)]
-    series = new_uid(run, *words, *(["uncertainty"] if is_uncertainty else []))
-    dataset = derive_instance(
-        pixels,
-        result.provenance,
-        source,
-        series_instance_uid=series,
-        sop_instance_uid=new_uid(series, target.as_posix()),
-        burned_in_mark=burned_in_mark,
-        is_uncertainty=is_uncertainty,
-    )
-    write_instance(dataset, target)
+        instances = derive_instances(
+            result.outputs,
+            result.provenance,
+            result.task.placement,
+            source,
+            identify=identify,
+            burned_in_mark=work.order.settings.burned_in_mark,
+            compress=self._options.compress,
+        )
+        for dataset, target in zip(instances, targets, strict=True):
+            write_instance(dataset, target)

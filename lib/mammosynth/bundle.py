@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mammosynth import __version__
-from mammosynth.errors import BundleError
-from mammosynth.mammogram import Mammogram
+from mammosynth.errors import BundleError, InvalidParameterError
+from mammosynth.parameters import Parameters
 from mammosynth.provenance import Provenance, Source
-from mammosynth.synthesis.parameters import (
-    check_label_maps,
-    describe_parameters,
-    parameters_as_json,
-    parse_parameters,
-)
-from mammosynth.synthesis.result import SynthesisResult
+from mammosynth.synthesis.result import Result
 from mammosynth.synthesis.synthesizer import Synthesizer
-from mammosynth.task import Rendering
-from mammosynth.terms import Task
+from mammosynth.task import Rendering, Slot, TaskSpec, check_inputs, task_named, tasks
 
 METADATA = Path("configs", "metadata.json")
 INFERENCE = Path("configs", "inference.json")
 TRAIN = Path("configs", "train.json")
 WEIGHTS = Path("models", "model.safetensors")
 TARGETS = ("mammosynth.preprocessing", "mammosynth.networks", "mammosynth.synthesis", "torch.nn", "monai.networks")
-"""Packages whose classes a bundle may name. A bundle may come from outside: it configures, it does not program."""
+"""Packages whose classes a bundle may name, beside those of its task. A bundle may come from outside: it configures, it
+does not program."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +41,8 @@ class Bundle:
         name: The folder's name.
         version: From its metadata.
         task: What it synthesizes.
+        slots: What it is made from: the task's, of which it may require more.
+        renderings: Those that it can; the first one is what is made unless another is asked for.
         description: One or two sentences for a person.
         metadata: All of metadata.json.
         weights_sha256: Hash of the weights that are loaded.
@@ -56,51 +52,75 @@ class Bundle:
 
     name: str
     version: str
-    task: Task
+    task: TaskSpec
+    slots: tuple[Slot, ...]
+    renderings: tuple[Rendering, ...]
     description: str
     metadata: dict[str, Any]
     weights_sha256: str
     is_default: bool
     synthesizer: Synthesizer
 
-    def describe_parameters(self) -> list[dict[str, Any]]:
-        """One dictionary per parameter: name, type, default, minimum, maximum, options, unit, description."""
-        return describe_parameters(self.synthesizer.parameters)
-
     def synthesize(
         self,
-        source: Mammogram,
+        inputs: Mapping[str, Any],
         *,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | Parameters | None = None,
+        rendering: Rendering | None = None,
         seed: int = 0,
         progress: Callable[[float, str], None] | None = None,
-    ) -> SynthesisResult:
-        """The synthesized image in the source's matrix, and its provenance.
+    ) -> Result:
+        """What the model makes of its inputs, and where that comes from.
 
-        The same source, parameters and seed give the same pixels. May be called from several threads.
+        The same inputs, parameters, rendering and seed give the same pixels. May be called from several threads.
+
+        Args:
+            inputs: A `Mammogram`, a `LabelMap` or JSON values for each role of `slots`.
+            parameters: The model's own; None for all defaults.
+            rendering: None for the first one of `renderings`.
+            seed: Of everything random.
+            progress: Told a fraction in [0, 1] and what happens.
 
         Raises:
-            InvalidParameterError: If a parameter is unknown, missing or out of range.
-            MissingAttributeError: If the source lacks an attribute that the model needs.
-            UnsupportedImageError: If the source cannot be used.
+            InvalidParameterError: If a parameter or an input is unknown or out of range, or the model lacks the
+                rendering.
+            MissingAttributeError: If an input is missing, or lacks an attribute that the model needs.
+            UnsupportedImageError: If an input cannot be used for this task.
         """
-        resolved = parse_parameters(self.synthesizer.parameters, parameters)
-        check_label_maps(resolved, source.pixels.shape)
-        made = self.synthesizer(source, resolved, seed, progress)
+        check_inputs(self.slots, inputs)
+        kind = self.synthesizer.parameters
+        resolved = parameters if isinstance(parameters, kind) else kind(**dict(parameters or {}))
+        chosen = self.rendering(rendering)
+        outputs = self.synthesizer(inputs, resolved, rendering=chosen, seed=seed, progress=progress)
         provenance = Provenance(
-            task=self.task,
+            task=self.task.name,
             bundle=self.name,
             bundle_version=self.version,
             weights_sha256=self.weights_sha256,
             software_version=__version__,
-            rendering=Rendering.EXPECTED,
+            rendering=str(chosen),
             seed=seed,
-            parameters=parameters_as_json(resolved),
+            parameters=resolved.as_json(),
             created=datetime.now().astimezone(),
-            sources=(Source.of("source", source),),
-            warnings=source.warnings,
+            sources=tuple(Source.of(role, value) for role, value in inputs.items()),
+            warnings=tuple(warning for value in inputs.values() for warning in getattr(value, "warnings", ())),
         )
-        return SynthesisResult(made.image, provenance, made.uncertainty)
+        return Result(self.task, inputs, outputs, provenance)
+
+    def rendering(self, asked: Rendering | str | None) -> Rendering:
+        """The rendering that is made when this one is asked for; the first one where none is.
+
+        Raises:
+            InvalidParameterError: If the model lacks it.
+        """
+        if asked is None:
+            return self.renderings[0]
+        if asked not in self.renderings:
+            raise InvalidParameterError(
+                f"parameter 'rendering' is {str(asked)[:64]!r}, expected {' or '.join(self.renderings)}: model "
+                f"{self.name} has no other"
+            )
+        return Rendering(asked)
 
 
 def default_model_zoo() -> Path:
@@ -157,11 +177,11 @@ def find_bundle(name: str | Path, *folders: Path) -> Path:
     return folder
 
 
-def default_bundle(task: Task, *folders: Path) -> Path:
+def default_bundle(task: str, *folders: Path) -> Path:
     """The folder of the model to offer first for a task; no weights are read.
 
     Args:
-        task: What it synthesizes.
+        task: Name of what it synthesizes.
         *folders: As for `find_bundles`.
 
     Raises:
@@ -186,12 +206,8 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     """
     name = folder.resolve().name
     metadata = read_config(folder, METADATA)
-    ours = metadata.get("mammosynth")
-    if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in set(Task):
-        raise BundleError(
-            f"{name}/{METADATA.as_posix()}: expected 'version' and 'mammosynth' with 'task' "
-            f"({', '.join(Task)}), found {ours!r}; repair it"
-        )
+    task = task_of(folder)
+    ours = metadata["mammosynth"]
     synthesizer = build_synthesizer(folder)
     weights = folder / WEIGHTS
     digest = hash_file(weights, name)
@@ -214,13 +230,48 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     return Bundle(
         name=name,
         version=str(metadata["version"]),
-        task=Task(ours["task"]),
+        task=task,
+        slots=_slots(task, ours.get("requires", []), name),
+        renderings=_renderings(ours.get("renderings", [Rendering.EXPECTED]), name),
         description=str(metadata.get("description", "")),
         metadata=metadata,
         weights_sha256=digest,
         is_default=bool(ours.get("default", False)),
         synthesizer=synthesizer,
     )
+
+
+def task_of(folder: Path) -> TaskSpec:
+    """What the bundle in a folder synthesizes, by its metadata.
+
+    Raises:
+        BundleError: If the metadata do not say it, or the task is not installed.
+    """
+    metadata = read_config(folder, METADATA)
+    ours = metadata.get("mammosynth")
+    if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in tasks():
+        raise BundleError(
+            f"{folder.resolve().name}/{METADATA.as_posix()}: expected 'version' and 'mammosynth' with 'task' "
+            f"({', '.join(tasks())}), found {ours!r}; repair it, or install the package that has its task"
+        )
+    return task_named(ours["task"])
+
+
+def _slots(task: TaskSpec, required: Any, name: str) -> tuple[Slot, ...]:
+    known = [slot.role for slot in task.slots]
+    if not isinstance(required, list) or not set(required) <= set(known):
+        raise BundleError(
+            f"{name}/{METADATA.as_posix()}: 'requires' is {required!r}, expected a list of {', '.join(known)}"
+        )
+    return tuple(replace(slot, required=slot.required or slot.role in required) for slot in task.slots)
+
+
+def _renderings(given: Any, name: str) -> tuple[Rendering, ...]:
+    if not isinstance(given, list) or not given or not set(given) <= set(Rendering):
+        raise BundleError(
+            f"{name}/{METADATA.as_posix()}: 'renderings' is {given!r}, expected a list of {', '.join(Rendering)}"
+        )
+    return tuple(Rendering(each) for each in given)
 
 
 def build_synthesizer(folder: Path) -> Synthesizer:
@@ -230,22 +281,38 @@ def build_synthesizer(folder: Path) -> Synthesizer:
         BundleError: If it cannot be built, or names a class that a bundle may not name.
     """
     name = folder.resolve().name
-    config = read_config(folder, INFERENCE)
-    refuse_code(config, f"{name}/{INFERENCE.as_posix()}")
+    task = task_of(folder)
+    config = _renamed(read_config(folder, INFERENCE), task.renamed)
+    refuse_code(config, f"{name}/{INFERENCE.as_posix()}", (*TARGETS, *task.targets))
     try:
         synthesizer = ConfigParser(config).get_parsed_content("synthesizer", instantiate=True)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise BundleError(f"{name}/{INFERENCE.as_posix()}: cannot be built: {error}") from error
-    if not isinstance(synthesizer, Synthesizer):
+    if not isinstance(synthesizer, Synthesizer) or synthesizer.task != task.name:
         raise BundleError(
             f"{name}/{INFERENCE.as_posix()}: 'synthesizer' is a {type(synthesizer).__name__}, "
-            f"expected a {Synthesizer.__name__}"
+            f"expected a {Synthesizer.__name__} of task {task.name}"
         )
     return synthesizer
 
 
-def refuse_code(config: Any, where: str) -> None:
-    """Refuse a configuration that could run code: expressions, macros, and classes outside `TARGETS`.
+def _renamed(config: Any, names: Mapping[str, str]) -> Any:
+    """The configuration with today's names of classes that had others when it was written."""
+    if isinstance(config, dict):
+        return {
+            key: names.get(value, value) if key == "_target_" and isinstance(value, str) else _renamed(value, names)
+            for key, value in config.items()
+        }
+    return [_renamed(value, names) for value in config] if isinstance(config, list) else config
+
+
+def refuse_code(config: Any, where: str, accepted: Sequence[str] = TARGETS) -> None:
+    """Refuse a configuration that could run code: expressions, macros, and classes of other packages.
+
+    Args:
+        config: JSON values.
+        where: How messages name the file.
+        accepted: Packages whose classes it may name.
 
     Raises:
         BundleError: With the offending value.
@@ -253,22 +320,23 @@ def refuse_code(config: Any, where: str) -> None:
     if isinstance(config, dict):
         for key, value in config.items():
             if key == "_target_":
-                _refuse_target(value, where)
+                _refuse_target(value, where, accepted)
             elif key.startswith("_"):
                 raise BundleError(f"{where}: key '{key}' is not accepted; use only '_target_' and plain values")
             else:
-                refuse_code(value, where)
+                refuse_code(value, where, accepted)
     elif isinstance(config, list):
         for value in config:
-            refuse_code(value, where)
+            refuse_code(value, where, accepted)
     elif isinstance(config, str) and config.startswith(("$", "%")):
         raise BundleError(f"{where}: '{config}' is code or a macro, which is not run; write the value itself")
 
 
-def _refuse_target(target: Any, where: str) -> None:
+def _refuse_target(target: Any, where: str, accepted: Sequence[str]) -> None:
     module, _, name = str(target).rpartition(".")
-    if not _is_within(module):
-        raise BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(TARGETS)}")
+    refused = BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(accepted)}")
+    if not _is_within(module, accepted):
+        raise refused
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
@@ -276,12 +344,12 @@ def _refuse_target(target: Any, where: str) -> None:
             f"{where}: _target_ '{target}' does not exist; is the bundle made for another version?"
         ) from error
     # An imported name may lead anywhere, so the class itself must live there too.
-    if not isinstance(found, type) or not _is_within(found.__module__):
-        raise BundleError(f"{where}: _target_ '{target}' is refused; accepted are classes of {', '.join(TARGETS)}")
+    if not isinstance(found, type) or not _is_within(found.__module__, accepted):
+        raise refused
 
 
-def _is_within(module: str) -> bool:
-    return any(module == accepted or module.startswith(accepted + ".") for accepted in TARGETS)
+def _is_within(module: str, accepted: Sequence[str]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in accepted)
 
 
 def read_config(folder: Path, path: Path) -> dict[str, Any]:

@@ -119,6 +119,7 @@ class TaskSpec:
         objectives: Dotted name of a mapping from a name in train.json to a `training.objective.Training`.
         evaluation: Dotted name of an `evaluation.report.Evaluation`.
         targets: Packages whose classes the task's bundles may name, beside those that every bundle may.
+        renamed: Classes that bundles of earlier versions name otherwise: old to new dotted name.
     """
 
     name: str
@@ -130,6 +131,7 @@ class TaskSpec:
     objectives: str = ""
     evaluation: str = ""
     targets: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source_role(self) -> str | None:

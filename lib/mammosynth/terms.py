@@ -22,9 +22,3 @@ class PresentationIntentType(StrEnum):
 
     FOR_PRESENTATION = "FOR PRESENTATION"
     FOR_PROCESSING = "FOR PROCESSING"
-
-
-class Task(StrEnum):
-    """What can be synthesized."""
-
-    CONTRAST = "contrast"

@@ -1,7 +1,7 @@
 import pytest
 
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.errors import NotFoundError, PacsError
 from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id, check_uid
@@ -12,7 +12,7 @@ from tests.pacs.servers import embedded_store, free_port
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    write_study(folder / "exams", seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
+    write_exam(folder / "exams", seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
     tomosynthesis = mammogram()
     tomosynthesis.SOPClassUID = tomosynthesis.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.13.1.3"
     (folder / "exams" / "tomosynthesis.dcm").write_bytes(as_file(tomosynthesis))

@@ -6,12 +6,12 @@ import pytest
 from mammosynth.bundle import load_bundle
 from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.mammogram import Mammogram
-from mammosynth.phantom.case import generate_case
-from mammosynth.phantom.cohort import write_cohort
-from mammosynth.phantom.manifest import CohortSettings
+from mammosynth.phantom.clinic.case import generate_case
+from mammosynth.phantom.clinic.cohort import write_cohort
+from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.phantom.clinic.manifest import CohortSettings
+from mammosynth.phantom.clinic.write import write_case
 from mammosynth.phantom.parameters import CaseParameters
-from mammosynth.phantom.study import write_study
-from mammosynth.phantom.write import write_case
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.options import AppOptions
@@ -41,8 +41,8 @@ def test_one_patient_is_not_enough_to_train():
 
 
 def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_view(tmp_path):
-    write_study(tmp_path / "exams" / "a", seed=1, pixel_mm=3.6, patient_id="A", include_recombined=True)
-    write_study(tmp_path / "exams" / "b", seed=2, pixel_mm=3.6, patient_id="B")
+    write_exam(tmp_path / "exams" / "a", seed=1, pixel_mm=3.6, patient_id="A", include_recombined=True)
+    write_exam(tmp_path / "exams" / "b", seed=2, pixel_mm=3.6, patient_id="B")
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
         pairs = pairs_from_archive(DicomWebStudies(url))
     found = {(str(p.low_energy.image_laterality), str(p.low_energy.view_position)) for p in pairs}
@@ -53,7 +53,7 @@ def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_vie
 
 
 def test_an_archive_without_pairs_says_what_a_pair_is(tmp_path):
-    write_study(tmp_path / "exams", seed=2, pixel_mm=3.6, patient_id="B")
+    write_exam(tmp_path / "exams", seed=2, pixel_mm=3.6, patient_id="B")
     with (
         embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url,
         pytest.raises(DataError, match="LOW ENERGY and one that says RECOMBINED"),

@@ -23,9 +23,9 @@ from mammosynth.dicom.segmentation import (
     segments_of,
 )
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
-from mammosynth.phantom.export import ImageKind, PhantomExam, build_images
+from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images
+from mammosynth.phantom.clinic.truth import lesion_segmentation
 from mammosynth.phantom.parameters import CaseParameters
-from mammosynth.phantom.segmentation import lesion_segmentation
 from tests.dicom.instances import build_instance
 from tests.phantom.views import build_view
 

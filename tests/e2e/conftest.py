@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from tests.e2e.server import Server, running, stow
 from tests.pacs.servers import find_orthanc, orthanc
 
@@ -15,10 +15,10 @@ PIXEL_MM = 1.8  # 127 x 106 pixels
 def exams(tmp_path_factory):
     """Folders of DICOM files by patient."""
     folder = tmp_path_factory.mktemp("exams")
-    write_study(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
-    write_study(folder / "P002", seed=2, pixel_mm=PIXEL_MM, patient_id="P002", one_series=True)
-    write_study(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
-    write_study(folder / "P004", seed=4, pixel_mm=PIXEL_MM, patient_id="P004", include_recombined=True)
+    write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
+    write_exam(folder / "P002", seed=2, pixel_mm=PIXEL_MM, patient_id="P002", one_series=True)
+    write_exam(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
+    write_exam(folder / "P004", seed=4, pixel_mm=PIXEL_MM, patient_id="P004", include_recombined=True)
     return folder
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from tests.e2e.server import find_series, running, stow
 from tests.e2e.test_ohif import browser  # noqa: F401  (a fixture)
 from tests.e2e.viewports import open_pair, screenshot, views
@@ -17,7 +17,7 @@ CLOSE = 3.0  # grey levels: both viewports round the same position to other scre
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
-    write_study(folder / "P001", seed=1, pixel_mm=1.8, patient_id="P001")
+    write_exam(folder / "P001", seed=1, pixel_mm=1.8, patient_id="P001")
     with running(tmp_path_factory.mktemp("server") / "data") as it:
         stow(it, sorted(folder.rglob("*.dcm"))).raise_for_status()
         yield it

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from tests.e2e.server import find_series, running, stow
 from tests.e2e.test_ohif import browser  # noqa: F401  (a fixture)
 from tests.e2e.viewports import MODULES, open_pair, screenshot, views
@@ -22,7 +22,7 @@ BRUSH_MM = 18.0
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
-    write_study(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
+    write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
     return folder / "P001"
 
 

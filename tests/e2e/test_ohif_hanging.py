@@ -5,7 +5,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from tests.e2e.server import find_series, running
 from tests.e2e.test_ohif import (
     _shot,
@@ -28,7 +28,7 @@ FOUR = [f"{view} low energy" for view in VIEWS]
 def server(tmp_path_factory):
     """A server over one exam, and three made from it that are harder to hang."""
     folder = tmp_path_factory.mktemp("hanging")
-    files = write_study(folder / "usual", seed=1, pixel_mm=PIXEL_MM, patient_id="USUAL")
+    files = write_exam(folder / "usual", seed=1, pixel_mm=PIXEL_MM, patient_id="USUAL")
     _change(files, folder / "uncoded", "UNCODED", _without_view_code)
     _change(files, folder / "mirrored", "MIRRORED", _mirrored)
     _change(files[:1], folder / "unknown", "UNKNOWN", _without_view)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mammosynth.phantom.study import write_study
+from mammosynth.phantom.clinic.exam import write_exam
 from tests.e2e.server import running, stow
 from tests.pacs.servers import find_orthanc, orthanc
 from tests.slicer.unit import PYTHON, run_unittest
@@ -14,8 +14,8 @@ PIXEL_MM = 1.8  # 127 x 106 pixels
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
-    write_study(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
-    write_study(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
+    write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
+    write_exam(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
     return folder
 
 

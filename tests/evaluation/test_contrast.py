@@ -11,10 +11,10 @@ import pytest
 from mammosynth.bundle import Bundle, default_bundle, load_bundle
 from mammosynth.errors import BundleError, DataError
 from mammosynth.evaluation import contrast, evaluate_contrast, format_report
-from mammosynth.evaluation.contrast import DESCRIBED, _floors_for, _paired, name_models, shipped_floors, summarise
-from mammosynth.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_to_cases
-from mammosynth.evaluation.metrics import MEAN_METRICS, score_case
-from mammosynth.evaluation.protocol import Case, smooth_within
+from mammosynth.tasks.contrast.evaluation.evaluate import DESCRIBED, _floors_for, _paired, name_models, shipped_floors, summarise
+from mammosynth.tasks.contrast.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_to_cases
+from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS, score_case
+from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
 from mammosynth.preprocessing.pairs import hash_pairs, read_cdd_cesm
 from mammosynth.terms import Task
 from tests.evaluation.test_metrics import phantom_case

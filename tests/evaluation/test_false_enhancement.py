@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mammosynth.evaluation.false_enhancement import false_enhancement, hot_tissue, rates_elsewhere, real_rate
-from mammosynth.evaluation.protocol import Case
+from mammosynth.tasks.contrast.evaluation.false_enhancement import false_enhancement, hot_tissue, rates_elsewhere, real_rate
+from mammosynth.tasks.contrast.evaluation.protocol import Case
 from tests.evaluation.test_metrics import phantom_case
 
 

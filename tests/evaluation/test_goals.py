@@ -2,8 +2,8 @@
 
 import pytest
 
-from mammosynth.evaluation.goals import ANCHORS, GOALS, Goal, anchor_rows, goal_rows
-from mammosynth.evaluation.report import COLUMNS
+from mammosynth.tasks.contrast.evaluation.goals import ANCHORS, GOALS, Goal, anchor_rows, goal_rows
+from mammosynth.tasks.contrast.evaluation.report import COLUMNS
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammosynth.evaluation.halo import crest_prominence, halo, skin_profile
+from mammosynth.tasks.contrast.evaluation.halo import crest_prominence, halo, skin_profile
 from tests.evaluation.test_metrics import phantom_case
 
 

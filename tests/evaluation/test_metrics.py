@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammosynth.evaluation.metrics import affine_psnr, auroc, correlation, dice, ms_ssim, psnr, score_case, ssim_map
-from mammosynth.evaluation.protocol import Case, hottest, smooth_within
+from mammosynth.tasks.contrast.evaluation.metrics import affine_psnr, auroc, correlation, dice, ms_ssim, psnr, score_case, ssim_map
+from mammosynth.tasks.contrast.evaluation.protocol import Case, hottest, smooth_within
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mammosynth.evaluation.contrast import _case_rows, _columns, summarise
-from mammosynth.evaluation.floors import NAMES
-from mammosynth.evaluation.gallery import (
+from mammosynth.tasks.contrast.evaluation.evaluate import _case_rows, _columns, summarise
+from mammosynth.tasks.contrast.evaluation.floors import NAMES
+from mammosynth.tasks.contrast.evaluation.gallery import (
     MARGIN,
     OUTLINE,
     UNSCORED,
@@ -23,9 +23,9 @@ from mammosynth.evaluation.gallery import (
     png,
     worst_cases,
 )
-from mammosynth.evaluation.metrics import MEAN_METRICS
-from mammosynth.evaluation.page import format_page
-from mammosynth.evaluation.report import format_report
+from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS
+from mammosynth.tasks.contrast.evaluation.page import format_page
+from mammosynth.tasks.contrast.evaluation.report import format_report
 from tests.evaluation.test_metrics import phantom_case
 
 KEYS = (*MEAN_METRICS, "contrast_d", "contrast_c", "auroc_ring", "change_mae", "change_ssim", "cnr", "cnr_abs", "halo",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.evaluation.realism import STATISTICS, summary_statistics
-from mammosynth.phantom.case import generate_case
+from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.terms import ImageLaterality, ViewPosition
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mammosynth.evaluation.sharpness import BAND_EDGES, band_powers
+from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.files import read_image
 from mammosynth.networks.residual_unet import ResidualUNet
 from mammosynth.preprocessing.breast import erode
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.synthesis.contrast import ContrastParameters, ContrastSynthesizer
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.real_data import CDD_CESM
 
@@ -63,7 +63,7 @@ def test_a_real_image_at_full_resolution_keeps_its_detail(side: str) -> None:
     network = ResidualUNet(8, [8, 8, 8]).eval()
     torch.nn.init.normal_(network.fields.weight, std=0.1)
     source = read_image(path, view_position=ViewPosition.MLO)
-    synthesizer = ContrastSynthesizer(ContrastPreprocessing((512, 384)), network)
+    synthesizer = ContrastSynthesizer(BreastFramePreprocessing((512, 384)), network)
     prepared = synthesizer.preprocessing.prepare(source)
     gain = synthesizer.preprocessing.restore(prepared, synthesizer.generate(prepared)[0, 1])
     interior = erode(prepared.source_breast_mask, 100)

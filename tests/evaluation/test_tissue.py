@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mammosynth.errors import DataError
-from mammosynth.evaluation.protocol import Case
-from mammosynth.evaluation.tissue import (
+from mammosynth.tasks.contrast.evaluation.protocol import Case
+from mammosynth.tasks.contrast.evaluation.tissue import (
     Tissue,
     contrast_to_noise,
     find_tissue,

@@ -18,11 +18,11 @@ from experiments.contrast_ablation import (
     write_table,
 )
 from mammosynth.networks.residual_unet import ResidualUNet
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.training.data import Batch
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.framed import Batch
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
-from mammosynth.training.residual import ResidualObjective
+from mammosynth.tasks.contrast.objectives.residual import ResidualObjective
 from tests.training.templates import framed, tiny_pair
 
 FRAME = (256, 192)
@@ -33,7 +33,7 @@ SETTINGS = ResidualRecipe(batch_size=2, steps=2, **FIRST)
 def objective(kind: type[ResidualObjective]) -> ResidualObjective:
     torch.manual_seed(0)
     network = ResidualUNet(8, [4, 8])
-    return kind(framed([tiny_pair(0), tiny_pair(1)], ContrastPreprocessing(FRAME)), [], network, SETTINGS)
+    return kind(framed([tiny_pair(0), tiny_pair(1)], BreastFramePreprocessing(FRAME)), [], network, SETTINGS)
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from experiments.iodine_twins import (
     to_mg_cm2,
     write_patient,
 )
+from mammosynth.phantom.imaging.presentation import present_recombined
 from mammosynth.phantom.parameters import LesionKind
-from mammosynth.phantom.presentation import present_recombined
 from mammosynth.terms import ViewPosition
 
 TINY = ("--breasts", "2,1,2", "--pixel-mm", "3.6", "--views", "CC", "--steps", "1", "--batch", "1", "--bootstrap", "20")

@@ -14,9 +14,9 @@ from torch import nn
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
-from mammosynth.phantom.study import write_study
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.synthesis.contrast import ContrastSynthesizer
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.jobs import JobRequest
@@ -48,14 +48,14 @@ class App:
 
 
 def app(network: nn.Module) -> App:
-    synthesizer = ContrastSynthesizer(ContrastPreprocessing((64, 48)), network)
+    synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
     metadata: dict[str, Any] = {"mammosynth": {}}
     return App(BundleInferTask(Bundle("two", "1", Task.CONTRAST, "", metadata, "ab" * 32, True, synthesizer)))
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[DicomWebStudies]:
-    write_study(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P")
+    write_exam(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P")
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
         yield DicomWebStudies(url)
 

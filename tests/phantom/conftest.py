@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mammosynth.phantom.cohort import write_cohort
-from mammosynth.phantom.manifest import CohortSettings
+from mammosynth.phantom.clinic.cohort import write_cohort
+from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mammosynth.phantom.case import PhantomView, generate_case
+from mammosynth.phantom.clinic.case import PhantomView, generate_case
+from mammosynth.phantom.imaging.paths import LesionPaths, PathLengths
 from mammosynth.phantom.parameters import (
     BreastParameters,
     CaseParameters,
@@ -12,7 +13,6 @@ from mammosynth.phantom.parameters import (
     LesionKind,
     ParenchymalEnhancement,
 )
-from mammosynth.phantom.paths import LesionPaths, PathLengths
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 SHAPE = (24, 20)

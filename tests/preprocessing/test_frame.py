@@ -5,7 +5,7 @@ import pytest
 
 from mammosynth.errors import MissingAttributeError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.frame import BreastFrame, fill_outside
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
@@ -63,11 +63,11 @@ def mammogram(view_position: ViewPosition | None = ViewPosition.CC) -> Mammogram
 
 def test_missing_view_position_is_refused_with_what_to_do() -> None:
     with pytest.raises(MissingAttributeError, match="View Position is absent, expected CC or MLO; set view_position"):
-        ContrastPreprocessing((64, 48)).prepare(mammogram(None))
+        BreastFramePreprocessing((64, 48)).prepare(mammogram(None))
 
 
 def test_channels_are_those_that_are_named() -> None:
-    preprocessing = ContrastPreprocessing((64, 48))
+    preprocessing = BreastFramePreprocessing((64, 48))
     prepared = preprocessing.prepare(mammogram(ViewPosition.MLO))
     channels = preprocessing.channels(prepared.low_energy, prepared.breast_mask, prepared.view_position)
     named = dict(zip(preprocessing.CHANNELS, channels, strict=True))
@@ -82,7 +82,7 @@ def test_channels_are_those_that_are_named() -> None:
 
 
 def test_normalised_grey_does_not_depend_on_gain() -> None:
-    preprocessing = ContrastPreprocessing((64, 48))
+    preprocessing = BreastFramePreprocessing((64, 48))
     prepared = preprocessing.prepare(mammogram())
     both = [
         preprocessing.channels(gain * prepared.low_energy, prepared.breast_mask, ViewPosition.CC)[1]
@@ -92,7 +92,7 @@ def test_normalised_grey_does_not_depend_on_gain() -> None:
 
 
 def test_restored_field_has_no_rim_whatever_the_network_says_about_air() -> None:
-    preprocessing = ContrastPreprocessing((64, 48))
+    preprocessing = BreastFramePreprocessing((64, 48))
     source = mammogram()
     prepared = preprocessing.prepare(source)
     field = np.where(prepared.breast_mask, 0.7, -5).astype(np.float32)

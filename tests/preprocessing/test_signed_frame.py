@@ -5,7 +5,7 @@ import pytest
 
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.signed_frame import SignedFramePreprocessing
+from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_frame import breast_image
 

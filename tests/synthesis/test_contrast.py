@@ -10,13 +10,13 @@ from torch import nn
 from mammosynth.errors import InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
-from mammosynth.synthesis.contrast import ContrastParameters, ContrastSynthesizer
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 
 FRAME = (64, 48)
-LOW_ENERGY, COLUMN, ROW = 0, 4, 5  # of ContrastPreprocessing.CHANNELS
+LOW_ENERGY, COLUMN, ROW = 0, 4, 5  # of BreastFramePreprocessing.CHANNELS
 
 
 class Fields(nn.Module):
@@ -44,7 +44,7 @@ def mammogram(pixels: np.ndarray, view: ViewPosition | None = ViewPosition.MLO) 
 
 
 def synthesizer(network: nn.Module, *, average_flips: bool = False) -> ContrastSynthesizer:
-    return ContrastSynthesizer(ContrastPreprocessing(FRAME), network.eval(), average_flips)
+    return ContrastSynthesizer(BreastFramePreprocessing(FRAME), network.eval(), average_flips)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -8,9 +8,9 @@ from torch import nn
 from mammosynth.bundle import default_model_zoo, load_bundle
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import ResNetGenerator
-from mammosynth.preprocessing.signed_frame import SignedFramePreprocessing
+from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.synthesis.parameters import parse_parameters
-from mammosynth.synthesis.windowed import FAST, REFERENCE, WindowedContrastParameters, WindowedContrastSynthesizer
+from mammosynth.tasks.contrast.windowed import FAST, REFERENCE, WindowedContrastParameters, WindowedContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.phantom.views import left_cc
 from tests.preprocessing.test_frame import breast_image

@@ -10,18 +10,18 @@ from safetensors.torch import save_file
 
 from mammosynth.bundle import build_synthesizer
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
-from mammosynth.training.data import FramedPair, Preprocessing
-from mammosynth.training.preflight import check_pairs
+from mammosynth.tasks.contrast.framed import FramedPair, Preprocessing
+from mammosynth.tasks.contrast.preflight import check_pairs
 from tests.preprocessing.test_breast import half_ellipse
 
 FRAME = (32, 24)
 # One layer that looks at nothing but the image: no batch statistics, no dropout.
 NETWORK = {
     "_target_": "torch.nn.Conv2d",
-    "in_channels": len(ContrastPreprocessing.CHANNELS),
+    "in_channels": len(BreastFramePreprocessing.CHANNELS),
     "out_channels": 2,
     "kernel_size": 3,
     "padding": 1,
@@ -35,12 +35,12 @@ def write_template(
     (folder / "configs").mkdir(parents=True)
     inference = {
         "preprocessing": {
-            "_target_": "mammosynth.preprocessing.contrast.ContrastPreprocessing",
+            "_target_": "mammosynth.tasks.contrast.preprocessing.BreastFramePreprocessing",
             "frame_shape": list(FRAME),
         },
         "network": network,
         "synthesizer": {
-            "_target_": "mammosynth.synthesis.contrast.ContrastSynthesizer",
+            "_target_": "mammosynth.tasks.contrast.synthesizer.ContrastSynthesizer",
             "preprocessing": "@preprocessing",
             "network": "@network",
         },
@@ -57,7 +57,7 @@ def write_template(
 
 def framed(pairs: Sequence[ContrastPair], preprocessing: Preprocessing | None = None) -> list[FramedPair]:
     """As training gets them."""
-    return check_pairs(pairs, [], preprocessing or ContrastPreprocessing(FRAME)).train
+    return check_pairs(pairs, [], preprocessing or BreastFramePreprocessing(FRAME)).train
 
 
 def tiny_pair(seed: int, *, empty: bool = False) -> ContrastPair:

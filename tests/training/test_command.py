@@ -8,8 +8,8 @@ import pytest
 
 from mammosynth.bundle import load_bundle
 from mammosynth.cli import main
-from mammosynth.phantom.cohort import write_cohort
-from mammosynth.phantom.manifest import CohortSettings
+from mammosynth.phantom.clinic.cohort import write_cohort
+from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.log import ProgressLines

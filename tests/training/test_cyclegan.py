@@ -12,9 +12,9 @@ from mammosynth.errors import InvalidParameterError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import ResNetGenerator
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.preprocessing.signed_frame import SignedFramePreprocessing
+from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.terms import ViewPosition
-from mammosynth.training.cyclegan import (
+from mammosynth.tasks.contrast.objectives.cyclegan import (
     BACKWARD,
     DISCRIMINATORS,
     GENERATORS,
@@ -25,7 +25,7 @@ from mammosynth.training.cyclegan import (
     Patches,
     informative_places,
 )
-from mammosynth.training.cyclegan_losses import (
+from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
     adversarial_loss,
     discriminator_loss,
     identity_loss,

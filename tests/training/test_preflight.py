@@ -7,13 +7,13 @@ import pytest
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.contrast import ContrastPreprocessing, PreparedMammogram
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
-from mammosynth.training.preflight import check_pairs, read_splits
+from mammosynth.tasks.contrast.preflight import check_pairs, read_splits
 from tests.real_data import CDD_CESM
 from tests.training.templates import FRAME, tiny_pair
 
-PREPROCESSING = ContrastPreprocessing(FRAME)
+PREPROCESSING = BreastFramePreprocessing(FRAME)
 
 
 def with_images(pair: ContrastPair, *, low_energy: np.ndarray | None = None, **changes: object) -> ContrastPair:
@@ -36,7 +36,7 @@ def test_good_pairs_pass_in_silence() -> None:
 
 
 def test_pairs_that_pass_are_handed_on_in_the_frame_prepared_once_each() -> None:
-    class Counting(ContrastPreprocessing):
+    class Counting(BreastFramePreprocessing):
         prepared: list[str] = []
 
         def prepare(self, source: Mammogram) -> PreparedMammogram:

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.preprocessing.contrast import ContrastPreprocessing
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.terms import ViewPosition
-from mammosynth.training.data import FramedPair, augment, draw_pairs, frame_pair
-from mammosynth.training.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
+from mammosynth.tasks.contrast.framed import FramedPair, augment, draw_pairs, frame_pair
+from mammosynth.tasks.contrast.objectives.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
 from mammosynth.training.objective import GENERATOR
 from mammosynth.training.recipe import ResidualRecipe
-from mammosynth.training.residual import ResidualObjective, compose
+from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
 from tests.training.templates import FRAME, framed, tiny_pair
 
-PREPROCESSING = ContrastPreprocessing(FRAME)
+PREPROCESSING = BreastFramePreprocessing(FRAME)
 STILL = {"rotation_deg": 0.0, "scaling": 0.0, "translation": 0.0, "elastic": 0.0}
 SAME_GREY = {"gamma": 0.0, "gain": 0.0, "noise": 0.0}
 LOW_ENERGY, NORMALISED, ROW, MASK = (
-    ContrastPreprocessing.CHANNELS.index(name) for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
+    BreastFramePreprocessing.CHANNELS.index(name) for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
 )
 
 
@@ -95,7 +95,7 @@ def test_registered_support_limits_what_is_scored() -> None:
     pair = tiny_pair(0)
     half = np.zeros((64, 64), bool)
     half[:32] = True
-    preprocessing = ContrastPreprocessing((64, 48))
+    preprocessing = BreastFramePreprocessing((64, 48))
     prepared = preprocessing.prepare(pair.low_energy)
     whole_area, half_area = (
         frame_pair(pair, prepared, support, preprocessing).maps[-2].float().sum()

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
-
-from mammosynth.errors import UnsupportedImageError
-from mammosynth.mammogram import Mammogram
-from mammosynth.terms import Task
+if TYPE_CHECKING:  # training runs where pydicom is not installed
+    from pydicom.dataset import Dataset
 
 
 class Exposure(StrEnum):
@@ -45,17 +43,3 @@ def exposure_in(*texts: str) -> Exposure | None:
             if pattern.search(words):
                 return exposure
     return None
-
-
-def refuse_wrong_exposure(source: Mammogram, task: Task) -> None:
-    """Let only images pass that the task can start from: contrast starts from low energy, or ordinary mammography.
-
-    Raises:
-        UnsupportedImageError: If the header says that the image is recombined or of high energy.
-    """
-    exposure = exposure_of(source.header) if source.header is not None else None
-    if task == Task.CONTRAST and exposure in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
-        raise UnsupportedImageError(
-            f"{source.source_name}: Image Type or Series Description says {exposure}, expected low energy; "
-            "choose the low-energy image of the same view"
-        )

@@ -38,7 +38,7 @@ from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.errors import OutputError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
-from mammosynth.terms import PresentationIntentType, Task
+from mammosynth.terms import PresentationIntentType
 
 BITS_STORED = 16  # MG allows 8 to 16; all 16, so that NRRD for Slicer and DICOM for OHIF hold equal numbers
 STORED_MAXIMUM = (1 << BITS_STORED) - 1
@@ -86,7 +86,7 @@ _TYPE_2 = (  # must be there, may be empty
     "BreastImplantPresent", "AcquisitionContextSequence",
 )
 # fmt: on
-_SPATIAL_LOCATIONS_PRESERVED = {Task.CONTRAST: "YES"}  # PS3.3 C.12.4.1.3.1; other tasks change the geometry
+_SPATIAL_LOCATIONS_PRESERVED = {"contrast": "YES"}  # PS3.3 C.12.4.1.3.1; other tasks change the geometry
 
 
 def derive_instance(
@@ -179,7 +179,7 @@ def to_stored_values(pixels: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(pixels.astype(np.float64), 0.0, 1.0) * STORED_MAXIMUM).astype(np.uint16)
 
 
-def series_description(task: Task, source: Mammogram | None, *, is_uncertainty: bool = False) -> str:
+def series_description(task: str, source: Mammogram | None, *, is_uncertainty: bool = False) -> str:
     """Series Description (0008,103E) of a derived series: "SYNTHETIC contrast L CC".
 
     Args:

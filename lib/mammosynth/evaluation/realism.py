@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mammosynth.errors import DataError
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc
-from mammosynth.phantom.case import generate_case
+from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.pairs import read_table

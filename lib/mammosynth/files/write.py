@@ -16,6 +16,7 @@ from mammosynth.dicom.write import to_stored_values
 from mammosynth.errors import OutputError
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of
 from mammosynth.files.volumes import geometry_beside, to_volume
+from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
 _TIFF_DESCRIPTION = 270
@@ -39,7 +40,27 @@ def write_image(path: Path, result_pixels: np.ndarray, like: Mammogram, source_p
     """
     if result_pixels.shape != like.pixels.shape:
         raise ValueError(f"result has shape {result_pixels.shape}, its source has {like.pixels.shape}")
-    stored = to_stored_values(result_pixels)
+    _write(path, to_stored_values(result_pixels), like, source_path)
+
+
+def write_label_map(path: Path, drawn: LabelMap, like: Mammogram) -> None:
+    """Write a label map, 8 bits, so that it lies on its image.
+
+    Args:
+        path: Where to write, see `write_image`.
+        drawn: What is where.
+        like: The image.
+
+    Raises:
+        OutputError: If the ending names no format that is written here, or the file cannot be written.
+        ValueError: If the label map's shape is not the image's.
+    """
+    if drawn.labels.shape != like.pixels.shape:
+        raise ValueError(f"label map has shape {drawn.labels.shape}, its image has {like.pixels.shape}")
+    _write(path, drawn.labels, like, None)
+
+
+def _write(path: Path, stored: np.ndarray, like: Mammogram, source_path: Path | None) -> None:
     file_format = ENDINGS.get(ending_of(path))
     if file_format in (FileFormat.PNG, FileFormat.TIFF):
         with atomic_path(path) as temporary:

@@ -1,6 +1,11 @@
-"""A computer-generated patient for mammography, with the truth about her: anatomy, compression, X-rays, recombination.
+"""A computer-generated patient for mammography, with the truth about her.
 
-From a seed to `PhantomView`s (`case`), from these to DICOM files (`write`, `cohort`, `study`) and to training pairs
-(`pairs` in memory, `read` from files). It says how a model recovers what the simulation knows; it is never evidence
-about patients.
+Three rooms, each of which knows those below it:
+
+- `clinic`: patients, exams, cohorts; from a seed to `PhantomView`s, to DICOM files and to training pairs.
+- `imaging`: X-rays through a breast, and the grey values that a unit makes of them.
+- `anatomy`: the breast, uncompressed and between the paddles.
+
+`parameters` is what can be asked of all three. A phantom says how a model recovers what the simulation knows; it is
+never evidence about patients.
 """

@@ -45,7 +45,7 @@ class LesionKind(StrEnum):
 
 
 class Vendor(StrEnum):
-    """A pair of beams with a detector; see `mammosynth.phantom.beams`."""
+    """A pair of beams with a detector; see `mammosynth.phantom.imaging.beams`."""
 
     A = "A"
     B = "B"

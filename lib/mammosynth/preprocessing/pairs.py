@@ -21,7 +21,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 COLUMNS = ("split", "patient", "side", "view", "low_energy", "recombined", "scale", "dy", "dx")
 VIEW_COLUMNS = ("split", "patient", "side", "cc_low_energy", "mlo_low_energy")
 _Pair = TypeVar("_Pair")
-_PAIRS, _BREASTS = "pairs.csv", "breasts_cc_mlo.csv"
+PAIRS, _BREASTS = "pairs.csv", "breasts_cc_mlo.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,18 @@ class ContrastPair:
                     f"{self.low_energy.source_name}: {name} has shape {value.shape}, the low-energy image {shape}; "
                     "register it onto the low-energy image first"
                 )
+
+    @property
+    def name(self) -> str:
+        """How messages name the pair: as its low-energy image."""
+        return self.low_energy.source_name
+
+    def digest(self) -> str:
+        """SHA-256 of name, patient and both images, hexadecimal."""
+        digest = hashlib.sha256(f"{self.name}|{self.patient_id}".encode())
+        digest.update(np.ascontiguousarray(self.low_energy.pixels).tobytes())
+        digest.update(np.ascontiguousarray(self.recombined).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +102,6 @@ class ViewPair:
                 )
 
 
-def hash_pairs(pairs: Sequence[ContrastPair]) -> str:
-    """SHA-256 over names and pixels, independent of order."""
-    digests = []
-    for pair in pairs:
-        digest = hashlib.sha256(f"{pair.low_energy.source_name}|{pair.patient_id}".encode())
-        digest.update(np.ascontiguousarray(pair.low_energy.pixels).tobytes())
-        digest.update(np.ascontiguousarray(pair.recombined).tobytes())
-        digests.append(digest.hexdigest())
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
-
-
 def read_cdd_cesm(folder: Path, split: str) -> list[ContrastPair]:
     """The pairs of one split of a CDD-CESM folder.
 
@@ -112,7 +113,7 @@ def read_cdd_cesm(folder: Path, split: str) -> list[ContrastPair]:
     Raises:
         DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
     """
-    return _read_rows(folder, split, _PAIRS, COLUMNS, "low_energy", _read_pair)
+    return _read_rows(folder, split, PAIRS, COLUMNS, "low_energy", _read_pair)
 
 
 def read_cdd_cesm_views(folder: Path, split: str) -> list[ViewPair]:
@@ -130,7 +131,7 @@ def read_cdd_cesm_views(folder: Path, split: str) -> list[ViewPair]:
 
 def splits(folder: Path) -> list[str]:
     """The split names that a CDD-CESM folder's `pairs.csv` holds, sorted."""
-    return _splits(read_table(folder, _PAIRS, COLUMNS))
+    return _splits(read_table(folder, PAIRS, COLUMNS))
 
 
 def _splits(rows: Sequence[dict[str, str]]) -> list[str]:

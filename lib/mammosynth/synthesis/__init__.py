@@ -1,1 +1,1 @@
-"""The use cases: what can be synthesized, with which parameters, and what comes back."""
+"""What every model does alike: running a network, and what comes back."""

@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
-from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis.result import Synthesis
-from mammosynth.terms import Task
+from mammosynth.parameters import Parameters
+from mammosynth.task import Output, Rendering
 
 Progress = Callable[[float, str], None]
 
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """A network, the preprocessing it was trained with, and the way back to the source.
+    """A network, the preprocessing it was trained with, and the way back to an image.
 
     Attributes:
-        task: What it synthesizes.
-        parameters: Dataclass of its parameters.
-        preprocessing: Source to network input; its kind belongs to the network.
+        task: Name of the task.
+        parameters: Class of its parameters.
+        preprocessing: Inputs to network input; its kind belongs to the network.
         network: In evaluation mode, on the device where it is to run.
     """
 
-    task: Task
-    parameters: type[Any]
+    task: str
+    parameters: type[Parameters]
     preprocessing: Any
     network: nn.Module
 
-    def __call__(self, source: Mammogram, parameters: Any, seed: int, progress: Progress | None = None) -> Synthesis:
-        """The synthesized image of the source.
+    def outputs(self, parameters: Any) -> tuple[str, ...]:
+        """Roles of what a call with these parameters gives, the image first; known before anything is computed.
+
+        Raises:
+            InvalidParameterError: If this network cannot do what the parameters ask for.
+        """
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: Any,
+        *,
+        rendering: Rendering,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> tuple[Output, ...]:
+        """What is made of the inputs, in the order of `outputs`.
 
         Args:
-            source: With a view position.
+            inputs: By role, as the task's slots say; they were checked.
             parameters: An instance of the class `parameters`.
+            rendering: One that the bundle says it can.
             seed: Of everything random.
             progress: Told a fraction in [0, 1] and what happens.
 
         Raises:
             InvalidParameterError: If this network cannot do what the parameters ask for.
-            MissingAttributeError: If the source lacks an attribute that the model needs.
-            UnsupportedImageError: If no breast is found.
+            MissingAttributeError: If an input lacks an attribute that the model needs.
+            UnsupportedImageError: If an input cannot be used, for example because no breast is found.
         """
-
-    def transplant(self, source: Mammogram, other: Mammogram) -> Mammogram:
-        """The image of another breast, laid into the source's: a control that a good score must not survive."""

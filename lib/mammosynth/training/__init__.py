@@ -1,1 +1,1 @@
-"""From pairs of images to a bundle that can be served."""
+"""From cases to a bundle that can be served, whatever the task."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,14 @@ from safetensors.torch import save_file
 
 from mammosynth import __version__
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config, write_json
-from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.task import TaskSpec
 from mammosynth.training.run import TrainingRun
+from mammosynth.training.template import Template
 
 RUN = Path("run", "run.json")
 
 
-def count_pairs(pairs: Sequence[ContrastPair]) -> dict[str, int]:
-    """How many pairs and patients."""
-    return {"pairs": len(pairs), "patients": len({pair.patient_id for pair in pairs})}
-
-
-def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, record: dict[str, Any]) -> None:
+def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str, record: dict[str, Any]) -> None:
     """Weights first, metadata last: a folder is found as a bundle only once it is complete.
 
     Args:
@@ -43,22 +38,25 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
     }
     save_file(state, output / WEIGHTS)
     (output / WEIGHTS).chmod(0o644)
-    shutil.copyfile(template / "LICENSE", output / "LICENSE")
+    shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
     write_json(output / INFERENCE, record["inference"])
     write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
     write_json(output / RUN, record)
-    (output / "docs" / "README.md").write_text(_card(output.resolve().name, run, record), encoding="utf-8")
-    metadata = read_config(template, METADATA)
+    (output / "docs" / "README.md").write_text(
+        _card(output.resolve().name, template.task, run, record), encoding="utf-8"
+    )
+    metadata = read_config(template.folder, METADATA)
     today = datetime.now().astimezone().date().isoformat()
     metadata.update(
         version="0.1.0",
         changelog={"0.1.0": f"trained {today} with mammosynth {__version__}"},
-        description="Low-energy mammogram to recombined CEM image, trained by this software's training command.",
+        description=f"{template.task.description} Trained by this software's training command.",
         data_source="see docs/README.md",
     )
     metadata["mammosynth"] = {
-        "task": "contrast",
+        **{key: value for key, value in metadata["mammosynth"].items() if key in ("renderings", "requires")},
+        "task": template.task.name,
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
         "training": {
@@ -70,17 +68,17 @@ def write_bundle(output: Path, template: Path, run: TrainingRun, prefix: str, re
     write_json(output / METADATA, metadata)
 
 
-def _card(name: str, run: TrainingRun, record: dict[str, Any]) -> str:
+def _card(name: str, task: TaskSpec, run: TrainingRun, record: dict[str, Any]) -> str:
     scores = "\n".join(f"| {key} | {value:.4f} |" for key, value in run.best_scores.items())
     counts, initial = record["counts"], record["initial_weights"]
     start = f"Started from the weights of {initial['bundle']} (SHA-256 {initial['sha256']}). " if initial else ""
     return (
-        f"# {name}\n\nLow-energy mammogram to recombined image. Research only, not for diagnosis.\n\n"
+        f"# {name}\n\n{task.description} Research only, not for diagnosis.\n\n"
         f"Trained by mammosynth {__version__} (objective {record['objective']}, template {record['template']}) on "
-        f"{counts['train']['pairs']} pairs of {counts['train']['patients']} patients, validated on "
-        f"{counts['val']['pairs']} pairs of {counts['val']['patients']} patients; {run.step} steps, "
+        f"{counts['train']['cases']} cases of {counts['train']['patients']} patients, validated on "
+        f"{counts['val']['cases']} cases of {counts['val']['patients']} patients; {run.step} steps, "
         f"{run.seconds:.0f} s: {run.ending}. {start}\n\nData (SHA-256): train {record['train_sha256']}, "
-        f"val {record['val_sha256']}.\n\nIn the network's frame, on the validation pairs:\n\n"
+        f"val {record['val_sha256']}.\n\nIn the network's frame, on the validation cases:\n\n"
         f"| score | value |\n|---|---|\n"
         f"{scores}\n\nFor figures to report, with intervals and floors, run the evaluation of this software.\n\n"
         f"Recipe: `configs/train.json`.\n"

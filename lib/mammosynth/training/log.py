@@ -88,7 +88,7 @@ class ProgressLines:
         self._recipe, self._write, self._started = recipe, write, time.monotonic()
 
     def __call__(self, fraction: float, message: str, values: Mapping[str, float]) -> None:
-        """What `train_contrast` calls."""
+        """What `train_model` calls."""
         if round(fraction * self._recipe.steps) % self._recipe.validate_every == 0 or fraction >= 1:
             elapsed = timedelta(seconds=int(time.monotonic() - self._started))
             self._write(f"{elapsed} {progress_text(message, values)}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
+
+from mammosynth.training.recipe import TrainingRecipe
 
 GENERATOR = "generator"
 """The network that is averaged, validated, kept and written into the bundle."""
@@ -36,10 +39,23 @@ class Objective(Protocol):
         """
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
-        """Scores of averaged weights on the validation pairs; `val_score` is the one to choose by, higher is better.
+        """Scores of averaged weights on the validation cases; `val_score` is the one to choose by, higher is better.
 
-        Empty without validation pairs. Called in inference mode, as `sample_grid` is.
+        Empty without validation cases. Called in inference mode, as `sample_grid` is.
         """
 
     def sample_grid(self, generator: nn.Module) -> np.ndarray:
         """(H, W) float32 in [0, 1]: rows of source, generated and real images, for people to look at."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One way of training, as a task names it.
+
+    Attributes:
+        recipe: What its recipe may say.
+        objective: Made from prepared training cases, prepared validation cases, network and recipe.
+    """
+
+    recipe: type[TrainingRecipe]
+    objective: Callable[..., Objective]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,13 @@ from mammosynth.bundle import (
     find_bundle,
     hash_file,
     read_config,
+    task_of,
 )
 from mammosynth.errors import BundleError
 from mammosynth.networks.ensemble import Ensemble
-from mammosynth.terms import Task
-from mammosynth.training.objective import Objective
+from mammosynth.task import TaskSpec
+from mammosynth.training.objective import Objective, Training
 from mammosynth.training.recipe import TrainingRecipe
-
-OBJECTIVES = {  # name in train.json: module, recipe, objective
-    "residual": ("mammosynth.training.residual", "ResidualRecipe", "ResidualObjective"),
-    "cyclegan": ("mammosynth.training.cyclegan", "CycleGANRecipe", "CycleGANObjective"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,41 +36,51 @@ class Template:
 
     Attributes:
         folder: Of the bundle.
-        objective: Name in `OBJECTIVES`.
+        task: What is trained.
+        objective: Name among the task's objectives.
         values: The recipe in its train.json, but for what belongs to the machine.
     """
 
     folder: Path
+    task: TaskSpec
     objective: str
     values: Mapping[str, Any]
 
     @classmethod
-    def find(cls, name: str | Path | None = None, *zoo: Path) -> Template:
-        """The template in a folder, of that name, or of the default bundle for contrast.
+    def find(cls, task: TaskSpec, name: str | Path | None = None, *zoo: Path) -> Template:
+        """The template in a folder, of that name, or of the task's default bundle.
 
         Args:
+            task: What is trained.
             name: As for `find_bundle`; None: the default bundle.
             *zoo: Folders of bundles where names are looked up; without any, the default model zoo.
 
         Raises:
-            BundleError: If there is none, or it does not say how it is trained.
+            BundleError: If there is none, it is of another task, or it does not say how it is trained.
         """
-        folder = default_bundle(Task.CONTRAST, *zoo) if name is None else find_bundle(name, *zoo)
+        folder = default_bundle(task.name, *zoo) if name is None else find_bundle(name, *zoo)
+        if task_of(folder) is not task:
+            raise BundleError(f"{folder.name}: synthesizes {task_of(folder).name}, expected {task.name}")
         config = read_config(folder, TRAIN)
         objective, values = config.get("objective"), config.get("recipe")
-        if objective not in OBJECTIVES or not isinstance(values, dict):
+        known = task.load("objectives")
+        if objective not in known or not isinstance(values, dict):
             raise BundleError(
                 f"{folder.name}/{TRAIN.as_posix()}: objective is {objective!r} and recipe a {type(values).__name__}, "
-                f"expected {' or '.join(OBJECTIVES)} and an object; choose another bundle as template"
+                f"expected {' or '.join(known)} and an object; choose another bundle as template"
             )
         kept = {key: value for key, value in values.items() if key not in TrainingRecipe.OF_THE_MACHINE}
-        return cls(folder, objective, kept)
+        return cls(folder, task, str(objective), kept)
+
+    @property
+    def training(self) -> Training:
+        """Recipe and objective."""
+        return self.task.load("objectives")[self.objective]
 
     @property
     def recipe_class(self) -> type[TrainingRecipe]:
         """What its recipe may say."""
-        module, name, _ = OBJECTIVES[self.objective]
-        return getattr(importlib.import_module(module), name)
+        return self.training.recipe
 
     def recipe(self, changes: Mapping[str, Any] | None = None) -> TrainingRecipe:
         """Its recipe with other values.
@@ -83,12 +88,11 @@ class Template:
         Raises:
             InvalidParameterError: With every name that is unknown and every value that is out of range.
         """
-        return self.recipe_class.from_values({**self.values, **(changes or {})})
+        return self.recipe_class(**{**self.values, **(changes or {})})
 
     def build_objective(self, *arguments: Any) -> Objective:
-        """An objective from framed training pairs, framed validation pairs, network and recipe."""
-        module, _, name = OBJECTIVES[self.objective]
-        return getattr(importlib.import_module(module), name)(*arguments)
+        """An objective from prepared training cases, prepared validation cases, network and recipe."""
+        return self.training.objective(*arguments)
 
     def build(self, seed: int) -> Blank:
         """Network and preprocessing; of an ensemble, the first member.

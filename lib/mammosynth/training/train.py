@@ -1,12 +1,11 @@
-"""`train_contrast`: one resumable loop from pairs to a bundle that can be served, for every objective."""
+"""`train_model`: one resumable loop from cases to a bundle that can be served, for every task and objective."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 import torch
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.preprocessing.pairs import ContrastPair, hash_pairs
-from mammosynth.training.export import count_pairs, write_bundle
+from mammosynth.training.dataset import Cases, count_cases, hash_cases
+from mammosynth.training.export import write_bundle
 from mammosynth.training.log import RunLog
-from mammosynth.training.preflight import check_pairs
 from mammosynth.training.processes import Processes, join_processes
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.run import CHECKPOINT, TrainingRun
@@ -40,7 +38,7 @@ class TrainingResult:
         reason: Why it ended.
         step: Optimizer steps done.
         bundle: The bundle folder; None while incomplete.
-        val: Scores of the kept weights on the validation pairs; empty without them.
+        val: Scores of the kept weights on the validation cases; empty without them.
         warnings: What the check of the data found odd but not wrong.
     """
 
@@ -52,22 +50,22 @@ class TrainingResult:
     warnings: tuple[str, ...] = ()
 
 
-def train_contrast(
-    train_pairs: Sequence[ContrastPair],
-    val_pairs: Sequence[ContrastPair],
+def train_model(
+    train_cases: Cases,
+    val_cases: Cases,
     *,
     output: Path,
+    template: Template,
     recipe: TrainingRecipe | None = None,
-    template: Template | None = None,
     initial_weights: Path | None = None,
     resume: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> TrainingResult:
-    """Train a contrast model and write it as a bundle.
+    """Train a model of the template's task and write it as a bundle.
 
-    The weights are a moving average; those with the highest val_score are kept (without validation pairs, the last).
-    Same pairs, recipe and number of threads give the same weights on the CPU, also after a stop.
+    The weights are a moving average; those with the highest val_score are kept (without validation cases, the last).
+    Same cases, recipe and number of threads give the same weights on the CPU, also after a stop.
 
     Started by `torchrun`, all processes train one model: a batch is split over them, gradients and batch statistics
     are averaged, and the first process validates and writes. A network whose layers do not look at the rest of the
@@ -75,11 +73,11 @@ def train_contrast(
     the batch only.
 
     Args:
-        train_pairs: At least one.
-        val_pairs: Of other patients; may be empty.
+        train_cases: At least one.
+        val_cases: Of other patients; may be empty.
         output: Becomes the bundle folder; checkpoint, results.csv, curves and samples lie in `run/` below it.
+        template: Bundle that is trained anew.
         recipe: Every choice of the run, of the template's kind; None: the template's own.
-        template: Bundle that is trained anew; None: the default one.
         initial_weights: Bundle whose weights the generator starts from; None: random.
         resume: Go on from the checkpoint in `output`, if there is one.
         progress: Told the fraction done, a message, and the latest losses and scores; in the first process only.
@@ -87,11 +85,10 @@ def train_contrast(
 
     Raises:
         BundleError: If template or initial weights cannot be used.
-        DataError: With every pair that cannot be used.
+        DataError: With every case that cannot be used.
         InvalidParameterError: If the recipe does not fit template, machine or number of processes, or it diverges.
         OutputError: If `output` holds the checkpoint of another run.
     """
-    template = template or Template.find()
     recipe = recipe or template.recipe()
     with _prepared(recipe) as processes:
         _check_recipe(recipe, template, processes)
@@ -99,19 +96,19 @@ def train_contrast(
         blank = template.build(recipe.seed)
         initial = None if initial_weights is None else blank.load(initial_weights)
         report(0.0, "checking the data", {})
-        checked = check_pairs(train_pairs, val_pairs, blank.preprocessing)
+        checked = template.task.load("dataset").prepare(train_cases, val_cases, blank.preprocessing)
         for warning in (warnings := checked.warnings):
             logger.warning("%s", warning)
             report(0.0, f"warning: {warning}", {})
-        here = dataclasses.replace(recipe, device=processes.device)
+        here = recipe.changed(device=processes.device)
         objective = template.build_objective(checked.train, checked.val, blank.network, here)
         del checked  # the objective keeps what it needs
         record: dict[str, Any] = {
             "objective": template.objective,
             "template": template.folder.resolve().name,
             "recipe": recipe.as_json(),
-            "train_sha256": hash_pairs(train_pairs),
-            "val_sha256": hash_pairs(val_pairs),
+            "train_sha256": hash_cases(train_cases),
+            "val_sha256": hash_cases(val_cases),
             "inference": blank.inference,
             "initial_weights": initial,
         }
@@ -121,9 +118,9 @@ def train_contrast(
         reason = _loop(run, output, report, should_stop or (lambda: False))
         completed = reason != STOPPED
         if completed and processes.rank == 0:
-            record["counts"] = {"train": count_pairs(train_pairs), "val": count_pairs(val_pairs)}
+            record["counts"] = {"train": count_cases(train_cases), "val": count_cases(val_cases)}
             record["warnings"] = list(warnings)
-            write_bundle(output, template.folder, run, blank.prefix, record)
+            write_bundle(output, template, run, blank.prefix, record)
         processes.wait()
         return TrainingResult(completed, reason, run.step, output if completed else None, run.best_scores, warnings)
 

@@ -1,0 +1,66 @@
+"""`mammosynth evaluate`: a model beside its floors and ceilings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mammosynth.commands.options import (
+    add_device,
+    add_set,
+    add_task,
+    bundle_folder,
+    measured,
+    named_texts,
+    open_bundle,
+    write_report,
+)
+from mammosynth.task import task_named
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model beside its floors and ceilings",
+        description="Metrics with 95 %% intervals, floors and ceilings, on a split of a folder that the task reads: of "
+        "phantoms (manifest.json), or for contrast one laid out like CDD-CESM (pairs.csv).",
+    )
+    add_task(parser)
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--split", required=True, metavar="NAME", help="one of the folder's splits: val, test, ...")
+    parser.add_argument(
+        "--bundle", action="append", metavar="NAME", help="repeatable: others are compared with the first"
+    )
+    add_device(parser)
+    add_set(parser, "--set", "an option of the task's own evaluation, for contrast regions=DIR or bootstrap=N")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots and all images here, too")
+    parser.add_argument(
+        "--record", action="store_true", help="write the scores into each bundle: viewers show them beside the model"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; returns the exit status."""
+    task = task_named(args.task)
+    evaluation = task.load("evaluation")
+    options = evaluation.options(**evaluation.options.from_text(named_texts(args.set, "--set")))
+    bundles = [open_bundle(name, task, args.device) for name in args.bundle or [None]]
+    with measured(f"evaluate {args.split}") as progress:
+        report = evaluation(
+            args.data, args.split, bundles, options=options, with_page=bool(args.html), progress=progress
+        )
+    print(report.text)
+    write_report(args.json, report.values)
+    if args.html and report.page:
+        args.html.parent.mkdir(parents=True, exist_ok=True)
+        args.html.write_text(report.page, encoding="utf-8")
+    if args.record:
+        from mammosynth.evaluation.record import record_scores
+
+        for index, name in enumerate(args.bundle or [None]):
+            record_scores(bundle_folder(name, task), bundles[index], report, index)
+    return 0

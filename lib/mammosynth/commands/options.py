@@ -1,0 +1,110 @@
+"""What several commands ask for, declared and read once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mammosynth.errors import InvalidParameterError
+from mammosynth.task import TaskSpec, tasks
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """The task, by its name."""
+    parser.add_argument("task", choices=list(tasks()))
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where networks run."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def add_set(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
+    """A setting as NAME=VALUE, which may be repeated."""
+    parser.add_argument(flag, action="append", default=[], metavar="NAME=VALUE", help=f"{what}; repeatable")
+
+
+def named_texts(texts: list[str], flag: str) -> dict[str, str]:
+    """Texts NAME=VALUE by name.
+
+    Raises:
+        InvalidParameterError: If one has no name or no "=".
+    """
+    for text in texts:
+        if not text.partition("=")[0] or "=" not in text:
+            raise InvalidParameterError(f"{flag} {text}: expected NAME=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def list_of(kind: type[StrEnum]) -> Callable[[str], list[str]]:
+    """A parser of words of an enumeration, joined by commas."""
+
+    def parse(text: str) -> list[str]:
+        words = list(dict.fromkeys(text.upper().split(",")))
+        if unknown := set(words) - set(kind):
+            raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is unknown, expected {','.join(kind)} or one of them")
+        return words
+
+    return parse
+
+
+def bundle_folder(name: str | None, task: TaskSpec) -> Path:
+    """The folder of a bundle that was named, or of the task's default."""
+    from mammosynth.bundle import default_bundle, find_bundle
+
+    return find_bundle(name) if name else default_bundle(task.name)
+
+
+def open_bundle(name: str | None, task: TaskSpec, device: str) -> Any:
+    """The model that was named, or the task's default, on a device.
+
+    Raises:
+        BundleError: If it cannot be loaded.
+        InvalidParameterError: If it is of another task.
+    """
+    from mammosynth.bundle import load_bundle
+
+    bundle = load_bundle(bundle_folder(name, task), device=device)
+    if bundle.task.name != task.name:
+        raise InvalidParameterError(f"bundle {name} is for {bundle.task.name}, expected one for {task.name}")
+    return bundle
+
+
+def write_report(path: Path | None, report: Mapping[str, Any]) -> None:
+    """Write JSON values where an option says, if it was given."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def counted(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar of things done: call with how many are done, how many there are, and the name of the last."""
+    with tqdm(desc=description, unit=unit) as bar:
+
+        def progress(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+@contextmanager
+def measured(description: str, **options: Any) -> Iterator[Callable[[float, str], None]]:
+    """A bar of a fraction: call with what is done, from 0 to 1, and what happens."""
+    layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
+    with tqdm(total=1.0, desc=description, bar_format=layout, **options) as bar:
+
+        def progress(fraction: float, message: str) -> None:
+            bar.set_postfix_str(message)
+            bar.update(fraction - bar.n)
+
+        yield progress

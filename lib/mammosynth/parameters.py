@@ -1,0 +1,117 @@
+"""`Parameters`: settings that check themselves and describe themselves to clients, from one declaration.
+
+Of a synthesis, of a training run, of a request: each is a class with typed fields, whose limits stand in `Field`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from mammosynth.errors import InvalidParameterError
+
+_SHOWN = 64  # characters of a bad value that a message repeats
+_KEPT = ("type", "description", "default", "minimum", "maximum", "enum", "unit", "advanced")
+
+
+class Parameters(BaseModel):
+    """Base of all settings: frozen, of exactly the declared types, nothing unknown.
+
+    A field's `Field` may hold ge, le, and `json_schema_extra` with unit and advanced (rarely changed); the string below
+    it describes it. One of an enumeration is declared with strict=False, so that its value is taken for it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    def __init__(self, **values: Any) -> None:
+        """Check.
+
+        Raises:
+            InvalidParameterError: With every name that is unknown and every value that cannot be used.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InvalidParameterError("; ".join(_sentences(type(self), error))) from None
+
+    @classmethod
+    def from_text(cls, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Values from a command line; text that is no value of its field stays text, to be refused by the class."""
+        return {name: _value(cls.model_fields.get(name), text) for name, text in texts.items()}
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """A JSON Schema object: what a client needs to draw a form.
+
+        Returns:
+            "type", "properties" and "required"; of each property type, description, default, minimum, maximum, enum,
+            unit and advanced, as far as they are known. What may be left empty has the default null.
+        """
+        whole = cls.model_json_schema()
+        definitions = whole.get("$defs", {})
+        properties = {name: _flat(entry, definitions) for name, entry in whole.get("properties", {}).items()}
+        return {"type": "object", "properties": properties, "required": whole.get("required", [])}
+
+    def changed(self, **values: Any) -> Self:
+        """The same with other values, checked again."""
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **values})
+
+    def as_json(self) -> dict[str, Any]:
+        """The resolved values as JSON values."""
+        return self.model_dump(mode="json")
+
+
+def _value(field: FieldInfo | None, text: str) -> Any:
+    try:
+        return text if field is None else TypeAdapter[Any](field.annotation).validate_strings(text)
+    except ValidationError:
+        return text
+
+
+def merged_schema(*kinds: type[Parameters]) -> dict[str, Any]:
+    """One JSON Schema of several kinds whose names differ."""
+    schemas = [kind.json_schema() for kind in kinds]
+    return {
+        "type": "object",
+        "properties": {name: entry for schema in schemas for name, entry in schema["properties"].items()},
+        "required": [name for schema in schemas for name in schema["required"]],
+    }
+
+
+def _flat(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A property without references, and without the alternative of being null."""
+    if "$ref" in entry:
+        entry = {**definitions[entry["$ref"].rpartition("/")[2]], **entry}
+    if "anyOf" in entry:
+        first = next(choice for choice in entry["anyOf"] if choice.get("type") != "null")
+        entry = {**_flat(first, definitions), **entry}
+    if "const" in entry:
+        entry = {**entry, "enum": [entry["const"]]}
+    flat = {key: entry[key] for key in _KEPT if key in entry}
+    if "description" in flat:
+        flat["description"] = inspect.cleandoc(flat["description"])
+    return flat
+
+
+def _sentences(kind: type[Parameters], error: ValidationError) -> list[str]:
+    known = ", ".join(kind.model_fields) or "none"
+    return [_sentence(problem, known) for problem in error.errors(include_url=False)]
+
+
+def _sentence(problem: Mapping[str, Any], known: str) -> str:
+    name = ".".join(str(part) for part in _place(problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"parameter '{name[:_SHOWN]}' is unknown, known are: {known}; leave it out"
+    if problem["type"] == "missing":
+        return f"parameter '{name}' is missing; give it"
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("Value error, ")
+    return f"parameter '{name}' is {str(problem['input'])[:_SHOWN]!r}, expected {expected}"
+
+
+def _place(location: Sequence[int | str]) -> Sequence[int | str]:
+    """Without the names of alternatives that pydantic appends."""
+    return location[:1]

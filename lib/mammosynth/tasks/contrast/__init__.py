@@ -1,0 +1,1 @@
+"""Contrast: the iodine image of contrast-enhanced mammography from a low-energy one."""

@@ -1,0 +1,1 @@
+"""Ways in which contrast models are trained."""

@@ -1,0 +1,124 @@
+"""`BreastFramePreprocessing`: what the contrast network sees. Training, evaluation and serving use this one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mammosynth.errors import MissingAttributeError
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.breast import segment_breast, skin_distance
+from mammosynth.preprocessing.frame import BreastFrame, fill_outside
+from mammosynth.terms import ViewPosition
+
+SKIN_DISTANCE_UNIT = 100 / 512
+"""Skin distance 1.0 in frame heights."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedMammogram:
+    """A low-energy view in the network's frame.
+
+    Attributes:
+        low_energy: (H, W) float32 in [0, 1], 0 outside the breast.
+        breast_mask: (H, W) bool in the frame.
+        source_breast_mask: bool, in the source's matrix.
+        view_position: CC or MLO.
+        frame: The way back.
+    """
+
+    low_energy: np.ndarray
+    breast_mask: np.ndarray
+    source_breast_mask: np.ndarray
+    view_position: ViewPosition
+    frame: BreastFrame
+
+
+class BreastFramePreprocessing:
+    """Low-energy mammogram to network input, and network output back to the source's matrix.
+
+    The breast is found, its chest wall turned to the left, its box scaled to fit the frame, whatever the matrix size
+    and spacing. Values stay the display values in [0, 1] of the reader.
+
+    Args:
+        frame_shape: (H, W) of the network's frame.
+    """
+
+    CHANNELS = (
+        "low_energy",
+        "low_energy_normalised",
+        "skin_distance",
+        "relative_depth",
+        "column",
+        "row",
+        "breast_mask",
+        "is_mlo",
+    )
+
+    def __init__(self, frame_shape: Sequence[int]) -> None:
+        self.frame_shape = (int(frame_shape[0]), int(frame_shape[1]))
+
+    def prepare(self, source: Mammogram) -> PreparedMammogram:
+        """The source in the frame.
+
+        Raises:
+            MissingAttributeError: If the source has no view position.
+            UnsupportedImageError: If no breast is found.
+        """
+        if source.view_position is None:
+            raise MissingAttributeError(
+                f"{source.source_name}: (0018,5101) View Position is absent, expected CC or MLO; set view_position"
+            )
+        mask = segment_breast(source.pixels, source.valid)
+        frame = BreastFrame.around(mask, self.frame_shape, source.source_name)
+        framed_mask = frame.apply(mask) > 0.5
+        low_energy = np.clip(frame.apply(source.pixels), 0, 1) * framed_mask
+        return PreparedMammogram(low_energy, framed_mask, mask, source.view_position, frame)
+
+    def channels(self, low_energy: np.ndarray, breast_mask: np.ndarray, view_position: ViewPosition) -> np.ndarray:
+        """The network's input.
+
+        Args:
+            low_energy: (H, W) float32 in [0, 1], in the frame.
+            breast_mask: (H, W) bool, in the frame.
+            view_position: CC or MLO.
+
+        Returns:
+            (C, H, W) float32 in the order of `CHANNELS`.
+        """
+        height, width = low_energy.shape
+        distance = skin_distance(breast_mask)
+        inside = low_energy[breast_mask]
+        low, middle, high = np.percentile(inside, (5, 50, 95)) if inside.size else (0.0, 0.0, 1.0)
+        normalised = np.clip((low_energy - middle) / max(high - low, 0.05), -3, 3) * breast_mask
+        rows = np.broadcast_to(np.linspace(-1, 1, height)[:, None], (height, width))
+        columns = np.broadcast_to(np.linspace(0, 1, width)[None, :], (height, width))
+        return np.stack(
+            [
+                low_energy * breast_mask,
+                normalised,
+                distance / (SKIN_DISTANCE_UNIT * self.frame_shape[0]),
+                distance / max(float(distance.max()), 1.0),
+                columns,
+                rows,
+                breast_mask,
+                np.full((height, width), view_position is ViewPosition.MLO),
+            ]
+        ).astype(np.float32)
+
+    def restore(self, prepared: PreparedMammogram, field: np.ndarray) -> np.ndarray:
+        """A smooth field in the source's matrix and orientation.
+
+        Values outside the breast are replaced by those of its rim first, so the rim is as bright as what lies inside,
+        whatever the network says about air.
+
+        Args:
+            prepared: What `prepare` gave.
+            field: (H, W) in the frame.
+
+        Returns:
+            float32 of the source's shape, not clipped, of no meaning outside the breast.
+        """
+        return prepared.frame.restore(fill_outside(field.astype(np.float32), prepared.breast_mask))

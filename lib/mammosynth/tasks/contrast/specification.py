@@ -1,0 +1,56 @@
+"""`SPECIFICATION`: what the house knows of the task."""
+
+from __future__ import annotations
+
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.task import Placement, Slot, SlotKind, TaskSpec
+
+CONTRAST = "contrast"
+SOURCE = "source"
+
+
+def accept_low_energy(source: Mammogram) -> None:
+    """Let low-energy images pass, and ordinary mammograms, which say nothing of an exposure.
+
+    Raises:
+        UnsupportedImageError: If the header says that the image is recombined or of high energy.
+    """
+    exposure = exposure_of(source.header) if source.header is not None else None
+    if exposure in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
+        raise UnsupportedImageError(
+            f"{source.source_name}: Image Type or Series Description says {exposure}, expected low energy; "
+            "choose the low-energy image of the same view"
+        )
+
+
+_HERE = "mammosynth.tasks.contrast"
+_RENAMED = {
+    "mammosynth.preprocessing.contrast.ContrastPreprocessing": f"{_HERE}.preprocessing.BreastFramePreprocessing",
+    "mammosynth.preprocessing.signed_frame.SignedFramePreprocessing": (
+        f"{_HERE}.signed_frame.SignedFramePreprocessing"
+    ),
+    "mammosynth.synthesis.contrast.ContrastSynthesizer": f"{_HERE}.synthesizer.ContrastSynthesizer",
+    "mammosynth.synthesis.windowed.WindowedContrastSynthesizer": f"{_HERE}.windowed.WindowedContrastSynthesizer",
+}
+
+SPECIFICATION = TaskSpec(
+    name=CONTRAST,
+    title="Contrast",
+    description="The recombined image of contrast-enhanced mammography, from a low-energy view.",
+    slots=(
+        Slot(
+            role=SOURCE,
+            kind=SlotKind.IMAGE,
+            description="A low-energy or ordinary mammogram, CC or MLO.",
+            accept=accept_low_energy,
+        ),
+    ),
+    placement=Placement.ON_SOURCE,
+    dataset="mammosynth.tasks.contrast.data:DATASET",
+    objectives="mammosynth.tasks.contrast.objectives.registry:OBJECTIVES",
+    evaluation="mammosynth.tasks.contrast.evaluation:EVALUATION",
+    targets=("mammosynth.tasks.contrast",),
+    renamed=_RENAMED,
+)

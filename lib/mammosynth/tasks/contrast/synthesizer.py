@@ -1,0 +1,145 @@
+"""`ContrastSynthesizer`: a low-energy mammogram to the recombined image, at the source's own resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from mammosynth.errors import InvalidParameterError
+from mammosynth.mammogram import Mammogram
+from mammosynth.networks.ensemble import Ensemble
+from mammosynth.parameters import Parameters
+from mammosynth.preprocessing.frame import fill_outside
+from mammosynth.synthesis.engine import run_whole
+from mammosynth.synthesis.synthesizer import Progress
+from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
+from mammosynth.tasks.contrast.specification import CONTRAST, SOURCE
+from mammosynth.terms import ViewPosition
+
+
+class ContrastParameters(Parameters):
+    """The image itself has no setting: the model is deterministic, and grey values are a matter of the window."""
+
+    uncertainty: bool = Field(default=False)
+    """Also give the standard deviation over the members of the model, in grey values."""
+
+
+class ContrastSynthesizer:
+    """A network that predicts two smooth fields, and the preprocessing it was trained with.
+
+    The recombined image is offset + gain * low energy. The fields are enlarged to the source's matrix and applied to
+    the source's own pixels, so its detail is kept at any resolution (cf. guided filter, He et al. 2013,
+    doi:10.1109/TPAMI.2012.213).
+
+    Args:
+        preprocessing: Source to network input and back.
+        network: (B, C, H, W) to (B, 2, H, W), offset and gain; or an `Ensemble` of such networks.
+        average_flips: Average a CC view with its upside-down copy; an MLO view has an up and a down.
+    """
+
+    task = CONTRAST
+    parameters = ContrastParameters
+
+    def __init__(
+        self, preprocessing: BreastFramePreprocessing, network: nn.Module, average_flips: bool = False
+    ) -> None:
+        self.preprocessing = preprocessing
+        self.network = network
+        self.average_flips = average_flips
+
+    def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
+        """The image, and its uncertainty if that is asked for.
+
+        Raises:
+            InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
+        """
+        if not parameters.uncertainty:
+            return (IMAGE,)
+        if not _has_members(self.network):
+            raise InvalidParameterError(
+                "parameter 'uncertainty' is true, but this model is a single network and so has no spread; leave it "
+                "out, or choose a model that is an ensemble"
+            )
+        return (IMAGE, UNCERTAINTY)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: ContrastParameters,
+        *,
+        rendering: Rendering = Rendering.EXPECTED,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> tuple[Output, ...]:
+        """The recombined image of the source, and how much the members of an ensemble disagree on it.
+
+        Args:
+            inputs: `source`, a low-energy view with a view position.
+            parameters: Whether uncertainty is asked for.
+            rendering: Expected is all there is.
+            seed: Has no effect on this model.
+            progress: Told a fraction in [0, 1] and what happens.
+
+        Returns:
+            In the source's matrix: the image, zero outside the breast; and the standard deviation of the image over the
+            members, as grey values in [0, 1].
+
+        Raises:
+            InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
+            MissingAttributeError: If the source has no view position.
+            UnsupportedImageError: If no breast is found.
+        """
+        source: Mammogram = inputs[SOURCE]
+        roles = self.outputs(parameters)
+        report = progress or (lambda fraction, message: None)
+        report(0.0, "finding the breast")
+        prepared = self.preprocessing.prepare(source)
+        report(0.3, "running the network")
+        fields = self.generate(prepared)
+        report(0.8, "returning to the source's matrix")
+        made = [self._compose(prepared, source.pixels, fields.mean(axis=0))]
+        if UNCERTAINTY in roles:
+            members = np.stack([self._compose(prepared, source.pixels, member) for member in fields])
+            made.append(members.std(axis=0))
+        report(1.0, "done")
+        return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=True))
+
+    def generate(self, prepared: PreparedMammogram) -> np.ndarray:
+        """The fields in the frame.
+
+        Returns:
+            (M, 2, H, W) float32: offset and gain of every member; M is 1 for a single network.
+        """
+        low_energy, mask, view = prepared.low_energy, prepared.breast_mask, prepared.view_position
+        versions = [self.preprocessing.channels(low_energy, mask, view)]
+        if self.average_flips and view is ViewPosition.CC:
+            versions.append(self.preprocessing.channels(low_energy[::-1], mask[::-1], view))
+        output = run_whole(self.network, np.stack(versions))
+        fields = output.reshape(-1, *output.shape[-4:])  # (M, B, 2, H, W)
+        return fields[:, 0] if len(versions) == 1 else (fields[:, 0] + fields[:, 1, :, ::-1]) / 2
+
+    def transplant(self, source: Mammogram, other: Mammogram) -> Mammogram:
+        """The image of another breast, laid into the source's breast and matrix; nothing of the source shows in it.
+
+        Raises:
+            MissingAttributeError: If one of them has no view position.
+            UnsupportedImageError: If no breast is found in one of them.
+        """
+        prepared, into = self.preprocessing.prepare(other), self.preprocessing.prepare(source)
+        offset, gain = self.generate(prepared).mean(axis=0)
+        image = fill_outside(offset + gain * prepared.low_energy, prepared.breast_mask)
+        restored = self.preprocessing.restore(into, image)
+        return source.with_pixels(np.clip(restored, 0, 1) * into.source_breast_mask)
+
+    def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
+        offset, gain = (self.preprocessing.restore(prepared, field) for field in fields)
+        return np.clip(offset + gain * pixels, 0, 1) * prepared.source_breast_mask
+
+
+def _has_members(network: nn.Module) -> bool:
+    return isinstance(network, Ensemble) and len(network.members) > 1

@@ -1,0 +1,52 @@
+"""`mammosynth serve`: synthesis for OHIF and 3D Slicer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mammosynth.commands.options import add_device
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    description = "Archive, MONAI Label app, gateway and viewer in one foreground process."
+    parser = commands.add_parser("serve", help="serve synthesis to OHIF and 3D Slicer", description=description)
+    add_server_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; returns the exit status."""
+    from monailabel_app.serve import parse_options, serve
+
+    return serve(parse_options(args))
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """The options of everything that starts a server."""
+    parser.add_argument(
+        "--studies",
+        metavar="DIR|URL",
+        help="folder of DICOM files, or of PNG/NRRD/NIfTI images, or the DICOMweb root of an archive such as "
+        "http://127.0.0.1:8042/dicom-web (default: DATA_DIR/studies)",
+    )
+    parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--token-file", type=Path, help="file with a bearer token that every request must carry")
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME[:PORT]",
+        help="further name under which users reach this server, for instance behind a reverse proxy",
+    )
+    parser.add_argument(
+        "--archive-user",
+        metavar="USER",
+        help="user of the archive at --studies URL; its password is "
+        "read from the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD",
+    )
+    add_device(parser)
