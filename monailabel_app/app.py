@@ -16,14 +16,14 @@ from monailabel.interfaces.tasks.train import TrainTask
 import mammosynth
 from mammosynth.bundle import WEIGHTS, Bundle, find_bundles, load_bundle
 from mammosynth.errors import BundleError
-from mammosynth.files import read_image
 from mammosynth.files.formats import ENDINGS
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import NotFoundError
 from monailabel_app.infers import BundleInferTask
+from monailabel_app.inputs import request_inputs
 from monailabel_app.options import AppOptions
 from monailabel_app.strategies import STRATEGIES
-from monailabel_app.studies import DicomWebStudies, FolderStudies, Studies
+from monailabel_app.studies import AnyStudies, DicomWebStudies, FolderStudies
 from monailabel_app.trainers import BundleTrainTask
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class MammoSynthApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.options = AppOptions.from_conf(conf or {}, app_dir)
         self.bundles = load_bundles(self.options)
-        self.source_studies: Studies
+        self.source_studies: AnyStudies
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -71,7 +71,7 @@ class MammoSynthApp(MONAILabelApp):
         return {
             name: BundleTrainTask(bundle, self.source_studies, self.studies, self.options)
             for name, bundle in self.bundles.items()
-            if name == str(bundle.task)
+            if name == bundle.task.name
         }
 
     def init_strategies(self) -> dict[str, Any]:
@@ -108,19 +108,15 @@ class MammoSynthApp(MONAILabelApp):
         """Synthesize one image; see `BundleInferTask`.
 
         Args:
-            request: `model`; `image`, an image id, or `path`, an image file of the caller's; and parameters.
+            request: `model`; `image`, an image id, or `path`, an image file of the caller's, as the source; `inputs`,
+                further references by role; and parameters.
             datastore: Not used: the app has one.
         """
         task = self.task(request["model"])
-        ours = ("model", "image", "path", "description", "device", "session")
+        ours = ("model", "image", "path", "inputs", "description", "device", "session")
         order = task.parse({name: value for name, value in request.items() if name not in ours})
-        if path := request.get("path"):
-            view = order.view
-            source = read_image(path, view_position=view.view_position, image_laterality=view.image_laterality)
-        else:
-            source, path = self.source_studies.source(request["image"], order.view)
-        order = task.with_label_maps(order, source, self.source_studies)
-        file, params = task({"source": source, "source_path": path, "order": order})
+        inputs, path = request_inputs(self.source_studies, order, request)
+        file, params = task({"order": order, "inputs": inputs, "source_path": path})
         return {"label": file, "file": file, "params": params}
 
 
@@ -150,9 +146,9 @@ def load_bundles(options: AppOptions) -> dict[str, Bundle]:
             logger.error("bundle %s is not served: %s", name, error)
             continue
         default = bundle.is_default and folder.parent in options.model_zoo
-        served[str(bundle.task) if default else name] = bundle
+        served[bundle.task.name if default else name] = bundle
     if not served:
         folders = ", ".join(str(folder) for folder in options.model_zoo)
         raise BundleError(f"no usable bundle in {folders}; expected folders with configs/inference.json and models/")
     # Clients offer what comes first.
-    return dict(sorted(served.items(), key=lambda item: (item[1].task, item[0] != item[1].task, item[0])))
+    return dict(sorted(served.items(), key=lambda item: (item[1].task.name, item[0] != item[1].task.name, item[0])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,9 @@ from tqdm import tqdm
 
 from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.dicom_json import value_of
+from monailabel_app.identity import Identity, Role
 from monailabel_app.serve import parse_options, serve
+from monailabel_app.tokens import NamedToken
 
 DEMO_SEED = 25  # a spiculated mass in the left breast, which enhances
 _DEMO_VIEW = "L CC"
@@ -32,11 +35,14 @@ def run_demo(args: argparse.Namespace) -> int:
         if not any(folder.rglob("*.dcm")):
             _write_exam(folder, args.pixel_mm)
         options = replace(options, studies=folder)
+    token = secrets.token_urlsafe() if options.token_file else None
+    if token:
+        options = replace(options, more_tokens=(NamedToken.of(Identity("demo", Role.USER), token),))
     failures: list[str] = []
 
     def main_job(address: str, stop: Callable[[], None]) -> None:
         try:
-            _synthesize_once(address, options.token, _say)
+            _synthesize_once(address, token, _say)
             if not args.once:
                 _say("Serving until Ctrl-C.")
         except (httpx.HTTPError, RuntimeError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monailabel_app.errors import OptionsError
+from monailabel_app.tokens import NamedToken
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class ServeOptions:
         data_dir: Jobs, caches, index and trained models live here.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        token: Bearer token that every request must carry; None asks for none (loopback only).
+        token_file: Named tokens, of which every request must carry one; None asks for none (loopback only).
+        more_tokens: Tokens of this run, beside those of the file.
         allowed_hosts: Further Host names under which users reach this server, as `name` or `name:port`.
         device: Where networks run.
         credentials: User and password for the DICOMweb URL; None sends none.
@@ -64,7 +66,8 @@ class ServeOptions:
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = 8000
-    token: str | None = None
+    token_file: Path | None = None
+    more_tokens: tuple[NamedToken, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     device: str = "cpu"
     credentials: tuple[str, str] | None = None
@@ -73,10 +76,10 @@ class ServeOptions:
         """Refuse what would be unsafe or cannot work."""
         if not 0 <= self.port <= 65535:
             raise OptionsError(f"--port {self.port} is outside 0-65535")
-        if not _is_loopback(self.host) and self.token is None:
+        if not _is_loopback(self.host) and self.token_file is None:
             raise OptionsError(
                 f"--host {self.host} is reachable from the network: add --token-file FILE so that only people "
-                "who hold the token see patients' images, or use --host 127.0.0.1"
+                "who hold a token see patients' images (mammosynth token add NAME makes one), or use --host 127.0.0.1"
             )
         if isinstance(self.studies, Path) and not self.studies.is_dir():
             raise OptionsError(f"--studies {self.studies} is not a folder, expected a folder or an http(s) URL")
@@ -89,22 +92,6 @@ def parse_studies(text: str | None) -> str | Path | None:
     if text.startswith(("http://", "https://")):
         return text.rstrip("/")
     return Path(text).expanduser().resolve()
-
-
-def read_token(file: Path) -> str:
-    """The bearer token in a file, stripped.
-
-    Raises:
-        OptionsError: If the file is missing, others may read it, or the token is too short to be secret.
-    """
-    if not file.is_file():
-        raise OptionsError(f"--token-file {file.name}: no such file; write at least 16 random characters into it")
-    if file.stat().st_mode & 0o077:
-        raise OptionsError(f"--token-file {file.name} can be read by other users; run chmod 600 on it")
-    token = file.read_text(encoding="utf-8").strip()
-    if len(token) < 16 or not token.isascii() or any(c.isspace() for c in token):
-        raise OptionsError(f"--token-file {file.name}: the token must be at least 16 ASCII characters without spaces")
-    return token
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mammosynth.synthesis.parameters import LabelMap
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DT
 
 from mammosynth.dicom.attributes import code_of, items_of, text_of, texts_of, value_of
+from mammosynth.dicom.drawn import number_segments
 from mammosynth.dicom.generated import MANUFACTURER, is_phantom_uid
 from mammosynth.dicom.segmentation import (
     Segment,
     check_matrix,
     check_segmentation,
-    label_map,
     pixel_area_mm2,
     read_segments,
     referenced_images,
 )
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from monailabel_app.errors import NotFoundError
 from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress
@@ -113,44 +113,60 @@ def find_segmentation(archive: DicomWebStudies, study_instance_uid: str, sop_ins
     return StudySegmentation(archive, instances, archive.retrieve(address))
 
 
-def label_map_for(archive: DicomWebStudies, source: Mammogram, sop_instance_uid: str) -> LabelMap:
-    """What a segmentation shows on the source of a synthesis.
+def label_map_for(
+    archive: DicomWebStudies,
+    study_instance_uid: str,
+    sop_instance_uid: str,
+    source: Mammogram | None,
+    classes: Mapping[int, str],
+) -> LabelMap:
+    """What a segmentation shows on the source of a synthesis, or by itself.
 
     It may be drawn on the source, or on another image of that exposure in the same matrix: one that was synthesized
     from it, or recombined. Another exposure of the same view is another compression, where the lesion lies elsewhere.
 
+    Args:
+        archive: Where it lies.
+        study_instance_uid: Of the segmentation.
+        sop_instance_uid: Of the segmentation.
+        source: What it must lie on; None if it stands for itself.
+        classes: What the numbers of the label map are to mean; empty for the segments' own numbers.
+
     Raises:
-        NotFoundError: If the source's study holds no such instance.
-        InvalidParameterError: If the source is no DICOM image.
-        UnsupportedImageError: If the segmentation is of another view or exposure.
+        NotFoundError: If the study holds no such instance.
+        InvalidParameterError: If the source is no DICOM image, or of another study.
+        UnsupportedImageError: If the segmentation is of another view or exposure, or of something else.
     """
+    segmentation = find_segmentation(archive, study_instance_uid, sop_instance_uid)
+    segments = segmentation.segments if source is None else _segments_on(segmentation, source, sop_instance_uid)
+    return number_segments(segments, segmentation.shape, sop_instance_uid, classes, segmentation.dataset)
+
+
+def _segments_on(segmentation: StudySegmentation, source: Mammogram, sop_instance_uid: str) -> tuple[Segment, ...]:
     header = source.header
     if header is None:
         raise InvalidParameterError(
             f"{source.source_name} has no DICOM header, so no segmentation belongs to it; use a study of the archive"
         )
-    segmentation = find_segmentation(archive, str(value_of(header, "StudyInstanceUID")), sop_instance_uid)
     check_matrix(segmentation.shape, header, source.source_name)
     dataset, own_uid = segmentation.dataset, str(value_of(header, "SOPInstanceUID"))
     if own_uid in referenced_images(dataset):
-        segments = read_segments(dataset, own_uid, sop_instance_uid)
-    else:
-        views = [
-            [text_of(each, keyword) for keyword in ("ImageLaterality", "ViewPosition")]
-            for each in (segmentation.source_header, header)
-        ]
-        if views[0] != views[1] or not all(views[1]):
-            raise UnsupportedImageError(
-                f"{source.source_name}: segmentation {sop_instance_uid} is drawn on {' '.join(views[0])}, the source "
-                f"is {' '.join(views[1])}; draw on the source itself"
-            )
-        if not _with_sources(segmentation.source_header) & _with_sources(header):
-            raise UnsupportedImageError(
-                f"{source.source_name}: segmentation {sop_instance_uid} is drawn on an image that is not known to "
-                "be of the same exposure: neither is made from the other, nor both from one; draw on the source itself"
-            )
-        segments = segmentation.segments
-    return LabelMap(sop_instance_uid, label_map(segments, segmentation.shape))
+        return read_segments(dataset, own_uid, sop_instance_uid)
+    views = [
+        [text_of(each, keyword) for keyword in ("ImageLaterality", "ViewPosition")]
+        for each in (segmentation.source_header, header)
+    ]
+    if views[0] != views[1] or not all(views[1]):
+        raise UnsupportedImageError(
+            f"{source.source_name}: segmentation {sop_instance_uid} is drawn on {' '.join(views[0])}, the source "
+            f"is {' '.join(views[1])}; draw on the source itself"
+        )
+    if not _with_sources(segmentation.source_header) & _with_sources(header):
+        raise UnsupportedImageError(
+            f"{source.source_name}: segmentation {sop_instance_uid} is drawn on an image that is not known to "
+            "be of the same exposure: neither is made from the other, nor both from one; draw on the source itself"
+        )
+    return segmentation.segments
 
 
 def _kinds_of(segment: Dataset) -> Iterator[Dataset]:

@@ -19,7 +19,8 @@ from typing import Any
 
 import monailabel_app
 from monailabel_app.errors import OptionsError
-from monailabel_app.options import ServeOptions, parse_studies, read_token
+from monailabel_app.options import ServeOptions, parse_studies
+from monailabel_app.tokens import TokenBook, is_plain
 
 
 def parse_options(args: argparse.Namespace) -> ServeOptions:
@@ -39,7 +40,7 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         data_dir=args.data_dir.expanduser().resolve(),
         host=args.host,
         port=args.port,
-        token=read_token(args.token_file) if args.token_file else None,
+        token_file=args.token_file.expanduser().resolve() if args.token_file else None,
         allowed_hosts=tuple(args.allowed_host),
         device=args.device,
         credentials=credentials,
@@ -63,17 +64,18 @@ def serve(
         Exit status.
 
     Raises:
-        OptionsError: If the port or the data folder is taken.
+        OptionsError: If the port or the data folder is taken, or the token file cannot be used.
         PacsError: If the archive does not answer.
     """
     started = time.monotonic()
+    tokens = _tokens(options, say)
     options.data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(options.data_dir), _listening(options) as listener, _archive(options, say) as (studies, credentials):
         port = listener.getsockname()[1]
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
-        gateway = _guarded_gateway(options, studies, credentials, port)
+        gateway = _guarded_gateway(options, studies, credentials, port, tokens)
         return _run_until_stopped(gateway, listener, options, address, started, say, when_ready)
 
 
@@ -98,8 +100,8 @@ def _run_until_stopped(
             if server.should_exit:
                 return
             time.sleep(0.05)
-        token = "?token=YOUR_TOKEN" if options.token else ""
-        say(f"Ready after {time.monotonic() - started:.1f} s. Viewer: {address}/ohif/{token}")
+        sign_in = f" (sign in at {address}/sign-in)" if options.token_file else ""
+        say(f"Ready after {time.monotonic() - started:.1f} s. Viewer: {address}/ohif/{sign_in}")
         if when_ready:
             when_ready(address, stop)
         else:
@@ -143,8 +145,23 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _guarded_gateway(options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int) -> Any:
+def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | None:
+    if options.token_file is None:
+        return None
+    tokens = TokenBook(options.token_file, options.more_tokens)
+    if is_plain(options.token_file):
+        say(
+            f"{options.token_file.name} holds one plain token, which counts as an owner's; mammosynth token add NAME "
+            f"--token-file {options.token_file} gives everybody one of their own and keeps hashes only"
+        )
+    return tokens
+
+
+def _guarded_gateway(
+    options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int, tokens: TokenBook | None
+) -> Any:
     from monailabel_app.gateway.app import create_gateway
+    from monailabel_app.gateway.audit import Audit
     from monailabel_app.gateway.guard import Guard
 
     archive = studies if studies.startswith("http") else None
@@ -152,7 +169,8 @@ def _guarded_gateway(options: ServeOptions, studies: str, credentials: tuple[str
     hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
-    return Guard(create_gateway(archive, credentials, options.data_dir), hosts=hosts, token=options.token)
+    gateway = create_gateway(archive, credentials, options.data_dir)
+    return Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log")
 
 
 @contextmanager

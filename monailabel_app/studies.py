@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -57,19 +57,6 @@ class InstanceAddress:
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
-
-
-class Studies(Protocol):
-    """What the app needs of any place that holds images."""
-
-    def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, Path | None]:
-        """The one view behind an image id, and its file where images lie in a folder of ours.
-
-        Raises:
-            NotFoundError: If there is no such image.
-            UnsupportedImageError: If the id stands for several views and none was chosen, or for no usable image.
-        """
-        ...
 
 
 def choose_instance(
@@ -218,7 +205,12 @@ class DicomWebStudies:
         return [self.view(address, wanted) for address in self.instances(image_id, wanted.sop_instance_uid)]
 
     def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, None]:
-        """See `Studies`."""
+        """The one view behind an image id, which has no file of ours.
+
+        Raises:
+            NotFoundError: If there is no such image.
+            UnsupportedImageError: If the id stands for several views and none was chosen, or for no usable image.
+        """
         views = self.views(image_id, wanted)
         if len(views) > 1:
             choices = "; ".join(
@@ -272,11 +264,27 @@ class FolderStudies:
         self._find = find
 
     def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, Path]:
-        """See `Studies`. One file is one view."""
+        """The view behind an image id, and its file.
+
+        Raises:
+            NotFoundError: If there is no such image.
+        """
+        path = self.path(image_id)
+        return read_image(path, view_position=wanted.view_position, image_laterality=wanted.image_laterality), path
+
+    def path(self, image_id: str) -> Path:
+        """The file behind an image id.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
         path = Path(self._find(check_image_id(image_id)) or "")
         if not path.is_file():
             raise NotFoundError(f"no image {image_id!r} in the folder; ask /datastore/?output=all for the ids")
-        return read_image(path, view_position=wanted.view_position, image_laterality=wanted.image_laterality), path
+        return path
+
+
+AnyStudies = DicomWebStudies | FolderStudies
 
 
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:

@@ -8,31 +8,35 @@ import logging
 import re
 import signal
 import threading
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
+from pydicom.uid import SegmentationStorage
 
 from mammosynth.bundle import Bundle, find_bundles
-from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
-from mammosynth.errors import BundleError, DataError, InvalidParameterError, MammoSynthError
+from mammosynth.errors import (
+    BundleError,
+    DataError,
+    InvalidParameterError,
+    MammoSynthError,
+    UnsupportedImageError,
+)
+from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
-from mammosynth.phantom.clinic.read import is_phantom_folder, read_phantoms
-from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
-from mammosynth.tasks.contrast.preflight import read_splits
-from mammosynth.terms import PresentationIntentType
+from mammosynth.task import SlotKind, TaskSpec
+from mammosynth.training.dataset import Cases, read_splits
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
-from mammosynth.training.train import train_contrast
+from mammosynth.training.train import train_model
 from monailabel_app.dicom_json import value_of
 from monailabel_app.options import AppOptions
-from monailabel_app.studies import DicomWebStudies, Studies, ViewRequest
+from monailabel_app.segmentations import label_map_for
+from monailabel_app.studies import AnyStudies, DicomWebStudies, ViewRequest
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -40,7 +44,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NOT_FOR_CLIENTS = TrainingRecipe.OF_THE_MACHINE
 _OWN = ("name", "bundle", "initial_weights")
 _VALIDATION_FRACTION = 0.2
-_FOR_PROCESSING = PresentationIntentType.FOR_PROCESSING
 
 
 class BundleTrainTask(TrainTask):
@@ -50,9 +53,9 @@ class BundleTrainTask(TrainTask):
     and the command line for that.
     """
 
-    def __init__(self, bundle: Bundle, studies: Studies, root: str, options: AppOptions) -> None:
-        super().__init__(f"Trains a bundle for {bundle.task} from low-energy and recombined pairs of the datastore")
-        self._task = str(bundle.task)
+    def __init__(self, bundle: Bundle, studies: AnyStudies, root: str, options: AppOptions) -> None:
+        super().__init__(f"Trains a bundle for {bundle.task.name} from what the datastore holds")
+        self._task = bundle.task
         self._bundle = bundle.name
         self._studies = studies
         self._root = root
@@ -81,7 +84,7 @@ class BundleTrainTask(TrainTask):
         if set(defaults) <= set(parameters):
             parameters = {k: v for k, v in parameters.items() if k not in defaults or v != defaults[k]}
         template = self._template(parameters.get("bundle") or self._bundle)
-        accepted = [*_OWN, *(f.name for f in fields(template.recipe_class) if f.name not in _NOT_FOR_CLIENTS)]
+        accepted = [*_OWN, *(name for name in template.recipe_class.model_fields if name not in _NOT_FOR_CLIENTS)]
         unknown = sorted(set(parameters) - set(accepted))
         if unknown:
             raise InvalidParameterError(
@@ -107,23 +110,23 @@ class BundleTrainTask(TrainTask):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
         template = self._template(request.get("bundle") or self._bundle)
-        ours = {*_OWN, *(f.name for f in fields(template.recipe_class)), *self.config()} - _NOT_FOR_CLIENTS
+        ours = {*_OWN, *template.recipe_class.model_fields, *self.config()} - _NOT_FOR_CLIENTS
         chosen = self.parse({key: value for key, value in request.items() if key in ours})
-        name = chosen.get("name") or f"breast_cem_{self._task}_{datetime.now():%Y%m%d_%H%M%S}"
+        name = chosen.get("name") or f"breast_{self._task.name}_{datetime.now():%Y%m%d_%H%M%S}"
         recipe = {key: value for key, value in chosen.items() if key not in _OWN}
-        training, validation = self._pairs()
-        logger.warning("training %s on %d pairs, validating on %d", name, len(training), len(validation))
+        training, validation = self._cases()
+        logger.warning("training %s on %d cases, validating on %d", name, len(training), len(validation))
 
         def progress(fraction: float, message: str, values: dict[str, float]) -> None:
             # MONAI Label shows the last lines of this process to the client as `details`.
             logger.warning("%s", json.dumps({"progress": round(fraction, 4), "message": message, **values}))
 
-        result = train_contrast(
+        result = train_model(
             training,
             validation,
             output=self._options.trained_models / name,
-            recipe=template.recipe({**recipe, "device": self._options.device}),
             template=template,
+            recipe=template.recipe({**recipe, "device": self._options.device}),
             initial_weights=self._folder(chosen["initial_weights"]) if chosen.get("initial_weights") else None,
             progress=progress,
             should_stop=stop.is_set,
@@ -131,7 +134,7 @@ class BundleTrainTask(TrainTask):
         return {"bundle": name, "stopped": not result.completed, "reason": result.reason, "val": result.val}
 
     def _template(self, name: str) -> Template:
-        return Template.find(self._folder(name))
+        return Template.find(self._task, self._folder(name))
 
     def _folder(self, name: Any) -> Path:
         """Of a bundle of this server; a client names no other folder."""
@@ -141,79 +144,63 @@ class BundleTrainTask(TrainTask):
             raise InvalidParameterError(f"no bundle {str(name)[:64]!r}, expected one of {', '.join(known)}")
         return known[name]
 
-    def _pairs(self) -> tuple[list[ContrastPair], list[ContrastPair]]:
+    def _cases(self) -> tuple[Cases, Cases]:
         if isinstance(self._studies, DicomWebStudies):
-            return split_by_patient(pairs_from_archive(self._studies))
-        folder = Path(self._root)
-        if is_phantom_folder(folder):
-            return read_splits(partial(read_phantoms, folder))
-        if not (folder / "pairs.csv").is_file():
-            raise DataError(
-                f"{folder.name}: pairs.csv is missing; training from a folder needs the layout of CDD-CESM "
-                "(pairs.csv, 512/images, 512/masks) or phantoms (manifest.json), training from DICOM needs an archive"
-            )
-        return read_splits(partial(read_cdd_cesm, folder))
+            return split_by_patient(cases_from_archive(self._studies, self._task))
+        return read_splits(self._task.load("dataset"), Path(self._root))
 
 
-def pairs_from_archive(archive: DicomWebStudies) -> list[ContrastPair]:
-    """Low-energy and recombined views of the same study, side and view.
-
-    Both come from one exposure under one compression, so they lie on each other as stored. Where an archive keeps the
-    images For Processing, too, those For Presentation are used.
+def cases_from_archive(archive: DicomWebStudies, task: TaskSpec) -> Cases:
+    """What a task can learn from the acquired images of an archive, and what is drawn on them.
 
     Raises:
-        DataError: If any view cannot be read, or no pair is found; every problem is listed.
+        DataError: If an image cannot be read, or there are no cases; every problem is listed.
     """
-    views: dict[tuple[str, str, str], dict[Exposure, Mammogram]] = defaultdict(dict)
     problems: list[str] = []
-    for item in archive.mammography_series():
-        for address in archive.instances(value_of(item, "0020000E")):
-            try:
-                view = archive.view(address, ViewRequest())
-            except MammoSynthError as error:
-                problems.append(str(error))
-                continue
-            exposure = exposure_of(view.header) if view.header is not None else None
-            if exposure in (Exposure.LOW_ENERGY, Exposure.RECOMBINED) and view.view_position and view.image_laterality:
-                key = (address.study_instance_uid, str(view.image_laterality), str(view.view_position))
-                if exposure not in views[key] or view.presentation_intent_type is not _FOR_PROCESSING:
-                    views[key][exposure] = view
+    drawings = list(_drawings(archive)) if any(slot.kind is SlotKind.LABEL_MAP for slot in task.slots) else []
+    cases: Cases = ()
+    missing: DataError | None = None
+    try:
+        cases = task.load("dataset").collect(_images(archive, problems), drawings)
+    except DataError as error:
+        missing = error
     if problems:
         raise DataError(
             f"{len(problems)} images of the archive cannot be used for training:\n  " + "\n  ".join(problems)
         )
-    pairs = [
-        ContrastPair(
-            low_energy=both[Exposure.LOW_ENERGY],
-            recombined=both[Exposure.RECOMBINED].pixels,
-            patient_id=_patient(both[Exposure.LOW_ENERGY], study),
-        )
-        for (study, _, _), both in sorted(views.items())
-        if len(both) == 2
-    ]
-    if not pairs:
-        raise DataError(
-            "the archive holds no pairs: expected, for one study, side and view, an image whose Image Type or Series "
-            "Description says LOW ENERGY and one that says RECOMBINED"
-        )
-    return pairs
+    if missing is not None:
+        raise missing
+    return cases
 
 
-def split_by_patient(pairs: list[ContrastPair]) -> tuple[list[ContrastPair], list[ContrastPair]]:
+def _images(archive: DicomWebStudies, problems: list[str]) -> Iterator[Mammogram]:
+    for item in archive.mammography_series():
+        for address in archive.instances(value_of(item, "0020000E")):
+            try:
+                yield archive.view(address, ViewRequest())
+            except MammoSynthError as error:
+                problems.append(str(error))
+
+
+def _drawings(archive: DicomWebStudies) -> Iterator[LabelMap]:
+    studies = dict.fromkeys(str(value_of(item, "0020000D")) for item in archive.mammography_series())
+    for study in studies:
+        for address in archive.study(study):
+            if address.sop_class_uid == SegmentationStorage:
+                with suppress(UnsupportedImageError):  # of something else
+                    yield label_map_for(archive, study, address.sop_instance_uid, None, {})
+
+
+def split_by_patient(cases: Cases) -> tuple[Cases, Cases]:
     """A fifth of the patients, at least one, for validation; the same ones whatever the order.
 
     Raises:
         DataError: If there is only one patient.
     """
-    patients = sorted({pair.patient_id for pair in pairs}, key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    patients = sorted({case.patient_id for case in cases}, key=lambda p: hashlib.sha256(p.encode()).hexdigest())
     if len(patients) < 2:
         raise DataError(
-            "the archive holds pairs of one patient only; training needs two or more, to validate on others"
+            "the archive holds cases of one patient only; training needs two or more, to validate on others"
         )
     held = set(patients[: max(1, round(_VALIDATION_FRACTION * len(patients)))])
-    return [p for p in pairs if p.patient_id not in held], [p for p in pairs if p.patient_id in held]
-
-
-def _patient(view: Mammogram, study: str) -> str:
-    patient = str(view.header.get("PatientID", "")) if view.header is not None else ""
-    return hashlib.sha256((patient or study).encode()).hexdigest()[:16]
+    return [c for c in cases if c.patient_id not in held], [c for c in cases if c.patient_id in held]

@@ -93,7 +93,7 @@ class Given:
     """One input, as it was named.
 
     Attributes:
-        identity: JSON value that stands for its content: a SOP Instance UID, or the JSON values themselves.
+        identity: JSON values that stand for its content; see `dicom.derived_uids`.
         read: Gives the `Mammogram`, the `LabelMap` or the JSON values; called once, if it is needed at all. It is given
             what was read before it, by role.
     """
@@ -120,14 +120,16 @@ class Work:
         return self.order.bundle.synthesizer.outputs(self.order.parameters)
 
     def ingredients(self) -> dict[str, Any]:
-        """Everything that decides the pixels, as JSON values."""
-        bundle = self.order.bundle
+        """Everything that decides the pixels, as JSON values; see `dicom.derived_uids.work_digest`."""
+        bundle, settings = self.order.bundle, self.order.settings
         return {
             "bundle": bundle.name,
             "bundle_version": bundle.version,
             "weights_sha256": bundle.weights_sha256,
             "software_version": __version__,
-            "settings": self.order.settings.as_json(),
+            "rendering": str(settings.rendering),
+            "seed": settings.seed,
+            "burned_in_mark": settings.burned_in_mark,
             "parameters": self.order.parameters.as_json(),
             "inputs": dict(self.identities),
         }

@@ -35,7 +35,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--token-file", type=Path, help="file with a bearer token that every request must carry")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="who may sign in; mammosynth token makes it (default: everybody on this machine)",
+    )
     parser.add_argument(
         "--allowed-host",
         action="append",

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
@@ -30,19 +28,23 @@ from starlette.exceptions import HTTPException
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN
+from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.gateway.audit import concerns
+from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
+from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.segmentations import create_segmentations
-from monailabel_app.gateway.synthesis import run_job
+from monailabel_app.gateway.synthesis import run_job, sources_of
+from monailabel_app.gateway.uploads import uploaded_file
+from monailabel_app.inputs import parse_references
 from monailabel_app.studies import DicomWebStudies, check_image_id
 
 logger = logging.getLogger(__name__)
 
-UidText = Annotated[str, Field(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 _STOP_GRACE_S = 10.0
 
 
@@ -50,10 +52,8 @@ class SynthesisRequest(BaseModel):
     """Body of POST /synthesis."""
 
     model_config = ConfigDict(extra="forbid")
-    task: Annotated[str, Field(max_length=128)]
-    study_instance_uid: UidText
-    series_instance_uid: UidText
-    sop_instance_uid: UidText | None = None
+    model: Annotated[str, Field(max_length=128)]
+    inputs: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
 
 
@@ -96,6 +96,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         gateway.include_router(proxy)
     gateway.include_router(create_history(_archive))
     gateway.include_router(create_segmentations(_archive))
+    gateway.include_router(create_labels(_archive))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)
@@ -127,9 +128,11 @@ def _add_synthesis(gateway: FastAPI) -> None:
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""
         _archive()
-        app_instance().task(body.task).parse(body.parameters)
-        client = request.client.host if request.client else "local"
-        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=client))
+        task = app_instance().task(body.model)
+        task.parse(body.parameters)
+        parse_references(task.bundle.slots, body.inputs)
+        job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=identity_of(request).name))
+        concerns(request, [body.model_dump(), {"job_id": job_id}])
         gateway.state.worker.wake()
         return {"job_id": job_id}
 
@@ -138,15 +141,22 @@ def _add_synthesis(gateway: FastAPI) -> None:
         """State, progress, message and result of a job."""
         return gateway.state.jobs.status(job_id)
 
+    @gateway.get("/studies/{study}/sources")
+    def sources(study: Uid, model: str) -> dict[str, Any]:
+        """Every acquired mammogram of a study, and whether a model can start from it."""
+        return {"sources": sources_of(app_instance(), _archive(), study, model)}
+
     @gateway.delete("/synthesis/{job_id}")
-    def cancel(job_id: str) -> dict[str, Any]:
+    def cancel(job_id: str, request: Request) -> dict[str, Any]:
         """Cancel a job."""
+        concerns(request, asdict(gateway.state.jobs.request(job_id)))
         return gateway.state.jobs.cancel(job_id)
 
 
 def _add_inference(gateway: FastAPI) -> None:
     @gateway.post("/infer/{model}")
     def infer(
+        request: Request,
         background_tasks: BackgroundTasks,
         model: str,
         image: str = "",
@@ -157,23 +167,26 @@ def _add_inference(gateway: FastAPI) -> None:
         """Synthesize one image now; a plain `def`, so that it runs in a thread and nothing else waits."""
         app: MammoSynthApp = app_instance()
         parameters = _parse_params(params)
-        app.task(model).parse(parameters)
+        app.task(model).parse({name: value for name, value in parameters.items() if name != "inputs"})
         if output == ResultType.dicom_seg:
             raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
         if file is not None:
-            with _uploaded(file) as path:
+            with uploaded_file(file) as path:
                 result = app.infer({**parameters, "model": model, "path": path})
         elif image:
             result = app.infer({**parameters, "model": model, "image": check_image_id(image)})
+        elif parameters.get("inputs"):
+            result = app.infer({**parameters, "model": model})
         else:
             raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
+        concerns(request, result["params"])
         return send_response(app.datastore(), result, output, background_tasks)
 
 
 def _add_platform(gateway: FastAPI) -> None:
     """What MONAI Label's clients need of it, as plain `def` routes that block nobody.
 
-    Sessions, logs, model upload, label upload and reload stay closed: they write where they are told to, or show paths.
+    Sessions, logs, model upload and reload stay closed: they write where they are told to, or show paths.
     """
 
     @gateway.get("/info")
@@ -190,9 +203,11 @@ def _add_platform(gateway: FastAPI) -> None:
         return store.status() if output == "stats" else {"objects": {image: {} for image in store.list_images()}}
 
     @gateway.get("/datastore/image")
-    def download_image(image: str) -> Response:
+    def download_image(image: str, request: Request) -> Response:
         """The source as 16-bit NRRD (archive) or as the file it is (folder)."""
         app: MammoSynthApp = app_instance()
+        if isinstance(app.source_studies, DicomWebStudies):
+            concerns(request, [asdict(each) for each in app.source_studies.instances(check_image_id(image))])
         path = app.datastore().get_image_uri(check_image_id(image))
         if not path or not Path(path).is_file():
             raise NotFoundError(f"no image {image!r}; ask /datastore/?output=all for the ids")
@@ -242,17 +257,6 @@ def _parse_params(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidParameterError(f"params is a JSON {type(values).__name__}, expected an object")
     return values
-
-
-@contextmanager
-def _uploaded(file: UploadFile) -> Iterator[Path]:
-    """An uploaded file on disk, under the client's own file name (without its folders) in a folder of its own."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(file.filename or "").name).lstrip(".") or "image"
-    with TemporaryDirectory(prefix="mammosynth-upload-") as folder:
-        path = Path(folder) / name[-100:]
-        with path.open("wb") as copy:
-            shutil.copyfileobj(file.file, copy)
-        yield path
 
 
 def stop_training() -> Any:

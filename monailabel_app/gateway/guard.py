@@ -1,23 +1,42 @@
-"""What every request must pass before anything else sees it: host, origin, token, path and body size.
+"""What every request must pass before anything else sees it: host, origin, path, body size, and who asks.
 
 The platform reflects any Origin with credentials and its own authentication refuses valid tokens (MONAI Label 0.8.5),
-so a web page the user happens to visit could drive a server on this machine. This guard is the cure.
+so a web page the user happens to visit could drive a server on this machine. This guard is the cure. It also tells
+everything behind it who asks (`identity_of`), and closes to a role what is not open to it.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, unquote
 
+import anyio
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "mammosynth_token"
+from monailabel_app.gateway.audit import Action, note_action
+from monailabel_app.gateway.scope import may_ask
+from monailabel_app.gateway.sign_in import (
+    COOKIE,
+    SIGN_IN,
+    SIGN_OUT,
+    WRONG_TOKEN,
+    own_path,
+    path_without_token,
+    read_form,
+    sign_in_page,
+    signed_in,
+    signed_out,
+)
+from monailabel_app.identity import LOCAL, SCOPE_KEY, Identity
+from monailabel_app.tokens import TokenBook
+
+WRONG_TOKEN_DELAY_S = 0.5  # slows guessing down; each answer waits for itself alone, so nobody can block others
 MIB = 1024 * 1024
 # Largest body per path prefix, in bytes; the first match counts.
 BODY_LIMITS = (
@@ -29,24 +48,33 @@ BODY_LIMITS = (
 )
 
 
+def identity_of(request: HTTPConnection) -> Identity:
+    """Who asks.
+
+    Raises:
+        KeyError: If the app is not behind its guard, so that nobody has checked it.
+    """
+    return request.scope[SCOPE_KEY]
+
+
 class _BodyTooLargeError(Exception):
     """More bytes arrived than the limit allows."""
 
 
 class Guard:
-    """ASGI middleware that answers 400, 401, 403 or 413 itself and lets everything else through."""
+    """ASGI middleware that answers 400, 401, 403 or 413 and signing in itself and lets everything else through."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], token: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tokens: TokenBook | None) -> None:
         """Wrap an app.
 
         Args:
             app: What to protect.
             hosts: Accepted values of the Host header, as `name:port` (lower case).
-            token: Bearer token that every request must carry; None asks for none.
+            tokens: Who may sign in; None lets everybody in as `LOCAL`.
         """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._token = token
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
@@ -57,9 +85,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        answer = self._refusal(scope, headers) or await self._sign_in(scope, headers, receive)
+        if answer is not None:
+            await answer(scope, receive, send)
             return
         await self._pass_on(scope, receive, send, _body_limit(scope["path"]))
 
@@ -79,34 +107,45 @@ class Guard:
         limit = _body_limit(scope["path"])
         if not length.isdigit() or int(length) > limit:
             return _answer(413, f"the body is larger than {limit // MIB} MiB, the most that {scope['path']} takes")
-        return self._token_refusal(scope, headers)
+        return None
 
-    def _token_refusal(self, scope: Scope, headers: dict[bytes, str]) -> Response | None:
-        if self._token is None:
-            return None
-        scheme, _, value = headers.get(b"authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(value.strip()):
-            return None
-        if self._is_token(_cookie(headers.get(b"cookie", ""))):
-            return None
-        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        if scope["method"] == "GET" and self._is_token(dict(query).get("token", "")):
-            return self._signed_in(scope["path"], query)
-        return _answer(
-            401,
-            "a token is needed: send 'Authorization: Bearer TOKEN', or open /ohif/?token=TOKEN once in the browser",
-            {"WWW-Authenticate": "Bearer"},
-        )
+    async def _sign_in(self, scope: Scope, headers: dict[bytes, str], receive: Receive) -> Response | None:
+        """Note who asks; an answer if that is not known, not enough, or all that was asked for."""
+        path, query = scope["path"], _query(scope)
+        if self._tokens is None:
+            scope[SCOPE_KEY] = LOCAL
+            is_page = path in (SIGN_IN, SIGN_OUT)
+            return RedirectResponse(own_path(dict(query).get("next", "")), 303) if is_page else None
+        if scope["method"] == "POST" and path == SIGN_IN:
+            form = await read_form(receive)
+            return await self._take_token(scope, headers, form.get("token", ""), form.get("next", ""))
+        if scope["method"] == "POST" and path == SIGN_OUT:
+            return signed_out()
+        presented = [token for token in (_bearer(headers), _cookie(headers.get(b"cookie", ""))) if token]
+        found = [identity for token in presented if (identity := self._tokens.identify(token))]
+        if found:
+            scope[SCOPE_KEY] = found[0]
+        given = dict(query).get("token") if scope["method"] == "GET" and _bearer(headers) == "" else None
+        if given and path not in (SIGN_IN, SIGN_OUT):
+            return await self._take_token(scope, headers, given, path_without_token(path, query))
+        if path in (SIGN_IN, SIGN_OUT):
+            return sign_in_page(200, dict(query).get("next", ""), identity=found[0] if found else None)
+        if found:
+            if may_ask(found[0], scope["method"], path):
+                return None
+            return _answer(403, f"this is not open to a {found[0].role}; ask whoever runs this server")
+        if presented:
+            return await _refused(scope, headers, path_without_token(path, query))
+        return _unknown(headers, path_without_token(path, query))
 
-    def _signed_in(self, path: str, query: list[tuple[str, str]]) -> Response:
-        """Keep the token as a cookie and take it out of the address, where history and logs would keep it."""
-        rest = urlencode([(name, value) for name, value in query if name != "token"])
-        response = RedirectResponse(path + (f"?{rest}" if rest else ""), status_code=303)
-        response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="strict", path="/")
-        return response
-
-    def _is_token(self, value: str) -> bool:
-        return self._token is not None and hmac.compare_digest(value.encode(), self._token.encode())
+    async def _take_token(self, scope: Scope, headers: dict[bytes, str], token: str, next_path: str) -> Response:
+        """Keep a token as a cookie, so that it leaves the address, where history and logs would keep it."""
+        identity = self._tokens.identify(token) if self._tokens else None
+        if identity is None:
+            return await _refused(scope, headers, next_path)
+        scope[SCOPE_KEY] = identity
+        note_action(scope, Action.SIGN_IN)
+        return signed_in(scope, headers.get(b"origin", ""), token, next_path)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         received = 0
@@ -133,6 +172,26 @@ class Guard:
             await self._app(scope, counted, noted)
 
 
+async def _refused(scope: Scope, headers: dict[bytes, str], next_path: str) -> Response:
+    note_action(scope, Action.SIGN_IN_REFUSED)
+    await anyio.sleep(WRONG_TOKEN_DELAY_S)
+    return _unknown(headers, next_path, WRONG_TOKEN)
+
+
+def _unknown(headers: dict[bytes, str], next_path: str, problem: str = "") -> Response:
+    """401: a page for a person, a sentence for a program."""
+    if "text/html" in headers.get(b"accept", ""):
+        # A link on another site brings no cookie (SameSite=Strict); asked for again from here, the browser sends it.
+        from_elsewhere = headers.get(b"sec-fetch-site") == "cross-site"
+        return sign_in_page(401, next_path, problem=problem, again=from_elsewhere and not problem)
+    return _answer(
+        401,
+        "a token is needed: send 'Authorization: Bearer TOKEN', or sign in at /sign-in in the browser"
+        + (f" ({problem})" if problem else ""),
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, status_code=status, headers=headers)
 
@@ -145,6 +204,15 @@ def _is_devious(path: str) -> bool:
     decoded = unquote(unquote(path))
     encoded_slash = "%2f" in path.lower() or "%5c" in path.lower() or "%00" in path.lower()
     return ".." in decoded.split("/") or "\\" in decoded or "//" in decoded or "\0" in decoded or encoded_slash
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+
+
+def _bearer(headers: dict[bytes, str]) -> str:
+    scheme, _, value = headers.get(b"authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def _cookie(header: str) -> str:

@@ -51,7 +51,7 @@ class JobRequest:
         series_instance_uid: Series of the source.
         sop_instance_uid: One image of the series; None means all of them.
         parameters: Task parameters.
-        requester: Who asks, for taking turns.
+        requester: Name of who asks, for taking turns.
     """
 
     task: str
@@ -149,6 +149,15 @@ class JobStore:
         """
         with Session(self._engine) as session:
             return _find(session, job_id).status()
+
+    def request(self, job_id: str) -> JobRequest:
+        """What a job was asked to do.
+
+        Raises:
+            NotFoundError: If there is no such job.
+        """
+        with Session(self._engine) as session:
+            return _find(session, job_id).request()
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Cancel a job: at once if it waits, at its next step if it runs. Cancelling twice is no error.

@@ -11,11 +11,13 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import monailabel
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
 import monailabel_app
 from monailabel_app.errors import NotFoundError
+from monailabel_app.gateway.guard import identity_of
+from monailabel_app.gateway.scope import viewer_scope
 
 EXTENSIONS = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
@@ -26,9 +28,6 @@ _FONTS = re.compile(
 _ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
 _CONFIG = {
     "routerBasename": "/ohif/",
-    "showStudyList": True,
-    "extensions": ["/ohif/extensions/mammosynth.js"],
-    "modes": ["/ohif/extensions/synthesis-mode.js"],
     "investigationalUseDialog": {"option": "never"},
     "showWarningMessageForCrossOrigin": False,
     "showCPUFallbackMessage": True,
@@ -63,7 +62,6 @@ _CONFIG = {
 def create_ohif() -> APIRouter:
     """Routes below /ohif; every address that is no file answers with the single page."""
     router = APIRouter()
-    config = f"window.config = {json.dumps(_CONFIG)};"
     pages = {
         name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
         for name, media_type in _ASKS_FOR_FONTS.items()
@@ -77,7 +75,10 @@ def create_ohif() -> APIRouter:
         return RedirectResponse("/ohif/")
 
     @router.get("/ohif/app-config.js", include_in_schema=False)
-    def app_config() -> Response:
+    def app_config(request: Request) -> Response:
+        scope = viewer_scope(identity_of(request))
+        shown = {"showStudyList": scope.show_study_list, "extensions": scope.extensions, "modes": scope.modes}
+        config = f"window.config = {json.dumps(_CONFIG | shown)};"
         return Response(config, media_type="text/javascript", headers={"cache-control": "no-store"})
 
     @router.get("/ohif/extensions/{name}", include_in_schema=False)

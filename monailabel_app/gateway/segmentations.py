@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pydicom
-from fastapi import APIRouter, Body, File, Form, UploadFile
+from fastapi import APIRouter, Body, File, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.dataset import Dataset
@@ -31,6 +31,8 @@ from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
 from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.gateway.guard import identity_of
+from monailabel_app.identity import LOCAL
 from monailabel_app.removal import remove_series
 from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
 from monailabel_app.studies import DicomWebStudies
@@ -72,14 +74,19 @@ def create_segmentations(archive: Callable[[], DicomWebStudies]) -> APIRouter:
         return {"segmentations": list_segmentations(archive(), study)}
 
     @router.post("", status_code=201)
-    def save(study: Uid, description: Annotated[str, Form()], mask: Annotated[UploadFile, File()]) -> dict[str, Any]:
+    def save(
+        request: Request, study: Uid, description: Annotated[str, Form()], mask: Annotated[UploadFile, File()]
+    ) -> dict[str, Any]:
         """Store a label map as a new segmentation."""
         try:
             described = SegmentationDescription.model_validate_json(description)
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
             raise InvalidParameterError(f"description: {problems}") from None
-        return save_segmentation(archive(), study, described, mask.file.read())
+        content = mask.file.read()
+        return save_segmentation(
+            archive(), study, described, lambda shape: _unpacked(content, shape), author=author_of(request)
+        )
 
     @router.post("/file", status_code=201)
     def upload(study: Uid, content: Annotated[bytes, Body(media_type="application/dicom")]) -> dict[str, Any]:
@@ -130,8 +137,19 @@ def list_segmentations(archive: DicomWebStudies, study_instance_uid: str) -> lis
     return sorted(entries, key=lambda entry: entry["created"] or "", reverse=True)
 
 
+def author_of(request: Request) -> str | None:
+    """Who draws, as segmentations say it; None where the server does not ask who it is."""
+    identity = identity_of(request)
+    return None if identity == LOCAL else identity.name
+
+
 def save_segmentation(
-    archive: DicomWebStudies, study_instance_uid: str, description: SegmentationDescription, mask: bytes
+    archive: DicomWebStudies,
+    study_instance_uid: str,
+    description: SegmentationDescription,
+    labels_in: Callable[[tuple[int, int]], np.ndarray],
+    *,
+    author: str | None,
 ) -> dict[str, Any]:
     """Store a label map as a new segmentation.
 
@@ -139,7 +157,8 @@ def save_segmentation(
         archive: Where to.
         study_instance_uid: Study of the image.
         description: The image, and what the values mean.
-        mask: gzip of one byte per pixel, row by row, in the stored matrix of the image.
+        labels_in: Gives the label map, (H, W) uint8, for rows and columns of the image.
+        author: Who has drawn it; None if that is not known.
 
     Raises:
         NotFoundError: If the study does not hold the image.
@@ -150,9 +169,12 @@ def save_segmentation(
     source = archive.header(address_of(instances, study_instance_uid, description.sop_instance_uid))
     shape = integer_of(source, "Rows") or 0, integer_of(source, "Columns") or 0
     names = [(segment.number, segment.label, segment.lesion_class) for segment in description.segments]
-    segments = segments_of(_unpacked(mask, shape), names)
     dataset = draw_segmentation(
-        segments, source, software_version=__version__, series_description=description.series_description
+        segments_of(labels_in(shape), names),
+        source,
+        software_version=__version__,
+        series_description=description.series_description,
+        author=author,
     )
     segmentation = StudySegmentation(archive, instances, dataset)  # before it is stored: what cannot be read is not
     archive.store(dataset)

@@ -2,136 +2,204 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mammosynth.dicom.write import derive_instance, new_uid
-from mammosynth.errors import InvalidParameterError, MammoSynthError, UnsupportedImageError
+from mammosynth.dicom.derive import derive_instances
+from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
+from pydicom.dataset import Dataset
+
+from mammosynth.errors import InvalidParameterError, MammoSynthError
+from mammosynth.journey import Work, perform
+from mammosynth.synthesis.result import Result
+from mammosynth.task import LABELS, Placement, SlotKind
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.errors import NotFoundError
+from monailabel_app.errors import PacsError
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
-from monailabel_app.infers import BundleInferTask, Order
-from monailabel_app.studies import DicomWebStudies, InstanceAddress, choose_instance
+from monailabel_app.infers import ONE_AT_A_TIME
+from monailabel_app.inputs import archive_inputs, list_sources, parse_references
+from monailabel_app.studies import DicomWebStudies, InstanceAddress
+
+Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class _Targets:
-    """Where a view's image and, if asked for, its uncertainty are to lie."""
+class Stored:
+    """One instance that a job has made.
 
-    image: InstanceAddress
-    uncertainty: InstanceAddress | None
+    Attributes:
+        role: Of the output.
+        address: Where it lies.
+        source_sop_instance_uid: What it was made from; None for a task that starts from no image.
+        provenance: As JSON values; None if it was made before.
+    """
+
+    role: str
+    address: InstanceAddress
+    source_sop_instance_uid: str | None
+    provenance: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What clients are told of it."""
+        return {
+            "role": self.role,
+            "modality": "SEG" if self.role == LABELS else "MG",
+            "study_instance_uid": self.address.study_instance_uid,
+            "series_instance_uid": self.address.series_instance_uid,
+            "sop_instance_uid": self.address.sop_instance_uid,
+            "source_sop_instance_uid": self.source_sop_instance_uid,
+        }
 
 
-def run_job(
-    app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, report: Callable[[float, str], None]
-) -> dict[str, Any]:
-    """Synthesize every requested view and store it in its study.
+def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, report: Report) -> dict[str, Any]:
+    """Synthesize from every image that is named and store the results.
 
-    Views that cannot be sources are named in the result; the job fails only if none could be used.
+    Images that cannot be sources are named in the result; the job fails only if none could be used.
 
     Returns:
-        series_instance_uid, sop_instance_uids, uncertainty (series_instance_uid and sop_instance_uids of the second
-        series, None if it was not asked for), viewer_url, provenance (one per image), refused (messages), message.
+        outputs (see `Stored.as_json`), viewer_url, provenance (one per image that was made now), refused (messages) and
+        message.
 
     Raises:
         MammoSynthError: If nothing could be synthesized.
     """
-    task = app.task(request.task)
+    task = app.task(request.model)
     order = task.parse(request.parameters)
-    report(0.02, "reading the series")
-    series = archive.instances(request.series_instance_uid)
-    sources = choose_instance(series, request.series_instance_uid, request.sop_instance_uid)
-    misplaced = [s for s in sources if s.study_instance_uid != request.study_instance_uid]
-    if misplaced:
-        raise NotFoundError(
-            f"series {request.series_instance_uid} is not part of study {request.study_instance_uid}; check both UIDs"
-        )
-    made_with = [task.bundle.name, task.bundle.weights_sha256, order.seed, order.burned_in_mark, order.parameters]
-    recipe = json.dumps(made_with, sort_keys=True)
-    series_uid = new_uid("series", request.series_instance_uid, recipe)
-    uncertainty_uid = new_uid("uncertainty series", request.series_instance_uid, recipe)
-    with_uncertainty = order.parameters.get("uncertainty") is True
-    done: list[_Targets] = []
-    provenance: list[dict[str, Any]] = []
+    references = parse_references(order.bundle.slots, request.inputs)
+    report(0.02, "looking for the source")
+    works = archive_inputs(archive, order, references)
+    series_sizes = _series_sizes([source for source, _ in works if source])
+    stored: list[Stored] = []
     refused: list[MammoSynthError] = []
-    for index, source in enumerate(sources):
-        image = new_uid("instance", source.sop_instance_uid, recipe)
-        uncertainty = new_uid("uncertainty instance", source.sop_instance_uid, recipe)
-        targets = _Targets(
-            replace(source, series_instance_uid=series_uid, sop_instance_uid=image),
-            replace(source, series_instance_uid=uncertainty_uid, sop_instance_uid=uncertainty)
-            if with_uncertainty
-            else None,
-        )
+    for index, (source, inputs) in enumerate(works):
 
-        def step(fraction: float, message: str, index: int = index, total: int = len(sources)) -> None:
+        def step(fraction: float, message: str, index: int = index, total: int = len(works)) -> None:
             prefix = f"image {index + 1} of {total}: " if total > 1 else ""
             report(0.05 + 0.93 * (index + fraction) / total, prefix + message)
 
+        several_views = source is not None and series_sizes[source.series_instance_uid] > 1
         try:
-            made = _synthesize(archive, task, source, targets, order, step, several_views=len(series) > 1)
-        except UnsupportedImageError as error:
+            sink = _Archive(archive, source, several_views=several_views)
+            stored += perform(order, inputs, sink, progress=step, alone=ONE_AT_A_TIME)
+        except (InvalidParameterError, PacsError):
+            raise  # of the order or of the archive, not of this image
+        except MammoSynthError as error:
             refused.append(error)
-            continue
-        done.append(targets)
-        provenance += made
-    if not done:
+    if not stored:
         raise refused[0]
-    made_series = [series_uid, uncertainty_uid] if with_uncertainty else [series_uid]
     return {
-        "series_instance_uid": series_uid,
-        "sop_instance_uids": [targets.image.sop_instance_uid for targets in done],
-        "uncertainty": {
-            "series_instance_uid": uncertainty_uid,
-            "sop_instance_uids": [targets.uncertainty.sop_instance_uid for targets in done if targets.uncertainty],
-        }
-        if with_uncertainty
-        else None,
-        "viewer_url": viewer_url(request.study_instance_uid, [request.series_instance_uid, *made_series]),
-        "provenance": provenance,
+        "outputs": [each.as_json() for each in stored],
+        "viewer_url": _viewer_url(works[0][0], stored),
+        "provenance": _distinct([each.provenance for each in stored if each.provenance]),
         "refused": [str(error) for error in refused],
-        "message": f"done; {len(refused)} of {len(sources)} images could not be used" if refused else "done",
+        "message": f"done; {len(refused)} of {len(works)} images could not be used" if refused else "done",
     }
 
 
-def _synthesize(
-    archive: DicomWebStudies,
-    task: BundleInferTask,
-    source: InstanceAddress,
-    targets: _Targets,
-    order: Order,
-    step: Callable[[float, str], None],
-    *,
-    several_views: bool,
-) -> list[dict[str, Any]]:
-    wanted = [target for target in (targets.image, targets.uncertainty) if target is not None]
-    missing = [target for target in wanted if not archive.exists(target)]
-    if not missing:
-        step(1.0, "this image was synthesized before")
-        return []
-    step(0.0, "fetching the source")
-    mammogram = archive.view(source, order.view)
-    order = task.with_label_maps(order, mammogram, archive)
-    result = task.synthesize(mammogram, order, progress=lambda f, message: step(0.2 + 0.6 * f, message))
-    step(0.85, "storing the result")
-    for target in missing:
-        is_uncertainty = target is targets.uncertainty
-        shown = result.uncertainty if is_uncertainty else result.image
-        if shown is None:
-            raise InvalidParameterError("parameter 'uncertainty' is true, but this model gives none; leave it out")
-        archive.store(
-            derive_instance(
-                shown.pixels,
-                result.provenance,
-                mammogram,
-                series_instance_uid=target.series_instance_uid,
-                sop_instance_uid=target.sop_instance_uid,
-                burned_in_mark=order.burned_in_mark,
-                several_views=several_views,
-                is_uncertainty=is_uncertainty,
-            )
+class _Archive:
+    """Where results of one source go. Their UIDs follow from all that decides their pixels."""
+
+    def __init__(self, archive: DicomWebStudies, source: InstanceAddress | None, *, several_views: bool) -> None:
+        self._archive, self._source, self._several_views = archive, source, several_views
+
+    def find(self, work: Work) -> list[Stored] | None:
+        """The instances, if the archive holds all of them."""
+        addresses = [self._address(work, role) for role in work.roles]
+        if not all(self._archive.exists(address) for address in addresses):
+            return None
+        return [self._stored(role, address) for role, address in zip(work.roles, addresses, strict=True)]
+
+    def store(self, work: Work, result: Result) -> list[Stored]:
+        """Store what the archive does not hold."""
+        identify = self._identify(work)
+        instances = derive_instances(
+            result.outputs,
+            result.provenance,
+            result.task.placement,
+            result.source,
+            identify=identify,
+            burned_in_mark=work.order.settings.burned_in_mark,
+            several_views=self._several_views,
         )
-    return [result.provenance.as_json()]
+        provenance = result.provenance.as_json()
+        stored = []
+        for output, dataset in zip(result.outputs, instances, strict=True):
+            address = _address_of(dataset)
+            if not self._archive.exists(address):
+                self._archive.store(dataset)
+            stored.append(self._stored(output.role, address, provenance))
+        return stored
+
+    def _stored(self, role: str, address: InstanceAddress, provenance: dict[str, Any] | None = None) -> Stored:
+        return Stored(role, address, self._source.sop_instance_uid if self._source else None, provenance)
+
+    def _identify(self, work: Work) -> Callable[[str, str], str]:
+        """UIDs by kind and role of the output; views of one source series share a series."""
+        own = work_digest(**work.ingredients())
+        source_role = work.order.bundle.task.source_role
+        series = own
+        if self._source is not None and source_role is not None:
+            settings = work.order.settings
+            whole = series_identity(
+                self._source.series_instance_uid,
+                view_position=settings.view_position,
+                image_laterality=settings.image_laterality,
+            )
+            series = work_digest(**{**work.ingredients(), "inputs": {**work.identities, source_role: whole}})
+        return lambda kind, role: derived_uid(own if kind == "instance" else series, kind, role)
+
+    def _address(self, work: Work, role: str) -> InstanceAddress:
+        identify = self._identify(work)
+        on_new_study = work.order.bundle.task.placement is Placement.NEW_STUDY or self._source is None
+        study = identify("study", "") if on_new_study or self._source is None else self._source.study_instance_uid
+        return InstanceAddress(study, identify("series", role), identify("instance", role), "")
+
+
+def _address_of(dataset: Dataset) -> InstanceAddress:
+    return InstanceAddress(
+        str(dataset.StudyInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        str(dataset.SOPInstanceUID),
+        str(dataset.SOPClassUID),
+    )
+
+
+def _series_sizes(sources: Sequence[InstanceAddress]) -> dict[str, int]:
+    series = [each.series_instance_uid for each in sources]
+    return {uid: series.count(uid) for uid in series}
+
+
+def _viewer_url(source: InstanceAddress | None, stored: Sequence[Stored]) -> str:
+    made = list(dict.fromkeys(each.address.series_instance_uid for each in stored if each.role != LABELS))
+    study = stored[0].address.study_instance_uid
+    beside = [source.series_instance_uid] if source is not None and source.study_instance_uid == study else []
+    return viewer_url(study, [*beside, *made])
+
+
+def _distinct(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [value for index, value in enumerate(values) if value not in values[:index]]
+
+
+def sources_of(app: MammoSynthApp, archive: DicomWebStudies, study: str, model: str) -> list[dict[str, Any]]:
+    """Every acquired mammogram of a study, and whether a model can start from it.
+
+    Raises:
+        NotFoundError: If there is no such study or model.
+    """
+    slots = app.task(model).bundle.slots
+    slot = next((slot for slot in slots if slot.kind is SlotKind.IMAGE), None)
+    if slot is None:
+        return []
+    return [
+        {
+            "series_instance_uid": address.series_instance_uid,
+            "sop_instance_uid": address.sop_instance_uid,
+            "image_laterality": source.image_laterality if source else None,
+            "view_position": source.view_position if source else None,
+            "accepted": refusal is None,
+            "reason": None if refusal is None else str(refusal),
+        }
+        for address, source, refusal in list_sources(archive, slot, study)
+    ]

@@ -173,7 +173,12 @@ def encode_segmentation(
 
 
 def draw_segmentation(
-    segments: Sequence[Segment], source: Dataset, *, software_version: str, series_description: str | None = None
+    segments: Sequence[Segment],
+    source: Dataset,
+    *,
+    software_version: str,
+    series_description: str | None = None,
+    author: str | None = None,
 ) -> Dataset:
     """Lesions that a person has drawn on an image, as a SEG in a new series of the same study.
 
@@ -182,6 +187,7 @@ def draw_segmentation(
         source: Header of the image.
         software_version: Of this software.
         series_description: By default "Lesions" with side and view.
+        author: Who has drawn them, at most 64 characters; None leaves Content Creator's Name empty.
 
     Raises:
         UnsupportedImageError: If the source is no single-frame mammogram, or has another matrix than the masks.
@@ -206,6 +212,8 @@ def draw_segmentation(
         content_description="Lesions drawn by a person",
     )
     dataset.SpecificCharacterSet = "ISO_IR 192"
+    if author is not None:
+        dataset.ContentCreatorName = author
     for keyword in _KEPT:
         if value_of(source, keyword) is not None:
             dataset[keyword] = copy.deepcopy(source[keyword])

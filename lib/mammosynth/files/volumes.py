@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import numbers_of
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
@@ -21,6 +22,7 @@ from mammosynth.mammogram import Mammogram
 _IMAGE_IO = {FileFormat.NRRD: "NrrdImageIO", FileFormat.NIFTI: "NiftiImageIO"}
 _NRRD_HEADER_BYTES = 65536
 _NIFTI_HEADER_BYTES = 348
+_MAX_AXES = 5
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ def read_geometry(path: Path) -> Geometry:
 
     Raises:
         UnreadableImageError: If the header is damaged.
-        UnsupportedImageError: If the header points to another file for its pixels.
+        UnsupportedImageError: If the header points to another file for its pixels, or has more axes than an image.
     """
     file_format = format_of_file(path)
     if file_format is FileFormat.NRRD:
-        _refuse_detached(path)
+        _refuse_dangerous_header(path)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(_IMAGE_IO[FileFormat(str(file_format))])
     reader.SetFileName(str(path))
@@ -114,23 +116,28 @@ def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
         return read_geometry(source_path)
     height, width = like.pixels.shape
     row_spacing, column_spacing = like.pixel_spacing_mm or (1.0, 1.0)
-    origin, direction = (0.0, 0.0, 0.0), np.eye(3)
+    origin = (0.0, 0.0, 0.0)
     if like.header is not None:
         position = numbers_of(like.header, "ImagePositionPatient")
-        orientation = numbers_of(like.header, "ImageOrientationPatient")
         if len(position) == 3:
             origin = (position[0], position[1], position[2])
-        if len(orientation) == 6:
-            along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
-            normal = np.cross(along_row, along_column)
-            if abs(np.linalg.norm(normal) - 1) < 1e-3:  # else no orientation at all
-                direction = np.stack([along_row, along_column, normal], axis=1)
     return Geometry(
         size=(width, height, 1),
         spacing=(column_spacing, row_spacing, 1.0),
         origin=origin,
-        direction=tuple(float(cosine) for cosine in direction.ravel()),
+        direction=tuple(float(cosine) for cosine in direction_of(like.header).ravel()),
     )
+
+
+def direction_of(header: Dataset | None) -> np.ndarray:
+    """(3, 3) direction cosines, a column per axis, of an image as ITK loads it; identity where it has none."""
+    orientation = numbers_of(header, "ImageOrientationPatient") if header is not None else []
+    if len(orientation) == 6:
+        along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+        normal = np.cross(along_row, along_column)
+        if abs(np.linalg.norm(normal) - 1) < 1e-3:  # else no orientation at all
+            return np.stack([along_row, along_column, normal], axis=1)
+    return np.eye(3)
 
 
 def to_volume(stored_values: np.ndarray, geometry: Geometry) -> sitk.Image:
@@ -142,11 +149,23 @@ def to_volume(stored_values: np.ndarray, geometry: Geometry) -> sitk.Image:
     return volume
 
 
-def _refuse_detached(path: Path) -> None:
-    """A header may name any file of this machine as its pixels; such headers are not followed."""
+def _refuse_dangerous_header(path: Path) -> None:
+    """Refuse an NRRD header that names any file of this machine as its pixels, or has more axes than ITK survives.
+
+    ITK 5.4 ends in a segmentation fault at 11 to 16 axes.
+    """
     with path.open("rb") as file:
-        header = file.read(_NRRD_HEADER_BYTES).split(b"\n\n")[0].split(b"\r\n\r\n")[0]
+        header, end, _ = file.read(_NRRD_HEADER_BYTES).replace(b"\r\n", b"\n").partition(b"\n\n")
+    if not end:
+        raise UnsupportedImageError(
+            f"{path.name}: the header does not end within {_NRRD_HEADER_BYTES} bytes; save it as a single .nrrd file."
+        )
     if re.search(rb"^data ?file\s*:", header, re.IGNORECASE | re.MULTILINE):
         raise UnsupportedImageError(
             f"{path.name}: the pixels are in another file, expected them in this one; save it as a single .nrrd file."
+        )
+    axes = re.search(rb"^dimension\s*:\s*(\d+)", header, re.IGNORECASE | re.MULTILINE)
+    if axes and int(axes[1]) > _MAX_AXES:
+        raise UnsupportedImageError(
+            f"{path.name}: {int(axes[1])} axes, expected at most {_MAX_AXES}; choose a 2-D image."
         )
