@@ -21,11 +21,11 @@ export function presetFor(slot, choices, ...wanted) {
   return found ?? (slot.required ? values[1] : '') ?? '';
 }
 
-/** What the numbers of a label map mean: "1 malignant, 2 benign"; '' if any may be drawn. */
-export const meaningsOf = ({ classes }) =>
-  Object.entries(classes || {})
-    .map(([number, name]) => `${number} ${name}`)
-    .join(', ');
+/** The help of a slot of drawings: its sentence, then what a lesion may be, by its class or name. */
+export function drawingHelp({ description, classes }) {
+  const names = Object.values(classes || {});
+  return names.length ? `${description} Each must have one of these classes or names: ${names.join(', ')}.` : description;
+}
 
 /** The help of a slot of JSON: its sentence, then what its schema says of the values. */
 export function jsonHelp({ description, json_schema: schema }) {

@@ -12,10 +12,11 @@ const settingsOf = ({ parameters }) =>
     .filter(([name, value]) => isSaid(value) && name !== 'rendering' && name !== 'seed')
     .map(([name, value]) => [title(name), SAID[String(value)] ?? textOf(value)]);
 
-/** Model, rendering, seed and settings in one line: "breast_cem_residual 0.1.0, sampled, seed 7, uncertainty yes". */
+/** Model, rendering, seed and settings (but not what was left off) in one line: "residual 0.1.0, sampled, seed 7". */
 export function summaryOf(entry) {
   const { bundle, bundle_version, rendering, seed } = entry;
-  const settings = settingsOf(entry).map(([name, value]) => `${name.toLowerCase()} ${value}`);
+  const isOn = ([, value]) => value !== SAID.false;
+  const settings = settingsOf(entry).filter(isOn).map(([name, value]) => `${name.toLowerCase()} ${value}`);
   const model = [bundle, bundle_version].filter(Boolean).join(' ');
   return [model, rendering, isSaid(seed) && `seed ${seed}`, ...settings].filter(Boolean).join(', ');
 }

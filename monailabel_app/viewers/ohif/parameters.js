@@ -6,13 +6,9 @@ const NUMERIC = ['integer', 'number'];
 
 /** The parameters of a schema that a person can choose, each with its name; one option alone is no choice. */
 export function fieldsOf({ properties = {}, required = [] }) {
-  const fields = Object.entries(properties).map(([name, given]) => ({
-    ...given,
-    ...typeOf(given),
-    name,
-    required: required.includes(name),
-  }));
-  return fields.filter(({ options, required: isRequired }) => options?.length !== 1 || isRequired);
+  return Object.entries(properties)
+    .map(([name, given]) => ({ ...given, name, required: required.includes(name) }))
+    .filter(field => field.enum?.length !== 1 || field.required);
 }
 
 /** Of the values that were chosen for one schema, those that another allows too; presets of the first are dropped. */
@@ -24,7 +20,7 @@ export function keptValues(values, before, after) {
 }
 
 /** Whether a value may be given for a field. */
-export function allows({ type, options, minimum, maximum }, value) {
+export function allows({ type, enum: options, minimum, maximum }, value) {
   if (options) return options.includes(value);
   if (type === 'boolean') return typeof value === 'boolean';
   if (!NUMERIC.includes(type)) return typeof value === 'string';
@@ -70,14 +66,6 @@ function valueOf({ type, checked, value, dataset }) {
   return NUMERIC.includes(dataset.type) ? Number(value) : value;
 }
 
-/** Type and options of a property; what may be absent is written in JSON Schema as one of two types. */
-function typeOf({ type, enum: options, anyOf = [] }) {
-  const given = anyOf.find(each => each.type !== 'null') || {};
-  const known = [type ?? given.type].flat().find(each => each !== 'null');
-  const offered = (options ?? given.enum)?.filter(each => each !== null);
-  return { ...given, type: known ?? 'string', ...(offered && { options: offered }) };
-}
-
 /**
  * Label, control, unit and description of one parameter.
  * @param {any} field
@@ -112,7 +100,7 @@ export function labelled(control, { id, text, hint }) {
 }
 
 /** @param {any} field */
-function buildControl({ type, default: preset, minimum, maximum, options, required }) {
+function buildControl({ type, default: preset, minimum, maximum, enum: options, required }) {
   if (options) return buildSelect(options, preset, required);
   const input = document.createElement('input');
   input.required = required && type !== 'boolean';

@@ -1,6 +1,6 @@
 // Controls for what a model needs beside its source: further images, label maps that are drawn, JSON values.
 
-import { DRAWING, choicesFor, jsonHelp, meaningsOf, missingInput, parseJson, presetFor } from './choices.js';
+import { DRAWING, choicesFor, drawingHelp, jsonHelp, missingInput, parseJson, presetFor } from './choices.js';
 import { existingDrawing } from './lesions.js';
 import { labelled } from './parameters.js';
 import { preferredOn, segmentationsOf, storeDrawing } from './segmentations.js';
@@ -115,8 +115,7 @@ export class SlotControls {
 
   #field(slot) {
     const control = this.#controls.get(slot.role);
-    const meanings = meaningsOf(slot);
-    const hint = slot.kind === 'json' ? jsonHelp(slot) : [slot.description, meanings && `Numbers: ${meanings}.`].join(' ');
+    const hint = slot.kind === 'json' ? jsonHelp(slot) : drawingHelp(slot);
     const text = `${title(slot.role)}${slot.required ? ' (required)' : ''}`;
     const field = labelled(control, { id: `slot-${slot.role}`, text, hint });
     if (slot.kind === 'json') field.append(this.#upload(slot, control));

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import {
   DRAWING,
   choicesFor,
+  drawingHelp,
   jsonHelp,
-  meaningsOf,
   missingInput,
   parseJson,
   presetFor,
@@ -56,5 +56,10 @@ test('a schema is told as help', () => {
   const properties = { density: { enum: ['a', 'b'], description: 'BI-RADS.' }, note: { type: 'string' } };
   const help = jsonHelp({ description: 'The patient.', json_schema: { properties, required: ['density'] } });
   assert.equal(help, 'The patient.\n"density" ("a" | "b", required): BI-RADS.\n"note" (string, optional)');
-  assert.equal(meaningsOf({ classes: { 1: 'malignant', 2: 'benign' } }), '1 malignant, 2 benign');
+});
+
+test('the classes that a drawing may have are named', () => {
+  assert.equal(drawingHelp(lesions), 'Where.');
+  const classes = { 1: 'malignant', 2: 'benign' };
+  assert.match(drawingHelp({ ...lesions, classes }), /^Where\. Each .+: malignant, benign\.$/);
 });
