@@ -23,14 +23,14 @@ import torch
 from benchmarks.server import peak_rss_mib
 from mammosynth.bundle import build_synthesizer, default_model_zoo, load_bundle
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import MULTIPLE
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.preprocessing.breast import erode, segment_breast
-from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.synthesis.engine import run_whole, run_windows
+from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
 from tests.e2e.server import find_series, running
 

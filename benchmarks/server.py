@@ -17,7 +17,6 @@ import psutil
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.phantom.clinic.exam import write_exam
-from mammosynth.terms import Task
 from tests.e2e.server import find_series, running
 
 
@@ -31,7 +30,7 @@ def main() -> None:
         studies = Path(folder) / "studies"
         files = write_exam(studies, seed=1, pixel_mm=args.pixel_mm, workers=None, patient_id="BENCH")
         source = read_mammogram(next(file for file in files if "L-CC" in file.name))
-        bundle = load_bundle(default_bundle(Task.CONTRAST))
+        bundle = load_bundle(default_bundle("contrast"))
         bundle.synthesize(source)
         synthesis = [_timed(lambda: bundle.synthesize(source)) for _ in range(args.repeats)]
         started = time.monotonic()

@@ -31,8 +31,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, default_model_zoo, load_bundle
-from mammosynth.tasks.contrast.evaluation.metrics import score_case
-from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,
@@ -42,10 +40,12 @@ from mammosynth.evaluation.statistics import (
 )
 from mammosynth.phantom.clinic.cohort import in_processes
 from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.tasks.contrast.evaluation.metrics import score_case
+from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.framed import Batch
 from mammosynth.tasks.contrast.objectives.losses import contrast_loss, masked_mean, masked_ssim
-from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
+from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_contrast
 

@@ -57,8 +57,8 @@ from experiments.iodine_twins import (
 from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, read_config
 from mammosynth.phantom.clinic.cohort import in_processes
 from mammosynth.phantom.parameters import LesionKind
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.terms import ViewPosition
-from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.training.train import train_contrast
 
 logger = logging.getLogger("iodine_in_low_energy")

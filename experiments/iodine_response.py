@@ -17,7 +17,6 @@ from scipy import ndimage
 
 from experiments.iodine_twins import FREE, HIGH, LEVELS, LOW, NATURAL, ZERO, TwinView, to_mg_cm2
 from mammosynth.bundle import Bundle
-from mammosynth.tasks.contrast.evaluation.metrics import correlation
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,
@@ -26,6 +25,7 @@ from mammosynth.evaluation.statistics import (
     weighted_mean,
     weighted_ratio,
 )
+from mammosynth.tasks.contrast.evaluation.metrics import correlation
 
 WITH = "with iodine"
 SEEN = (NATURAL, *LEVELS)  # the twins that models are tested on

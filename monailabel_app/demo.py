@@ -81,11 +81,11 @@ def _synthesize_once(address: str, token: str | None, say: Callable[[str], None]
         series = [item for item in found.raise_for_status().json() if value_of(item, "0008103E", "") == _DEMO_SERIES]
         if not series:
             raise RuntimeError(f"the archive holds no series described as {_DEMO_SERIES!r}")
-        request = {
-            "task": "contrast",
+        source = {
             "study_instance_uid": value_of(series[0], "0020000D"),
             "series_instance_uid": value_of(series[0], "0020000E"),
         }
+        request = {"model": "contrast", "inputs": {"source": source}}
         started = time.monotonic()
         job = client.post("/synthesis", json=request).raise_for_status().json()["job_id"]
         with tqdm(

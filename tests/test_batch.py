@@ -15,7 +15,7 @@ from mammosynth.errors import InvalidParameterError, MissingAttributeError, Outp
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
 from mammosynth.synthesis.result import SynthesisResult
-from mammosynth.terms import Task, ViewPosition
+from mammosynth.terms import ViewPosition
 from tests.dicom.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
@@ -25,7 +25,7 @@ class InvertingBundle:
     """A real synthesizer of the smallest kind: black becomes white; like the models it needs a view."""
 
     name = "inverting"
-    task = Task.CONTRAST
+    task = "contrast"
 
     def synthesize(
         self, source: Mammogram, *, parameters: dict[str, Any] | None = None, seed: int = 0

@@ -12,7 +12,6 @@ from mammosynth.batch import FILE_FORMATS
 from mammosynth.bundle import METADATA, default_bundle, read_config
 from mammosynth.cli import FORMATS, main
 from mammosynth.phantom.clinic.exam import write_exam
-from mammosynth.terms import Task
 from tests.phantom.views import left_cc
 
 
@@ -156,7 +155,7 @@ def test_evaluate_prints_and_writes_the_model_beside_floors_and_ceilings(tmp_pat
     _write_cdd_cesm(tmp_path / "data", ("test", "test"))
     report, page = tmp_path / "report.json", tmp_path / "pages" / "report.html"
     bundle = tmp_path / "mine"
-    shutil.copytree(default_bundle(Task.CONTRAST), bundle)
+    shutil.copytree(default_bundle("contrast"), bundle)
     arguments = ["--data", str(tmp_path / "data"), "--split", "test", "--json", str(report), "--html", str(page)]
     arguments += ["--bundle", str(bundle), "--record"]
     assert main(["evaluate", "contrast", *arguments]) == 0

@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mammosynth.provenance import Provenance, Source
-from mammosynth.terms import Task
 
 
 def provenance(**parameters: Any) -> Provenance:
     return Provenance(
-        task=Task.CONTRAST,
+        task="contrast",
         bundle="breast_cem_residual",
         bundle_version="0.2.0",
         weights_sha256="ab" * 32,

@@ -28,6 +28,7 @@ from starlette.exceptions import HTTPException
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from monailabel_app.app import MammoSynthApp
+from monailabel_app.database import Database
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.audit import concerns
@@ -64,14 +65,18 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         archive_url: DICOMweb root; None if the studies are a plain folder of image files, without archive.
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
+
+    Raises:
+        OptionsError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
+    database = Database(data_dir / "jobs.sqlite")  # first of all, so that one that cannot be used ends the start
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
         app: MammoSynthApp = app_instance()
         app.server_mode(True)
-        gateway.state.jobs = JobStore(data_dir / "jobs.sqlite")
+        gateway.state.jobs = JobStore(database)
         gateway.state.worker = None
         if isinstance(app.source_studies, DicomWebStudies):
             archive = app.source_studies
@@ -83,7 +88,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
-        gateway.state.jobs.close()
+        database.close()
         if proxy_client:
             await proxy_client.aclose()
 

@@ -1,8 +1,8 @@
-"""Synthesis jobs: kept in SQLite, run one at a time, in turn between those who ask.
+"""Synthesis jobs: kept in a database, run one at a time, in turn between those who ask.
 
 A job that was running when the server died is queued again at the next start. That is safe because the UIDs of a
-synthesized image follow from what it was made from (`derived_uids`): doing it again stores the same instance, not a
-second one, and an image that the archive already holds is not made again.
+synthesized image follow from what it was made from (`mammosynth.dicom.derived_uids`): doing it again stores the same
+instance, not a second one, and an image that the archive already holds is not made again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Float, Index, Integer, String, create_engine, event, func, select, update
+from sqlalchemy import JSON, Float, Index, Integer, String, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mammosynth.errors import MammoSynthError
+from monailabel_app.database import Base, Database
+from monailabel_app.dicom_json import UID_MAX_LENGTH
 from monailabel_app.errors import ConflictError, NotFoundError
 
 logger = logging.getLogger(__name__)
@@ -46,39 +47,36 @@ class JobRequest:
     """What to synthesize.
 
     Attributes:
-        task: Name of the model as served.
-        study_instance_uid: Study of the source.
-        series_instance_uid: Series of the source.
-        sop_instance_uid: One image of the series; None means all of them.
-        parameters: Task parameters.
+        model: Its name as served.
+        inputs: By role: of an image or a label map where it lies in the archive (study_instance_uid,
+            series_instance_uid, sop_instance_uid), of JSON values themselves.
+        parameters: Of the model.
         requester: Name of who asks, for taking turns.
     """
 
-    task: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str | None
-    parameters: dict[str, Any]
+    model: str
+    inputs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
     requester: str
+
+    @property
+    def study_instance_uid(self) -> str | None:
+        """The study of the first input that is in the archive, for taking turns; None if none is."""
+        references = (value for value in self.inputs.values() if isinstance(value, Mapping))
+        studies = (reference.get("study_instance_uid") for reference in references)
+        return next((study for study in studies if isinstance(study, str) and len(study) <= UID_MAX_LENGTH), None)
 
 
 class JobCancelled(Exception):  # noqa: N818 - not an error
     """Raised inside a running job when somebody cancelled it, or the server stops."""
 
 
-class _Base(DeclarativeBase):
-    pass
-
-
-class _Job(_Base):
+class _Job(Base):
     __tablename__ = "jobs"
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(String(36), unique=True)
-    task: Mapped[str] = mapped_column(String(128))
-    study_instance_uid: Mapped[str] = mapped_column(String(64))
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
-    sop_instance_uid: Mapped[str | None] = mapped_column(String(64))
-    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    order: Mapped[dict[str, Any]] = mapped_column(JSON)  # model, inputs, parameters
+    study_instance_uid: Mapped[str | None] = mapped_column(String(64))
     requester: Mapped[str] = mapped_column(String(128))
     state: Mapped[str] = mapped_column(String(16))
     progress: Mapped[float] = mapped_column(Float, default=0.0)
@@ -92,19 +90,12 @@ class _Job(_Base):
     __table_args__ = (Index("by_state", "state"), Index("by_requester", "requester"))
 
     def request(self) -> JobRequest:
-        return JobRequest(
-            task=self.task,
-            study_instance_uid=self.study_instance_uid,
-            series_instance_uid=self.series_instance_uid,
-            sop_instance_uid=self.sop_instance_uid,
-            parameters=dict(self.parameters),
-            requester=self.requester,
-        )
+        return JobRequest(**self.order, requester=self.requester)
 
     def status(self) -> dict[str, Any]:
         return {
             "job_id": self.job_id,
-            "task": self.task,
+            "model": self.order["model"],
             "state": self.state,
             "progress": self.progress,
             "message": self.message,
@@ -115,17 +106,11 @@ class _Job(_Base):
 class JobStore:
     """The jobs on disk. Every method is one transaction and may be called from any thread."""
 
-    def __init__(self, database: Path, *, max_queued: int = 1000) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, database: Database, *, max_queued: int = 1000) -> None:
+        self._database = database
         self._max_queued = max_queued
-        self._engine = _open(database)
-        _Base.metadata.create_all(self._engine)
         self._claim = threading.Lock()
         self._requeue_interrupted()
-
-    def close(self) -> None:
-        """Release the database."""
-        self._engine.dispose()
 
     def submit(self, request: JobRequest) -> str:
         """Queue a job and return its id.
@@ -134,20 +119,33 @@ class JobStore:
             ConflictError: If too many jobs wait already.
         """
         job_id = str(uuid.uuid4())
-        with Session(self._engine) as session, session.begin():
+        with self._database.writing() as session:
             waiting = session.scalar(select(func.count()).where(_Job.state == JobState.QUEUED)) or 0
             if waiting >= self._max_queued:
                 raise ConflictError(f"{waiting} jobs wait already, the most that are kept; try again later")
-            session.add(_Job(job_id=job_id, state=JobState.QUEUED, created=_now(), **request.__dict__))
+            session.add(
+                _Job(
+                    job_id=job_id,
+                    order={
+                        "model": request.model,
+                        "inputs": dict(request.inputs),
+                        "parameters": dict(request.parameters),
+                    },
+                    study_instance_uid=request.study_instance_uid,
+                    requester=request.requester,
+                    state=JobState.QUEUED,
+                    created=_now(),
+                )
+            )
         return job_id
 
     def status(self, job_id: str) -> dict[str, Any]:
-        """job_id, task, state, progress 0-1, message, result.
+        """job_id, model, state, progress 0-1, message, result.
 
         Raises:
             NotFoundError: If there is no such job.
         """
-        with Session(self._engine) as session:
+        with self._database.reading() as session:
             return _find(session, job_id).status()
 
     def request(self, job_id: str) -> JobRequest:
@@ -156,7 +154,7 @@ class JobStore:
         Raises:
             NotFoundError: If there is no such job.
         """
-        with Session(self._engine) as session:
+        with self._database.reading() as session:
             return _find(session, job_id).request()
 
     def cancel(self, job_id: str) -> dict[str, Any]:
@@ -166,7 +164,7 @@ class JobStore:
             NotFoundError: If there is no such job.
             ConflictError: If it has ended otherwise.
         """
-        with self._claim, Session(self._engine) as session, session.begin():
+        with self._claim, self._database.writing() as session:
             job = _find(session, job_id)
             if job.state in (JobState.DONE, JobState.FAILED):
                 raise ConflictError(f"job {job_id} is {job.state} and cannot be cancelled")
@@ -178,7 +176,7 @@ class JobStore:
 
     def claim_next(self) -> tuple[str, JobRequest] | None:
         """Mark the next job as running: the requester, then the study, that was served longest ago comes first."""
-        with self._claim, Session(self._engine) as session, session.begin():
+        with self._claim, self._database.writing() as session:
             waiting = session.scalars(select(_Job).where(_Job.state == JobState.QUEUED).order_by(_Job.number)).all()
             if not waiting:
                 return None
@@ -196,7 +194,7 @@ class JobStore:
         Raises:
             JobCancelled: If it should stop.
         """
-        with Session(self._engine) as session, session.begin():
+        with self._database.writing() as session:
             job = _find(session, job_id)
             if job.cancel_requested:
                 raise JobCancelled
@@ -204,7 +202,7 @@ class JobStore:
 
     def end(self, job_id: str, state: JobState, message: str, result: Mapping[str, Any] | None = None) -> None:
         """Record how a job ended."""
-        with Session(self._engine) as session, session.begin():
+        with self._database.writing() as session:
             job = _find(session, job_id)
             job.state, job.message, job.ended = state, message, _now()
             job.result = dict(result) if result is not None else None
@@ -213,13 +211,13 @@ class JobStore:
 
     def release(self, job_id: str) -> None:
         """Put a running job back into the queue, because the server stops."""
-        with Session(self._engine) as session, session.begin():
+        with self._database.writing() as session:
             job = _find(session, job_id)
             job.state, job.progress, job.message = JobState.QUEUED, 0.0, "waiting: the server was stopped"
             job.attempts -= 1
 
     def _requeue_interrupted(self) -> None:
-        with Session(self._engine) as session, session.begin():
+        with self._database.writing() as session:
             session.execute(
                 update(_Job)
                 .where(_Job.state == JobState.RUNNING, _Job.cancel_requested)
@@ -324,16 +322,3 @@ def _last_turns(session: Session, group: Any) -> dict[str, int]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _open(database: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def durable(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-    return engine

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammosynth.dicom.derive import derive_instances
-from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
 from pydicom.dataset import Dataset
 
-from mammosynth.errors import InvalidParameterError, MammoSynthError
+from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
+from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from mammosynth.journey import Work, perform
 from mammosynth.synthesis.result import Result
 from mammosynth.task import LABELS, Placement, SlotKind
@@ -23,6 +23,8 @@ from monailabel_app.inputs import archive_inputs, list_sources, parse_references
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
 
 Report = Callable[[float, str], None]
+_OF_ALL_IMAGES = (InvalidParameterError, BundleError, PacsError)
+"""Errors of the order, the model or the archive, which no other image would escape; all others are of one image."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Stored:
 def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, report: Report) -> dict[str, Any]:
     """Synthesize from every image that is named and store the results.
 
-    Images that cannot be sources are named in the result; the job fails only if none could be used.
+    Images that cannot be used, for whatever reason of their own, are named in the result, and the others are made; the
+    job fails only if none could be used. What is stored stays, also if the job is cancelled.
 
     Returns:
         outputs (see `Stored.as_json`), viewer_url, provenance (one per image that was made now), refused (messages) and
@@ -70,7 +73,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
     references = parse_references(order.bundle.slots, request.inputs)
     report(0.02, "looking for the source")
     works = archive_inputs(archive, order, references)
-    series_sizes = _series_sizes([source for source, _ in works if source])
+    series_sizes = _series_sizes(archive, [source for source, _ in works if source])
     stored: list[Stored] = []
     refused: list[MammoSynthError] = []
     for index, (source, inputs) in enumerate(works):
@@ -83,8 +86,8 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
         try:
             sink = _Archive(archive, source, several_views=several_views)
             stored += perform(order, inputs, sink, progress=step, alone=ONE_AT_A_TIME)
-        except (InvalidParameterError, PacsError):
-            raise  # of the order or of the archive, not of this image
+        except _OF_ALL_IMAGES:
+            raise
         except MammoSynthError as error:
             refused.append(error)
     if not stored:
@@ -166,9 +169,10 @@ def _address_of(dataset: Dataset) -> InstanceAddress:
     )
 
 
-def _series_sizes(sources: Sequence[InstanceAddress]) -> dict[str, int]:
-    series = [each.series_instance_uid for each in sources]
-    return {uid: series.count(uid) for uid in series}
+def _series_sizes(archive: DicomWebStudies, sources: Sequence[InstanceAddress]) -> dict[str, int]:
+    """How many images each source series holds, asked for or not: a derived series grows with every one of them."""
+    series = dict.fromkeys(each.series_instance_uid for each in sources)
+    return {uid: len(archive.instances(uid)) for uid in series}
 
 
 def _viewer_url(source: InstanceAddress | None, stored: Sequence[Stored]) -> str:

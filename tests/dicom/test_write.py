@@ -21,7 +21,7 @@ from mammosynth.dicom.write import derive_instance, new_uid, series_description,
 from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance, Source
-from mammosynth.terms import ImageLaterality, Task, ViewPosition
+from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance, coded
 
 CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
@@ -29,7 +29,7 @@ CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
 
 def provenance(**changes: Any) -> Provenance:
     values: dict[str, Any] = {
-        "task": Task.CONTRAST,
+        "task": "contrast",
         "bundle": "breast_contrast",
         "bundle_version": "1.2.0",
         "weights_sha256": "ab" * 32,
@@ -247,7 +247,7 @@ def test_stored_values_of_no_number_are_refused() -> None:
 
 
 def test_the_series_description_names_what_is_known() -> None:
-    assert series_description(Task.CONTRAST, Mammogram(np.zeros((2, 2), np.float32), "a")) == "SYNTHETIC contrast"
+    assert series_description("contrast", Mammogram(np.zeros((2, 2), np.float32), "a")) == "SYNTHETIC contrast"
 
 
 def test_an_uncertainty_says_so_and_keeps_its_values_and_marks() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,24 +52,18 @@ class Server:
             time.sleep(0.05)
 
     def synthesize(
-        self,
-        study: str,
-        series: str,
-        *,
-        sop_instance_uid: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        self, study: str, series: str, *, parameters: dict[str, Any] | None = None, **source: str
     ) -> dict[str, Any]:
-        """Run one job of the default model to its end."""
-        source = {"study_instance_uid": study, "series_instance_uid": series, "sop_instance_uid": sop_instance_uid}
-        answer = self.post("/synthesis", json=order(source, parameters=parameters))
+        """Run one job to its end."""
+        answer = self.post("/synthesis", json={**order(study, series, **source), "parameters": parameters or {}})
         assert answer.status_code == 202, answer.text
         return self.wait(answer.json()["job_id"], "done")
 
 
-def order(source: Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The body of POST /synthesis for the default model; what is None in the source's reference is left out."""
-    named = {name: uid for name, uid in source.items() if uid is not None}
-    return {"model": "contrast", "inputs": {"source": named}, "parameters": dict(parameters or {})}
+def order(study: str, series: str, **source: str) -> dict[str, Any]:
+    """The body of an order: contrast of a series, or of what else is said of its source."""
+    reference = {"study_instance_uid": study, "series_instance_uid": series, **source}
+    return {"model": "contrast", "inputs": {"source": reference}}
 
 
 def made(result: dict[str, Any], role: str = "image") -> dict[str, Any]:

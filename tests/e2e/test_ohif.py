@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.server import find_series, running
+from tests.e2e.server import find_series, order, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
@@ -252,7 +252,7 @@ def test_cancel_ends_the_job_on_the_server(page, server):
     panel = open_study(page, server, study)
     other, others = find_series(server, "P004")["L CC low energy"]
     for seed in range(100, 104):  # the queue is busy, so that there is time to change one's mind
-        body = {"task": "contrast", "study_instance_uid": other, "series_instance_uid": others}
+        body = order(other, others)
         server.post("/synthesis", json={**body, "parameters": {"seed": seed}}).raise_for_status()
     with page.expect_response(lambda answer: answer.url.endswith("/synthesis") and answer.status == 202) as submitted:
         _generate(panel)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
-from tests.e2e.server import find_series, running
+from tests.e2e.server import find_series, order, running
 from tests.phantom.views import left_cc
 from tests.real_data import REAL_DICOM
 
@@ -57,7 +57,7 @@ def test_the_same_job_again_adds_no_second_image(server):
 
 def test_a_job_that_waits_is_cancelled_over_http(server):
     study, series = find_series(server, "P001")["L CC low energy"]
-    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+    body = order(study, series)
     jobs = [
         server.post("/synthesis", json={**body, "parameters": {"seed": 100 + n}}).json()["job_id"] for n in range(6)
     ]
@@ -93,7 +93,7 @@ def test_one_view_of_a_series_can_be_chosen(server):
 def test_a_synthesized_series_is_refused_as_a_source(server):
     study, series = find_series(server, "P001")["L CC low energy"]
     derived = server.synthesize(study, series)["result"]
-    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": derived["series_instance_uid"]}
+    body = order(study, derived["series_instance_uid"])
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "SYNTHETIC" in status["message"].upper()
     answer = server.post(f"/infer/contrast?image={derived['series_instance_uid']}&output=json")
@@ -122,13 +122,13 @@ def test_recombined_series_are_no_candidates_for_the_next_sample(server):
 def test_a_series_of_another_study_is_refused(server):
     series = find_series(server, "P001")["L CC low energy"][1]
     other_study, _ = find_series(server, "P002")["all views low energy"]
-    body = {"task": "contrast", "study_instance_uid": other_study, "series_instance_uid": series}
+    body = order(other_study, series)
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "is not part of study" in status["message"]
 
 
 def test_an_unknown_series_fails_with_a_sentence(server):
-    body = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+    body = order("1.2.3", "1.2.3.4")
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "no series or instance 1.2.3.4" in status["message"]
 
@@ -136,8 +136,8 @@ def test_an_unknown_series_fails_with_a_sentence(server):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"task": "nonsense"}, "expected one of contrast"),
-        ({"series_instance_uid": "../../etc"}, "series_instance_uid"),
+        ({"model": "nonsense"}, "expected one of contrast"),
+        ({"inputs": order("1.2.3", "../../etc")["inputs"]}, "series_instance_uid"),
         ({"parameters": {"device": "cuda"}}, "'device' is no parameter"),
         ({"parameters": {"seed": -1}}, "seed is -1"),
         ({"parameters": {"seed": "1; rm"}}, "seed is"),
@@ -147,7 +147,7 @@ def test_an_unknown_series_fails_with_a_sentence(server):
     ],
 )
 def test_bad_requests_are_refused_in_words(server, body, words):
-    base = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+    base = order("1.2.3", "1.2.3.4")
     answer = server.post("/synthesis", json={**base, **body})
     assert 400 <= answer.status_code < 500
     assert words in answer.json()["detail"]
@@ -291,7 +291,7 @@ def test_jobs_and_images_survive_a_restart(exams, tmp_path):
     data_dir = tmp_path / "data"
     with running(data_dir, "--studies", str(exams / "P001")) as server:
         study, series = find_series(server, "P001")["L CC low energy"]
-        body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+        body = order(study, series)
         job = server.post("/synthesis", json=body).json()["job_id"]
         server.process.kill()
         server.process.wait()
@@ -342,7 +342,7 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
         answer = server.post("/infer/contrast?image=case1_L_CC&output=image")
         assert answer.status_code == 200, answer.text
         (tmp_path / "result.nrrd").write_bytes(answer.content)
-        body = {"task": "contrast", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+        body = order("1.2.3", "1.2.3.4")
         refused = server.post("/synthesis", json=body)
         assert refused.status_code == 409
         assert server.post("/infer/contrast?image=nonsense&output=image").status_code == 404
@@ -354,7 +354,7 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
 
 def test_contrast_is_not_made_from_an_image_that_has_it(server):
     study, series = find_series(server, "P003")["L CC recombined"]
-    body = {"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
+    body = order(study, series)
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "expected low energy" in status["message"]
 
@@ -370,11 +370,7 @@ def test_the_main_job_runs_on_real_mammograms_and_refuses_a_tomosynthesis(tmp_pa
     outcomes = {}
     with running(tmp_path / "data", "--studies", str(studies)) as server:
         for item in server.get("/proxy/dicom/qido/series").json():
-            body = {
-                "task": "contrast",
-                "study_instance_uid": item["0020000D"]["Value"][0],
-                "series_instance_uid": item["0020000E"]["Value"][0],
-            }
+            body = order(item["0020000D"]["Value"][0], item["0020000E"]["Value"][0])
             status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "done", "failed")
             outcomes.setdefault(status["state"], []).append(status["message"])
         derived = [path for path in studies.rglob("*.dcm") if path.parent != studies]

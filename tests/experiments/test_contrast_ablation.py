@@ -18,11 +18,11 @@ from experiments.contrast_ablation import (
     write_table,
 )
 from mammosynth.networks.residual_unet import ResidualUNet
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.framed import Batch
-from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import ResidualRecipe
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.training.objective import GENERATOR
 from tests.training.templates import framed, tiny_pair
 
 FRAME = (256, 192)

@@ -1,27 +1,43 @@
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from mammosynth.errors import UnsupportedImageError
+from monailabel_app.database import Database
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
 
 
 def _request(study="1.2", requester="a"):
-    return JobRequest("contrast", study, "1.2.3", None, {"seed": 1}, requester)
+    source = {"study_instance_uid": study, "series_instance_uid": "1.2.3"}
+    return JobRequest("contrast", {"source": source}, {"seed": 1}, requester)
 
 
 @pytest.fixture
 def database(tmp_path):
-    return tmp_path / "jobs.sqlite"
+    database = Database(tmp_path / "jobs.sqlite")
+    yield database
+    database.close()
 
 
 @pytest.fixture
 def store(database):
-    store = JobStore(database)
-    yield store
-    store.close()
+    return JobStore(database)
+
+
+@pytest.fixture
+def restart(tmp_path):
+    """Opens the same jobs as a server does that starts again."""
+    with ExitStack() as stack:
+
+        def start():
+            again = Database(tmp_path / "jobs.sqlite")
+            stack.callback(again.close)
+            return JobStore(again)
+
+        yield start
 
 
 def _wait(store, job_id, *states, timeout_s=5.0):
@@ -36,7 +52,7 @@ def _wait(store, job_id, *states, timeout_s=5.0):
 
 def test_a_new_job_waits_and_keeps_what_was_asked_for(store):
     job_id = store.submit(_request())
-    assert store.status(job_id)["state"] == "queued"
+    assert (store.status(job_id)["state"], store.status(job_id)["model"]) == ("queued", "contrast")
     assert store.claim_next() == (job_id, _request())
     assert store.status(job_id)["state"] == "running"
 
@@ -62,31 +78,72 @@ def test_studies_of_one_requester_take_turns(store):
     assert order.index(late) == 1
 
 
-def test_a_running_job_is_queued_again_after_a_crash(store, database):
+def test_a_task_may_start_from_no_image_or_from_several(store):
+    image = {"study_instance_uid": "1.2", "series_instance_uid": "1.2.3"}
+    drawing = {"study_instance_uid": "1.2", "sop_instance_uid": "1.2.9"}
+    fictitious = JobRequest("draw", {"recipe": {"density": "c"}, "sizes": [1, 2.5]}, {}, "a")
+    several = JobRequest("other_view", {"recipe": {}, "source": image, "lesions": drawing}, {}, "a")
+    assert (fictitious.study_instance_uid, several.study_instance_uid) == (None, "1.2")
+    store.submit(fictitious)
+    store.submit(several)
+    assert [store.claim_next()[1] for _ in range(2)] == [fictitious, several]
+
+
+def test_json_values_that_only_look_like_a_study_are_none():
+    odd = JobRequest("draw", {"recipe": {"study_instance_uid": "x" * 65}, "other": {"study_instance_uid": 1}}, {}, "a")
+    assert odd.study_instance_uid is None
+
+
+def test_images_without_a_study_take_turns_with_studies(store):
+    for _ in range(3):
+        store.submit(JobRequest("draw", {"recipe": {}}, {}, "a"))
+    late = store.submit(_request())
+    order = [store.claim_next()[0] for _ in range(4)]
+    assert order.index(late) == 1
+
+
+def test_a_job_is_claimed_once_however_many_ask(store):
+    for _ in range(20):
+        store.submit(_request())
+    claimed = []
+
+    def claim():
+        while found := store.claim_next():
+            claimed.append(found[0])
+            store.report(found[0], 0.5, "half")
+            store.end(found[0], JobState.DONE, "done", {})
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(claimed) == len(set(claimed)) == 20
+    assert {store.status(job_id)["state"] for job_id in claimed} == {"done"}
+
+
+def test_a_running_job_is_queued_again_after_a_crash(store, restart):
     job_id = store.submit(_request())
     store.claim_next()
-    after_crash = JobStore(database)
+    after_crash = restart()
     assert after_crash.status(job_id)["state"] == "queued"
     assert after_crash.claim_next()[0] == job_id
-    after_crash.close()
 
 
-def test_a_job_that_kills_the_server_again_and_again_fails(store, database):
+def test_a_job_that_kills_the_server_again_and_again_fails(store, restart):
     job_id = store.submit(_request())
     for _ in range(MAX_ATTEMPTS):
         store.claim_next()
-        after_crash = JobStore(database)
-        after_crash.close()
+        restart()
     assert store.status(job_id)["state"] == "failed"
 
 
-def test_ended_jobs_keep_their_result_after_a_restart(store, database):
+def test_ended_jobs_keep_their_result_after_a_restart(store, restart):
     job_id = store.submit(_request())
     store.claim_next()
     store.end(job_id, JobState.DONE, "done", {"series_instance_uid": "1.2.3.4"})
-    again = JobStore(database)
+    again = restart()
     assert again.status(job_id)["result"] == {"series_instance_uid": "1.2.3.4"}
-    again.close()
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_cancelling_twice_is_no_error(store):
@@ -110,11 +167,12 @@ def test_a_full_queue_refuses(database):
     store.submit(_request())
     with pytest.raises(ConflictError, match="2 jobs wait already"):
         store.submit(_request())
-    store.close()
 
 
 def test_the_worker_ends_jobs_as_done_with_progress_one(store):
-    worker = Worker(store, lambda request, report: {"sop_instance_uids": [request.series_instance_uid]})
+    worker = Worker(
+        store, lambda request, report: {"sop_instance_uids": [request.inputs["source"]["series_instance_uid"]]}
+    )
     job_id = store.submit(_request())
     worker.start()
     status = _wait(store, job_id, "done")

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mammosynth.synthesis.parameters import LabelMap
 from torch import nn
 
 from mammosynth.bundle import Bundle
 from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentation
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.synthesis.parameters import LabelMap
 from mammosynth.synthesis.result import Synthesis
-from mammosynth.terms import Task
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
@@ -36,7 +35,7 @@ class DrawnParameters:
 class Painter:
     """A model that shows what was drawn: segment n is n tenths of white."""
 
-    task = Task.CONTRAST
+    task = "contrast"
     parameters = DrawnParameters
     preprocessing = None
     network = nn.Identity()
@@ -52,7 +51,7 @@ class Painter:
 
 
 def painter() -> BundleInferTask:
-    return BundleInferTask(Bundle("painter", "1", Task.CONTRAST, "", {"mammosynth": {}}, "cd" * 32, True, Painter()))
+    return BundleInferTask(Bundle("painter", "1", "contrast", "", {"mammosynth": {}}, "cd" * 32, True, Painter()))
 
 
 def series_of(archive: DicomWebStudies, view: str) -> tuple[str, str]:  # noqa: F811
@@ -77,7 +76,8 @@ def draw(archive: DicomWebStudies, view: str) -> tuple[str, np.ndarray]:  # noqa
 
 def job(archive: DicomWebStudies, view: str, **parameters: Any) -> dict[str, Any]:  # noqa: F811
     study, series = series_of(archive, view)
-    request = JobRequest("painter", study, series, None, {"burned_in_mark": False, **parameters}, "me")
+    inputs = {"source": {"study_instance_uid": study, "series_instance_uid": series}}
+    request = JobRequest("painter", inputs, {"burned_in_mark": False, **parameters}, "me")
     return run_job(App(painter()), archive, request, lambda fraction, message: None)
 
 

@@ -14,10 +14,9 @@ from torch import nn
 from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
-from mammosynth.phantom.clinic.exam import write_exam
-from mammosynth.terms import Task
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
@@ -50,7 +49,7 @@ class App:
 def app(network: nn.Module) -> App:
     synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
     metadata: dict[str, Any] = {"mammosynth": {}}
-    return App(BundleInferTask(Bundle("two", "1", Task.CONTRAST, "", metadata, "ab" * 32, True, synthesizer)))
+    return App(BundleInferTask(Bundle("two", "1", "contrast", "", metadata, "ab" * 32, True, synthesizer)))
 
 
 @pytest.fixture
@@ -62,7 +61,12 @@ def archive(tmp_path: Path) -> Iterator[DicomWebStudies]:
 
 def request_of(archive: DicomWebStudies, **parameters: Any) -> JobRequest:
     series = next(s for s in archive.mammography_series() if "L CC low energy" in value_of(s, "0008103E"))
-    return JobRequest("contrast", value_of(series, "0020000D"), value_of(series, "0020000E"), None, parameters, "me")
+    return order_of(value_of(series, "0020000D"), value_of(series, "0020000E"), **parameters)
+
+
+def order_of(study: str, series: str, **parameters: Any) -> JobRequest:
+    inputs = {"source": {"study_instance_uid": study, "series_instance_uid": series}}
+    return JobRequest("contrast", inputs, parameters, "me")
 
 
 def run(network: nn.Module, archive: DicomWebStudies, request: JobRequest) -> dict[str, Any]:
@@ -120,7 +124,7 @@ def test_uncertainty_of_a_single_network_fails_the_job_with_a_sentence(archive: 
 def test_infer_gives_the_image_and_says_where_the_uncertainty_is(archive: DicomWebStudies) -> None:
     task = app(two_members()).infer_task
     request = request_of(archive)
-    source, _ = archive.source(request.series_instance_uid, ViewRequest())
+    source, _ = archive.source(request.inputs["source"]["series_instance_uid"], ViewRequest())
     order = task.parse({"uncertainty": True})
     file, params = task({"source": source, "source_path": None, "order": order})
     Path(file).unlink()

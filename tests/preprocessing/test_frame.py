@@ -5,8 +5,8 @@ import pytest
 
 from mammosynth.errors import MissingAttributeError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.frame import BreastFrame, fill_outside
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 

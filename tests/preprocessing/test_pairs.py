@@ -12,12 +12,12 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import (
     ContrastPair,
     ViewPair,
-    hash_pairs,
     read_cdd_cesm,
     read_cdd_cesm_views,
     splits,
 )
 from mammosynth.terms import ImageLaterality, ViewPosition
+from mammosynth.training.dataset import hash_cases
 from tests.preprocessing.test_breast import half_ellipse
 
 SIDE = 64
@@ -105,8 +105,8 @@ def test_images_that_do_not_lie_on_each_other_are_no_pair() -> None:
 
 def test_hash_depends_on_pixels_and_not_on_order(tmp_path: Path) -> None:
     pairs = read_cdd_cesm(write_folder(tmp_path, [{}, {}]), "train")
-    assert hash_pairs(pairs) == hash_pairs(pairs[::-1])
-    assert hash_pairs(pairs) != hash_pairs(pairs[:1])
+    assert hash_cases(pairs) == hash_cases(pairs[::-1])
+    assert hash_cases(pairs) != hash_cases(pairs[:1])
 
 
 def write_views(folder: Path, rows: list[dict[str, str]]) -> Path:

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 
 from mammosynth.bundle import build_synthesizer
 from mammosynth.mammogram import Mammogram
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.terms import ViewPosition
 from mammosynth.tasks.contrast.framed import FramedPair, Preprocessing
 from mammosynth.tasks.contrast.preflight import check_pairs
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 
 FRAME = (32, 24)

@@ -11,9 +11,9 @@ from mammosynth.cli import main
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.log import ProgressLines
-from mammosynth.training.recipe import ResidualRecipe
 from tests.training.templates import write_template
 
 RECIPE = {"steps": 2, "batch_size": 1, "validate_every": 1, "sample_every": 0}

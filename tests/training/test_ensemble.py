@@ -7,9 +7,10 @@ from mammosynth.bundle import load_bundle
 from mammosynth.cli import main
 from mammosynth.errors import BundleError
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.ensemble import join_members
 from mammosynth.training.template import Template
-from mammosynth.training.train import train_contrast
+from mammosynth.training.train import train_model
 from tests.training.templates import NETWORK, tiny_pair, write_template
 
 ENSEMBLE = {"_target_": "mammosynth.networks.ensemble.Ensemble", "members": [NETWORK]}
@@ -24,11 +25,11 @@ def pairs() -> list[ContrastPair]:
 @pytest.fixture(scope="module")
 def trained(pairs: list[ContrastPair], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("zoo")
-    template = Template.find(write_template(folder / "template", network=ENSEMBLE, **RECIPE))
+    template = Template.find(CONTRAST, write_template(folder / "template", network=ENSEMBLE, **RECIPE))
     outputs = [folder / f"seed{seed}" for seed in (0, 1)]
     for seed, output in enumerate(outputs):
         recipe = template.recipe({"seed": seed, "threads": 1})
-        train_contrast(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template)
+        train_model(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template)
     return outputs
 
 
@@ -41,7 +42,7 @@ def test_joined_model_gives_the_mean_of_its_members(
     both = load_bundle(tmp_path / "both")
     joined = both.synthesizer.generate(prepared(tmp_path / "both", source))
     np.testing.assert_allclose(joined, np.concatenate(images), atol=1e-6)
-    result = both.synthesize(source, parameters={"uncertainty": True})
+    result = both.synthesize({"source": source}, parameters={"uncertainty": True})
     assert result.uncertainty is not None
     assert result.uncertainty.pixels.max() > 0
 
@@ -64,9 +65,9 @@ def test_joined_models_can_be_joined_again(trained: list[Path], tmp_path: Path) 
 
 
 def test_models_of_other_data_are_refused(trained: list[Path], pairs: list[ContrastPair], tmp_path: Path) -> None:
-    template = Template.find(trained[0])
+    template = Template.find(CONTRAST, trained[0])
     recipe = template.recipe({"threads": 1})
-    train_contrast(pairs[1:2], pairs[2:], output=tmp_path / "other", recipe=recipe, template=template)
+    train_model(pairs[1:2], pairs[2:], output=tmp_path / "other", recipe=recipe, template=template)
     with pytest.raises(BundleError, match="other: differs from seed0 in train_sha256"):
         join_members([trained[0], tmp_path / "other"], tmp_path / "both")
 

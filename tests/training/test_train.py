@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 from mammosynth.bundle import hash_file, load_bundle
 from mammosynth.errors import BundleError, DataError, InvalidParameterError, OutputError
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.training.recipe import ResidualRecipe, TrainingRecipe
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
+from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
-from mammosynth.training.train import TrainingResult, train_contrast
+from mammosynth.training.train import TrainingResult, train_model
 from tests.training.templates import FRAME, NETWORK, tiny_pair, write_template
 
 RECIPE = {
@@ -46,13 +48,13 @@ def pairs() -> list[ContrastPair]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template.find(write_template(tmp_path_factory.mktemp("zoo") / "plain", **RECIPE))
+    return Template.find(CONTRAST, write_template(tmp_path_factory.mktemp("zoo") / "plain", **RECIPE))
 
 
 def train(pairs: list[ContrastPair], output: Path, template: Template, **options: Any) -> TrainingResult:
     changes = {key: options.pop(key) for key in list(options) if key in ResidualRecipe().as_json()}
     recipe = template.recipe({"threads": 1, **changes})
-    return train_contrast(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template, **options)
+    return train_model(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template, **options)
 
 
 def weights(bundle: Path) -> dict[str, torch.Tensor]:
@@ -73,26 +75,26 @@ def test_run_writes_a_bundle_that_synthesizes(pairs: list[ContrastPair], templat
     assert told[-1][1].keys() >= {"loss", "val_score", "val_psnr"}
     bundle = load_bundle(output)
     assert (bundle.name, bundle.is_default) == ("mine", False)
-    image = bundle.synthesize(pairs[2].low_energy).image.pixels
+    image = bundle.synthesize({"source": pairs[2].low_energy}).image.pixels
     assert image.shape == (64, 64)
     assert image.any()
     recorded = bundle.metadata["mammosynth"]
     recipe = template.recipe({"threads": 1}).as_json()
     assert recorded["training"]["recipe"] == recipe
-    assert recorded["training"]["counts"]["train"] == {"pairs": 2, "patients": 2}
+    assert recorded["training"]["counts"]["train"] == {"cases": 2, "patients": 2}
     assert recorded["training"]["ended"] == "all steps are done"
     assert recorded["training"]["val_in_frame"]["val_psnr"] == result.val["val_psnr"]
     assert [row["step"] for row in results(output)] == ["2", "3"]
     trained = json.loads((output / "configs" / "train.json").read_text())
     assert trained == {"objective": "residual", "recipe": recipe}
-    assert Template.find(output).recipe({"threads": 1}).as_json() == recipe
+    assert Template.find(CONTRAST, output).recipe({"threads": 1}).as_json() == recipe
 
 
 @pytest.mark.parametrize("network", [NETWORK, DROPOUT_UNET], ids=["plain", "dropout"])
 def test_stopped_and_resumed_run_gives_the_weights_of_an_uninterrupted_one(
     pairs: list[ContrastPair], tmp_path: Path, network: dict[str, Any]
 ) -> None:
-    template = Template.find(write_template(tmp_path / "template", network=network, **RECIPE))
+    template = Template.find(CONTRAST, write_template(tmp_path / "template", network=network, **RECIPE))
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     train(pairs, whole, template)
     asked = iter([False, False, True])
@@ -135,7 +137,7 @@ def test_without_validation_the_last_weights_are_kept(
     pairs: list[ContrastPair], template: Template, tmp_path: Path
 ) -> None:
     recipe = template.recipe({"patience": 1, "validate_every": 1, "threads": 1})
-    result = train_contrast(pairs, [], output=tmp_path, recipe=recipe, template=template)
+    result = train_model(pairs, [], output=tmp_path, recipe=recipe, template=template)
     assert (result.step, result.val) == (3, {"best_step": 3.0})
 
 
@@ -158,7 +160,7 @@ def test_bad_data_stops_the_run_before_anything_is_written(template: Template, t
 
 def test_recipe_must_fit_template_and_machine(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="recipe is a TrainingRecipe, expected a ResidualRecipe for plain"):
-        train_contrast(pairs, [], output=tmp_path, recipe=TrainingRecipe(), template=template)
+        train_model(pairs, [], output=tmp_path, recipe=TrainingRecipe(), template=template)
     with pytest.raises(InvalidParameterError, match="precision is float16 on device cpu"):
         train(pairs, tmp_path, template, precision="float16")
 
@@ -211,28 +213,28 @@ def test_run_starts_from_the_weights_of_another_bundle_and_says_so(
     assert recorded == {"bundle": "first", "sha256": hash_file(first / "models" / "model.safetensors", "first")}
     with pytest.raises(OutputError, match="initial_weights differ"):
         train(pairs, second, template, steps=1, **still)
-    other = Template.find(write_template(tmp_path / "other", network={**NETWORK, "kernel_size": 1}, **RECIPE))
+    other = Template.find(CONTRAST, write_template(tmp_path / "other", network={**NETWORK, "kernel_size": 1}, **RECIPE))
     with pytest.raises(BundleError, match="does not fit the network that is trained"):
         train(pairs, tmp_path / "third", other, initial_weights=first)
 
 
 def test_of_an_ensemble_one_member_is_trained(pairs: list[ContrastPair], tmp_path: Path) -> None:
     ensemble = {"_target_": "mammosynth.networks.ensemble.Ensemble", "members": [NETWORK, NETWORK]}
-    template = Template.find(write_template(tmp_path / "template", network=ensemble, **RECIPE))
+    template = Template.find(CONTRAST, write_template(tmp_path / "template", network=ensemble, **RECIPE))
     train(pairs, tmp_path / "mine", template)
     assert set(weights(tmp_path / "mine")) == {"members.0.weight", "members.0.bias"}
-    assert load_bundle(tmp_path / "mine").synthesize(pairs[2].low_energy).image.pixels.any()
+    assert load_bundle(tmp_path / "mine").synthesize({"source": pairs[2].low_energy}).image.pixels.any()
 
 
 def test_template_is_found_by_folder_name_or_task(tmp_path: Path) -> None:
     folder = write_template(tmp_path / "zoo" / "only", steps=7, device="cuda")
     for name in (None, "only", folder, str(folder)):
-        found = Template.find(name, tmp_path / "zoo")
+        found = Template.find(CONTRAST, name, tmp_path / "zoo")
         assert (found.folder.name, found.objective, found.values) == ("only", "residual", {"steps": 7})
     with pytest.raises(BundleError, match="no bundle 'none', expected one of only, or a folder"):
-        Template.find("none", tmp_path / "zoo")
+        Template.find(CONTRAST, "none", tmp_path / "zoo")
     with pytest.raises(BundleError, match=r"train.json: objective is 'magic'.* expected residual or cyclegan"):
-        Template.find(write_template(tmp_path / "odd", objective="magic"))
+        Template.find(CONTRAST, write_template(tmp_path / "odd", objective="magic"))
 
 
 def test_curves_and_sample_grids_are_written_once_each(
@@ -274,13 +276,13 @@ import sys
 from pathlib import Path
 import torch
 from mammosynth.training.template import Template
-from mammosynth.training.train import train_contrast
+from mammosynth.training.train import train_model
 from mammosynth.training.run import TrainingRun
 from tests.training.templates import tiny_pair
 
 torch.distributed.init_process_group("gloo")
 folder = Path(sys.argv[1])
-template = Template.find(folder / "template")
+template = Template.find(CONTRAST, folder / "template")
 pairs = [tiny_pair(seed) for seed in range(3)]
 kept = []
 build = TrainingRun.__init__
@@ -289,7 +291,7 @@ def remember(self, *arguments):
     kept.append(self)
 TrainingRun.__init__ = remember
 def train(should_stop):
-    return train_contrast(
+    return train_model(
         pairs[:2], pairs[2:], output=folder / "shared", recipe=template.recipe({"threads": 1}), template=template,
         should_stop=should_stop,
     )
@@ -313,7 +315,7 @@ torch.distributed.destroy_process_group()
 
 @pytest.mark.slow
 def test_two_processes_of_torchrun_train_what_one_trains(pairs: list[ContrastPair], tmp_path: Path) -> None:
-    template = Template.find(write_template(tmp_path / "template", **RECIPE))
+    template = Template.find(CONTRAST, write_template(tmp_path / "template", **RECIPE))
     train(pairs, tmp_path / "alone", template)
     (tmp_path / "worker.py").write_text(WORKER)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from pydicom.dataset import Dataset
+from skimage.filters import threshold_otsu
 
 from mammosynth.dicom.attributes import integer_of, items_of, label_of, numbers_of, text_of, value_of
 from mammosynth.dicom.stored import StoredValues
@@ -282,12 +283,9 @@ def _percentiles(values: np.ndarray, counts: np.ndarray, percent: tuple[float, f
 
 
 def _otsu(values: np.ndarray, counts: np.ndarray) -> float:
-    """The threshold that best divides values, which occur `counts` times each, in two classes (Otsu 1979, eq. 12)."""
+    """The threshold that best divides values, which occur `counts` times each, in two classes (Otsu 1979)."""
     used = counts > 0
     histogram, edges = np.histogram(values[used], bins=_OTSU_BINS, weights=counts[used])
-    centers = (edges[:-1] + edges[1:]) / 2
-    weight = np.cumsum(histogram)
-    moment = np.cumsum(histogram * centers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (moment[-1] * weight - moment * weight[-1]) ** 2 / (weight * (weight[-1] - weight))
-    return float(edges[1:][np.nanargmax(np.where(np.isfinite(between), between, -1.0))])
+    if np.count_nonzero(histogram) < 2:
+        return float(edges[-1])  # one class only
+    return float(threshold_otsu(hist=(histogram, edges[1:])))  # the upper edge of the lower class's last bin

@@ -50,7 +50,10 @@ def weighted_ratio(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndar
 
 
 def weighted_auroc(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUROC over cases, of every row's resample; NaN if a side is empty."""
+    """AUROC over cases, of every row's resample; NaN if a side is empty.
+
+    `sklearn.metrics.roc_auc_score` gives the same, one resample at a time: 5.6 s instead of 3 ms for 2000 of 200 cases.
+    """
     known = ~np.isnan(scores)
     scores, is_positive, weights = scores[known], is_positive[known], weights[:, known]
     positive, negative = scores[is_positive], scores[~is_positive]

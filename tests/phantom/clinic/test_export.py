@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
-from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of, refuse_wrong_exposure
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.generated import is_phantom_uid
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import write_instance
@@ -20,7 +20,8 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
 from mammosynth.phantom.clinic.truth import Tissue, lesion_segmentation, tissue_map, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters, ImagingParameters, LesionKind, Vendor
-from mammosynth.terms import ImageLaterality, Task, ViewPosition
+from mammosynth.tasks.contrast.specification import accept_low_energy
+from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.phantom.views import build_view
 
 LEFT, RIGHT = ImageLaterality.LEFT, ImageLaterality.RIGHT
@@ -83,10 +84,10 @@ def test_every_image_says_which_exposure_it_is_and_only_low_energy_is_a_source_o
     ]
     for kind, dataset in images().items():
         if found[kind] is Exposure.LOW_ENERGY:
-            refuse_wrong_exposure(read_mammogram(dataset), Task.CONTRAST)
+            accept_low_energy(read_mammogram(dataset))
         else:
             with pytest.raises(UnsupportedImageError, match="expected low energy"):
-                refuse_wrong_exposure(read_mammogram(dataset), Task.CONTRAST)
+                accept_low_energy(read_mammogram(dataset))
 
 
 def test_everything_says_that_it_is_generated() -> None:

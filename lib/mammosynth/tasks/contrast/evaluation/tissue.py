@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from mammosynth.errors import DataError
 from mammosynth.tasks.contrast.evaluation.protocol import Case
@@ -130,11 +131,7 @@ def contrast_to_noise(pixels: np.ndarray, tissue: Tissue) -> float:
 def otsu_threshold(values: np.ndarray) -> float:
     """The threshold with the largest variance between the two classes (Otsu 1979), of 256 bins."""
     counts, edges = np.histogram(values, 256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centres)
-    above = counts.sum() - below
-    between = below * above * (total[:-1] / below - (total[-1] - total[:-1]) / np.maximum(above, 1)) ** 2
-    return float(edges[1 + int(np.argmax(between))])
+    return float(threshold_otsu(hist=(counts, edges[1:])))  # the upper edge of the darker class's last bin
 
 
 def _read_region(path: Path) -> np.ndarray:

@@ -26,7 +26,7 @@ from mammosynth.tasks.contrast.evaluation.gallery import (
 from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS
 from mammosynth.tasks.contrast.evaluation.page import format_page
 from mammosynth.tasks.contrast.evaluation.report import format_report
-from tests.evaluation.test_metrics import phantom_case
+from tests.tasks.contrast.evaluation.test_metrics import phantom_case
 
 KEYS = (*MEAN_METRICS, "contrast_d", "contrast_c", "auroc_ring", "change_mae", "change_ssim", "cnr", "cnr_abs", "halo",
         "false_enhancement", "real_rate")  # fmt: skip

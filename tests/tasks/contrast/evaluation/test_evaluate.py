@@ -10,16 +10,25 @@ import pytest
 
 from mammosynth.bundle import Bundle, default_bundle, load_bundle
 from mammosynth.errors import BundleError, DataError
-from mammosynth.evaluation import contrast, evaluate_contrast, format_report
-from mammosynth.tasks.contrast.evaluation.evaluate import DESCRIBED, _floors_for, _paired, name_models, shipped_floors, summarise
+from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.tasks.contrast.evaluation import evaluate as contrast
+from mammosynth.tasks.contrast.evaluation.evaluate import (
+    DESCRIBED,
+    _floors_for,
+    _paired,
+    evaluate_contrast,
+    name_models,
+    shipped_floors,
+    summarise,
+)
 from mammosynth.tasks.contrast.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_to_cases
 from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS, score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
-from mammosynth.preprocessing.pairs import hash_pairs, read_cdd_cesm
-from mammosynth.terms import Task
-from tests.evaluation.test_metrics import phantom_case
+from mammosynth.tasks.contrast.evaluation.report import format_report
+from mammosynth.training.dataset import hash_cases
 from tests.preprocessing import test_pairs
 from tests.real_data import CDD_CESM
+from tests.tasks.contrast.evaluation.test_metrics import phantom_case
 
 needs_data = pytest.mark.skipif(
     not (CDD_CESM / "pairs.csv").is_file(), reason="CDD-CESM is not here; set MAMMOSYNTH_CDD_CESM to its folder"
@@ -28,7 +37,7 @@ needs_data = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(default_bundle(Task.CONTRAST))
+    return load_bundle(default_bundle("contrast"))
 
 
 def test_fitted_floors_learn_what_can_be_learned_and_survive_saving(tmp_path: Path) -> None:
@@ -124,11 +133,11 @@ def test_floors_fitted_on_the_same_pairs_are_used_again(tmp_path: Path, monkeypa
     monkeypatch.setattr(contrast, "default_model_zoo", lambda: zoo)
     train = read_cdd_cesm(folder, "train")
     fitted = fit_floors(train, steps=5)
-    assert fitted.fitted_on == hash_pairs(train)
+    assert fitted.fitted_on == hash_cases(train)
     fitted.save(zoo / "a" / "models" / "floors.safetensors")
     monkeypatch.setattr(contrast, "fit_floors", lambda _: pytest.fail("fitted again"))
     found, told = _floors_for(folder)
-    assert found.fitted_on == hash_pairs(train)
+    assert found.fitted_on == hash_cases(train)
     assert "shipped" in told
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from mammosynth.errors import InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.task import IMAGE, UNCERTAINTY
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
@@ -43,6 +44,12 @@ def mammogram(pixels: np.ndarray, view: ViewPosition | None = ViewPosition.MLO) 
     return Mammogram(pixels, "IM1.dcm", view_position=view)
 
 
+def image_of(made: ContrastSynthesizer, source: Mammogram) -> Mammogram:
+    (output,) = made({"source": source}, ContrastParameters())
+    assert output.role == IMAGE
+    return output.value
+
+
 def synthesizer(network: nn.Module, *, average_flips: bool = False) -> ContrastSynthesizer:
     return ContrastSynthesizer(BreastFramePreprocessing(FRAME), network.eval(), average_flips)
 
@@ -52,7 +59,7 @@ def synthesizer(network: nn.Module, *, average_flips: bool = False) -> ContrastS
 def test_constant_fields_are_applied_to_every_pixel_of_the_source(shape: tuple[int, int], mirrored: bool) -> None:
     source = mammogram(textured(*shape, mirrored=mirrored))
     made = synthesizer(Fields(0.2, 0.5))
-    image = made(source, ContrastParameters()).image
+    image = image_of(made, source)
     mask = made.preprocessing.prepare(source).source_breast_mask
     assert image.pixels.dtype == np.float32
     np.testing.assert_allclose(image.pixels, (0.2 + 0.5 * source.pixels) * mask, atol=1e-6)
@@ -62,13 +69,13 @@ def test_the_image_stays_within_range_and_is_zero_outside_the_breast() -> None:
     source = mammogram(textured(120, 90))
     made = synthesizer(Fields(1.7, 0.0))
     mask = made.preprocessing.prepare(source).source_breast_mask
-    np.testing.assert_array_equal(made(source, ContrastParameters()).image.pixels, mask.astype(np.float32))
+    np.testing.assert_array_equal(image_of(made, source).pixels, mask.astype(np.float32))
 
 
 @pytest.mark.parametrize(("channel", "axis", "per_frame_pixel"), [(ROW, 0, 2 / 63), (COLUMN, 1, 1 / 47)])
 def test_a_ramp_is_enlarged_to_a_ramp_without_a_seam(channel: int, axis: int, per_frame_pixel: float) -> None:
     source = mammogram(np.full((512, 384), 0.5, np.float32))  # eight times the frame
-    ramp = synthesizer(Fields(0.5, 0.0, channel=channel, slopes=(0.25, 0.0)))(source, ContrastParameters()).image
+    ramp = image_of(synthesizer(Fields(0.5, 0.0, channel=channel, slopes=(0.25, 0.0))), source)
     steps = np.diff(ramp.pixels, axis=axis)
     # Beyond the middle of the outermost pixel of the frame its value goes on.
     inner = np.take(steps, range(4, steps.shape[axis] - 4), axis=axis)
@@ -78,7 +85,7 @@ def test_a_ramp_is_enlarged_to_a_ramp_without_a_seam(channel: int, axis: int, pe
 
 def test_detail_of_the_source_is_kept_times_the_gain() -> None:
     source = mammogram(textured(512, 384))
-    image = synthesizer(Fields(0.3, 0.4, slopes=(0.1, 0.0)))(source, ContrastParameters()).image
+    image = image_of(synthesizer(Fields(0.3, 0.4, slopes=(0.1, 0.0))), source)
     inside = (slice(192, 320), slice(16, 144))
     of_source, of_image = (high_frequency_power(pixels[inside]) for pixels in (source.pixels, image.pixels))
     assert of_image / of_source == pytest.approx(0.4**2, rel=1e-3)
@@ -95,27 +102,27 @@ def high_frequency_power(pixels: np.ndarray) -> float:
 def test_an_ensemble_gives_the_image_of_its_mean_and_its_standard_deviation_as_uncertainty() -> None:
     source = mammogram(textured(300, 211))
     made = synthesizer(Ensemble([Fields(0.1, 0.4), Fields(0.2, 0.5), Fields(0.3, 0.9)]))
-    result = made(source, ContrastParameters(uncertainty=True))
+    asked = ContrastParameters(uncertainty=True)
+    image, uncertainty = made({"source": source}, asked)
+    assert (image.role, uncertainty.role) == made.outputs(asked) == (IMAGE, UNCERTAINTY)
     mask = made.preprocessing.prepare(source).source_breast_mask
     members = [(offset + gain * source.pixels) * mask for offset, gain in ((0.1, 0.4), (0.2, 0.5), (0.3, 0.9))]
-    assert result.uncertainty is not None
-    np.testing.assert_allclose(result.image.pixels, np.mean(members, axis=0), atol=1e-6)
-    np.testing.assert_allclose(result.uncertainty.pixels, np.std(members, axis=0), atol=1e-6)
-    assert not result.uncertainty.pixels[~mask].any()
-    assert made(source, ContrastParameters()).uncertainty is None
+    np.testing.assert_allclose(image.value.pixels, np.mean(members, axis=0), atol=1e-6)
+    np.testing.assert_allclose(uncertainty.value.pixels, np.std(members, axis=0), atol=1e-6)
+    assert not uncertainty.value.pixels[~mask].any()
 
 
 def test_uncertainty_of_a_single_network_is_refused() -> None:
     for network in (Fields(0.1, 0.4), Ensemble([Fields(0.1, 0.4)])):
         with pytest.raises(InvalidParameterError, match="is a single network and so has no spread; leave it out"):
-            synthesizer(network)(mammogram(textured(60, 40)), ContrastParameters(uncertainty=True))
+            synthesizer(network)({"source": mammogram(textured(60, 40))}, ContrastParameters(uncertainty=True))
 
 
 @pytest.mark.parametrize("view", list(ViewPosition))
 def test_only_a_cc_view_is_averaged_with_its_upside_down_copy(view: ViewPosition) -> None:
     source = mammogram(np.full((64, 48), 0.5, np.float32), view)
     made = synthesizer(Fields(0.5, 0.0, slopes=(0.25, 0.0)), average_flips=True)
-    image = made(source, ContrastParameters()).image.pixels
+    image = image_of(made, source).pixels
     expected = np.full(64, 0.5) if view is ViewPosition.CC else 0.5 + 0.25 * np.linspace(-1, 1, 64)
     np.testing.assert_allclose(image[:, 20], expected, atol=1e-6)
 
@@ -131,4 +138,4 @@ def test_a_transplant_shows_the_other_breast_in_the_outline_and_matrix_of_the_so
 
 def test_a_source_without_view_position_is_refused() -> None:
     with pytest.raises(MissingAttributeError, match="set view_position"):
-        synthesizer(Fields(0.1, 0.4))(mammogram(textured(60, 40), None), ContrastParameters())
+        image_of(synthesizer(Fields(0.1, 0.4)), mammogram(textured(60, 40), None))

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.files import read_image
 from mammosynth.networks.residual_unet import ResidualUNet
 from mammosynth.preprocessing.breast import erode
+from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition

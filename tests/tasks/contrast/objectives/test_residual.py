@@ -6,21 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.terms import ViewPosition
 from mammosynth.tasks.contrast.framed import FramedPair, augment, draw_pairs, frame_pair
-from mammosynth.tasks.contrast.objectives.losses import contrast_loss, enhancement_correlation, lesion_contrast_error, masked_ssim
-from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import ResidualRecipe
+from mammosynth.tasks.contrast.objectives.losses import (
+    contrast_loss,
+    enhancement_correlation,
+    lesion_contrast_error,
+    masked_ssim,
+)
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
+from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
+from mammosynth.terms import ViewPosition
+from mammosynth.training.objective import GENERATOR
 from tests.training.templates import FRAME, framed, tiny_pair
 
 PREPROCESSING = BreastFramePreprocessing(FRAME)
 STILL = {"rotation_deg": 0.0, "scaling": 0.0, "translation": 0.0, "elastic": 0.0}
 SAME_GREY = {"gamma": 0.0, "gain": 0.0, "noise": 0.0}
 LOW_ENERGY, NORMALISED, ROW, MASK = (
-    BreastFramePreprocessing.CHANNELS.index(name) for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
+    BreastFramePreprocessing.CHANNELS.index(name)
+    for name in ("low_energy", "low_energy_normalised", "row", "breast_mask")
 )
 
 

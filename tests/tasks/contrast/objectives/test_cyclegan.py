@@ -12,8 +12,6 @@ from mammosynth.errors import InvalidParameterError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import ResNetGenerator
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
-from mammosynth.terms import ViewPosition
 from mammosynth.tasks.contrast.objectives.cyclegan import (
     BACKWARD,
     DISCRIMINATORS,
@@ -31,6 +29,8 @@ from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
     identity_loss,
     perceptual_loss,
 )
+from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
+from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
 from tests.preprocessing.test_breast import half_ellipse
 from tests.training.templates import framed
@@ -287,7 +287,7 @@ def test_sample_grid_shows_source_generated_and_real_beside_each_other() -> None
 def test_template_is_the_published_model() -> None:
     config = read_config(TEMPLATE, Path("configs", "train.json"))
     assert config["objective"] == "cyclegan"
-    recipe = CycleGANRecipe.from_values(config["recipe"])
+    recipe = CycleGANRecipe(**config["recipe"])
     assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.patch_size) == (6000, 20, 2e-4, 128)
     assert (recipe.identity_weight, recipe.paired_weight, recipe.schedule) == (10, 0, "constant")
     refuse_code(read_config(TEMPLATE, Path("configs", "inference.json")), TEMPLATE.name)

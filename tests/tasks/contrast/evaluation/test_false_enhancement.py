@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mammosynth.tasks.contrast.evaluation.false_enhancement import false_enhancement, hot_tissue, rates_elsewhere, real_rate
+from mammosynth.tasks.contrast.evaluation.false_enhancement import (
+    false_enhancement,
+    hot_tissue,
+    rates_elsewhere,
+    real_rate,
+)
 from mammosynth.tasks.contrast.evaluation.protocol import Case
-from tests.evaluation.test_metrics import phantom_case
+from tests.tasks.contrast.evaluation.test_metrics import phantom_case
 
 
 def spotted(case: Case, rows: slice) -> np.ndarray:

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammosynth.tasks.contrast.evaluation.metrics import affine_psnr, auroc, correlation, dice, ms_ssim, psnr, score_case, ssim_map
-from mammosynth.tasks.contrast.evaluation.protocol import Case, hottest, smooth_within
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,
@@ -15,6 +13,17 @@ from mammosynth.evaluation.statistics import (
     weighted_ratio,
 )
 from mammosynth.preprocessing.breast import erode
+from mammosynth.tasks.contrast.evaluation.metrics import (
+    affine_psnr,
+    auroc,
+    correlation,
+    dice,
+    ms_ssim,
+    psnr,
+    score_case,
+    ssim_map,
+)
+from mammosynth.tasks.contrast.evaluation.protocol import Case, hottest, smooth_within
 from mammosynth.terms import ViewPosition
 from tests.preprocessing.test_breast import half_ellipse
 

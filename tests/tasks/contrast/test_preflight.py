@@ -7,9 +7,11 @@ import pytest
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.tasks.contrast.data import DATASET
+from mammosynth.tasks.contrast.preflight import check_pairs
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
-from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
-from mammosynth.tasks.contrast.preflight import check_pairs, read_splits
+from mammosynth.training.dataset import read_splits
 from tests.real_data import CDD_CESM
 from tests.training.templates import FRAME, tiny_pair
 
@@ -126,24 +128,10 @@ def test_no_training_pairs_are_refused() -> None:
         check([], [tiny_pair(1)])
 
 
-def test_what_is_wrong_with_both_splits_is_told_together_and_with_the_folder_once() -> None:
-    def bad(split: str) -> list[ContrastPair]:
-        raise DataError(f"{split} is bad")
-
-    with pytest.raises(DataError, match="^train is bad\nval is bad$"):
-        read_splits(bad)
-
-    def missing(split: str) -> list[ContrastPair]:
-        raise DataError("no such folder")
-
-    with pytest.raises(DataError, match="^no such folder$"):
-        read_splits(missing)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not CDD_CESM.is_dir(), reason=f"no real data in {CDD_CESM.name}; set MAMMOSYNTH_CDD_CESM")
 def test_the_real_pairs_pass_with_few_warnings() -> None:
-    train, val = read_splits(lambda split: read_cdd_cesm(CDD_CESM, split))
+    train, val = read_splits(DATASET, CDD_CESM)
     warnings = check(train, val)
     # Two of 203, see OVERLAP_USUAL.
     assert [warning.split(":")[0] for warning in warnings] == ["P26_L_DM_CC.jpg", "P55_R_DM_MLO.jpg"]

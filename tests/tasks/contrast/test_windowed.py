@@ -9,7 +9,6 @@ from mammosynth.bundle import default_model_zoo, load_bundle
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import ResNetGenerator
 from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
-from mammosynth.synthesis.parameters import parse_parameters
 from mammosynth.tasks.contrast.windowed import FAST, REFERENCE, WindowedContrastParameters, WindowedContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.phantom.views import left_cc
@@ -29,6 +28,11 @@ def synthesizer(network: nn.Module, **options: int) -> WindowedContrastSynthesiz
     return WindowedContrastSynthesizer(SignedFramePreprocessing(FRAME), network, (32, 32), 4, **options)
 
 
+def image_of(made: WindowedContrastSynthesizer, source: Mammogram, mode: str = FAST) -> np.ndarray:
+    (output,) = made({"source": source}, WindowedContrastParameters(mode=mode))
+    return output.value.pixels
+
+
 class Pointwise(nn.Module):
     """Reverses grey values, pixel by pixel."""
 
@@ -45,7 +49,7 @@ def generator() -> ResNetGenerator:
 def test_the_image_has_the_matrix_and_the_range_of_the_source(mode: str) -> None:
     source = mammogram(mirrored=True)
     made = synthesizer(generator())
-    image = made(source, parse_parameters(WindowedContrastParameters, {"mode": mode})).image.pixels
+    image = image_of(made, source, mode)
     mask = made.preprocessing.prepare(source).source_breast_mask
     assert image.shape == source.pixels.shape
     assert image.dtype == np.float32
@@ -77,7 +81,9 @@ def test_tiles_of_a_large_frame_are_those_of_one_pass_where_a_network_sees_singl
 def test_fast_and_reference_mode_of_the_released_weights_agree_as_their_card_says() -> None:
     bundle = load_bundle(default_model_zoo() / "breast_cem_cyclegan_narrow")
     source = Mammogram(left_cc(3, pixel_mm=1.2).low_energy, "phantom", view_position=ViewPosition.CC)
-    fast, reference = (bundle.synthesize(source, parameters={"mode": mode}).image.pixels for mode in (FAST, REFERENCE))
+    fast, reference = (
+        bundle.synthesize({"source": source}, parameters={"mode": mode}).image.pixels for mode in (FAST, REFERENCE)
+    )
     breast = reference > 0
     assert np.abs(fast - reference)[breast].mean() < TOLERANCE
     assert np.corrcoef(fast[breast], reference[breast])[0, 1] > LEAST_CORRELATION
@@ -97,4 +103,4 @@ def test_a_transplant_lies_in_the_outline_and_matrix_of_the_source() -> None:
     assert image.shape == source.pixels.shape
     assert (image > 0).any()
     assert not image[~mask].any()
-    assert np.abs(image - made(source, WindowedContrastParameters()).image.pixels).max() > 0.01
+    assert np.abs(image - image_of(made, source)).max() > 0.01
