@@ -120,7 +120,9 @@ class Model:
         """
         missing = [slot for slot in self.slots if slot.required and inputs.get(slot.role) is None]
         if missing:
-            named = "; ".join(f"{slot.label} ({slot.description})" if slot.description else slot.label for slot in missing)
+            named = "; ".join(
+                f"{slot.label} ({slot.description})" if slot.description else slot.label for slot in missing
+            )
             raise ValueError(f"{self.title} cannot do without: {named}; choose or draw it")
 
     def card(self) -> str:
