@@ -379,5 +379,8 @@ def hash_file(path: Path, name: str) -> str:
         BundleError: If it is missing; `name` is the bundle's.
     """
     if not path.is_file():
-        raise BundleError(f"{name}/{WEIGHTS.as_posix()} is missing; fetch the bundle again")
+        raise BundleError(
+            f"{name} has no weights ({WEIGHTS.as_posix()} is missing); train it with `mammosynth train --bundle`, fetch "
+            "the bundle again, or choose another one"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()
