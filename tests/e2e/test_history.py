@@ -29,7 +29,8 @@ def test_history_tells_what_made_every_series_newest_first(server):
     assert entries[0]["created"] == made["created"]
     assert entries[0]["source_series_instance_uid"] == series
     assert entries[0]["source_sop_instance_uids"] == [made["sources"][0]["sop_instance_uid"]]
-    assert not entries[0]["is_uncertainty"]
+    assert (entries[0]["role"], entries[0]["rendering"]) == ("image", "expected")
+    assert entries[0]["removable"] is True
 
 
 def test_a_generated_series_is_deleted_and_can_be_made_again(server):
