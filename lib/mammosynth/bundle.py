@@ -380,7 +380,7 @@ def hash_file(path: Path, name: str) -> str:
     """
     if not path.is_file():
         raise BundleError(
-            f"{name} has no weights ({WEIGHTS.as_posix()} is missing); train it with `mammosynth train --bundle`, fetch "
-            "the bundle again, or choose another one"
+            f"{name} has no weights ({WEIGHTS.as_posix()} is missing); train it with `mammosynth train --bundle`, "
+            "fetch the bundle again, or choose another one"
         )
     return hashlib.sha256(path.read_bytes()).hexdigest()

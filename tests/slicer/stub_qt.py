@@ -362,7 +362,7 @@ class NodeComboBox(QWidget):
         self._state = {}
 
     def setMRMLScene(self, scene):  # noqa: N802
-        """As the real one it lets go of a node that the scene loses, and takes the first it sees if it may not be empty."""
+        """Lets go of a node that the scene loses, and takes the first it sees if it may not be empty."""
         assert scene.IsA("vtkMRMLScene")
         assert self.nodeTypes, "node types come before the scene"
         self._state["scene"] = scene
