@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path
 from monailabel_app.errors import OptionsError
 from monailabel_app.identity import LOCAL, Identity, Role
 

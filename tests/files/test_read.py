@@ -163,7 +163,11 @@ def test_a_file_cut_off_gives_an_error_in_words(name: str, tmp_path: Path) -> No
             read_image(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"not an image" * 50), bytes(2000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", gzip.compress(b"not an image" * 50), bytes(2000)],
+    ids=["nothing", "text", "gzip of something else", "zeros"],
+)
 def test_what_is_no_image_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(content)
     with pytest.raises(UnreadableImageError, match=r"a\.bin: of no known format, expected DICOM, PNG"):

@@ -13,8 +13,12 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
 from monailabel_app.errors import http_status
@@ -107,6 +111,7 @@ def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) ->
     assert saved["source_sop_instance_uid"] == client.image.SOPInstanceUID
     assert saved["source_series_instance_uid"] == client.image.SeriesInstanceUID
     assert saved["creator"] == "MammoSynth"
+    assert (saved["is_lesions"], saved["removable"]) == (True, True)
     assert client.listed() == [saved]
     mask = client.client.get(f"{client.root}/{saved['sop_instance_uid']}/mask")
     assert mask.headers["content-encoding"] == "gzip"
@@ -121,6 +126,22 @@ def test_a_segmentation_carries_the_name_of_who_has_drawn_it(any_archive: DicomW
         saved = client.save(packed(labels() == 1)).json()
         assert saved["creator"] == "Anna Müller"
         assert client.listed() == [saved]
+
+
+def test_tissues_are_no_lesions_whatever_they_are_called(client: Client) -> None:
+    tissues = foreign(client)
+    item = tissues.SegmentSequence[0]
+    assert client.upload(tissues).json()["is_lesions"]
+    tissues.SOPInstanceUID, item.SegmentLabel = f"{tissues.SOPInstanceUID}.1", "Lesion 1"
+    item.SegmentedPropertyCategoryCodeSequence = [coded(codes.SCT.Tissue)]
+    item.SegmentedPropertyTypeCodeSequence = [coded(Code("89749009", "SCT", "Fatty tissue of breast"))]
+    assert not client.upload(tissues).json()["is_lesions"]
+
+
+def test_the_truth_about_a_phantom_shows_its_lesions_and_cannot_be_removed(client: Client) -> None:
+    truth = foreign(client, Manufacturer="MammoSynth", SOPInstanceUID=phantom_uid("truth"))
+    answer = client.upload(truth).json()
+    assert (answer["is_lesions"], answer["removable"]) == (True, False)
 
 
 def test_the_newest_is_listed_first(client: Client) -> None:

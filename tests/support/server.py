@@ -74,6 +74,11 @@ def order(study: str, series: str, **source: str) -> dict[str, Any]:
     return {"model": "contrast", "inputs": {"source": reference}}
 
 
+def made(result: dict[str, Any], role: str = "image") -> dict[str, Any]:
+    """The first output of a job's result in that role."""
+    return next(output for output in result["outputs"] if output["role"] == role)
+
+
 @contextmanager
 def running(
     data_dir: Path, *arguments: str, environment: dict[str, str] | None = None, timeout_s: float = 120.0
