@@ -9,15 +9,15 @@ from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies
-from tests.gateway.test_synthesis import archive, request_of, run, two_members  # noqa: F401 - a fixture
 from tests.support.images import mammogram
+from tests.support.jobs import request_of, run, two_members
 
 
-def series_of(archive: DicomWebStudies, study: str) -> set[str]:  # noqa: F811
+def series_of(archive: DicomWebStudies, study: str) -> set[str]:
     return {each.series_instance_uid for each in archive.study(study)}
 
 
-def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     result = run(two_members(), archive, request)
     uncertainty, image = sorted(
