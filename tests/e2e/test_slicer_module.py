@@ -3,8 +3,8 @@
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.archives import find_orthanc, orthanc
-from tests.support.server import running, stow
+from tests.support.archives import ARCHIVES
+from tests.support.server import running, running_over, stow
 from tests.support.slicer import PYTHON, run_unittest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -19,19 +19,12 @@ def exam(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def environment(request, exam, tmp_path_factory):
     """Where the tests find server and files; a server of its own, since they store what other tests would count."""
     if not PYTHON.is_file():
         pytest.skip("Slicer's core is not installed: make slicer-venv")
-    folder = tmp_path_factory.mktemp(f"slicer-{request.param}")
-    if request.param == "embedded":
-        with running(folder) as server:
-            yield _filled(server, exam)
-        return
-    if find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    with orthanc(folder / "orthanc") as url, running(folder / "data", "--studies", url) as server:
+    with running_over(request.param, tmp_path_factory.mktemp(f"slicer-{request.param}")) as server:
         yield _filled(server, exam)
 
 
