@@ -32,7 +32,7 @@ from mammosynth.synthesis.engine import run_whole, run_windows
 from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
-from tests.e2e.server import find_series, running
+from tests.support.server import find_series, running
 
 THREADS = "2"
 LIMIT_S, LIMIT_MIB, LIMIT_GPU_MS, LEAST_RATIO = 10, 4096, 50, 50

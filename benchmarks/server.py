@@ -17,7 +17,7 @@ import psutil
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import find_series, running
+from tests.support.server import find_series, running
 
 
 def main() -> None:

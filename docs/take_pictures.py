@@ -13,8 +13,8 @@ from playwright.sync_api import sync_playwright
 
 from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.demo import DEMO_SEED
-from tests.e2e.server import find_series, running
-from tests.e2e.test_ohif import CHROMIUM, FLAGS, WAIT_MS, wait_until_drawn
+from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS, wait_until_drawn
+from tests.support.server import find_series, running
 
 PICTURES = Path(__file__).parent / "pictures"
 

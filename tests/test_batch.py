@@ -16,7 +16,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
 from mammosynth.synthesis.result import SynthesisResult
 from mammosynth.terms import ViewPosition
-from tests.dicom.instances import as_file, breast_values, build_instance
+from tests.support.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
 

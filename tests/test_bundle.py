@@ -26,7 +26,7 @@ from mammosynth.bundle import (
 from mammosynth.errors import BundleError, InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_frame import breast_image
+from tests.support.breasts import breast_image
 
 RELEASED = default_model_zoo() / "breast_cem_residual"
 

@@ -12,7 +12,7 @@ from mammosynth.batch import FILE_FORMATS
 from mammosynth.bundle import METADATA, default_bundle, read_config
 from mammosynth.cli import FORMATS, main
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.phantom.views import left_cc
+from tests.support.phantom_views import left_cc
 
 
 @pytest.fixture(scope="module")

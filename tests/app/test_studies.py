@@ -5,8 +5,8 @@ from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.errors import NotFoundError, PacsError
 from monailabel_app.studies import DicomWebStudies, ViewRequest, check_image_id, check_uid
-from tests.pacs.images import as_file, mammogram
-from tests.pacs.servers import embedded_store, free_port
+from tests.support.archives import embedded_store, free_port
+from tests.support.images import as_file, mammogram
 
 
 @pytest.fixture(scope="module")

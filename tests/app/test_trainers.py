@@ -17,8 +17,8 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.options import AppOptions
 from monailabel_app.studies import DicomWebStudies, FolderStudies
 from monailabel_app.trainers import BundleTrainTask, pairs_from_archive, split_by_patient
-from tests.pacs.servers import embedded_store
-from tests.training.templates import write_template
+from tests.support.archives import embedded_store
+from tests.support.templates import write_template
 
 
 def _pair(patient):

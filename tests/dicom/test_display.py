@@ -10,20 +10,13 @@ from pydicom.dataset import Dataset
 
 from mammosynth.dicom.display import linear_exact_window, linear_window, sigmoid_window
 from mammosynth.dicom.read import read_mammogram
-from tests.dicom.instances import breast_values, build_instance, build_raw_instance
+from tests.support.instances import breast_values, build_instance, build_raw_instance, lut_item
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
 
 
 def display_of(values: np.ndarray, **attributes: object) -> np.ndarray:
     return read_mammogram(build_instance(values, **attributes)).pixels
-
-
-def lut_item(count: int, first: int, bits: int, data: object) -> Dataset:
-    item = Dataset()
-    item.add_new("LUTDescriptor", "US", [count, first, bits])
-    item.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data)
-    return item
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mammosynth.dicom.generated import PHANTOM_UID_ROOT, is_generated_series, is
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import new_uid
 from mammosynth.errors import UnsupportedImageError
-from tests.dicom.instances import build_instance
+from tests.support.instances import build_instance
 
 
 def exposure_of_a_phantom(**attributes: Any) -> Dataset:

@@ -13,7 +13,7 @@ from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian
 from mammosynth.dicom.read import looks_like_dicom, read_mammogram
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
-from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance
+from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance
 
 VALUES = breast_values()
 EXPECTED = (VALUES / 4095).astype(np.float32)  # the full-range window of 12 bits: 0 to 0, 4095 to 1

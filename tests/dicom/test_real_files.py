@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes
-from tests.real_data import REAL_DICOM
+from tests.support.real_data import REAL_DICOM
 
 pytestmark = pytest.mark.skipif(
     not REAL_DICOM.is_dir(),

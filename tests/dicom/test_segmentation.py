@@ -26,8 +26,8 @@ from mammosynth.errors import InvalidParameterError, UnreadableImageError, Unsup
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images
 from mammosynth.phantom.clinic.truth import lesion_segmentation
 from mammosynth.phantom.parameters import CaseParameters
-from tests.dicom.instances import build_instance
-from tests.phantom.views import build_view
+from tests.support.instances import build_instance
+from tests.support.phantom_views import build_view
 
 SHAPE = (48, 37)  # columns are no multiple of 8, so that bits of two frames share a byte
 IMAGE = "1.2.3.4.5"

@@ -25,7 +25,7 @@ from pydicom.uid import (
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
-from tests.dicom.instances import as_file, breast_values, build_instance
+from tests.support.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
 

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.dicom.instances import CRANIO_CAUDAL, MEDIO_LATERAL_OBLIQUE, coded
+from tests.support.instances import CRANIO_CAUDAL, MEDIO_LATERAL_OBLIQUE, coded
 
 
 def header(**attributes: Any) -> Dataset:

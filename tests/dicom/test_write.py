@@ -1,6 +1,5 @@
 """Derived instances: marked, valid, in the source's study, and read back exactly."""
 
-import datetime
 import re
 import shutil
 import subprocess
@@ -20,27 +19,9 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import derive_instance, new_uid, series_description, to_stored_values, write_instance
 from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.provenance import Provenance, Source
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance, coded
-
-CREATED = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
-
-
-def provenance(**changes: Any) -> Provenance:
-    values: dict[str, Any] = {
-        "task": "contrast",
-        "bundle": "breast_contrast",
-        "bundle_version": "1.2.0",
-        "weights_sha256": "ab" * 32,
-        "software_version": "0.1.0",
-        "rendering": "expected",
-        "seed": 7,
-        "parameters": {"strength": 0.5},
-        "created": CREATED,
-        "sources": (Source("source", "IM1"),),
-    }
-    return Provenance(**{**values, **changes})
+from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, coded
+from tests.support.provenance import provenance
 
 
 def source_of(**attributes: Any) -> Mammogram:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import Server, running, stow
-from tests.pacs.servers import find_orthanc, orthanc
+from tests.support.archives import find_orthanc, orthanc
+from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS
+from tests.support.server import Server, running, stow
 
 PIXEL_MM = 1.8  # 127 x 106 pixels
 
@@ -42,3 +43,26 @@ def _fill(server: Server, exams) -> None:
     for patient in sorted(exams.iterdir()):
         answer = stow(server, sorted(patient.rglob("*.dcm")))
         assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture(scope="package")
+def browser():
+    """One Chromium for all tests of the package: while it lives, nothing else in this process may run an event loop."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(viewport={"width": 1600, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.set_default_navigation_timeout(WAIT_MS)
+    yield page
+    context.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.server import find_series, made
+from tests.support.server import find_series, made
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 
-from tests.e2e.server import find_series
+from tests.support.server import find_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -1,45 +1,12 @@
 """Real OHIF in a real, headless Chromium: what a radiologist sees."""
 
-import io
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.e2e.server import find_series, order, running
+from tests.support.ohif import names, open_study, options, shot, shown, wait_for, wait_until_drawn
+from tests.support.server import find_series, order, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
-SHOTS = Path(__file__).parent / "screenshots"
-WAIT_MS = 120_000
-# Series description, zoom, pan and window of each viewport, as cornerstone has them.
-_SHOWN = """async () => {
-  const { services, views } = await import('/ohif/extensions/viewer.js');
-  return views().map(({ viewportId, displaySet, sopInstanceUid }) => {
-    const viewport = services().cornerstoneViewportService.getCornerstoneViewport(viewportId);
-    const { voiRange } = viewport?.getProperties() || {};
-    return {
-      series: displaySet.SeriesDescription.replace('SYNTHETIC PHANTOM ', ''), uid: displaySet.SeriesInstanceUID,
-      sop: sopInstanceUid, zoom: viewport?.getZoom(), pan: viewport?.getPan(),
-      window: voiRange && [voiRange.lower, voiRange.upper], mirrored: viewport?.getCamera().flipHorizontal,
-    };
-  });
-}"""
 _ARRANGE = """async ({ zoom, pan, window }) => {
   const { services, views } = await import('/ohif/extensions/viewer.js');
   const viewport = services().cornerstoneViewportService.getCornerstoneViewport(views()[0].viewportId);
@@ -59,89 +26,6 @@ _GO = """path => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser):
-    context = browser.new_context(viewport={"width": 1600, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.set_default_navigation_timeout(WAIT_MS)
-    yield page
-    context.close()
-
-
-def open_study(page, server, study, series=""):
-    """The panel, once the study hangs by the four views; with a series active if one is given."""
-    page.goto(f"{server.address}/ohif/synthesis?StudyInstanceUIDs={study}")
-    panel = page.locator("mammosynth-panel")
-    panel.locator("#advanced input").first.wait_for(state="attached")
-    wait_until_drawn(page)
-    if series:
-        panel.locator("#source").select_option(label=next(o for o in _options(panel) if o.endswith(series)))
-    return panel
-
-
-def _options(panel):
-    return panel.locator("#source option").all_inner_texts()
-
-
-def shown(page):
-    """What each viewport shows: series, uid, sop, zoom, pan, window, mirrored."""
-    return page.evaluate(_SHOWN)
-
-
-def names(page):
-    return [view["series"] for view in shown(page)]
-
-
-def wait_for(page, question, timeout_s=WAIT_MS / 1000):
-    """The first answer that is true; None if there is none in time."""
-    for _ in range(int(timeout_s * 4)):
-        if answer := question():
-            return answer
-        page.wait_for_timeout(250)
-    return None
-
-
-def _shot(page, name, server):
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=str(SHOTS / f"{name}-{server.data_dir.parent.name}.png"))
-
-
-def pictures(page) -> list[np.ndarray]:
-    """What each viewport shows, as grey values."""
-    boxes = page.evaluate(
-        "() => [...document.querySelectorAll('.cornerstone-canvas')].map(c => c.getBoundingClientRect().toJSON())"
-    )
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("L")
-    corners = [(box["left"], box["top"], box["right"], box["bottom"]) for box in boxes]
-    return [np.asarray(shot.crop([round(c) for c in corner]), np.float32) for corner in corners]
-
-
-def wait_until_drawn(page, count=None):
-    """The viewports, once each shows more than an empty one does."""
-
-    def drawn():
-        found = pictures(page)
-        wanted = len(shown(page)) if count is None and found else count
-        return found if found and len(found) >= wanted and all(p.std() > 10 for p in found) else None
-
-    found = wait_for(page, drawn)
-    assert found, f"expected {count or 'as many as there are'} viewports that show an image, found {names(page)}"
-    return found
-
-
 def _generate(panel):
     panel.get_by_role("button", name="Generate", exact=True).click()
 
@@ -154,7 +38,7 @@ def test_the_study_list_shows_the_demo_patient_only(page, exams, tmp_path):
     with running(tmp_path / "data", "--studies", str(exams / "P001")) as server:
         page.goto(f"{server.address}/ohif/")
         page.get_by_text("P001", exact=True).first.wait_for()
-        _shot(page, "study-list", server)
+        shot(page, "study-list", server)
         rows = page.locator("[data-cy='study-list-results'] tr, table tbody tr").all_inner_texts()
         listed = page.inner_text("body")
         assert sum("P001" in row for row in rows) == 1 or listed.count("P001") == 1
@@ -178,7 +62,7 @@ def test_the_address_of_a_result_hangs_it_beside_its_source_and_asks_nobody_else
     page.on("request", lambda request: asked.append(request.url))
     page.goto(server.address + result["viewer_url"])
     left, right = wait_until_drawn(page, 2)
-    _shot(page, "side-by-side", server)
+    shot(page, "side-by-side", server)
     assert names(page) == ["L CC low energy", "SYNTHETIC contrast L CC"]
     assert np.abs(left[:600, :400] - right[:600, :400]).mean() > 2
     assert min(len(left), len(right)) > 700, "the pair should fill the height of the screen"
@@ -192,10 +76,10 @@ def test_a_radiologist_generates_and_the_result_hangs_linked_beside_its_source_w
     page.evaluate("window.isStillThisPage = true")
     _generate(panel)
     panel.get_by_role("button", name="Cancel").wait_for()
-    _shot(page, "generating", server)
+    shot(page, "generating", server)
     panel.get_by_text("Done: the result hangs beside its source.").wait_for()
     wait_until_drawn(page, 2)
-    _shot(page, "generated", server)
+    shot(page, "generated", server)
     assert names(page) == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
     assert any("SYNTHETIC contrast R MLO" in text for text in _thumbnails(page))
     assert page.evaluate("window.isStillThisPage")
@@ -224,20 +108,20 @@ def test_history_shows_provenance_and_deletes_from_archive_and_viewer_after_aski
     assert "breast_cem_residual" in text
     entry.get_by_role("button", name="Show").click()
     assert wait_for(page, lambda: names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"])
-    _shot(page, "history", server)
+    shot(page, "history", server)
 
     entry.get_by_role("button", name="Delete").click()
     entry.get_by_role("button", name="Keep").click()
     assert result["series_instance_uid"] in _archived(server, "P003")
     entry.get_by_role("button", name="Delete").click()
-    _shot(page, "deleting", server)
+    shot(page, "deleting", server)
     entry.get_by_role("button", name="Delete for good").click()
     panel.get_by_text("Deleted: SYNTHETIC contrast R CC").wait_for()
     assert result["series_instance_uid"] not in _archived(server, "P003")
     assert wait_for(page, lambda: names(page) == ["R CC low energy", "R CC low energy"])
     assert wait_for(page, lambda: not any("SYNTHETIC contrast R CC" in text for text in _thumbnails(page)))
 
-    panel.locator("#source").select_option(label=next(o for o in _options(panel) if o.endswith("R CC low energy")))
+    panel.locator("#source").select_option(label=next(o for o in options(panel) if o.endswith("R CC low energy")))
     _generate(panel)  # the same again, after it was forgotten: it has the same UIDs
     panel.get_by_text("Done: the result hangs beside its source.").wait_for()
     assert names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"]
@@ -268,7 +152,7 @@ def test_what_goes_wrong_is_said_in_words(page, server):
     alert = panel.get_by_role("alert").first
     _generate(panel)
     panel.get_by_text("expected low energy").wait_for()
-    _shot(page, "refused", server)
+    shot(page, "refused", server)
 
     panel.get_by_text("Advanced").click()
     panel.get_by_label("Seed").fill("-1")
@@ -301,7 +185,7 @@ def test_one_view_of_a_series_with_several_is_synthesized_and_hung(page, server)
     study, _ = find_series(server, "P002")["all views low energy"]
     panel = open_study(page, server, study)
     for view in ("R CC", "L MLO"):
-        panel.locator("#source").select_option(label=next(o for o in _options(panel)[1:] if o.startswith(view)))
+        panel.locator("#source").select_option(label=next(o for o in options(panel)[1:] if o.startswith(view)))
         _generate(panel)
         panel.get_by_text("Done: the result hangs beside its source.").wait_for()
         assert wait_for(page, lambda wanted=view: page.evaluate(_PAIR) == [wanted, wanted], 60), page.evaluate(_PAIR)

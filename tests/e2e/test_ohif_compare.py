@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import find_series, running, stow
-from tests.e2e.test_ohif import browser  # noqa: F401  (a fixture)
-from tests.e2e.viewports import open_pair, screenshot, views
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SOURCE = "L CC low energy"
@@ -24,7 +23,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(browser, server):  # noqa: F811
+def page(browser, server):
     """One page for all tests, since opening it takes longer than they do."""
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()

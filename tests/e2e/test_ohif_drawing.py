@@ -8,10 +8,9 @@ import pydicom
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import find_series, running, stow
-from tests.e2e.test_ohif import browser  # noqa: F401  (a fixture)
-from tests.e2e.viewports import MODULES, open_pair, screenshot, views
-from tests.pacs.servers import find_orthanc, orthanc
+from tests.support.archives import find_orthanc, orthanc
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import MODULES, open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
@@ -39,7 +38,7 @@ def result(server):
 
 
 @pytest.fixture
-def new_page(browser):  # noqa: F811
+def new_page(browser):
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()
     page.set_default_timeout(90000)
@@ -49,7 +48,7 @@ def new_page(browser):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def page(browser, server, result):  # noqa: F811
+def page(browser, server, result):
     """One page for most tests, since opening it takes longer than they do."""
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()

@@ -6,17 +6,8 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import find_series, running
-from tests.e2e.test_ohif import (
-    _shot,
-    browser,  # noqa: F401 - fixture
-    names,
-    open_study,
-    page,  # noqa: F401 - fixture
-    shown,
-    wait_for,
-    wait_until_drawn,
-)
+from tests.support.ohif import names, open_study, shot, shown, wait_for, wait_until_drawn
+from tests.support.server import find_series, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
@@ -76,22 +67,22 @@ def _study(server, patient):
     return next(iter(find_series(server, patient).values()))[0]
 
 
-def _chest_walls(page):  # noqa: F811
+def _chest_walls(page):
     """The side of each viewport on which the breast touches the edge."""
     edges = [(picture[:, 3:9].mean(), picture[:, -9:-3].mean()) for picture in wait_until_drawn(page, 4)]
     return ["left" if left > right else "right" for left, right in edges]
 
 
 @pytest.mark.parametrize("patient", ["USUAL", "UNCODED", "MIRRORED"])
-def test_four_views_hang_with_the_right_breast_on_the_left_and_chest_walls_back_to_back(page, server, patient):  # noqa: F811
+def test_four_views_hang_with_the_right_breast_on_the_left_and_chest_walls_back_to_back(page, server, patient):
     open_study(page, server, _study(server, patient))
     assert names(page) == FOUR
     assert _chest_walls(page) == ["right", "left", "right", "left"]
-    _shot(page, f"hanging-{patient.lower()}", server)
+    shot(page, f"hanging-{patient.lower()}", server)
     assert [view["mirrored"] for view in shown(page)] == [patient == "MIRRORED", False] * 2
 
 
-def test_views_of_one_series_hang_in_their_own_viewports(page, server):  # noqa: F811
+def test_views_of_one_series_hang_in_their_own_viewports(page, server):
     open_study(page, server, _study(server, "TOGETHER"))
     views = page.evaluate(
         """async () => {
@@ -103,12 +94,12 @@ def test_views_of_one_series_hang_in_their_own_viewports(page, server):  # noqa:
     assert _chest_walls(page) == ["right", "left", "right", "left"]
 
 
-def test_an_image_of_unknown_view_hangs_alone(page, server):  # noqa: F811
+def test_an_image_of_unknown_view_hangs_alone(page, server):
     open_study(page, server, _study(server, "UNKNOWN"))
     assert wait_for(page, lambda: names(page) == ["R CC low energy"])
 
 
-def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):  # noqa: F811
+def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):
     for view in ("R CC", "L MLO"):
         server.synthesize(*find_series(server, "USUAL")[f"{view} low energy"], parameters={"uncertainty": True})
     panel = open_study(page, server, _study(server, "USUAL"))
@@ -119,7 +110,7 @@ def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):  # n
     assert wait_for(page, lambda: names(page) == [*right, FOUR[1], FOUR[2], *left]), names(page)
     grid = page.locator("[data-cy='viewport-grid'] [data-cy='viewport-pane']")
     assert grid.count() == 8
-    _shot(page, "hanging-current-synthesized", server)
+    shot(page, "hanging-current-synthesized", server)
 
     layout.select_option("mammosynth.pair")
     assert wait_for(page, lambda: names(page) == right), names(page)
@@ -127,7 +118,7 @@ def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):  # n
     assert wait_for(page, lambda: names(page) == FOUR), names(page)
 
 
-def test_a_mirrored_image_is_shown_the_usual_way_beside_another_too(page, server):  # noqa: F811
+def test_a_mirrored_image_is_shown_the_usual_way_beside_another_too(page, server):
     open_study(page, server, _study(server, "MIRRORED"))
     page.evaluate(
         """async () => {

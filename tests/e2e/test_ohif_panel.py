@@ -8,11 +8,11 @@ import pytest
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.phantom.clinic.manifest import CohortSettings
-from mammosynth.phantom.clinic.parameters import CaseParameters, LesionKind
+from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
-from tests.e2e.server import find_series, running, stow
-from tests.e2e.test_ohif import browser, names, open_study, wait_for, wait_until_drawn  # noqa: F401  (a fixture)
-from tests.e2e.viewports import screenshot, views
+from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SIZES = ((1280, 800), (1920, 1080), (2560, 1440))
@@ -75,7 +75,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def page(request, browser):  # noqa: F811
+def page(request, browser):
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()

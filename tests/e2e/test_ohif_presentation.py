@@ -21,12 +21,11 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import derive_instance
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
-from tests.dicom.instances import as_file, build_instance, build_raw_instance
-from tests.dicom.test_display import lut_item
-from tests.dicom.test_write import provenance
-from tests.e2e.server import Server, stow
-from tests.e2e.test_ohif import CHROMIUM, FLAGS, SHOTS
-from tests.pacs.servers import embedded_store, find_orthanc, free_port, orthanc
+from tests.support.archives import embedded_store, find_orthanc, free_port, orthanc
+from tests.support.instances import as_file, build_instance, build_raw_instance, lut_item
+from tests.support.ohif import SHOTS
+from tests.support.provenance import provenance
+from tests.support.server import Server, stow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 BARS, ROWS, COLUMNS = 12, 150, 120  # vertical bars of equal width, dark to bright
@@ -122,15 +121,10 @@ def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
 
 
 @pytest.fixture(scope="module")
-def page():
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1600, "height": 700})
-        browser.close()
+def page(browser):
+    context = browser.new_context(viewport={"width": 1600, "height": 700})
+    yield context.new_page()
+    context.close()
 
 
 # Where on the screen points of the image are, by viewport from left to right; nothing before images are there.

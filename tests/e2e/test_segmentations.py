@@ -8,8 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.e2e.server import find_series
-from tests.e2e.test_synthesis import _retrieve
+from tests.support.server import find_series, retrieve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -56,7 +55,7 @@ def test_a_drawing_is_stored_given_back_bit_exact_and_deleted(server):
     assert (saved["source_series_instance_uid"], saved["source_sop_instance_uid"]) == (series, instance)
     mask = server.get(f"/studies/{study}/segmentations/{saved['sop_instance_uid']}/mask")
     np.testing.assert_array_equal(np.frombuffer(mask.content, np.uint8).reshape(shape), _labels(shape))
-    stored = _retrieve(server, study, saved["series_instance_uid"], saved["sop_instance_uid"])
+    stored = retrieve(server, study, saved["series_instance_uid"], saved["sop_instance_uid"])
     assert (stored.Modality, stored.PatientID, stored.Manufacturer) == ("SEG", "P001", "MammoSynth")
     removed = server.request("DELETE", f"/studies/{study}/segmentations/{saved['sop_instance_uid']}")
     assert removed.status_code == 200, removed.text
@@ -66,7 +65,7 @@ def test_a_drawing_is_stored_given_back_bit_exact_and_deleted(server):
 def test_a_segmentation_that_was_made_elsewhere_is_uploaded(server):
     study, _, instance, shape = _image(server, "R MLO")
     saved = _save(server, study, instance, _labels(shape)).json()
-    dataset = _retrieve(server, study, saved["series_instance_uid"], saved["sop_instance_uid"])
+    dataset = retrieve(server, study, saved["series_instance_uid"], saved["sop_instance_uid"])
     dataset.Manufacturer, dataset.SeriesInstanceUID = "Vendor", "2.25.1234"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.1234.1"
     file = io.BytesIO()

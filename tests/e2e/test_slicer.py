@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from monailabel.client import MONAILabelClient
 
-from tests.e2e.server import find_series
+from tests.support.server import find_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PYTHON = Path(__file__).parents[2] / ".venv-slicer" / "bin" / "python"

@@ -3,9 +3,9 @@
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.e2e.server import running, stow
-from tests.pacs.servers import find_orthanc, orthanc
-from tests.slicer.unit import PYTHON, run_unittest
+from tests.support.archives import find_orthanc, orthanc
+from tests.support.server import running, stow
+from tests.support.slicer import PYTHON, run_unittest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels

@@ -1,14 +1,13 @@
 """Stock clients of MONAI Label show every result as a label map: they must list nothing of ours."""
 
 import re
-import shutil
 from pathlib import Path
 
 import monailabel
 import pytest
 
-from tests.e2e.server import find_series
-from tests.e2e.test_ohif import FLAGS, SHOTS, WAIT_MS
+from tests.support.ohif import SHOTS
+from tests.support.server import find_series
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 OHIF = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
@@ -37,24 +36,13 @@ def test_the_stock_ohif_extension_lists_nothing(models):
     assert {model["type"] for model in models.values()}.isdisjoint(listed)
 
 
-def test_the_stock_ohif_mode_connects_and_offers_no_model_for_a_mammogram(server, models):
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-    if chromium is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
+def test_the_stock_ohif_mode_connects_and_offers_no_model_for_a_mammogram(page, server, models):
     study = find_series(server, "P001")["L CC low energy"][0]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        page.set_default_timeout(WAIT_MS)
-        page.set_default_navigation_timeout(WAIT_MS)
-        page.goto(f"{server.address}/ohif/monai-label?StudyInstanceUIDs={study}")
-        page.fill("#monailabelServerURL", f"{server.address}/")
-        page.click(".settingsTable .actionButton")
-        page.get_by_text("Connected to MONAI Label - Successful").first.wait_for()
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SHOTS / "stock-monai-label-mode.png")
-        offered = page.eval_on_selector_all("select option", "all => all.map(one => one.textContent)")
-        browser.close()
+    page.goto(f"{server.address}/ohif/monai-label?StudyInstanceUIDs={study}")
+    page.fill("#monailabelServerURL", f"{server.address}/")
+    page.click(".settingsTable .actionButton")
+    page.get_by_text("Connected to MONAI Label - Successful").first.wait_for()
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / "stock-monai-label-mode.png")
+    offered = page.eval_on_selector_all("select option", "all => all.map(one => one.textContent)")
     assert not set(offered) & set(models)

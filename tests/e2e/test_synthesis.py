@@ -1,6 +1,5 @@
 """The main job over HTTP: the same behaviour over the embedded archive and over Orthanc."""
 
-import io
 import shutil
 import signal
 
@@ -11,29 +10,18 @@ import SimpleITK as sitk
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
-from tests.e2e.server import find_series, order, running
-from tests.phantom.views import left_cc
-from tests.real_data import REAL_DICOM
+from tests.support.phantom_views import left_cc
+from tests.support.real_data import REAL_DICOM
+from tests.support.server import find_series, order, retrieve, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-
-def _retrieve(server, study, series, instance):
-    answer = server.get(
-        f"/proxy/dicom/wado/studies/{study}/series/{series}/instances/{instance}",
-        headers={"accept": 'multipart/related; type="application/dicom"'},
-    )
-    assert answer.status_code == 200, answer.text
-    boundary = answer.headers["content-type"].split("boundary=")[1].split(";")[0].strip('"').encode()
-    part = answer.content.split(b"--" + boundary)[1].split(b"\r\n\r\n", 1)[1]
-    return pydicom.dcmread(io.BytesIO(part))
 
 
 def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
     study, series = find_series(server, "P001")["L CC low energy"]
     status = server.synthesize(study, series, parameters={"seed": 11})
     result = status["result"]
-    derived = _retrieve(server, study, result["series_instance_uid"], result["sop_instance_uids"][0])
+    derived = retrieve(server, study, result["series_instance_uid"], result["sop_instance_uids"][0])
     assert status["progress"] == 1.0
     assert derived.StudyInstanceUID == study
     assert derived.PatientID == "P001"
@@ -100,7 +88,7 @@ def test_a_synthesized_series_is_refused_as_a_source(server):
     assert answer.status_code == 422
     with pytest.raises(UnsupportedImageError):
         read_mammogram(
-            _retrieve(server, study, derived["series_instance_uid"], derived["sop_instance_uids"][0]),
+            retrieve(server, study, derived["series_instance_uid"], derived["sop_instance_uids"][0]),
         )
 
 

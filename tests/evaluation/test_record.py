@@ -9,7 +9,7 @@ import pytest
 from mammosynth.bundle import METADATA, WEIGHTS
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.record import RECORDED, record_scores
-from tests.evaluation.test_page import made_up
+from tests.support.evaluation import made_up
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from mammosynth.tasks.contrast.objectives.residual import ResidualObjective
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.training.objective import GENERATOR
-from tests.training.templates import framed, tiny_pair
+from tests.support.templates import framed, tiny_pair
 
 FRAME = (256, 192)
 """Smallest that a discriminator of two scales can see."""

@@ -13,7 +13,7 @@ from mammosynth.files import read_image
 from mammosynth.files.formats import FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.files.names import view_from_name
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.dicom.instances import as_file, breast_values, build_instance
+from tests.support.instances import as_file, breast_values, build_instance
 
 VALUES_8 = (breast_values(bits=8)).astype(np.uint8)
 VALUES_16 = breast_values(bits=16)

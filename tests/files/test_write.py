@@ -11,7 +11,7 @@ from PIL import Image
 from mammosynth.errors import OutputError, UnsupportedImageError
 from mammosynth.files import read_image, to_nrrd_bytes, write_image
 from mammosynth.mammogram import Mammogram
-from tests.dicom.instances import as_file, breast_values, build_instance
+from tests.support.instances import as_file, breast_values, build_instance
 
 RESULT = np.random.default_rng(0).random((48, 40)).astype(np.float32)
 STORED = np.rint(RESULT.astype(np.float64) * 65535).astype(np.uint16)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from monailabel_app.studies import DicomWebStudies
-from tests.pacs.servers import ARCHIVES, archive
+from tests.support.archives import ARCHIVES, archive
 
 
 @pytest.fixture(scope="package", params=ARCHIVES)

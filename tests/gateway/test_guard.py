@@ -5,7 +5,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from monailabel_app.gateway.guard import COOKIE, Guard
-from tests.asgi import AsgiClient
+from tests.support.asgi import AsgiClient
 
 TOKEN = "a-token-of-some-length"
 HOST = "127.0.0.1:8000"

@@ -10,7 +10,7 @@ from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies
 from tests.gateway.test_synthesis import archive, request_of, run, two_members  # noqa: F401 - a fixture
-from tests.pacs.images import mammogram
+from tests.support.images import mammogram
 
 
 def series_of(archive: DicomWebStudies, study: str) -> set[str]:  # noqa: F811

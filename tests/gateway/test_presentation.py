@@ -19,10 +19,9 @@ from mammosynth.dicom.write import to_stored_values
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.presentation import display_frame, is_shown_wrongly
-from tests.asgi import AsgiClient
-from tests.dicom.instances import as_file, breast_values, build_instance, build_raw_instance
-from tests.dicom.test_display import lut_item
-from tests.pacs.servers import embedded_store, find_orthanc, orthanc
+from tests.support.archives import embedded_store, find_orthanc, orthanc
+from tests.support.asgi import AsgiClient
+from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, lut_item
 
 SQUARED = np.rint(np.arange(4096) ** 2 / 4095).astype("<u2").tobytes()  # a VOI LUT that no window equals
 STUDY = "1.2.3"

@@ -24,7 +24,7 @@ from mammosynth.errors import MammoSynthError
 from monailabel_app.errors import http_status
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.studies import DicomWebStudies
-from tests.pacs.images import as_file, mammogram
+from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
 

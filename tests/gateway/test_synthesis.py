@@ -22,7 +22,7 @@ from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.studies import DicomWebStudies, ViewRequest
-from tests.pacs.servers import embedded_store
+from tests.support.archives import embedded_store
 
 
 class ConstantFields(nn.Module):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mammosynth.networks.resnet_generator import ResNetGenerator
+from tests.support.networks import without_normalisation
 
 
 def test_parameter_count_is_that_of_the_layers() -> None:
@@ -32,17 +33,6 @@ def test_any_side_that_is_a_multiple_of_four_is_kept(shape: tuple[int, int]) -> 
 def test_other_sides_are_refused() -> None:
     with pytest.raises(ValueError, match=r"image is \(30, 32\), expected sides that are multiples of 4"):
         ResNetGenerator(2, 1)(torch.zeros(1, 1, 30, 32))
-
-
-def without_normalisation(network: nn.Module) -> nn.Module:
-    """The network as plain sums of positive terms, in which nothing cancels: an image's mean reaches every pixel."""
-    for module in network.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.InstanceNorm2d):
-                setattr(module, name, nn.Identity())
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-    return network.double()
 
 
 @pytest.mark.parametrize(("row", "expected"), [(128, 165), (130, 169)])

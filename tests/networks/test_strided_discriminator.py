@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mammosynth.networks.strided_discriminator import StridedDiscriminator
-from tests.networks.test_resnet_generator import without_normalisation
+from tests.support.networks import without_normalisation
 
 
 def test_parameter_count_is_that_of_the_layers() -> None:

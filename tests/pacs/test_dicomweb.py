@@ -12,8 +12,8 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from tests.pacs.images import as_file, mammogram
-from tests.pacs.servers import ARCHIVES, archive
+from tests.support.archives import ARCHIVES, archive
+from tests.support.images import as_file, mammogram
 
 
 @pytest.fixture(scope="module", params=ARCHIVES)

@@ -24,8 +24,8 @@ from requests_toolbelt import MultipartDecoder
 
 from monailabel_app.pacs import create_store_app
 from monailabel_app.pacs.store import RefusedInstanceError, Store
-from tests.pacs.images import as_file, mammogram
-from tests.pacs.servers import ORTHANC_CONFIGURATION, embedded_store, store_process
+from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, store_process
+from tests.support.images import as_file, mammogram
 
 
 @pytest.fixture(scope="module")

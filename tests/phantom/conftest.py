@@ -5,14 +5,7 @@ from pathlib import Path
 import pytest
 
 from mammosynth.phantom.clinic.cohort import write_cohort
-from mammosynth.phantom.clinic.manifest import CohortSettings
-from mammosynth.phantom.parameters import CaseParameters, LesionKind
-from mammosynth.terms import ImageLaterality
-
-SEEDS = (0, 8, 9)  # one of each split
-SETTINGS = CohortSettings(
-    CaseParameters(0, lesions=(LesionKind.SPICULATED,), sides=(ImageLaterality.RIGHT,), pixel_mm=3.6), maps=True
-)
+from tests.support.cohort import SEEDS, SETTINGS
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast, skin_distance
-
-
-def half_ellipse(height: int, width: int) -> np.ndarray:
-    """True on a breast with its chest wall on the left edge."""
-    y, x = np.mgrid[:height, :width]
-    return ((y - height / 2) / (0.45 * height)) ** 2 + (x / (0.7 * width)) ** 2 < 1
+from tests.support.breasts import half_ellipse
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (512, 512), (3000, 2400)])

@@ -8,14 +8,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.frame import BreastFrame, fill_outside
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_breast import half_ellipse
-
-
-def breast_image(height: int, width: int, *, mirrored: bool = False) -> np.ndarray:
-    """A smooth, asymmetric breast."""
-    y, x = np.mgrid[:height, :width] / height
-    pixels = np.where(half_ellipse(height, width), 0.4 + 0.3 * y + 0.2 * x, 0).astype(np.float32)
-    return np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+from tests.support.breasts import breast_image
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -20,8 +20,8 @@ from mammosynth.preprocessing.cdd_cesm.prepare import pad_and_reduce
 from mammosynth.preprocessing.cdd_cesm.regions import fill_regions, read_regions
 from mammosynth.preprocessing.cdd_cesm.splits import split_of
 from mammosynth.preprocessing.pairs import read_cdd_cesm, read_cdd_cesm_views
-from tests.preprocessing.test_breast import half_ellipse
-from tests.real_data import CDD_CESM
+from tests.support.breasts import half_ellipse
+from tests.support.real_data import CDD_CESM
 
 HEIGHT, WIDTH = 640, 400
 LESION = {"name": "circle", "cx": 120, "cy": 320, "r": 40}

@@ -8,8 +8,8 @@ from PIL import Image
 from scipy import ndimage
 
 from mammosynth.preprocessing.registration import Registration, estimate_registration, gradient_correlation
-from tests.preprocessing.test_breast import half_ellipse
-from tests.real_data import CDD_CESM
+from tests.support.breasts import half_ellipse
+from tests.support.real_data import CDD_CESM
 
 SIDE = 192
 

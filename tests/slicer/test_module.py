@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 
-from tests.slicer.unit import MODULE, run_unittest
+from tests.support.slicer import MODULE, run_unittest
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.log import ProgressLines
-from tests.training.templates import write_template
+from tests.support.templates import write_template
 
 RECIPE = {"steps": 2, "batch_size": 1, "validate_every": 1, "sample_every": 0}
 

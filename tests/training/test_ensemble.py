@@ -11,7 +11,7 @@ from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.ensemble import join_members
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_model
-from tests.training.templates import NETWORK, tiny_pair, write_template
+from tests.support.templates import NETWORK, tiny_pair, write_template
 
 ENSEMBLE = {"_target_": "mammosynth.networks.ensemble.Ensemble", "members": [NETWORK]}
 RECIPE = {"steps": 2, "batch_size": 2, "warmup_steps": 0, "validate_every": 2, "sample_every": 0}

@@ -22,7 +22,7 @@ from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
 from mammosynth.training.train import TrainingResult, train_model
-from tests.training.templates import FRAME, NETWORK, tiny_pair, write_template
+from tests.support.templates import FRAME, NETWORK, tiny_pair, write_template
 
 RECIPE = {
     "steps": 3,
@@ -278,7 +278,7 @@ import torch
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_model
 from mammosynth.training.run import TrainingRun
-from tests.training.templates import tiny_pair
+from tests.support.templates import tiny_pair
 
 torch.distributed.init_process_group("gloo")
 folder = Path(sys.argv[1])

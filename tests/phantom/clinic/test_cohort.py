@@ -27,7 +27,7 @@ from mammosynth.phantom.clinic.manifest import (
 from mammosynth.phantom.clinic.write import write_case
 from mammosynth.phantom.parameters import CaseParameters, Density, LesionKind, ParenchymalEnhancement, Vendor
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.phantom.conftest import SEEDS, SETTINGS
+from tests.support.cohort import SEEDS, SETTINGS
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from mammosynth.phantom.clinic.truth import Tissue, lesion_segmentation, tissue_
 from mammosynth.phantom.parameters import CaseParameters, ImagingParameters, LesionKind, Vendor
 from mammosynth.tasks.contrast.specification import accept_low_energy
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.phantom.views import build_view
+from tests.support.phantom_views import build_view
 
 LEFT, RIGHT = ImageLaterality.LEFT, ImageLaterality.RIGHT
 CC, MLO = ViewPosition.CC, ViewPosition.MLO

@@ -15,7 +15,7 @@ from mammosynth.phantom.clinic.pairs import phantom_pairs, phantom_view_pairs
 from mammosynth.phantom.clinic.read import read_phantom_views, read_phantoms
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.phantom.conftest import SETTINGS
+from tests.support.cohort import SETTINGS
 
 
 def test_pairs_from_files_are_those_from_memory_but_for_twelve_bits(cohort: Path) -> None:

@@ -12,8 +12,8 @@ from mammosynth.tasks.contrast.data import DATASET
 from mammosynth.tasks.contrast.preflight import check_pairs
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
 from mammosynth.training.dataset import read_splits
-from tests.real_data import CDD_CESM
-from tests.training.templates import FRAME, tiny_pair
+from tests.support.real_data import CDD_CESM
+from tests.support.templates import FRAME, tiny_pair
 
 PREPROCESSING = BreastFramePreprocessing(FRAME)
 

@@ -7,7 +7,7 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_frame import breast_image
+from tests.support.breasts import breast_image
 
 
 def mammogram(height: int = 256, width: int = 192, *, mirrored: bool = False) -> Mammogram:

@@ -14,7 +14,7 @@ from mammosynth.task import IMAGE, UNCERTAINTY
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_breast import half_ellipse
+from tests.support.breasts import half_ellipse
 
 FRAME = (64, 48)
 LOW_ENERGY, COLUMN, ROW = 0, 4, 5  # of BreastFramePreprocessing.CHANNELS

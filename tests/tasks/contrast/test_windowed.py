@@ -11,8 +11,8 @@ from mammosynth.networks.resnet_generator import ResNetGenerator
 from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.tasks.contrast.windowed import FAST, REFERENCE, WindowedContrastParameters, WindowedContrastSynthesizer
 from mammosynth.terms import ViewPosition
-from tests.phantom.views import left_cc
-from tests.preprocessing.test_frame import breast_image
+from tests.support.breasts import breast_image
+from tests.support.phantom_views import left_cc
 
 FRAME = (100, 75)
 TOLERANCE, LEAST_CORRELATION = 0.08, 0.85

@@ -26,9 +26,9 @@ from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS, score_cas
 from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
 from mammosynth.tasks.contrast.evaluation.report import format_report
 from mammosynth.training.dataset import hash_cases
-from tests.preprocessing import test_pairs
-from tests.real_data import CDD_CESM
-from tests.tasks.contrast.evaluation.test_metrics import phantom_case
+from tests.support import cdd_cesm
+from tests.support.evaluation import phantom_case
+from tests.support.real_data import CDD_CESM
 
 needs_data = pytest.mark.skipif(
     not (CDD_CESM / "pairs.csv").is_file(), reason="CDD-CESM is not here; set MAMMOSYNTH_CDD_CESM to its folder"
@@ -69,9 +69,8 @@ def test_released_floors_are_in_the_model_zoo() -> None:
     assert shipped_floors().values["mean"][0] == pytest.approx(0.258, abs=0.002)
 
 
-def write_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, split: str = "held") -> Path:
+def write_folder(folder: Path, split: str = "held") -> Path:
     """Two patients with a CC and an MLO view each, at the protocol's size."""
-    monkeypatch.setattr(test_pairs, "SIDE", 512)
     rows = [
         {
             "split": split, "patient": f"P{patient}", "view": view,
@@ -80,7 +79,7 @@ def write_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, split: str = "he
         for patient in range(2) for view in ("CC", "MLO")
     ]  # fmt: skip
     rows[1]["dy"] = "2"
-    return test_pairs.write_folder(folder, rows)
+    return cdd_cesm.write_folder(folder, rows, side=512)
 
 
 @pytest.mark.slow
@@ -95,7 +94,7 @@ def test_models_are_evaluated_on_the_same_cases_beside_the_shipped_floors(
         assert {"model", "twin", "F0", "real"} <= set(images)
 
     report = evaluate_contrast(
-        write_folder(tmp_path, monkeypatch),
+        write_folder(tmp_path),
         "held",
         bundle,
         dataclasses.replace(bundle, name="twin"),
@@ -127,7 +126,7 @@ def test_models_are_evaluated_on_the_same_cases_beside_the_shipped_floors(
 
 
 def test_floors_fitted_on_the_same_pairs_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_folder(tmp_path / "data", monkeypatch, "train")
+    folder = write_folder(tmp_path / "data", "train")
     zoo = tmp_path / "zoo"
     (zoo / "a" / "models").mkdir(parents=True)
     monkeypatch.setattr(contrast, "default_model_zoo", lambda: zoo)
@@ -142,7 +141,7 @@ def test_floors_fitted_on_the_same_pairs_are_used_again(tmp_path: Path, monkeypa
 
 
 def test_floors_fitted_on_other_pairs_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_folder(tmp_path, monkeypatch, "train")
+    folder = write_folder(tmp_path, "train")
     fresh = Floors({})
     monkeypatch.setattr(contrast, "fit_floors", lambda _: fresh)
     assert _floors_for(folder) == (fresh, "the folder's train rows")
@@ -155,13 +154,13 @@ def test_two_bundles_of_one_name_are_refused(bundle: Bundle) -> None:
 
 
 def test_unknown_split_is_refused_with_the_names_found(tmp_path: Path, bundle: Bundle) -> None:
-    folder = test_pairs.write_folder(tmp_path, [{}])
+    folder = cdd_cesm.write_folder(tmp_path, [{}])
     with pytest.raises(DataError, match="no rows with split 'tset', found train"):
         evaluate_contrast(folder, "tset", bundle)
 
 
 def test_images_of_another_size_than_the_protocol_are_refused(tmp_path: Path) -> None:
-    (pair,) = read_cdd_cesm(test_pairs.write_folder(tmp_path, [{}]), "train")
+    (pair,) = read_cdd_cesm(cdd_cesm.write_folder(tmp_path, [{}]), "train")
     with pytest.raises(DataError, match=r"is \(64, 64\), Protocol A needs \(512, 512\)"):
         Case.from_pair(pair)
 

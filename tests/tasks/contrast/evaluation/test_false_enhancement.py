@@ -13,7 +13,7 @@ from mammosynth.tasks.contrast.evaluation.false_enhancement import (
     real_rate,
 )
 from mammosynth.tasks.contrast.evaluation.protocol import Case
-from tests.tasks.contrast.evaluation.test_metrics import phantom_case
+from tests.support.evaluation import phantom_case
 
 
 def spotted(case: Case, rows: slice) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.tasks.contrast.evaluation.halo import crest_prominence, halo, skin_profile
-from tests.tasks.contrast.evaluation.test_metrics import phantom_case
+from tests.support.evaluation import phantom_case
 
 
 @pytest.mark.parametrize(

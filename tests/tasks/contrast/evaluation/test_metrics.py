@@ -23,9 +23,9 @@ from mammosynth.tasks.contrast.evaluation.metrics import (
     score_case,
     ssim_map,
 )
-from mammosynth.tasks.contrast.evaluation.protocol import Case, hottest, smooth_within
-from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_breast import half_ellipse
+from mammosynth.tasks.contrast.evaluation.protocol import hottest, smooth_within
+from tests.support.breasts import half_ellipse
+from tests.support.evaluation import phantom_case
 
 
 def test_psnr_of_a_constant_error_is_minus_20_log10_of_it() -> None:
@@ -109,16 +109,6 @@ def test_erosion_takes_the_rim_but_not_the_image_border() -> None:
     eroded = erode(mask, 3)
     assert eroded[:, :7].all()
     assert not eroded[:, 7:].any()
-
-
-def phantom_case(lesion_grey: float = 0.7) -> Case:
-    breast = half_ellipse(512, 512)
-    lesion = np.zeros(breast.shape, bool)
-    lesion[236:276, 100:140] = True
-    texture = np.random.default_rng(1).normal(0, 0.02, breast.shape)
-    real = (breast * np.clip(0.3 + texture + (lesion_grey - 0.3) * lesion, 0, 1)).astype(np.float32)
-    low_energy = (breast * 0.5).astype(np.float32)
-    return Case("a.png", "P1", ViewPosition.CC, False, low_energy, real, breast, breast, lesion)
 
 
 def test_real_image_scores_perfectly_against_itself() -> None:

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mammosynth.tasks.contrast.evaluation.evaluate import _case_rows, _columns, summarise
-from mammosynth.tasks.contrast.evaluation.floors import NAMES
 from mammosynth.tasks.contrast.evaluation.gallery import (
     MARGIN,
     OUTLINE,
@@ -23,33 +21,9 @@ from mammosynth.tasks.contrast.evaluation.gallery import (
     png,
     worst_cases,
 )
-from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS
 from mammosynth.tasks.contrast.evaluation.page import format_page
 from mammosynth.tasks.contrast.evaluation.report import format_report
-from tests.tasks.contrast.evaluation.test_metrics import phantom_case
-
-KEYS = (*MEAN_METRICS, "contrast_d", "contrast_c", "auroc_ring", "change_mae", "change_ssim", "cnr", "cnr_abs", "halo",
-        "false_enhancement", "real_rate")  # fmt: skip
-EVIL = "<script>alert(1)</script>.png"
-
-
-def made_up(models: tuple[str, ...] = ("model",), cases: int = 4) -> dict:
-    """A report with numbers drawn at random; the first case is the model's worst."""
-    random = np.random.default_rng(0)
-    names = [*models, *NAMES, "other breast", "shift 2 px", "real"]
-    scores = {name: [dict(zip(KEYS, random.uniform(0.2, 0.9, len(KEYS)), strict=True)) for _ in range(cases)]
-              for name in names}  # fmt: skip
-    scores["model"][0]["auroc_lesion"] = 0.1
-    columns = {name: _columns(rows) for name, rows in scores.items()}
-    about = [{"name": EVIL if index == 0 else f"{index}.png", "patient_id": f"P{index // 2}", "view_position": "CC"}
-             for index in range(cases)]  # fmt: skip
-    described = {name: {"name": f"bundle {name}", "version": "1", "weights_sha256": "ab"} for name in models}
-    return {
-        "task": "contrast", "protocol": "A", "split": "val", "n_patients": 2, "n_images": cases,
-        "n_drawn_regions": 0, "bundle": described["model"], "models": described, "floors_fitted_on": "nothing",
-        "bootstrap": 20, **summarise(columns, [case["patient_id"] for case in about], 20, models=models),
-        "cases": _case_rows(about, columns),
-    }  # fmt: skip
+from tests.support.evaluation import EVIL, made_up, phantom_case
 
 
 def drawn(models: tuple[str, ...] = ("model",), cases: int = 4) -> Pictures:

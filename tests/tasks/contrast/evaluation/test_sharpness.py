@@ -12,7 +12,7 @@ from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powe
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
-from tests.real_data import CDD_CESM
+from tests.support.real_data import CDD_CESM
 
 EVERYWHERE = np.ones((384, 256), bool)
 

@@ -18,7 +18,7 @@ from mammosynth.tasks.contrast.evaluation.tissue import (
     tissue_of,
 )
 from mammosynth.terms import ViewPosition
-from tests.tasks.contrast.evaluation.test_metrics import phantom_case
+from tests.support.evaluation import phantom_case
 
 
 def two_tissues(view_position: ViewPosition = ViewPosition.CC) -> tuple[Case, np.ndarray]:

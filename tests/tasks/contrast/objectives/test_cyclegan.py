@@ -32,8 +32,8 @@ from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
 from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
-from tests.preprocessing.test_breast import half_ellipse
-from tests.training.templates import framed
+from tests.support.breasts import half_ellipse
+from tests.support.templates import framed
 
 RECIPE = CycleGANRecipe(batch_size=2, patch_size=32, learning_rate=5e-3)
 TEMPLATE = default_model_zoo() / "breast_cem_cyclegan"

@@ -19,7 +19,7 @@ from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
-from tests.training.templates import FRAME, framed, tiny_pair
+from tests.support.templates import FRAME, framed, tiny_pair
 
 PREPROCESSING = BreastFramePreprocessing(FRAME)
 STILL = {"rotation_deg": 0.0, "scaling": 0.0, "translation": 0.0, "elastic": 0.0}

@@ -11,11 +11,10 @@ import pytest
 from PIL import Image
 
 import monailabel_app
-from tests.e2e.server import Server, made
+from tests.support.ohif import SHOTS, WAIT_MS
+from tests.support.server import Server, made
 
 MODULES = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
-SHOTS = Path(__file__).parent / "screenshots"
-_WAIT_MS = 120_000
 # Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
 _PLACES = """async () => {
   const { services, cornerstone, views } = await import('/ohif/extensions/viewer.js');
@@ -83,8 +82,8 @@ def open_pair(page: Any, server: Server, source: tuple[str, str], result: dict[s
     study, series = source
     asked = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={series},{made(result)['series_instance_uid']}"
     page.goto(f"{server.address}/ohif/synthesis?{asked}&hangingprotocolId=mammosynth.pair")
-    page.locator("mammosynth-compare #modes").wait_for(timeout=_WAIT_MS)
-    page.wait_for_function("() => document.querySelectorAll('.cornerstone-canvas').length === 2", timeout=_WAIT_MS)
+    page.locator("mammosynth-compare #modes").wait_for(timeout=WAIT_MS)
+    page.wait_for_function("() => document.querySelectorAll('.cornerstone-canvas').length === 2", timeout=WAIT_MS)
     for _ in range(240):
         found = views(page) if page.locator("mammosynth-compare #modes:enabled").count() else []
         if len(found) == 2 and all(view.colours(screenshot(page)).std() > 5 for view in found):

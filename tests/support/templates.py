@@ -15,7 +15,7 @@ from mammosynth.tasks.contrast.framed import FramedPair, Preprocessing
 from mammosynth.tasks.contrast.preflight import check_pairs
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.terms import ViewPosition
-from tests.preprocessing.test_breast import half_ellipse
+from tests.support.breasts import half_ellipse
 
 FRAME = (32, 24)
 # One layer that looks at nothing but the image: no batch statistics, no dropout.

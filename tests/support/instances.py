@@ -130,3 +130,10 @@ def as_file(dataset: Dataset, **options: Any) -> io.BytesIO:
     pydicom.dcmwrite(content, dataset, **{"write_like_original": False, **options})
     content.seek(0)
     return content
+
+
+def lut_item(count: int, first: int, bits: int, data: object) -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [count, first, bits])
+    item.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data)
+    return item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pydicom
 
 _READY = re.compile(r"Viewer: (http://\S+?)/ohif/")
 
@@ -140,3 +142,14 @@ def stow(server: Server, files: Sequence[Path]) -> httpx.Response:
         content=parts + b"--" + boundary.encode() + b"--\r\n",
         headers={"content-type": f'multipart/related; type="application/dicom"; boundary={boundary}'},
     )
+
+
+def retrieve(server, study, series, instance):
+    answer = server.get(
+        f"/proxy/dicom/wado/studies/{study}/series/{series}/instances/{instance}",
+        headers={"accept": 'multipart/related; type="application/dicom"'},
+    )
+    assert answer.status_code == 200, answer.text
+    boundary = answer.headers["content-type"].split("boundary=")[1].split(";")[0].strip('"').encode()
+    part = answer.content.split(b"--" + boundary)[1].split(b"\r\n\r\n", 1)[1]
+    return pydicom.dcmread(io.BytesIO(part))
