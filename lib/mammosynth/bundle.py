@@ -306,7 +306,7 @@ def _renamed(config: Any, names: Mapping[str, str]) -> Any:
     return [_renamed(value, names) for value in config] if isinstance(config, list) else config
 
 
-def refuse_code(config: Any, where: str, accepted: Sequence[str] = TARGETS) -> None:
+def refuse_code(config: Any, where: str, accepted: Sequence[str]) -> None:
     """Refuse a configuration that could run code: expressions, macros, and classes of other packages.
 
     Args:

@@ -9,20 +9,23 @@ from typing import Any
 
 import pytest
 import torch
+from pydicom.dataset import Dataset
 from torch import nn
 
-from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from monailabel_app.dicom_json import value_of
+from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
-from monailabel_app.gateway.synthesis import run_job
+from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.infers import BundleInferTask
-from monailabel_app.studies import DicomWebStudies, ViewRequest
+from monailabel_app.inputs import request_inputs
+from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import embedded_store
+from tests.support.models import bundle_of
 
 
 class ConstantFields(nn.Module):
@@ -48,8 +51,7 @@ class App:
 
 def app(network: nn.Module) -> App:
     synthesizer = ContrastSynthesizer(BreastFramePreprocessing((64, 48)), network)
-    metadata: dict[str, Any] = {"mammosynth": {}}
-    return App(BundleInferTask(Bundle("two", "1", "contrast", "", metadata, "ab" * 32, True, synthesizer)))
+    return App(BundleInferTask(bundle_of(synthesizer, name="two")))
 
 
 @pytest.fixture
@@ -78,27 +80,29 @@ def two_members() -> nn.Module:
 
 
 def stored(archive: DicomWebStudies, study: str) -> dict[str, int]:
-    """Series Description to number of instances, of what was generated."""
-    found = archive.client.search_for_series(study, fields=["SeriesDescription", "NumberOfSeriesRelatedInstances"])
-    descriptions = {value_of(s, "0008103E"): int(value_of(s, "00201209")) for s in found}
-    return {key: count for key, count in descriptions.items() if not key.startswith("SYNTHETIC PHANTOM")}
+    """Role of the output to number of instances, of what was generated."""
+    found: dict[str, int] = {}
+    for entry in list_synthesized(archive, study):
+        found[entry["role"]] = found.get(entry["role"], 0) + len(entry["sop_instance_uids"])
+    return found
 
 
 def test_uncertainty_becomes_a_second_series_of_the_study(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     result = run(two_members(), archive, request)
     study = request.study_instance_uid
-    assert stored(archive, study) == {"SYNTHETIC contrast L CC": 1, "SYNTHETIC contrast uncertainty L CC": 1}
-    uncertainty = result["uncertainty"]
-    assert uncertainty["series_instance_uid"] != result["series_instance_uid"]
+    assert stored(archive, study) == {"image": 1, "uncertainty": 1}
+    image, uncertainty = result["outputs"]
+    assert (image["role"], uncertainty["role"]) == ("image", "uncertainty")
+    assert uncertainty["series_instance_uid"] != image["series_instance_uid"]
     dataset = archive.client.retrieve_instance(
-        study, uncertainty["series_instance_uid"], uncertainty["sop_instance_uids"][0]
+        study, uncertainty["series_instance_uid"], uncertainty["sop_instance_uid"]
     )
     assert dataset[0x0008001C].value == "YES"
     middle = dataset.pixel_array[dataset.Rows // 2, 2]  # chest wall of a left breast
     assert middle == round(0.1 * 65535)  # the members say 0.2 and 0.4
     assert uncertainty["series_instance_uid"] in result["viewer_url"]
-    assert result["provenance"][0]["parameters"] == {"uncertainty": True}
+    assert [made["parameters"] for made in result["provenance"]] == [{"uncertainty": True}]
 
 
 def test_the_same_job_again_makes_only_what_is_missing(archive: DicomWebStudies) -> None:
@@ -106,14 +110,74 @@ def test_the_same_job_again_makes_only_what_is_missing(archive: DicomWebStudies)
     first = run(two_members(), archive, request)
     again = run(two_members(), archive, request)
     assert again["provenance"] == []
-    assert (again["sop_instance_uids"], again["uncertainty"]) == (first["sop_instance_uids"], first["uncertainty"])
-    assert set(stored(archive, request.study_instance_uid).values()) == {1}
+    assert again["outputs"] == first["outputs"]
+    assert stored(archive, request.study_instance_uid) == {"image": 1, "uncertainty": 1}
 
 
 def test_without_being_asked_for_there_is_no_uncertainty(archive: DicomWebStudies) -> None:
     request = request_of(archive)
-    assert run(two_members(), archive, request)["uncertainty"] is None
-    assert stored(archive, request.study_instance_uid) == {"SYNTHETIC contrast L CC": 1}
+    assert [output["role"] for output in run(two_members(), archive, request)["outputs"]] == ["image"]
+    assert stored(archive, request.study_instance_uid) == {"image": 1}
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"seed": 3}, {"burned_in_mark": False}, {"view_position": "MLO"}, {"image_laterality": "R"}]
+)
+def test_whatever_decides_the_pixels_makes_another_image(archive: DicomWebStudies, parameters: dict[str, Any]) -> None:
+    first, second = (run(two_members(), archive, request_of(archive, **given)) for given in ({}, parameters))
+    assert first["outputs"][0]["sop_instance_uid"] != second["outputs"][0]["sop_instance_uid"]
+    assert len(second["provenance"]) == 1
+
+
+def test_a_whole_study_is_one_job_of_all_its_views(archive: DicomWebStudies) -> None:
+    study = request_of(archive).study_instance_uid
+    told: list[str] = []
+    request = JobRequest("contrast", {"source": {"study_instance_uid": study}}, {}, "me")
+    result = run_job(app(two_members()), archive, request, lambda fraction, message: told.append(message))
+    assert len(result["outputs"]) == len({o["source_sop_instance_uid"] for o in result["outputs"]}) == 4
+    assert any(message.startswith("image 4 of 4") for message in told)
+    assert result["refused"] == []
+
+
+def test_sources_of_a_study_are_told_with_the_reason_why_not(tmp_path: Path) -> None:
+    write_exam(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P", include_recombined=True)
+    with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
+        archive = DicomWebStudies(url)
+        request = request_of(archive)
+        run(two_members(), archive, request)  # what was made is no source
+        listed = sources_of(app(two_members()), archive, request.study_instance_uid or "", "contrast")
+    assert sum(each["accepted"] for each in listed) == 4
+    reasons = {each["reason"].partition(": ")[2] for each in listed if not each["accepted"]}
+    assert any("expected low energy" in reason for reason in reasons)
+    assert any("a generated image" in reason for reason in reasons)
+    assert {each["view_position"] for each in listed if each["accepted"]} == {"CC", "MLO"}
+
+
+def test_one_bad_view_does_not_fail_the_others(archive: DicomWebStudies) -> None:
+    request = request_of(archive)
+    series = request.inputs["source"]["series_instance_uid"]
+    (good,) = archive.instances(series)
+    for number, spoil in enumerate((_without_view, _of_another_modality), start=1):
+        dataset = archive.retrieve(good)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        dataset.InstanceNumber = number + 1
+        spoil(dataset)
+        archive.store(dataset)
+    result = run(two_members(), archive, request)
+    assert [output["source_sop_instance_uid"] for output in result["outputs"]] == [good.sop_instance_uid]
+    assert len(result["refused"]) == 2
+    assert result["message"] == "done; 2 of 3 images could not be used"
+
+
+def _without_view(dataset: Dataset) -> None:
+    for keyword in ("ViewPosition", "ViewCodeSequence", "SeriesDescription"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _of_another_modality(dataset: Dataset) -> None:
+    dataset.SamplesPerPixel = 3
+    dataset.PhotometricInterpretation = "RGB"
 
 
 def test_uncertainty_of_a_single_network_fails_the_job_with_a_sentence(archive: DicomWebStudies) -> None:
@@ -123,10 +187,10 @@ def test_uncertainty_of_a_single_network_fails_the_job_with_a_sentence(archive: 
 
 def test_infer_gives_the_image_and_says_where_the_uncertainty_is(archive: DicomWebStudies) -> None:
     task = app(two_members()).infer_task
-    request = request_of(archive)
-    source, _ = archive.source(request.inputs["source"]["series_instance_uid"], ViewRequest())
     order = task.parse({"uncertainty": True})
-    file, params = task({"source": source, "source_path": None, "order": order})
+    image = request_of(archive).inputs["source"]["series_instance_uid"]
+    inputs, path = request_inputs(archive, order, {"image": image})
+    file, params = task({"order": order, "inputs": inputs, "source_path": path})
     Path(file).unlink()
     assert "POST /synthesis" in params["uncertainty"]
     assert params["kind"] == "image"

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if not (report.written or report.refused or report.kept):
         print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
-    for name, message in (*report.notes, *report.refused):
+    for name, message in (*report.warnings, *report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if (report.written or report.kept) and not report.refused else 1
 

@@ -38,7 +38,8 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
     }
     save_file(state, output / WEIGHTS)
     (output / WEIGHTS).chmod(0o644)
-    shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
+    if (template.folder / "LICENSE").is_file():
+        shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
     write_json(output / INFERENCE, record["inference"])
     write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
