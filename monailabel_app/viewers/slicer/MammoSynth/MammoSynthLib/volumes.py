@@ -54,7 +54,7 @@ def source_of(volume: Any, database: Any = None) -> Source:
         VolumeError: If it was synthesized itself, or is no single image.
     """
     name = volume.GetName()
-    if volume.GetAttribute(_GENERATED):
+    if is_generated(volume):
         raise VolumeError(f"{name}: was synthesized itself; choose its source")
     if volume.GetImageData() is None or volume.GetImageData().GetDimensions()[2] != 1:
         raise VolumeError(f"{name}: is no single image; load the views of a series one by one (DICOM module, Advanced)")
@@ -81,36 +81,47 @@ def load_source(scene: Any, path: Path, source: Source) -> Any:
     return volume
 
 
-def load_result(scene: Any, path: Path, name: str, provenance: Mapping[str, Any], source_volume: Any) -> Any:
-    """A volume node of a synthesized image, lying on its source.
+def load_result(scene: Any, path: Path, name: str, provenance: Mapping[str, Any], source_volume: Any = None) -> Any:
+    """A volume node of a synthesized image.
 
     Args:
         scene: Where it goes.
         path: NRRD or DICOM.
         name: Of the node.
         provenance: Kept as attributes of the node.
-        source_volume: What it was made from.
+        source_volume: What it must lie on; None if it has a geometry of its own.
 
     Raises:
         VolumeError: If it does not lie on the source.
     """
     volume = _load(scene, path, name)
-    try:
-        _lay_on(volume, source_volume)
-    except VolumeError:
-        scene.RemoveNode(volume)
-        raise
-    volume.SetAttribute(_GENERATED, "YES")
-    for key, value in provenance.items():
-        volume.SetAttribute(_PROVENANCE + key, value if isinstance(value, str) else json.dumps(value))
+    if source_volume is not None:
+        try:
+            _lay_on(volume, source_volume)
+        except VolumeError:
+            scene.RemoveNode(volume)
+            raise
+    note_provenance(volume, provenance)
     _set_window(volume, *_window_of(path))
     return volume
 
 
-def provenance_of(volume: Any) -> dict[str, str]:
-    """What is known about how a volume was made; empty if it was not synthesized."""
-    names = [name for name in volume.GetAttributeNames() if name.startswith(_PROVENANCE)]
-    return {name[len(_PROVENANCE) :]: volume.GetAttribute(name) for name in names}
+def note_provenance(node: Any, provenance: Mapping[str, Any]) -> None:
+    """Mark a node as synthesized, and keep how it was made as its attributes."""
+    node.SetAttribute(_GENERATED, "YES")
+    for key, value in provenance.items():
+        node.SetAttribute(_PROVENANCE + key, value if isinstance(value, str) else json.dumps(value))
+
+
+def provenance_of(node: Any) -> dict[str, str]:
+    """What is known about how a node was made; empty if it was not synthesized."""
+    names = [name for name in node.GetAttributeNames() if name.startswith(_PROVENANCE)]
+    return {name[len(_PROVENANCE) :]: node.GetAttribute(name) for name in names}
+
+
+def is_generated(volume: Any) -> bool:
+    """Whether a volume was synthesized, so that nothing is to be made from it."""
+    return bool(volume.GetAttribute(_GENERATED))
 
 
 def write_nrrd(volume: Any, path: Path) -> None:
@@ -123,6 +134,19 @@ def write_nrrd(volume: Any, path: Path) -> None:
     storage.SetFileName(str(path))
     if not storage.WriteData(volume):
         raise VolumeError(f"{volume.GetName()}: cannot be written to {path.parent}; check the free space")
+
+
+def write_labels(labels: np.ndarray, volume: Any, path: Path) -> None:
+    """(H, W) uint8 numbers on the matrix of a volume, as NRRD file.
+
+    Raises:
+        VolumeError: If it cannot be written.
+    """
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(path.stem)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix_of(volume)))
+    slicer.util.updateVolumeFromArray(node, labels[np.newaxis])
+    write_nrrd(node, path)
 
 
 def matrix_of(volume: Any) -> np.ndarray:
