@@ -324,7 +324,9 @@ def _fetched(client: Client, output: Mapping[str, Any], provenance: list[Any], f
     if output["modality"] == "SEG":
         found = next((one for one in client.segmentations(study) if one["sop_instance_uid"] == uid), None)
         if found is None:
-            raise ServerError(f"the archive does not list the segmentation {uid} that was made; look at the server's log")
+            raise ServerError(
+                f"the archive does not list the segmentation {uid} that was made; look at the server's log"
+            )
         return Made(output["role"], known, mask=_mask(client, study, found))
     return Made(output["role"], known, client.fetch_dicom(study, series, uid, folder))
 

@@ -70,8 +70,8 @@ def mask_of(segmentation: Any, volume: Any, classes: Mapping[int, str] | None = 
         what = class_of(segment, names or LESION_CLASSES)
         if names and what is None:
             raise VolumeError(
-                f"{segmentation.GetName()}: '{segment.GetName()}' has no class, expected {' or '.join(names)}; choose it "
-                "in the list of what is drawn"
+                f"{segmentation.GetName()}: '{segment.GetName()}' has no class, expected {' or '.join(names)}; choose "
+                "it in the list of what is drawn"
             )
         is_lesion = what in LESION_CLASSES
         label = segment.GetName() if is_lesion or what is None else what

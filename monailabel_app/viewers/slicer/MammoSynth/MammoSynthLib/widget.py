@@ -230,7 +230,9 @@ class Widget:
             self._select(names.index(wanted))
         elif wanted and names:
             self._select(-1)
-            self._say(f"the scene was made with the model {wanted}, which this server does not offer; choose another one")
+            self._say(
+                f"the scene was made with the model {wanted}, which this server does not offer; choose another one"
+            )
         self._model_changed()
 
     def _select(self, index: int) -> None:

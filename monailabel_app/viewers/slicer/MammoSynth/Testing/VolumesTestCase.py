@@ -14,6 +14,7 @@ from MammoSynthLib.volumes import (
     matrix_of,
     provenance_of,
     source_of,
+    write_labels,
     write_nrrd,
 )
 
@@ -57,6 +58,21 @@ class VolumesTestCase(unittest.TestCase):
         with self.assertRaisesRegex(VolumeError, "does not lie on R CC"):
             load_result(self.scene.mrml, self.file, "r", {}, other)
         self.assertEqual(self.scene.mrml.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), count)
+
+    def test_a_result_with_a_geometry_of_its_own_keeps_it(self):
+        other = self.scene.volume(breast(20, 20), spacing_mm=0.6)
+        write_nrrd(other, self.file)
+        result = load_result(self.scene.mrml, self.file, "r", _PROVENANCE)
+        self.assertTrue((matrix_of(result) == matrix_of(other)).all())
+        self.assertEqual(result.GetImageData().GetDimensions(), (20, 20, 1))
+        self.assertEqual(provenance_of(result)["seed"], "3")
+
+    def test_labels_are_written_on_the_matrix_of_the_image_that_they_are_drawn_on(self):
+        labels = (breast() > 40000).astype(np.uint8) * 7
+        write_labels(labels, self.volume, self.file)
+        back = load_result(self.scene.mrml, self.file, "labels", {}, self.volume)
+        self.assertEqual(slicer.util.arrayFromVolume(back).dtype, np.uint8)
+        self.assertTrue((slicer.util.arrayFromVolume(back)[0] == labels).all())
 
     def test_a_result_that_is_turned_about_its_far_corner_is_refused(self):
         square = self.scene.volume(breast(30, 30))
