@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DT
 
-from mammosynth.dicom.attributes import items_of, text_of, texts_of, value_of
+from mammosynth.dicom.attributes import code_of, items_of, text_of, texts_of, value_of
 from mammosynth.dicom.drawn import number_segments
+from mammosynth.dicom.generated import MANUFACTURER, is_phantom_uid
 from mammosynth.dicom.segmentation import (
     Segment,
     check_matrix,
@@ -24,6 +26,8 @@ from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from monailabel_app.errors import NotFoundError
 from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress
+
+_ABNORMAL = (codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Lesion)
 
 
 class StudySegmentation:
@@ -56,15 +60,29 @@ class StudySegmentation:
         check_matrix(self.shape, self.source_header, source.sop_instance_uid)
         self.segments: tuple[Segment, ...] = read_segments(dataset, source.sop_instance_uid, name)
 
+    def shows_lesions(self) -> bool:
+        """Whether lesions are what it shows, by class, category or type of its segments, never by their names.
+
+        The tissues of a breast are none, although calcifications may be among them.
+        """
+        if any(segment.lesion_class is not None for segment in self.segments):
+            return True
+        items = items_of(self.dataset, "SegmentSequence")
+        return all(any(code_of(kind) in _ABNORMAL for kind in _kinds_of(item)) for item in items)
+
     def as_json(self) -> dict[str, Any]:
         """What clients are told of it; what the header does not say is None."""
         area = pixel_area_mm2(self.dataset, self.source_header)
+        author = (text_or_none(self.dataset, "ContentCreatorName") or "").rstrip("^")
         return {
             "series_instance_uid": str(self.dataset.SeriesInstanceUID),
             "sop_instance_uid": str(self.dataset.SOPInstanceUID),
             "series_description": text_or_none(self.dataset, "SeriesDescription"),
             "created": created_in(self.dataset),
-            "creator": text_or_none(self.dataset, "ContentCreatorName") or text_or_none(self.dataset, "Manufacturer"),
+            "creator": author or text_or_none(self.dataset, "Manufacturer"),
+            "is_lesions": self.shows_lesions(),
+            "removable": text_or_none(self.dataset, "Manufacturer") == MANUFACTURER
+            and not is_phantom_uid(str(self.dataset.SOPInstanceUID)),
             "source_sop_instance_uid": self.source.sop_instance_uid,
             "source_series_instance_uid": self.source.series_instance_uid,
             "rows": self.shape[0],
@@ -150,6 +168,11 @@ def _segments_on(segmentation: StudySegmentation, source: Mammogram, sop_instanc
             "be of the same exposure: neither is made from the other, nor both from one; draw on the source itself"
         )
     return segmentation.segments
+
+
+def _kinds_of(segment: Dataset) -> Iterator[Dataset]:
+    for keyword in ("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"):
+        yield from items_of(segment, keyword)
 
 
 def _with_sources(header: Dataset) -> set[str]:

@@ -177,7 +177,7 @@ def test_views_of_one_source_series_become_series_of_their_own_with_true_descrip
         dicom(tmp_path / "in" / f"{number}.dcm", SeriesInstanceUID="1.7", **changes)
     written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
     assert written[0].SeriesInstanceUID != written[1].SeriesInstanceUID
-    assert [dataset.SeriesDescription.split()[-1] for dataset in written] == ["CC", "MLO"]
+    assert [dataset.SeriesDescription.split()[3] for dataset in written] == ["CC", "MLO"]
 
 
 def test_one_view_of_one_source_series_makes_one_new_series(tmp_path: Path) -> None:
@@ -190,6 +190,15 @@ def test_one_view_of_one_source_series_makes_one_new_series(tmp_path: Path) -> N
     assert len({dataset.SOPInstanceUID for dataset in written}) == 3
     assert {dataset.StudyInstanceUID for dataset in written} == {"1.2.3"}
     assert [dataset.InstanceNumber for dataset in written[:2]] == [1, 2]
+
+
+def test_instances_of_one_new_series_have_different_numbers(tmp_path: Path) -> None:
+    for number in range(3):
+        dicom(
+            tmp_path / "in" / f"{number}.dcm", SOPInstanceUID=f"1.{number}", SeriesInstanceUID="1.7", InstanceNumber=4
+        )
+    written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
+    assert [dataset.InstanceNumber for dataset in written] == [4, 5, 6]
 
 
 def test_another_run_makes_other_uids(tmp_path: Path) -> None:
@@ -266,9 +275,10 @@ def test_another_slot_is_filled_by_one_file_for_all_or_by_a_folder_with_one_for_
     drawn(masks / "b_L_CC.png", 3)
     report = paint(first, second, output=tmp_path / "each", lesions=masks)
     values = [np.asarray(Image.open(path)).max() for path in report.written]
-    assert values == [round(0.2 * 65535), round(0.3 * 65535)]
+    assert values == pytest.approx([0.2 * 65535, 0.3 * 65535], abs=1)
     report = paint(first, second, output=tmp_path / "all", lesions=masks / "b_L_CC.png")
-    assert [np.asarray(Image.open(path)).max() for path in report.written] == [round(0.3 * 65535)] * 2
+    both = [np.asarray(Image.open(path)).max() for path in report.written]
+    assert both == pytest.approx([0.3 * 65535] * 2, abs=1)
 
 
 def test_a_missing_or_misshapen_drawing_refuses_its_image_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.attributes import integer_of, text_of
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.mark import burn_in_mark
@@ -148,7 +148,6 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             path,
             view_position=settings.view_position,
             image_laterality=settings.image_laterality,
-            accept_modalities=options.accept_modalities,
         )
     if slot.kind is SlotKind.LABEL_MAP:
         return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
@@ -221,6 +220,7 @@ class _Files:
         self._output, self._options, self._taken = output, options, taken
         self._run = new_uid()
         self._done: dict[str, str] = {}
+        self._numbers: dict[str, set[int]] = {}
 
     def find(self, work: Work) -> list[Path] | None:
         """The results that are there already, if they are to be kept."""
@@ -254,6 +254,14 @@ class _Files:
         if self._options.file_format == SAME and ENDINGS.get(ending_of(self.item.path)) is FileFormat.JPEG:
             self.notes.append((name, f"written as {targets[0].name}, because JPEG does not hold 16 bits."))
         return targets
+
+    def _instance_number(self, series: str, header: Any) -> int:
+        """The source's own, unless another instance of the new series has it."""
+        taken = self._numbers.setdefault(series, set())
+        wanted = (integer_of(header, "InstanceNumber") if header is not None else None) or 1
+        number = wanted if wanted not in taken else max(taken) + 1
+        taken.add(number)
+        return number
 
     def _twice(self, lead: Any, name: str) -> str:
         """The name of the input that was the same DICOM instance; "" if there was none."""
@@ -320,6 +328,7 @@ class _Files:
             source,
             identify=identify,
             burned_in_mark=work.order.settings.burned_in_mark,
+            instance_number=self._instance_number(identify("series", IMAGE), header),
         )
         for dataset, target in zip(instances, targets, strict=True):
             is_image = "PixelData" in dataset and dataset.Modality != "SEG"

@@ -234,7 +234,7 @@ def test_a_label_map_is_a_segmentation_of_the_image_beside_it(placement: Placeme
         np.testing.assert_array_equal(segment.mask, labels.labels == number)
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "InstanceNumber"):
         assert segmentation[keyword].value == shown[keyword].value, keyword
-    assert segmentation.SeriesDescription == shown.SeriesDescription.replace("contrast", "contrast labels")
+    assert segmentation.SeriesDescription == shown.SeriesDescription.replace("contrast", "contrast labels", 1)
     assert (segmentation.SeriesNumber, read_role(segmentation)) == (shown.SeriesNumber + 3000, LABELS)
     assert segmentation.SegmentSequence[1].SegmentedPropertyTypeCodeSequence[0].CodeValue == "89749009"
     assert segmentation.SegmentSequence[0].SegmentAlgorithmType == "AUTOMATIC"

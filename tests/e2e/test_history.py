@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.server import find_series
+from tests.support.server import find_series, made
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -20,28 +20,29 @@ def test_history_tells_what_made_every_series_newest_first(server):
     first, second = (server.synthesize(study, series, parameters={"seed": seed})["result"] for seed in (1, 2))
     entries = _history(server, study)
     assert [entry["series_instance_uid"] for entry in entries] == [
-        second["series_instance_uid"],
-        first["series_instance_uid"],
+        made(second)["series_instance_uid"],
+        made(first)["series_instance_uid"],
     ]
-    made = second["provenance"][0]
-    for name in ("task", "bundle", "bundle_version", "weights_sha256", "software_version", "seed", "parameters"):
-        assert entries[0][name] == made[name], name
-    assert entries[0]["created"] == made["created"]
-    assert entries[0]["source_series_instance_uid"] == series
-    assert entries[0]["source_sop_instance_uids"] == [made["sources"][0]["sop_instance_uid"]]
-    assert not entries[0]["is_uncertainty"]
+    newest, provenance = entries[0], second["provenance"][0]
+    for name in ("task", "bundle", "bundle_version", "weights_sha256", "software_version", "rendering", "seed"):
+        assert newest[name] == provenance[name], name
+    assert (newest["parameters"], newest["created"]) == (provenance["parameters"], provenance["created"])
+    assert newest["source_series_instance_uid"] == series
+    assert newest["source_sop_instance_uids"] == [made(second)["source_sop_instance_uid"]]
+    assert [source["role"] for source in newest["sources"]] == ["source"]
+    assert (newest["role"], newest["removable"]) == ("image", True)
 
 
 def test_a_generated_series_is_deleted_and_can_be_made_again(server):
     study, series = find_series(server, "P004")["R CC low energy"]
-    made = server.synthesize(study, series)["result"]["series_instance_uid"]
+    uid = made(server.synthesize(study, series)["result"])["series_instance_uid"]
     before = _series(server, study)
-    answer = server.request("DELETE", f"/studies/{study}/synthesized/{made}")
-    assert (answer.status_code, answer.json()) == (200, {"deleted": made})
-    assert _series(server, study) == before - {made}
-    assert made not in {entry["series_instance_uid"] for entry in _history(server, study)}
-    assert server.request("DELETE", f"/studies/{study}/synthesized/{made}").status_code == 404
-    assert server.synthesize(study, series)["result"]["series_instance_uid"] == made
+    answer = server.request("DELETE", f"/studies/{study}/synthesized/{uid}")
+    assert (answer.status_code, answer.json()) == (200, {"deleted": uid})
+    assert _series(server, study) == before - {uid}
+    assert uid not in {entry["series_instance_uid"] for entry in _history(server, study)}
+    assert server.request("DELETE", f"/studies/{study}/synthesized/{uid}").status_code == 404
+    assert made(server.synthesize(study, series)["result"])["series_instance_uid"] == uid
     assert _series(server, study) == before
 
 

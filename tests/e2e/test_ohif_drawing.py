@@ -333,19 +333,18 @@ def test_what_was_saved_is_drawn_again_by_another_page_and_can_be_edited(page, s
     _save(page)
     page = new_page
     view, _ = open_pair(page, server, place, result)
-    assert not _drawn(page, view).any()
-    page.get_by_role("button", name="Load Lesion 1").click()
-    page.locator("mammosynth-drawing #status", has_text="Loaded").wait_for(timeout=60000)
+    page.locator("mammosynth-drawing .lesion").wait_for(timeout=60000)
     np.testing.assert_array_equal(_drawn(page, view), _rectangle(view, 20, 30, 50, 60))
     assert page.locator("mammosynth-drawing .lesion select").input_value() == "benign"
-    inside = screenshot(page, "drawing-loaded")[round(view.at(35, 45)[1]), round(view.at(35, 45)[0])].astype(int)
+    assert not page.get_by_text("Not saved yet").is_visible()
+    inside = screenshot(page, "drawing-on-opening")[round(view.at(35, 45)[1]), round(view.at(35, 45)[0])].astype(int)
     assert inside[0] > inside[2] + 20, "the lesion should be tinted orange"
     _draw_rectangle(page, view, 50, 30, 60, 60)
     _save(page)
     before = _segmentations(server, place[0])
     assert [item["segments"][0]["lesion_class"] for item in before[:2]] == ["benign", "benign"]
     page.get_by_role("button", name="Delete Lesion 1 (benign)").first.click()
-    page.locator("mammosynth-drawing #status", has_text="Deleted").wait_for(timeout=60000)
+    page.locator("mammosynth-stored #status", has_text="Deleted").wait_for(timeout=60000)
     assert _segmentations(server, place[0]) == before[1:]
 
 
@@ -400,14 +399,14 @@ def test_a_seg_made_elsewhere_can_be_uploaded_and_another_file_is_refused_in_wor
     files = {str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID): file for file in exam.rglob("*.dcm")}
     mask = _rectangle(source, 30, 40, 45, 50)
     _seg_of(pydicom.dcmread(files[source.sop_instance_uid]), mask).save_as(tmp_path / "elsewhere.dcm")
-    chooser = page.locator("mammosynth-drawing #file")
+    chooser = page.locator("mammosynth-stored #file")
     chooser.set_input_files(tmp_path / "elsewhere.dcm")
-    page.locator("mammosynth-drawing #status", has_text="Stored: Elsewhere").wait_for(timeout=60000)
+    page.locator("mammosynth-stored #status", has_text="Stored: Elsewhere").wait_for(timeout=60000)
     page.get_by_role("button", name="Load Elsewhere").click()
-    page.locator("mammosynth-drawing #status", has_text="Loaded").wait_for(timeout=60000)
+    page.locator("mammosynth-stored #status", has_text="Loaded").wait_for(timeout=60000)
     np.testing.assert_array_equal(_drawn(page, source), mask)
     chooser.set_input_files(files[source.sop_instance_uid])
-    error = page.locator("mammosynth-drawing #error")
+    error = page.locator("mammosynth-stored #error")
     error.wait_for(timeout=60000)
     assert "expected a DICOM Segmentation" in error.inner_text()
 
@@ -427,8 +426,8 @@ def test_lesions_are_stored_in_orthanc(new_page, exam, tmp_path):
         np.testing.assert_array_equal(frame, _rectangle(view, 20, 30, 50, 60))
         page.keyboard.press("Control+z")
         page.get_by_role("button", name="Load Lesion 1").click()
-        page.locator("mammosynth-drawing #status", has_text="Loaded").wait_for(timeout=60000)
+        page.locator("mammosynth-stored #status", has_text="Loaded").wait_for(timeout=60000)
         np.testing.assert_array_equal(_drawn(page, view), _rectangle(view, 20, 30, 50, 60))
         page.get_by_role("button", name="Delete Lesion 1").last.click()
-        page.locator("mammosynth-drawing #status", has_text="Deleted").wait_for(timeout=60000)
+        page.locator("mammosynth-stored #status", has_text="Deleted").wait_for(timeout=60000)
         assert _segmentations(it, place[0]) == []

@@ -7,9 +7,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from sqlalchemy import text
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
+from monailabel_app.database import Database
 from tests.support.phantom_views import left_cc
 from tests.support.real_data import REAL_DICOM
 from tests.support.server import find_series, order, retrieve, running
@@ -306,6 +308,17 @@ def test_two_servers_do_not_share_a_data_folder(tmp_path):
         running(tmp_path / "data"),
     ):
         pass
+
+
+def test_jobs_of_a_newer_version_are_refused_in_a_sentence(tmp_path):
+    database = Database(tmp_path / "data" / "jobs.sqlite")
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    newer = "a newer version of MammoSynth wrote this database"
+    with pytest.raises(RuntimeError, match=newer) as refused, running(tmp_path / "data"):
+        pass
+    assert "Traceback" not in str(refused.value)
 
 
 def test_a_token_is_asked_for_everywhere(exams, tmp_path):

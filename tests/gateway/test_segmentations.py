@@ -13,13 +13,19 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
 from monailabel_app.errors import http_status
 from monailabel_app.gateway.segmentations import create_segmentations
+from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
+from tests.support.asgi import as_asked_by
 from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
@@ -34,7 +40,7 @@ def client(any_archive: DicomWebStudies) -> Iterator[Client]:
 class Client:
     """The routes alone, with the gateway's way to tell errors."""
 
-    def __init__(self, archive: DicomWebStudies) -> None:
+    def __init__(self, archive: DicomWebStudies, identity: Identity = LOCAL) -> None:
         app = FastAPI()
         app.include_router(create_segmentations(lambda: archive))
 
@@ -42,7 +48,7 @@ class Client:
         def known(request: Any, error: MammoSynthError) -> Any:
             return JSONResponse({"detail": str(error)}, http_status(error))
 
-        self.client = TestClient(app)
+        self.client = TestClient(as_asked_by(app, identity))
         self.image = mammogram(1, laterality="R", ImagerPixelSpacing=[0.1, 0.1], SeriesNumber=4)
         archive.store(self.image)
         self.root = f"/studies/{self.image.StudyInstanceUID}/segmentations"
@@ -105,6 +111,7 @@ def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) ->
     assert saved["source_sop_instance_uid"] == client.image.SOPInstanceUID
     assert saved["source_series_instance_uid"] == client.image.SeriesInstanceUID
     assert saved["creator"] == "MammoSynth"
+    assert (saved["is_lesions"], saved["removable"]) == (True, True)
     assert client.listed() == [saved]
     mask = client.client.get(f"{client.root}/{saved['sop_instance_uid']}/mask")
     assert mask.headers["content-encoding"] == "gzip"
@@ -112,6 +119,29 @@ def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) ->
     removed = client.client.delete(f"{client.root}/{saved['sop_instance_uid']}")
     assert (removed.status_code, removed.json()) == (200, {"deleted": saved["sop_instance_uid"]})
     assert client.listed() == []
+
+
+def test_a_segmentation_carries_the_name_of_who_has_drawn_it(any_archive: DicomWebStudies) -> None:
+    with Client(any_archive, Identity("Anna Müller", Role.USER)) as client:
+        saved = client.save(packed(labels() == 1)).json()
+        assert saved["creator"] == "Anna Müller"
+        assert client.listed() == [saved]
+
+
+def test_tissues_are_no_lesions_whatever_they_are_called(client: Client) -> None:
+    tissues = foreign(client)
+    item = tissues.SegmentSequence[0]
+    assert client.upload(tissues).json()["is_lesions"]
+    tissues.SOPInstanceUID, item.SegmentLabel = f"{tissues.SOPInstanceUID}.1", "Lesion 1"
+    item.SegmentedPropertyCategoryCodeSequence = [coded(codes.SCT.Tissue)]
+    item.SegmentedPropertyTypeCodeSequence = [coded(Code("89749009", "SCT", "Fatty tissue of breast"))]
+    assert not client.upload(tissues).json()["is_lesions"]
+
+
+def test_the_truth_about_a_phantom_shows_its_lesions_and_cannot_be_removed(client: Client) -> None:
+    truth = foreign(client, Manufacturer="MammoSynth", SOPInstanceUID=phantom_uid("truth"))
+    answer = client.upload(truth).json()
+    assert (answer["is_lesions"], answer["removable"]) == (True, False)
 
 
 def test_the_newest_is_listed_first(client: Client) -> None:

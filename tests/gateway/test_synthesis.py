@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 import torch
 from pydicom.dataset import Dataset
 from torch import nn
 
-from mammosynth.errors import InvalidParameterError
+from mammosynth import journey
+from mammosynth.errors import InvalidParameterError, UnreadableImageError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from monailabel_app.dicom_json import value_of
+from monailabel_app.errors import PacsError
 from monailabel_app.gateway.history import list_synthesized
-from monailabel_app.gateway.jobs import JobRequest
+from monailabel_app.gateway.jobs import JobCancelled, JobRequest
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.inputs import request_inputs
@@ -178,6 +181,96 @@ def _without_view(dataset: Dataset) -> None:
 def _of_another_modality(dataset: Dataset) -> None:
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
+
+
+def test_another_version_of_the_software_makes_another_image(
+    archive: DicomWebStudies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(archive)
+    run(two_members(), archive, request)
+    monkeypatch.setattr(journey, "__version__", "999.0.0")
+    run(two_members(), archive, request)
+    assert stored(archive, request.study_instance_uid) == {"image": 2}
+
+
+@pytest.fixture
+def four_views(tmp_path: Path) -> Iterator[tuple[DicomWebStudies, JobRequest, Path]]:
+    """Four views in one series of an archive, an order for all of them, and the folder of their files."""
+    folder = tmp_path / "exams"
+    files = write_exam(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
+    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    with embedded_store(folder, index_folder=tmp_path / "index") as url:
+        yield DicomWebStudies(url), order_of(header.StudyInstanceUID, header.SeriesInstanceUID), folder
+
+
+def damage(folder: Path, view: str, change: Callable[[Dataset], None]) -> str:
+    """Change the file of a view; its SOP Instance UID."""
+    file = folder / f"{view}-low-energy.dcm"
+    dataset = pydicom.dcmread(file)
+    change(dataset)
+    dataset.save_as(file)
+    return dataset.SOPInstanceUID
+
+
+def cut_off(dataset: Dataset) -> None:
+    dataset.PixelData = dataset.PixelData[:100]
+
+
+def test_a_view_that_cannot_be_decoded_does_not_fail_the_others(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, folder = four_views
+    bad = damage(folder, "L-CC", cut_off)
+    result = run(two_members(), archive, request)
+    assert len(result["refused"]) == 1
+    assert bad in result["refused"][0]
+    assert result["message"] == "done; 1 of 4 images could not be used"
+    assert stored(archive, request.study_instance_uid) == {"image": 3}
+
+
+def test_a_job_without_one_usable_view_fails_with_a_reason(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, folder = four_views
+    for view in ("R-CC", "L-CC", "R-MLO", "L-MLO"):
+        damage(folder, view, cut_off)
+    with pytest.raises(UnreadableImageError, match="Pixel Data"):
+        run(two_members(), archive, request)
+    assert stored(archive, request.study_instance_uid) == {}
+
+
+def test_an_archive_that_fails_in_the_middle_fails_the_job(
+    four_views: tuple[DicomWebStudies, JobRequest, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, request, _ = four_views
+    store = archive.store
+
+    def store_one(dataset: Dataset) -> None:
+        if stored(archive, request.study_instance_uid):
+            raise PacsError("the archive answered 503 while trying to store the result")
+        store(dataset)
+
+    monkeypatch.setattr(archive, "store", store_one)
+    with pytest.raises(PacsError, match="503"):
+        run(two_members(), archive, request)
+    assert stored(archive, request.study_instance_uid) == {"image": 1}
+
+
+def test_what_is_stored_stays_when_a_job_is_cancelled_and_is_not_made_again(
+    four_views: tuple[DicomWebStudies, JobRequest, Path],
+) -> None:
+    archive, request, _ = four_views
+
+    def cancel(fraction: float, message: str) -> None:
+        if stored(archive, request.study_instance_uid):
+            raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        run_job(app(two_members()), archive, request, cancel)
+    assert stored(archive, request.study_instance_uid) == {"image": 1}
+    again = run(two_members(), archive, request)
+    assert len(again["provenance"]) == 3
+    assert stored(archive, request.study_instance_uid) == {"image": 4}
 
 
 def test_uncertainty_of_a_single_network_fails_the_job_with_a_sentence(archive: DicomWebStudies) -> None:

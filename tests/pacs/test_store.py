@@ -22,6 +22,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from requests_toolbelt import MultipartDecoder
 
+from mammosynth.atomic import UNFINISHED
 from monailabel_app.pacs import create_store_app
 from monailabel_app.pacs.store import RefusedInstanceError, Store
 from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, store_process
@@ -88,14 +89,14 @@ def test_killing_the_store_while_it_stores_loses_nothing_acknowledged(tmp_path: 
         for study in DICOMwebClient(url).search_for_studies():
             (image,) = DICOMwebClient(url).retrieve_study(study["0020000D"]["Value"][0])
             assert image.pixel_array.shape == (256, 256)
-    assert not [path for path in (tmp_path / "d").rglob("*") if path.name.endswith(".part")]
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.name.startswith(UNFINISHED)]
 
 
 def test_unfinished_files_are_invisible_and_removed_at_start(tmp_path: Path) -> None:
     image = mammogram()
     place = tmp_path / "d" / image.StudyInstanceUID / image.SeriesInstanceUID
     place.mkdir(parents=True)
-    (place / ".stow-0123.part").write_bytes(as_file(image))
+    (place / f"{UNFINISHED}0123-a.dcm").write_bytes(as_file(image))
     with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
         assert sop_instance_uids(url) == set()
     assert list(place.iterdir()) == []
@@ -332,7 +333,7 @@ def test_a_folder_that_cannot_be_written_is_served_and_says_so(tmp_path: Path) -
     store = Store(tmp_path / "d", index_folder=tmp_path / "i")
     blocked = mammogram()
     (tmp_path / "d" / blocked.StudyInstanceUID).write_text("a file where the folder should be")
-    with pytest.raises(RefusedInstanceError, match="free space and permissions") as refused:
+    with pytest.raises(RefusedInstanceError, match="its rights and free space") as refused:
         store.add(as_file(blocked))
     assert refused.value.failure_reason == 0xA700
     assert len(store.index.find()) == 1

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,17 @@ class Server:
     address: str
     data_dir: Path
     lines: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One HTTP request, without following redirects."""
         kwargs.setdefault("timeout", 120)
+        kwargs["headers"] = self.headers | kwargs.get("headers", {})
         return httpx.request(method, self.address + path, **kwargs)
+
+    def as_holder_of(self, token: str) -> Server:
+        """The same server, asked with a token."""
+        return replace(self, headers={"authorization": f"Bearer {token}"})
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         return self.request("GET", path, **kwargs)
@@ -66,6 +72,11 @@ def order(study: str, series: str, **source: str) -> dict[str, Any]:
     """The body of an order: contrast of a series, or of what else is said of its source."""
     reference = {"study_instance_uid": study, "series_instance_uid": series, **source}
     return {"model": "contrast", "inputs": {"source": reference}}
+
+
+def made(result: dict[str, Any], role: str = "image") -> dict[str, Any]:
+    """The first output of a job's result in that role."""
+    return next(output for output in result["outputs"] if output["role"] == role)
 
 
 @contextmanager

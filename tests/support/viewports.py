@@ -12,7 +12,7 @@ from PIL import Image
 
 import monailabel_app
 from tests.support.ohif import SHOTS, WAIT_MS
-from tests.support.server import Server
+from tests.support.server import Server, made
 
 MODULES = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 # Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
@@ -80,7 +80,7 @@ def screenshot(page: Any, name: str = "") -> np.ndarray:
 def open_pair(page: Any, server: Server, source: tuple[str, str], result: dict[str, Any]) -> tuple[View, View]:
     """A source (study, series) and what was synthesized from it, hung side by side in the Synthesis mode."""
     study, series = source
-    asked = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={series},{result['series_instance_uid']}"
+    asked = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={series},{made(result)['series_instance_uid']}"
     page.goto(f"{server.address}/ohif/synthesis?{asked}&hangingprotocolId=mammosynth.pair")
     page.locator("mammosynth-compare #modes").wait_for(timeout=WAIT_MS)
     page.wait_for_function("() => document.querySelectorAll('.cornerstone-canvas').length === 2", timeout=WAIT_MS)

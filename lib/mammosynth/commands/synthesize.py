@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, add_set, add_task, counted, named_texts, open_bundle
+from mammosynth.commands.options import add_device, add_set, add_task, check_device, counted, named_texts, open_bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.task import Rendering, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from mammosynth.batch import FileOptions, synthesize_files
     from mammosynth.journey import Order
 
+    check_device(args.device)
     task = task_named(args.task)
     values = {name: _value(text) for name, text in named_texts(args.parameter, "--parameter").items()}
     common = {

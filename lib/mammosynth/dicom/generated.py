@@ -72,14 +72,14 @@ def generated_mark(
     types = [str(value or "").upper() for value in image_type]  # DICOM JSON has null for empty values
     if is_phantom_uid(sop_instance_uid) and types[1:2] == ["PRIMARY"]:
         return ""
-    if is_synthesized_uid(sop_instance_uid):
-        return f"{label_of('SOPInstanceUID')} is one that {MANUFACTURER} gives to what it has synthesized"
     if synthetic_data.upper() == "YES":
         return "(0008,001C) Synthetic Data is 'YES'"
     if GENERATED_DESCRIPTION in types:
         return f"{label_of('ImageType')} has the value '{GENERATED_DESCRIPTION}'"
     if series_description.upper().startswith(GENERATED_DESCRIPTION):
         return f"{label_of('SeriesDescription')} starts with '{GENERATED_DESCRIPTION}'"
+    if is_synthesized_uid(sop_instance_uid):
+        return f"{label_of('SOPInstanceUID')} is one that {MANUFACTURER} gives to what it has synthesized"
     return ""
 
 

@@ -188,7 +188,7 @@ def draw_segmentation(
         source: Header of the image.
         software_version: Of this software.
         series_description: By default "Lesions" with side and view.
-        author: Who has drawn them, at most 64 characters; None leaves Content Creator's Name empty.
+        author: Who has drawn them, at most 63 characters; None leaves Content Creator's Name empty.
 
     Raises:
         UnsupportedImageError: If the source is no single-frame mammogram, or has another matrix than the masks.
@@ -213,6 +213,8 @@ def draw_segmentation(
         content_description="Lesions drawn by a person",
     )
     keep_study(dataset, source)
+    if author is not None:
+        dataset.ContentCreatorName = f"{author}^"  # a name that is not taken apart is a family name, PS3.5 section 6.2
     view = " ".join(["Lesions", text_of(source, "ImageLaterality"), text_of(source, "ViewPosition")])
     dataset.SeriesDescription = (series_description or view).strip()[:64]
     return dataset

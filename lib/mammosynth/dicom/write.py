@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path
 from mammosynth.dicom.generated import synthesized_uid
 
 BITS_STORED = 16  # MG allows 8 to 16; all 16, so that NRRD for Slicer and DICOM for OHIF hold equal numbers

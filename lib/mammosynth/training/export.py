@@ -10,7 +10,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mammosynth import __version__
-from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config, write_json
+from mammosynth.atomic import write_json
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.task import TaskSpec
 from mammosynth.training.run import TrainingRun
 from mammosynth.training.template import Template

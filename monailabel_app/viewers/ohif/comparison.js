@@ -1,7 +1,7 @@
 // A synthesized image over its source, through the source's own camera: mixed, subtracted, or beside a divider.
 
 import { imageToCanvas, Overlay } from './overlay.js';
-import { cornerstone } from './viewer.js';
+import { cornerstone } from './ohif.js';
 
 const NEUTRAL = [64, 64, 64]; // chosen: dark enough to read beside a mammogram, and told from black
 const LOWER = [77, 166, 255];

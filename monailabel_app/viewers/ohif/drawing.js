@@ -2,10 +2,10 @@
 
 import { drawingOf } from './lesions.js';
 import { canDrawOn, colourOf, instanceOf, Pen } from './pen.js';
-import { deleteSegmentation, saveSegmentation, segmentationMask, segmentations, uploadSegmentation } from './server.js';
+import { labelsOf, storeDrawing } from './segmentations.js';
 import { addShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
-import { activeView, mammograms, onChange, services, views } from './viewer.js';
+import { activeView, describe, onChange } from './viewer.js';
 
 const SIZES_MM = { least: 0.5, most: 30, step: 0.5 }; // chosen: from a calcification to a large mass
 const TOOLS = { outline: 'Outline', brush: 'Brush', eraser: 'Eraser' };
@@ -19,11 +19,6 @@ const css = `
   .lesion { display: grid; grid-template-columns: auto auto 1fr auto; gap: 4px 8px; }
   .lesion select { grid-column: 3; }
   .area { min-width: 72px; text-align: right; }
-  .saved { justify-content: space-between; flex-wrap: wrap; }
-  .upload { display: inline-block; cursor: pointer; }
-  .upload:focus-within { outline: 2px solid #fff; outline-offset: 2px; }
-  .upload span { display: inline-block; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; }
-  .upload span { color: #9fe3f4; }
 `;
 const own = new CSSStyleSheet();
 own.replaceSync(css);
@@ -53,19 +48,12 @@ const html = `
     </p>
     <p id="status" role="status"></p>
     <p id="error" class="error" role="alert" hidden></p>
-    <h4 id="stored-title">Saved in this study</h4>
-    <ul id="stored" aria-labelledby="stored-title"></ul>
-    <p id="none" class="muted">None.</p>
-    <label class="upload"><span>Upload a DICOM SEG</span>
-      <input id="file" class="visually-hidden" type="file" accept=".dcm,application/dicom">
-    </label>
   </section>`;
 
 /** The section of the panel that draws lesions. */
 export class DrawingSection extends HTMLElement {
   #drawing = null;
   #view = null;
-  #study = null;
   #listed = null;
   #ends = [];
   #onDrawing = () => this.#showDrawing();
@@ -87,7 +75,6 @@ export class DrawingSection extends HTMLElement {
 
   disconnectedCallback() {
     this.#ends.forEach(end => end());
-    this.#study = null;
   }
 
   #build() {
@@ -95,15 +82,12 @@ export class DrawingSection extends HTMLElement {
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = html;
     const on = (id, event, handle) => this.#find(id).addEventListener(event, handle);
-    root.querySelectorAll('[data-tool]').forEach(button => {
-      button.addEventListener('click', () => this.pen.choose(button.dataset.tool));
-    });
+    this.#tools().forEach(button => button.addEventListener('click', () => this.pen.choose(button.dataset.tool)));
     on('undo', 'click', () => this.#drawing?.undo());
     on('redo', 'click', () => this.#drawing?.redo());
     on('size', 'input', event => this.#resize(Number(event.target.value)));
     on('add', 'click', () => this.#try(() => this.#drawing.addLesion()));
     on('save', 'click', () => this.#try(() => this.#save()));
-    on('file', 'change', event => this.#try(() => this.#upload(event.target)));
   }
 
   #shortcuts() {
@@ -128,10 +112,6 @@ export class DrawingSection extends HTMLElement {
     this.#view = canDrawOn(view) ? view : null;
     this.#watch(this.#view && drawingOf(instanceOf(this.#view)));
     this.pen.follow();
-    const study = view?.displaySet.StudyInstanceUID || null;
-    if (study === this.#study) return;
-    this.#study = study;
-    this.#try(() => this.#list());
   }
 
   #watch(drawing) {
@@ -141,13 +121,13 @@ export class DrawingSection extends HTMLElement {
     drawing?.addEventListener('change', this.#onDrawing);
     this.#listed = null;
     this.#find('image').textContent = drawing
-      ? `On ${describe(this.#view.displaySet)}, ${drawing.columns} x ${drawing.rows} pixels`
+      ? `On ${describe(this.#view)}, ${drawing.columns} x ${drawing.rows} pixels`
       : 'Choose a viewport that shows a mammogram to draw on it.';
     this.#showDrawing();
   }
 
   #showTool() {
-    this.shadowRoot.querySelectorAll('[data-tool]').forEach(button => {
+    this.#tools().forEach(button => {
       button.setAttribute('aria-pressed', String(button.dataset.tool === this.pen.tool));
     });
   }
@@ -161,9 +141,8 @@ export class DrawingSection extends HTMLElement {
 
   #showDrawing() {
     const drawing = this.#drawing;
-    this.pen.redraw();
     const allow = (id, is) => (this.#find(id).disabled = !is);
-    this.shadowRoot.querySelectorAll('[data-tool]').forEach(button => (button.disabled = !drawing));
+    this.#tools().forEach(button => (button.disabled = !drawing));
     allow('undo', drawing?.canUndo);
     allow('redo', drawing?.canRedo);
     allow('add', drawing);
@@ -181,9 +160,9 @@ export class DrawingSection extends HTMLElement {
     const lesions = this.#drawing?.lesions || [];
     const list = this.#find('lesions');
     if (lesions !== this.#listed) {
-      const focused = this.shadowRoot.activeElement?.dataset.focus;
+      const focused = this.shadowRoot.activeElement?.getAttribute('data-focus');
       list.replaceChildren(...lesions.map(lesion => this.#lesionItem(lesion)));
-      this.shadowRoot.querySelector(`[data-focus="${focused}"]`)?.focus();
+      list.querySelector(`[data-focus="${focused}"]`)?.focus();
       this.#listed = lesions;
     }
     list.querySelectorAll('input[type=radio]').forEach(radio => {
@@ -220,84 +199,10 @@ export class DrawingSection extends HTMLElement {
   }
 
   async #save() {
-    const drawing = this.#drawing;
-    const { segments, mask, state } = drawing.forArchive();
     this.#find('save').disabled = true; // until the drawing changes again, or it failed
     this.#say('Saving ...');
-    const description = { sop_instance_uid: drawing.sopInstanceUid, segments };
-    const saved = await saveSegmentation(this.#study, description, mask);
-    drawing.markSaved(state);
-    await this.#list();
-    this.#say(`Saved: ${summary(saved)}.`);
-    this.#announce(saved);
-  }
-
-  async #upload(input) {
-    const [file] = input.files;
-    input.value = '';
-    if (!file) return;
-    this.#say(`Storing ${file.name} ...`);
-    const stored = await uploadSegmentation(this.#study, file);
-    await this.#list();
-    this.#say(`Stored: ${summary(stored)}. Load shows it.`);
-    this.#announce(stored);
-  }
-
-  async #load(segmentation) {
-    const uid = segmentation.source_sop_instance_uid;
-    const instance = instanceOfUid(uid);
-    if (!instance) throw new Error('The image that this segmentation was drawn on is not loaded in the viewer.');
-    const drawing = drawingOf(instance);
-    const wasUnsaved = drawing.isUnsaved;
-    drawing.load(await segmentationMask(this.#study, segmentation.sop_instance_uid), segmentation.segments);
-    const shown = views().find(({ sopInstanceUid }) => sopInstanceUid === uid);
-    if (shown) services().viewportGridService.setActiveViewportId(shown.viewportId);
-    const where = shown ? '' : ` on ${describe(displaySetOfUid(uid))}, which no viewport shows`;
-    this.#say(`Loaded${where}.${wasUnsaved ? ' Undo brings back the drawing that was not saved.' : ''}`);
-    this.#announce(segmentation);
-  }
-
-  async #delete(segmentation) {
-    if (!window.confirm(`Delete ${summary(segmentation)} from the archive? This cannot be undone.`)) return;
-    await deleteSegmentation(this.#study, segmentation.sop_instance_uid);
-    await this.#list();
-    this.#say('Deleted from the archive.');
-  }
-
-  async #list() {
-    const study = this.#study;
-    const found = study ? await segmentations(study) : [];
-    if (study !== this.#study || !this.isConnected) return;
-    const items = found.map(segmentation => this.#storedItem(segmentation));
-    this.#find('stored').replaceChildren(...items);
-    this.#find('none').hidden = items.length > 0;
-  }
-
-  #storedItem(segmentation) {
-    const item = document.createElement('li');
-    item.className = 'saved';
-    const text = document.createElement('span');
-    text.textContent = `${summary(segmentation)}${when(segmentation.created)}`;
-    const buttons = document.createElement('span');
-    buttons.className = 'row';
-    for (const [name, act] of [
-      ['Load', () => this.#load(segmentation)],
-      ['Delete', () => this.#delete(segmentation)],
-    ]) {
-      const button = document.createElement('button');
-      button.textContent = name;
-      button.setAttribute('aria-label', `${name} ${text.textContent}`);
-      button.classList.toggle('danger', name === 'Delete');
-      button.addEventListener('click', () => this.#try(act));
-      buttons.append(button);
-    }
-    item.append(text, buttons);
-    return item;
-  }
-
-  #announce({ sop_instance_uid, source_sop_instance_uid }) {
-    const detail = { sopInstanceUid: sop_instance_uid, sourceSopInstanceUid: source_sop_instance_uid };
-    this.dispatchEvent(new CustomEvent('mammosynth-segmentation', { bubbles: true, composed: true, detail }));
+    const saved = await storeDrawing(this.#view.displaySet.StudyInstanceUID, this.#drawing);
+    this.#say(`Saved: ${labelsOf(saved)}.`);
   }
 
   /** Do it, and show in words what went wrong. */
@@ -317,27 +222,15 @@ export class DrawingSection extends HTMLElement {
     this.#find('status').textContent = text;
   }
 
+  /** @returns {HTMLButtonElement[]} */
+  #tools() {
+    return [...this.shadowRoot.querySelectorAll('button')].filter(button => button.dataset.tool);
+  }
+
+  /** @returns {any} the control of that id */
   #find(id) {
     return this.shadowRoot.getElementById(id);
   }
-}
-
-const displaySetOfUid = uid =>
-  mammograms().find(({ instances }) => instances?.some(({ SOPInstanceUID }) => SOPInstanceUID === uid));
-
-const instanceOfUid = uid => displaySetOfUid(uid)?.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === uid);
-
-const describe = ({ SeriesDescription }) => SeriesDescription || 'an image without description';
-
-function summary({ segments, source_sop_instance_uid }) {
-  const displaySet = displaySetOfUid(source_sop_instance_uid);
-  const names = segments.map(({ label, lesion_class }) => (lesion_class ? `${label} (${lesion_class})` : label));
-  return `${names.join(', ')}${displaySet ? ` on ${describe(displaySet)}` : ''}`;
-}
-
-function when(created) {
-  const time = created && new Date(created);
-  return time && !isNaN(time) ? `, ${time.toLocaleString()}` : '';
 }
 
 function areaText({ count, areaMm2 }) {

@@ -1,13 +1,21 @@
 // The synthesis that runs; kept apart from the panel, which OHIF takes down whenever it is folded away.
 
+import { hang } from './hanging.js';
+import { refreshSegmentations } from './segmentations.js';
+import { readable } from './sentences.js';
 import { synthesize } from './server.js';
-import { displaySetsOf, forget, loadSeries, showBeside, studyUid } from './viewer.js';
+import { drawStored } from './stored.js';
+import { describe, displaySetsOf, forget, loadSeries, mammograms, showBeside, studyUid, views } from './viewer.js';
+
+const FOUR_PAIRS = 'mammosynth.current-synthesized';
+const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];
+const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '' };
 
 const changes = new EventTarget();
 let controller = null;
-let state = { running: false, progress: 0, message: '', error: '' };
+let state = NOTHING;
 
-/** {running, progress 0-1, message, error} of the last synthesis. */
+/** {running, progress 0-1, message, error, refused: sentences, link: address of a new study} of the last synthesis. */
 export const generationState = () => state;
 
 /** Call back with every new state; returns what ends it. */
@@ -17,16 +25,14 @@ export function onGeneration(callback) {
   return () => changes.removeEventListener('change', listener);
 }
 
-/** Synthesize an image and hang the result beside it, if its study is still open then. Never throws. */
-export async function generate(task, { displaySet, sopInstanceUid }, parameters) {
+/** Run an order ({model, inputs, parameters}) of a study and hang what it gives, if the study is still open then. */
+export async function generate(order, study) {
   controller = new AbortController();
-  set({ running: true, progress: 0, message: 'Sending the request', error: '' });
+  set({ ...NOTHING, running: true, message: 'Sending the request' });
   try {
-    const order = { task, source: displaySet, sopInstanceUid, parameters };
     const result = await synthesize(order, ({ progress, message }) => set({ progress, message }), controller.signal);
-    set({ progress: 1, message: 'Loading the result' });
-    await show(displaySet, sopInstanceUid, result);
-    set({ running: false, message: 'Done: the result hangs beside its source.' });
+    set({ progress: 1, message: 'Loading the result', refused: result.refused.map(each => readable(each, nameOf)) });
+    set({ ...(await show(result, study)), running: false });
   } catch (error) {
     const cancelled = error.name === 'AbortError';
     set({ running: false, message: cancelled ? 'Cancelled.' : '', error: cancelled ? '' : error.message });
@@ -40,20 +46,74 @@ export function cancelGeneration() {
 }
 
 /** Forget what the last synthesis said. */
-export const clearGeneration = () => state.running || set({ progress: 0, message: '', error: '' });
+export const clearGeneration = () => state.running || set(NOTHING);
 
-async function show(source, sopInstanceUid, { series_instance_uid, sop_instance_uids, uncertainty }) {
-  const study = source.StudyInstanceUID;
-  if (studyUid() !== study) return; // what was made is loaded when the study is entered again
-  const made = [{ series_instance_uid, sop_instance_uids }, uncertainty].filter(Boolean);
-  const holds = (set, images) => set.instances.some(({ SOPInstanceUID }) => images.includes(SOPInstanceUID));
-  for (const { series_instance_uid: uid, sop_instance_uids: images } of made) {
-    const loaded = displaySetsOf(uid);
-    if (!loaded.some(set => holds(set, images))) forget(loaded); // a series grows with each view: load it again
+/** Show a result; resolves to what to say of it. */
+async function show({ outputs, viewer_url }, study) {
+  const here = outputs.filter(output => output.study_instance_uid === study);
+  if (!here.length) return { message: 'Done: the result is a study of its own.', link: viewer_url };
+  if (studyUid() !== study) return { message: 'Done: the result is in its study.' };
+  const images = here.filter(({ modality }) => modality === 'MG');
+  const displaySets = await load(images, study);
+  const results = images.filter(({ role }) => role !== 'uncertainty').map(image => ({ ...image, displaySets }));
+  const hung = results.length > 1 ? await hangPairs(results) : await hangBeside(results[0]);
+  await drawLabels(here.filter(({ modality }) => modality === 'SEG'), study);
+  return { message: doneText(results.length, hung) };
+}
+
+/** Load the series of images; a series that grew since it was loaded is loaded again. */
+async function load(images, study) {
+  const isLoaded = ({ series_instance_uid, sop_instance_uid }) =>
+    displaySetsOf(series_instance_uid).some(set => holds(set, sop_instance_uid));
+  forget(images.filter(image => !isLoaded(image)).flatMap(image => displaySetsOf(image.series_instance_uid)));
+  return loadSeries(study, [...new Set(images.map(image => image.series_instance_uid))]);
+}
+
+async function hangBeside(result) {
+  const source = result && holding(mammograms(), result.source_sop_instance_uid);
+  if (!source) return false;
+  const synthesized = holding(result.displaySets, result.sop_instance_uid);
+  return showBeside(source, [synthesized], result.source_sop_instance_uid);
+}
+
+/** Hang every view beside what was made from it; whether all of them are on the screen then. */
+async function hangPairs(results) {
+  hang(FOUR_PAIRS);
+  const areShown = uids => uids.every(uid => views().some(({ sopInstanceUid }) => sopInstanceUid === uid));
+  const wanted = results.flatMap(result => [result.sop_instance_uid, result.source_sop_instance_uid]);
+  const until = Date.now() + HANGS_WITHIN_MS;
+  while (!areShown(wanted) && Date.now() < until) await new Promise(resolve => setTimeout(resolve, POLL_MS));
+  return areShown(wanted);
+}
+
+/** Draw label maps that were made on their images. */
+async function drawLabels(labels, study) {
+  if (!labels.length) return;
+  const uids = labels.map(({ sop_instance_uid }) => sop_instance_uid);
+  const stored = (await refreshSegmentations(study)).filter(each => uids.includes(each.sop_instance_uid));
+  for (const segmentation of stored) await drawStored(study, segmentation);
+}
+
+function doneText(count, hung) {
+  if (!count) return 'Done.';
+  if (count === 1) {
+    return hung
+      ? 'Done: the result hangs beside its source.'
+      : 'Done: the result is in the study; show it from the history below.';
   }
-  const sets = await loadSeries(study, made.map(series => series.series_instance_uid));
-  const synthesized = sets.find(set => holds(set, sop_instance_uids));
-  await showBeside(source, [synthesized], sopInstanceUid);
+  return hung
+    ? `Done: ${count} results hang beside their sources.`
+    : `Done: ${count} results are in the study; show them from the history below.`;
+}
+
+const holds = ({ instances }, uid) => instances.some(({ SOPInstanceUID }) => SOPInstanceUID === uid);
+
+const holding = (displaySets, uid) => displaySets.find(set => set.instances && holds(set, uid));
+
+/** What an image that is loaded is called; '' for others. */
+function nameOf(sopInstanceUid) {
+  const displaySet = holding(mammograms(), sopInstanceUid);
+  return displaySet ? describe({ displaySet, sopInstanceUid }) : '';
 }
 
 function set(changed) {

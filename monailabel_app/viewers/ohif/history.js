@@ -1,14 +1,10 @@
 // <mammosynth-history>: what was synthesized in the open study, with its provenance; each can be shown or deleted.
 
+import { imageOf, provenanceOf, summaryOf } from './entries.js';
 import { onGeneration } from './generation.js';
-import { title } from './parameters.js';
 import { deleteSynthesized, synthesized } from './server.js';
 import { sheet } from './style.js';
-import { displaySetsOf, forget, loadSeries, onChange, showBeside, sourceOf, studyUid } from './viewer.js';
-
-const HASH_LENGTH = 12; // enough to tell weights apart by eye; the whole hash is in the title
-
-const SAID = { true: 'yes', false: 'no' };
+import { displaySetsOf, forget, loadSeries, onChange, showBeside, sourceOf, sourcesOf, studyUid } from './viewer.js';
 
 const markup = `
   <section class="stack" aria-labelledby="heading">
@@ -57,6 +53,7 @@ export class MammoSynthHistory extends HTMLElement {
     if (!this.study) return;
     await this.attempt(async () => {
       const series = await synthesized(this.study);
+      this.entries = series;
       this.find('#status').textContent = series.length ? '' : 'Nothing was generated in this study yet.';
       this.find('ol').replaceChildren(...series.map(entry => this.buildEntry(entry)));
     });
@@ -80,7 +77,11 @@ export class MammoSynthHistory extends HTMLElement {
     item.innerHTML = `
       <article class="stack">
         <h4></h4>
-        <dl></dl>
+        <p data-summary></p>
+        <details>
+          <summary>How it was made</summary>
+          <dl></dl>
+        </details>
         <div class="row" data-actions>
           <button type="button" data-show>Show</button>
           <button type="button" class="danger" data-delete>Delete</button>
@@ -94,11 +95,15 @@ export class MammoSynthHistory extends HTMLElement {
         </div>
       </article>`;
     const part = selector => item.querySelector(selector);
+    const summary = summaryOf(entry);
+    const full = [name, summary].filter(Boolean).join(', ');
     part('h4').textContent = name;
-    part('dl').append(...provenance(entry).flatMap(describe));
-    part('[data-show]').setAttribute('aria-label', `Show ${name}`);
-    part('[data-delete]').setAttribute('aria-label', `Delete ${name}`);
-    part('[data-confirmation]').setAttribute('aria-label', `Delete ${name}?`);
+    part('[data-summary]').textContent = summary;
+    part('dl').append(...provenanceOf(entry).flatMap(describe));
+    part('[data-show]').setAttribute('aria-label', `Show ${full}`);
+    part('[data-delete]').setAttribute('aria-label', `Delete ${full}`);
+    part('[data-delete]').hidden = !entry.removable;
+    part('[data-confirmation]').setAttribute('aria-label', `Delete ${full}?`);
     part('[data-confirmation] p').textContent = 'Delete this series from the archive? This cannot be undone.';
     part('[data-show]').addEventListener('click', () => this.attempt(() => this.show(entry)));
     const ask = asking => {
@@ -112,11 +117,17 @@ export class MammoSynthHistory extends HTMLElement {
     return item;
   }
 
-  async show({ series_instance_uid, source_sop_instance_uids }) {
-    const [displaySet] = await loadSeries(this.study, [series_instance_uid]);
-    const source = sourceOf(displaySet);
-    if (!source) throw new Error('The image that this was made from is not in the study any more.');
-    await showBeside(source, [displaySet], source_sop_instance_uids?.[0]);
+  /** Hang an image beside its source; an uncertainty beside the image that it is of, too. */
+  async show(entry) {
+    const [uid] = entry.source_sop_instance_uids || [];
+    const image = entry.role === 'uncertainty' && imageOf(entry, this.entries);
+    const series = [image, entry].filter(Boolean).map(each => each.series_instance_uid);
+    const displaySets = await loadSeries(this.study, series);
+    const ofSource = set => !uid || sourcesOf(set).includes(uid);
+    const hung = series.map(each => displaySets.find(set => set.SeriesInstanceUID === each && ofSource(set)));
+    const source = sourceOf(hung.at(-1));
+    await (source ? showBeside(source, hung, uid) : showBeside(hung[0], hung.slice(1)));
+    this.find('#status').textContent = source ? '' : 'The image that this was made from is not in this study.';
   }
 
   async remove({ series_instance_uid, series_description }) {
@@ -128,19 +139,6 @@ export class MammoSynthHistory extends HTMLElement {
   }
 }
 
-/** Label and value of what a header says; what it does not say is left out. */
-function provenance(entry) {
-  const { bundle, bundle_version, weights_sha256, seed, parameters, created } = entry;
-  const settings = Object.entries(parameters || {}).map(([name, value]) => [title(name), SAID[value] ?? String(value)]);
-  return [
-    ['Model', [bundle, bundle_version].filter(Boolean).join(' ')],
-    ['Made', created && new Date(created).toLocaleString()],
-    ['Seed', seed],
-    ...settings,
-    ['Weights', weights_sha256?.slice(0, HASH_LENGTH), weights_sha256],
-  ].filter(([, value]) => value !== null && value !== undefined && value !== '');
-}
-
 function describe([label, value, whole]) {
   const [term, detail] = [document.createElement('dt'), document.createElement('dd')];
   term.textContent = label;
@@ -148,3 +146,5 @@ function describe([label, value, whole]) {
   if (whole) detail.title = whole;
   return [term, detail];
 }
+
+if (!customElements.get('mammosynth-history')) customElements.define('mammosynth-history', MammoSynthHistory);

@@ -6,8 +6,9 @@ import { cut, fillCapsule, fillPolygon, find, paste, union } from './raster.js';
 const STEPS = 50; // chosen; the memory of a step is twice the rectangle that it touched
 const MOST_LESIONS = 255; // one byte a pixel
 const drawings = new Map();
+const watchers = new Set();
 
-window.addEventListener('beforeunload', event => {
+globalThis.addEventListener?.('beforeunload', event => {
   if ([...drawings.values()].some(({ isUnsaved }) => isUnsaved)) event.preventDefault();
 });
 
@@ -20,6 +21,12 @@ export function drawingOf(instance) {
 
 /** The drawing on the image of this UID, if there is one. */
 export const existingDrawing = sopInstanceUid => drawings.get(sopInstanceUid);
+
+/** Call back with every drawing that changes; returns what ends it. */
+export function onDrawing(callback) {
+  watchers.add(callback);
+  return () => watchers.delete(callback);
+}
 
 /** Lesions and their label map; dispatches 'change' with the touched rectangle (null: only names) as detail. */
 export class Drawing extends EventTarget {
@@ -48,6 +55,11 @@ export class Drawing extends EventTarget {
   /** Whether a stroke has begun and not ended. */
   get isStroking() {
     return this.#touched !== null;
+  }
+
+  /** Whether a pixel of a lesion is drawn. */
+  get isDrawn() {
+    return this.lesions.some(({ number }) => this.pixels.includes(number));
   }
 
   get canUndo() {
@@ -92,19 +104,20 @@ export class Drawing extends EventTarget {
     this.keep();
   }
 
-  /** Replace everything by a stored label map. */
+  /** Replace everything by a stored label map, which can be undone. */
   load(pixels, segments) {
-    if (pixels.length !== this.pixels.length) {
-      throw new Error(`The segmentation has ${pixels.length} pixels, the image ${this.rows} x ${this.columns}.`);
-    }
-    const extent = () => this.lesions.map(({ number }) => this.measure(number).touched).reduce(union, null);
-    const before = extent();
-    this.pixels.set(pixels);
-    this.lesions = segments.map(({ number, label, lesion_class }) => ({ number, label, lesionClass: lesion_class }));
-    this.active = this.lesions[0]?.number || 0;
-    this.#touch(union(before, extent()));
+    this.#replace(pixels, segments);
     this.keep();
     this.markSaved(this.#done.at(-1));
+  }
+
+  /** Begin with a stored label map, if nothing was drawn or loaded yet: what undo comes back to. */
+  begin(pixels, segments) {
+    if (this.#done.length || this.#undone.length || this.isStroking) return;
+    this.#replace(pixels, segments);
+    this.#kept = { columns: this.columns, pixels: this.pixels.slice(), lesions: this.lesions };
+    this.#touched = null;
+    this.#changed(null);
   }
 
   /** Make what changed since the last step a step that can be undone. */
@@ -153,6 +166,18 @@ export class Drawing extends EventTarget {
     return { segments, mask, state: this.#done.at(-1) };
   }
 
+  #replace(pixels, segments) {
+    if (pixels.length !== this.pixels.length) {
+      throw new Error(`The segmentation has ${pixels.length} pixels, the image ${this.rows} x ${this.columns}.`);
+    }
+    const extent = () => this.lesions.map(({ number }) => this.measure(number).touched).reduce(union, null);
+    const before = extent();
+    this.pixels.set(pixels);
+    this.lesions = segments.map(({ number, label, lesion_class }) => ({ number, label, lesionClass: lesion_class }));
+    this.active = this.lesions[0]?.number || 0;
+    this.#touch(union(before, extent()));
+  }
+
   #add() {
     const number = 1 + Math.max(0, ...this.lesions.map(lesion => lesion.number));
     if (number > MOST_LESIONS) throw new Error(`An image can have ${MOST_LESIONS} lesions; delete the last one first.`);
@@ -198,6 +223,7 @@ export class Drawing extends EventTarget {
 
   #changed(touched) {
     this.dispatchEvent(new CustomEvent('change', { detail: touched }));
+    watchers.forEach(callback => callback(this));
   }
 }
 

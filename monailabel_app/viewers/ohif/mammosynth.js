@@ -1,8 +1,9 @@
 // OHIF extension, loaded at run time by the viewer's configuration (no rebuild): our panel and hanging protocols.
 
-import { addAttributes, protocols } from './hanging.js';
+import { addAttributes, protocolModule } from './hanging.js';
+import { addLinks } from './links.js';
+import { setManagers } from './ohif.js';
 import { MammoSynthPanel } from './panel.js';
-import { setManagers } from './viewer.js';
 
 const ID = 'mammosynth.extension';
 const ELEMENT = 'mammosynth-panel';
@@ -27,6 +28,7 @@ export default {
   preRegistration(managers) {
     setManagers(managers);
     addAttributes();
+    addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, MammoSynthPanel);
   },
   getPanelModule: () => [
@@ -38,5 +40,5 @@ export default {
       component: () => element(ELEMENT),
     },
   ],
-  getHangingProtocolModule: () => protocols.map(protocol => ({ name: protocol.id, protocol })),
+  getHangingProtocolModule: protocolModule,
 };

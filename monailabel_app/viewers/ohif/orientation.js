@@ -32,4 +32,5 @@ export function isMirrored(instance) {
   return expected !== null && chestWallEdge(instance) !== expected;
 }
 
-const conventionalEdge = instance => ({ R: 'right', L: 'left' })[sideOf(instance)] || null;
+/** The edge where it lies by convention: 'right' for the right breast; null if the side is unknown. */
+export const conventionalEdge = instance => ({ R: 'right', L: 'left' })[sideOf(instance)] || null;

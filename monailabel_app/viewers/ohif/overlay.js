@@ -1,6 +1,6 @@
 // Canvases laid over OHIF's viewports, drawn anew whenever the viewport is.
 
-import { cornerstone } from './viewer.js';
+import { cornerstone } from './ohif.js';
 
 /** From pixels of the image (outer corner at 0, 0) to those of the viewport's canvas; null before it is loaded. */
 export function imageToCanvas(viewport) {

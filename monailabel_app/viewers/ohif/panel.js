@@ -4,21 +4,19 @@ import './compare.js';
 import './drawing.js';
 import { cancelGeneration, clearGeneration, generate, generationState, onGeneration } from './generation.js';
 import { activeProtocol, hang, protocols } from './hanging.js';
-import { MammoSynthHistory } from './history.js';
-import { buildControls, readValues } from './parameters.js';
+import './history.js';
+import { onDrawing } from './lesions.js';
+import { buildControls, keptValues, readValues, validValues } from './parameters.js';
+import { scoreRow } from './scores.js';
+import { onSegmentations } from './segmentations.js';
+import { capitalized } from './sentences.js';
 import { info } from './server.js';
 import { keepControlKeys } from './shortcuts.js';
+import { canMakeAllViews, SlotControls, sourceSlot } from './slots.js';
+import { referenceTo, SourceChoice } from './sources.js';
+import './stored.js';
 import { sheet } from './style.js';
-import {
-  activeView,
-  describe,
-  isMammogram,
-  isSynthesized,
-  mammograms,
-  onChange,
-  sourceOf,
-  sourcesOf,
-} from './viewer.js';
+import { describe, onChange, studyUid } from './viewer.js';
 
 const markup = `
   <header class="section stack">
@@ -34,10 +32,11 @@ const markup = `
   <section aria-labelledby="generate-heading">
     <form class="stack" novalidate>
       <h3 id="generate-heading">Generate</h3>
-      <div class="field">
+      <div class="field" id="source-field">
         <label for="source">Source</label>
         <select id="source" aria-describedby="source-name"></select>
         <p id="source-name" class="muted"></p>
+        <p id="refusal" class="notice" role="status" hidden></p>
       </div>
       <div class="field">
         <label for="model">Task and model</label>
@@ -57,6 +56,7 @@ const markup = `
           <tbody></tbody>
         </table>
       </details>
+      <div id="slots" class="stack"></div>
       <div id="parameters" class="stack"></div>
       <details>
         <summary>Advanced</summary>
@@ -64,38 +64,57 @@ const markup = `
       </details>
       <div class="row">
         <button type="submit" class="primary">Generate</button>
+        <button type="button" id="all-views" title="Generate from every view of this study that the model accepts">
+          All views
+        </button>
         <button type="button" id="cancel" hidden>Cancel</button>
       </div>
       <progress id="progress" max="1" value="0" aria-label="Progress of the synthesis" hidden></progress>
       <p id="status" class="muted" role="status"></p>
+      <p id="new-study" hidden><a>Open the new study</a></p>
+      <div id="refused" class="notice" hidden>
+        <p>Not generated:</p>
+        <ul></ul>
+      </div>
       <p id="error" class="error" role="alert" hidden></p>
     </form>
   </section>
   <mammosynth-compare></mammosynth-compare>
   <mammosynth-drawing></mammosynth-drawing>
+  <mammosynth-stored></mammosynth-stored>
   <mammosynth-history></mammosynth-history>`;
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
   :host { height: 100%; overflow-y: auto; background: #090c29; }
   #advanced { padding-top: 8px; }
+  #refused ul { margin: 0; padding-left: 20px; }
+  textarea { font: 12px ui-monospace, monospace; resize: vertical; }
+  #slots .muted { white-space: pre-line; }
+  a { color: #9fe3f4; }
   td + td { white-space: nowrap; }
 `);
 
-// The last mask of each source, by SOP Instance UID; OHIF takes the panel down whenever it is folded away.
-const masks = new Map();
+/** What a person chose, kept when OHIF takes the panel down, which it does whenever the panel is folded away. */
+const chosen = { model: '', values: {} };
 
 /** The panel on the right of the viewer. */
 export class MammoSynthPanel extends HTMLElement {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
-    this.subscriptions = [onGeneration(state => this.showState(state)), onChange(() => this.refresh())];
+    this.subscriptions = [
+      onGeneration(state => this.showState(state)),
+      onChange(() => this.refresh()),
+      onSegmentations(() => this.offer()),
+      onDrawing(drawing => drawing.isStroking || this.offer()),
+    ];
     this.showState(generationState());
     this.refresh();
     this.loadModels();
   }
 
   disconnectedCallback() {
+    chosen.values = validValues(this.shadowRoot);
     this.subscriptions.forEach(unsubscribe => unsubscribe());
   }
 
@@ -108,18 +127,21 @@ export class MammoSynthPanel extends HTMLElement {
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = markup;
     keepControlKeys(this);
+    this.slots = new SlotControls(this.find('#slots'));
+    this.sources = new SourceChoice(this.find('#source'), this.find('#source-name'), () => this.offer());
     this.find('#layout').addEventListener('change', ({ target }) => target.value && hang(target.value));
-    this.find('#source').addEventListener('change', () => this.showSource());
     this.find('#model').addEventListener('change', () => this.showModel());
     this.find('#cancel').addEventListener('click', cancelGeneration);
+    this.find('#all-views').addEventListener('click', () => this.generate({ allViews: true }));
     this.find('form').addEventListener('submit', event => {
       event.preventDefault();
       this.generate();
     });
-    root.addEventListener('mammosynth-segmentation', ({ detail }) => {
-      masks.set(detail.sourceSopInstanceUid, detail.sopInstanceUid);
-      this.showMask();
-    });
+  }
+
+  /** The image to synthesize from. */
+  source() {
+    return this.sources.source;
   }
 
   /** What the server offers, grouped by task. */
@@ -129,28 +151,38 @@ export class MammoSynthPanel extends HTMLElement {
     } catch (error) {
       return this.showError(error.message);
     }
-    const tasks = Object.groupBy(Object.entries(this.models), ([name, model]) => model.task || name);
-    const groups = Object.entries(tasks).map(([task, models]) => {
+    const tasks = Object.groupBy(Object.entries(this.models), ([name, { task }]) => task || name);
+    const groups = Object.values(tasks).map(models => {
       const group = document.createElement('optgroup');
-      group.label = task;
+      group.label = models[0][1].title || models[0][1].task;
       const offer = ([name, { bundle, version }]) => new Option(`${bundle || name} ${version ?? ''}`, name);
       group.append(...models.map(offer));
       return group;
     });
     const select = this.find('#model');
-    const chosen = select.value;
     select.replaceChildren(...groups);
-    if (chosen in this.models) select.value = chosen;
-    else this.showModel();
+    if (chosen.model in this.models) select.value = chosen.model;
+    this.showModel();
   }
 
+  /** Build what belongs to the chosen model; what was chosen for the last one is kept where both know it. */
   showModel() {
-    const model = this.models[this.find('#model').value];
+    const name = this.find('#model').value;
+    const model = this.models[name];
     if (!model) return;
+    if (this.model) chosen.values = { ...chosen.values, ...validValues(this.shadowRoot) };
+    const before = this.models[chosen.model] || model;
+    chosen.values = keptValues(chosen.values, before.parameters, model.parameters);
+    this.model = model;
+    chosen.model = name;
     this.find('#card').textContent = model.description;
     this.showScores(model.scores || {});
-    buildControls(model.parameters, { main: this.find('#parameters'), advanced: this.find('#advanced') });
-    this.showMask();
+    const places = { main: this.find('#parameters'), advanced: this.find('#advanced') };
+    buildControls(model.parameters, places, chosen.values);
+    this.slots.build(model.slots);
+    this.find('#source-field').hidden = !sourceSlot(model.slots);
+    this.find('#all-views').hidden = !canMakeAllViews(model.slots);
+    this.askForSources();
   }
 
   showScores({ split, images, patients, measures = [] }) {
@@ -159,74 +191,77 @@ export class MammoSynthPanel extends HTMLElement {
     this.find('#scores tbody').replaceChildren(...measures.map(scoreRow));
   }
 
-  /** The image to synthesize from: that of the active viewport (or what it was made from), or the one chosen. */
-  source() {
-    const chosen = this.find('#source').value;
-    if (chosen) return acquiredImages().find(({ sopInstanceUid }) => sopInstanceUid === chosen) || null;
-    const view = activeView();
-    if (!view || !isMammogram(view.displaySet)) return null;
-    if (!isSynthesized(view.displaySet)) return view;
-    const displaySet = sourceOf(view.displaySet);
-    const [sopInstanceUid] = sourcesOf(view.displaySet, view.sopInstanceUid);
-    return displaySet ? { displaySet, sopInstanceUid } : null;
-  }
-
   /** Follow the viewer: its active viewport, the images of the study, its layout. */
   refresh() {
-    this.showSources();
+    this.sources.follow();
+    this.askForSources();
     const options = protocols.map(({ id, name }) => new Option(name, id));
     this.find('#layout').replaceChildren(new Option('As arranged', ''), ...options);
     this.find('#layout').value = activeProtocol();
   }
 
-  showSources() {
-    const select = this.find('#source');
-    const chosen = select.value;
-    const images = acquiredImages();
-    select.value = '';
-    const active = this.source();
-    select.replaceChildren(
-      new Option(active ? `Active: ${describe(active)}` : 'The active viewport shows no mammogram', ''),
-      ...images.map(image => new Option(describe(image), image.sopInstanceUid))
-    );
-    select.value = images.some(({ sopInstanceUid }) => sopInstanceUid === chosen) ? chosen : '';
-    this.showSource();
-  }
-
-  /** Say in full what the list cuts short. */
-  showSource() {
-    const source = this.source();
-    this.find('#source-name').textContent = source ? describe(source) : 'Choose a viewport or an image.';
-    this.showMask();
-  }
-
-  /** The mask that was drawn on the source, as the value of parameters that are segmentations. */
-  showMask() {
-    const mask = masks.get(this.source()?.sopInstanceUid) || '';
-    this.shadowRoot.querySelectorAll('[data-type=segmentation]').forEach(control => (control.value = mask));
-  }
-
-  generate() {
-    clearGeneration();
-    const source = this.source();
-    if (!source) return this.showError('Choose a source: the active viewport shows no mammogram.');
+  async askForSources() {
+    const model = this.model && sourceSlot(this.model.slots) ? chosen.model : '';
     try {
-      generate(this.find('#model').value, source, readValues(this.shadowRoot));
+      await this.sources.ask(studyUid(), model);
+    } catch (error) {
+      this.showError(error.message);
+    }
+  }
+
+  /** Let the slots follow source, images, drawings and stored segmentations; say why a source cannot be used. */
+  offer() {
+    if (!this.model) return;
+    const asChoice = image => ({ ...image, name: describe(image), reference: referenceTo(image) });
+    const source = this.source();
+    this.slots.offer({
+      source: source && asChoice(source),
+      study: studyUid(),
+      images: this.sources.accepted.map(asChoice),
+    });
+    const { refusal } = this.sources;
+    this.find('#refusal').hidden = !refusal;
+    if (this.find('#refusal').textContent !== refusal) this.find('#refusal').textContent = refusal;
+    this.allow();
+  }
+
+  /** What can be pressed now. */
+  allow() {
+    const { running } = generationState();
+    const refused = this.model && sourceSlot(this.model.slots) && this.sources.refusal;
+    this.find('[type=submit]').disabled = running || Boolean(refused);
+    this.find('#all-views').disabled = running || !this.sources.accepted.length;
+  }
+
+  async generate({ allViews = false } = {}) {
+    if (generationState().running) return;
+    clearGeneration();
+    const model = chosen.model;
+    try {
+      const parameters = readValues(this.shadowRoot);
+      const inputs = await this.slots.read({ allViews });
+      generate({ model, inputs, parameters }, studyUid());
     } catch (error) {
       return this.showError(error.message);
     }
     this.find('#cancel').focus();
   }
 
-  showState({ running, progress, message, error }) {
+  showState({ running, progress, message, error, refused, link }) {
     const hadFocus = this.shadowRoot.activeElement === this.find('#cancel');
-    this.find('[type=submit]').disabled = running;
+    this.allow();
     this.find('#cancel').hidden = !running;
     this.find('#progress').hidden = !running;
     this.find('#progress').value = progress;
+    const sentence = capitalized(message);
     const status = this.find('#status');
-    const sentence = message.replace(/^./, letter => letter.toUpperCase());
     if (status.textContent !== sentence) status.textContent = sentence; // a screen reader says every change
+    this.find('#new-study').hidden = !link;
+    this.find('#new-study a').href = link;
+    this.find('#refused').hidden = !refused.length;
+    this.find('#refused ul').replaceChildren(
+      ...refused.map(textContent => Object.assign(document.createElement('li'), { textContent }))
+    );
     this.showError(error);
     if (hadFocus && !running) this.find('[type=submit]').focus();
   }
@@ -236,24 +271,3 @@ export class MammoSynthPanel extends HTMLElement {
     this.find('#error').hidden = !text;
   }
 }
-
-/** Every acquired mammogram that is loaded, as {displaySet, sopInstanceUid}. */
-function acquiredImages() {
-  const images = displaySet =>
-    displaySet.instances.map(({ SOPInstanceUID: sopInstanceUid }) => ({ displaySet, sopInstanceUid }));
-  return mammograms().filter(set => !isSynthesized(set)).flatMap(images);
-}
-
-/** A measured score with its interval, between the floor (a trivial method) and the ceiling (the best possible). */
-function scoreRow({ name, value, interval, unit, floor, ceiling }) {
-  const row = document.createElement('tr');
-  const head = document.createElement('th');
-  head.scope = 'row';
-  head.textContent = unit ? `${name} (${unit})` : name;
-  const cell = text => Object.assign(document.createElement('td'), { textContent: text });
-  const between = interval ? ` [${interval.join(', ')}]` : '';
-  row.append(head, cell(`${value}${between}`), cell(floor ?? ''), cell(ceiling ?? ''));
-  return row;
-}
-
-if (!customElements.get('mammosynth-history')) customElements.define('mammosynth-history', MammoSynthHistory);

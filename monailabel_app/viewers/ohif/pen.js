@@ -1,8 +1,8 @@
 // Drawing with mouse, pen or finger on the viewports: outline, brush and eraser, and how it looks.
 
-import { drawingOf, existingDrawing } from './lesions.js';
+import { drawingOf, existingDrawing, onDrawing } from './lesions.js';
 import { Overlay } from './overlay.js';
-import { isMammogram, isUncertainty, services, viewOf, views } from './viewer.js';
+import { isMammogram, isUncertainty, services, sourcesOf, viewOf, views } from './viewer.js';
 
 // Okabe and Ito (2008), Color Universal Design: told apart by readers with colour vision deficiency.
 const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00'];
@@ -21,11 +21,17 @@ export const canDrawOn = view =>
 export const instanceOf = ({ displaySet, sopInstanceUid }) =>
   displaySet.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === sopInstanceUid);
 
+/** An overlay that shows the size of the brush. */
+class PenOverlay extends Overlay {
+  cursor = document.createElement('div');
+}
+
 /** Draws on all viewports with the chosen tool ('outline', 'brush', 'eraser' or null); dispatches 'tool'. */
 export class Pen extends EventTarget {
   #overlays = new Map();
   #stroke = null;
   #listening = new AbortController();
+  #unwatch;
 
   constructor() {
     super();
@@ -38,6 +44,7 @@ export class Pen extends EventTarget {
     listen('pointerup', this.#end);
     listen('pointercancel', this.#end);
     listen('dblclick', this.#swallow); // OHIF would enlarge the viewport
+    this.#unwatch = onDrawing(() => this.redraw());
     this.follow();
   }
 
@@ -76,12 +83,12 @@ export class Pen extends EventTarget {
   /** Leave the viewports as they were. */
   remove() {
     this.#listening.abort();
+    this.#unwatch();
     [...this.#overlays.keys()].forEach(element => this.#uncover(element));
   }
 
   #cover(viewport) {
-    const overlay = new Overlay(viewport, 'lesions', (...drawn) => this.#draw(...drawn));
-    overlay.cursor = document.createElement('div');
+    const overlay = new PenOverlay(viewport, 'lesions', (...drawn) => this.#draw(...drawn));
     overlay.cursor.className = 'mammosynth-brush';
     overlay.cursor.style.cssText =
       'position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; ' +
@@ -109,13 +116,13 @@ export class Pen extends EventTarget {
 
   #draw(context, matrix, { viewport }) {
     const view = viewOf(viewport.id);
-    const drawing = view && existingDrawing(view.sopInstanceUid);
-    if (!drawing) return;
     context.setTransform(matrix);
     context.imageSmoothingEnabled = Math.hypot(matrix.a, matrix.b) < 1; // enlarged pixels keep their edges
-    context.drawImage(paintingOf(drawing), 0, 0);
-    const stroke = this.#stroke;
-    if (stroke?.points && stroke.drawing === drawing) drawPath(context, stroke.points, drawing.active);
+    for (const drawing of drawingsOn(view)) {
+      context.drawImage(paintingOf(drawing), 0, 0);
+      const stroke = this.#stroke;
+      if (stroke?.points && stroke.drawing === drawing) drawPath(context, stroke.points, drawing.active);
+    }
   }
 
   #overlayAt({ target }) {
@@ -127,7 +134,11 @@ export class Pen extends EventTarget {
     const view = overlay && viewOf(overlay.viewport.id);
     if (!canDrawOn(view)) return;
     this.#swallow(event); // also keeps cornerstone's tools from it
-    services().viewportGridService.setActiveViewportId(view.viewportId);
+    const { viewportGridService } = services();
+    if (viewportGridService.getActiveViewportId() !== view.viewportId) {
+      viewportGridService.setActiveViewportId(view.viewportId); // this click chooses, the next one draws
+      return;
+    }
     const drawing = drawingOf(instanceOf(view));
     overlay.canvas.setPointerCapture(event.pointerId);
     const last = overlay.position(event);
@@ -190,6 +201,23 @@ export class Pen extends EventTarget {
     event.stopImmediatePropagation();
   }
 }
+
+/** What is drawn on the image of a view and, where it lies on the same pixels, on its source or on its results. */
+function drawingsOn(view) {
+  if (!view) return [];
+  const { Rows, Columns } = instanceOf(view) || {};
+  const others = views().filter(other => areOfOneExposure(view, other));
+  const uids = new Set([...sourcesOf(view.displaySet, view.sopInstanceUid), ...others.map(uidOf), view.sopInstanceUid]);
+  const drawings = [...uids].map(existingDrawing).filter(Boolean);
+  return drawings.filter(({ rows, columns }) => rows === Rows && columns === Columns);
+}
+
+const areOfOneExposure = (one, other) =>
+  [[one, other], [other, one]].some(([made, source]) =>
+    sourcesOf(made.displaySet, made.sopInstanceUid).includes(source.sopInstanceUid)
+  );
+
+const uidOf = ({ sopInstanceUid }) => sopInstanceUid;
 
 /** The brush's radius in pixels; without a known spacing a millimetre counts as ten pixels (most detectors' 0.1 mm). */
 function radiusOf({ spacing }, sizeMm) {

@@ -1,27 +1,27 @@
 // The server's REST interface as the panels use it; a refusal becomes an Error with the server's own sentence.
 
+import { detailOf, readable } from './sentences.js';
+
 const POLL_MS = 250;
 
 /** One request; resolves to the JSON answer. */
-export async function ask(path, options) {
+export async function ask(path, options = {}) {
   return (await send(path, options)).json();
 }
 
 /** What is served: models by name, each with its parameters and scores. */
 export const info = () => ask('/info/');
 
-/** Synthesize one image and resolve to the job's result; `report` gets each status, `signal` cancels the job. */
-export async function synthesize({ task, source, sopInstanceUid, parameters = {} }, report = () => {}, signal) {
+/** Which acquired images of a study a model accepts, and why it refuses the others. */
+export const sources = async (study, model) =>
+  (await ask(`/studies/${study}/sources?model=${encodeURIComponent(model)}`)).sources;
+
+/** Run a job ({model, inputs, parameters}) to its result; `report` gets each status, `signal` cancels the job. */
+export async function synthesize(order, report = _job => {}, signal) {
   const { job_id } = await ask('/synthesis', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({
-      task,
-      study_instance_uid: source.StudyInstanceUID,
-      series_instance_uid: source.SeriesInstanceUID,
-      sop_instance_uid: sopInstanceUid,
-      parameters,
-    }),
+    body: JSON.stringify(order),
   });
   let cancelled = false;
   for (;;) {
@@ -29,7 +29,7 @@ export async function synthesize({ task, source, sopInstanceUid, parameters = {}
     const job = await ask(`/synthesis/${job_id}`);
     if (job.state === 'done') return job.result;
     if (job.state === 'cancelled') throw new DOMException(job.message, 'AbortError');
-    if (job.state === 'failed') throw new Error(job.message);
+    if (job.state === 'failed') throw new Error(readable(job.message));
     report(job);
     await pause(POLL_MS, cancelled ? undefined : signal);
   }
@@ -76,7 +76,7 @@ async function send(path, options) {
     throw new Error('The server cannot be reached; check that it still runs, then try again.');
   });
   if (answer.ok) return answer;
-  const { detail } = await answer.json().catch(() => ({}));
+  const detail = detailOf(await answer.json().catch(() => ({})));
   throw new Error(detail || `The server answered ${answer.status} ${answer.statusText} to ${path}.`);
 }
 

@@ -40,6 +40,11 @@ const css = `
   button.danger:hover:not(:disabled) { background: #5b1720; color: #fff; }
   button[aria-pressed=true] { background: #1c4f8a; color: #fff; }
   button:disabled { border-color: #46587d; color: #8a9cc0; background: #0b1a3a; cursor: default; }
+  .upload { display: inline-block; cursor: pointer; }
+  .upload:focus-within { outline: 2px solid #fff; outline-offset: 2px; }
+  .upload span {
+    display: inline-block; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; color: #9fe3f4;
+  }
   :focus-visible { outline: 2px solid #fff; outline-offset: 2px; }
   summary { color: #9fe3f4; cursor: pointer; }
   progress { width: 100%; height: 8px; accent-color: #5acce6; }

@@ -1,10 +1,12 @@
 // OHIF mode for mammography: the tools of the build's own viewer, our hanging protocols, our panel on the right.
 
-import { hangAtLeastOne } from './hanging.js';
+import { keepFitted } from './fit.js';
+import { hangOpening, OPENING } from './hanging.js';
 import { PANEL } from './mammosynth.js';
-import { studyUid, syncStudy } from './viewer.js';
+import { mammograms, studyUid, syncStudy } from './viewer.js';
 
 const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
+const WIDE = 1600; // pixels of the window: in a narrower one the list of series would cost the images too much
 const TOOLS = ['Zoom', 'Pan', 'WindowLevel', 'MeasurementTools', 'Capture', 'Layout', 'MoreTools'];
 
 // Made anew each time: OHIF takes the panels out of what it is given.
@@ -12,6 +14,7 @@ const layout = () => ({
   id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
   props: {
     leftPanels: ['@ohif/extension-default.panelModule.seriesList'],
+    leftPanelClosed: window.innerWidth < WIDE,
     leftPanelResizable: true,
     rightPanels: [PANEL],
     rightPanelClosed: false,
@@ -22,12 +25,20 @@ const layout = () => ({
   },
 });
 
+/** Load results that OHIF does not know of, since it keeps the first answer about a study, and hang them. */
+async function followArchive() {
+  const before = mammograms().length;
+  await syncStudy(studyUid());
+  if (mammograms().length !== before) hangOpening();
+}
+
 export default {
   id: 'mammosynth.synthesis',
   extensionDependencies: {},
   async modeFactory({ loadModules }) {
     const [longitudinal] = await loadModules(['@ohif/mode-longitudinal']);
     const base = await longitudinal.modeFactory({ modeConfiguration: {}, loadModules });
+    let ends = [];
     return {
       ...base,
       id: 'mammosynth.synthesis',
@@ -38,17 +49,21 @@ export default {
         description: 'Synthesis is for mammography (MG) only',
       }),
       routes: [{ path: 'synthesis', layoutTemplate: layout }],
-      hangingProtocol: 'mammosynth.screening',
+      hangingProtocol: OPENING,
       sopClassHandlers: [STACK],
       onModeEnter(given) {
         base.onModeEnter.call(this, given);
+        ends = [keepFitted()];
         const { toolbarService } = given.servicesManager.services;
         toolbarService.clearButtonSection('primary');
         toolbarService.createButtonSection('primary', TOOLS);
       },
+      onModeExit(given) {
+        ends.forEach(end => end());
+        base.onModeExit.call(this, given);
+      },
       onSetupRouteComplete() {
-        hangAtLeastOne();
-        syncStudy(studyUid()).catch(console.error);
+        followArchive().catch(console.error);
       },
     };
   },

@@ -1,27 +1,13 @@
 // What the panels need of OHIF: what is on the screen, series that appear without a page reload, linked viewports.
 
-import { isMirrored, viewName } from './orientation.js';
+import { fit, isFitted } from './fit.js';
+import { linked } from './links.js';
+import { extensionManager, services, viewportOf } from './ohif.js';
+import { viewName } from './orientation.js';
 
-const COMMON = '@ohif/extension-cornerstone.utilityModule.common';
-const APPEARS_WITHIN_MS = 30000;
-const WINDOW_LINK = 'mammosynthwindow';
+export { cornerstone, services } from './ohif.js';
 
-let managers;
-
-/** Keep what OHIF hands to an extension at its registration. */
-export function setManagers(given) {
-  managers = given;
-  services().syncGroupService.addSynchronizerType(WINDOW_LINK, createWindowLink);
-}
-
-/** OHIF's services by name. */
-export const services = () => managers.servicesManager.services;
-
-/** The libraries {cornerstone, cornerstoneTools} that OHIF draws with. */
-export const cornerstone = () => managers.extensionManager.getModuleEntry(COMMON).exports.getCornerstoneLibraries();
-
-/** OHIF's commands. */
-export const commands = () => managers.commandsManager;
+const [APPEARS_WITHIN_MS, HANGS_WITHIN_MS] = [30000, 15000];
 
 /** Whether a display set is a mammogram, acquired or synthesized. */
 export const isMammogram = displaySet => displaySet?.Modality === 'MG';
@@ -104,7 +90,7 @@ export async function loadSeries(studyUid, seriesUids) {
 
 /** Load mammograms that are new in the archive, and forget synthesized ones that it no longer has. */
 export async function syncStudy(studyUid) {
-  const found = await managers.extensionManager.getActiveDataSource()[0].query.series.search(studyUid);
+  const found = await extensionManager().getActiveDataSource()[0].query.series.search(studyUid);
   const uids = found.filter(({ modality }) => modality === 'MG').map(series => series.seriesInstanceUid);
   const ofStudy = mammograms().filter(({ StudyInstanceUID }) => StudyInstanceUID === studyUid);
   forget(ofStudy.filter(set => isSynthesized(set) && !uids.includes(set.SeriesInstanceUID)));
@@ -138,38 +124,53 @@ export function sourceOf(displaySet) {
   );
 }
 
-/** Hang a source and others side by side, zoom, pan and window linked; of series with several images, that image. */
+/**
+ * Hang a source and others side by side, linked; of series with several images, that image. Resolves to whether they
+ * really hang: they do not if the layout was changed meanwhile, or an image cannot be shown.
+ */
 export async function showBeside(source, others, sopInstanceUid = source.instances[0].SOPInstanceUID) {
-  const sets = [source, ...others];
-  const options = set => {
+  const { viewportGridService } = services();
+  const hung = [source, ...others].map((set, position) => {
     const index = Math.max(0, set.instances.findIndex(image => isOf(image, sopInstanceUid)));
-    return {
-      ...stackOptions(source.displaySetInstanceUID),
-      flipHorizontal: isMirrored(set.instances[index]),
-      initialImageOptions: { index },
-    };
-  };
-  await services().viewportGridService.setLayout({
-    numRows: 1,
-    numCols: sets.length,
-    layoutOptions: [],
-    findOrCreateViewport: position => ({
-      displaySetInstanceUIDs: [sets[position].displaySetInstanceUID],
-      displaySetOptions: [{}],
-      viewportOptions: { viewportId: `mammosynth-${position}`, ...options(sets[position]) },
-    }),
+    return { viewportId: `mammosynth-${position}`, set, index };
   });
+  await viewportGridService.setLayout({
+    numRows: 1,
+    numCols: hung.length,
+    layoutOptions: [],
+    findOrCreateViewport: position => {
+      const { viewportId, set, index } = hung[position];
+      return {
+        displaySetInstanceUIDs: [set.displaySetInstanceUID],
+        displaySetOptions: [{}],
+        viewportOptions: { ...stackOptions(linked('beside')), viewportId, initialImageOptions: { index } },
+      };
+    },
+  });
+  const hangs = await answer(hanging(hung), HANGS_WITHIN_MS);
+  if (hangs) hung.forEach(({ viewportId }) => fit(viewportOf(viewportId)));
+  return Boolean(hangs);
 }
 
-/** Options of a stack viewport; those with the same link zoom, pan and window together. */
-export const stackOptions = link => ({
+/** Asks whether display sets hang in their viewports: null as long as they may yet do so. */
+function hanging(hung) {
+  let wereThere = false;
+  const isShown = ({ viewportId, set }) => viewOf(viewportId)?.displaySet === set && isFitted(viewportOf(viewportId));
+  return () => {
+    const { viewports } = services().viewportGridService.getState();
+    const areThere = hung.every(({ viewportId }) => viewports.has(viewportId));
+    if (wereThere && !areThere) return false;
+    wereThere = areThere;
+    return (areThere && hung.every(isShown)) || null;
+  };
+}
+
+/** Options of a stack viewport with these sync groups. */
+export const stackOptions = syncGroups => ({
   viewportType: 'stack',
   toolGroupId: 'default',
   allowUnmatchedView: true,
-  syncGroups: [
-    { type: 'zoompan', id: `mammosynth-zoompan-${link}`, source: true, target: true },
-    { type: WINDOW_LINK, id: `mammosynth-window-${link}`, source: true, target: true },
-  ],
+  syncGroups,
 });
 
 /** Call back when the active viewport, the grid or the loaded series change; returns what ends it. */
@@ -195,77 +196,44 @@ const isOf = (image, sopInstanceUid) =>
 
 /** Ask through a throw-away data source: OHIF keeps the first answer about a study for ever, by the source's name. */
 async function retrieve(StudyInstanceUID, seriesInstanceUID) {
-  const { extensionManager } = managers;
-  const active = extensionManager.activeDataSourceName || extensionManager.activeDataSource;
-  const definition = extensionManager.dataSourceDefs[active];
+  const manager = extensionManager();
+  const active = manager.activeDataSourceName || manager.activeDataSource;
+  const definition = manager.dataSourceDefs[active];
   const sourceName = `${active}-${crypto.randomUUID()}`;
   const configuration = { ...definition.configuration, name: sourceName };
-  extensionManager.addDataSource({ ...definition, sourceName, configuration }, { activate: false });
+  manager.addDataSource({ ...definition, sourceName, configuration }, { activate: false });
   try {
-    const [source] = extensionManager.getDataSources(sourceName);
+    const [source] = manager.getDataSources(sourceName);
     await source.initialize({ params: {}, query: new URLSearchParams() });
     const filters = { seriesInstanceUID };
     await source.retrieve.series.metadata({ StudyInstanceUID, filters, madeInClient: false, returnPromises: false });
   } finally {
-    delete extensionManager.dataSourceMap[sourceName];
-    delete extensionManager.dataSourceDefs[sourceName];
+    delete manager.dataSourceMap[sourceName];
+    delete manager.dataSourceDefs[sourceName];
   }
 }
 
 /** Resolves to the display sets of a series as soon as OHIF has made them. */
-function appeared(seriesUid) {
-  const { displaySetService } = services();
-  return new Promise((resolve, reject) => {
-    const found = displaySetsOf(seriesUid);
-    if (found.length) return resolve(found);
-    const missing = new Error('The series is in the archive, but the viewer does not show it; reload the page.');
-    const late = setTimeout(() => end(reject, missing), APPEARS_WITHIN_MS);
-    const { unsubscribe } = displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, () => {
-      const made = displaySetsOf(seriesUid);
-      if (made.length) end(resolve, made);
-    });
-    function end(settle, value) {
+async function appeared(seriesUid) {
+  const found = await answer(() => (displaySetsOf(seriesUid).length ? displaySetsOf(seriesUid) : null), APPEARS_WITHIN_MS);
+  if (!found) throw new Error('The series is in the archive, but the viewer does not show it; reload the page.');
+  return found;
+}
+
+/** Resolves to the first answer that is not null, asked again whenever the viewer changes; null if none in time. */
+function answer(question, withinMs) {
+  return new Promise(resolve => {
+    const end = found => {
       clearTimeout(late);
-      unsubscribe();
-      settle(value);
-    }
+      stop();
+      resolve(found);
+    };
+    const ask = () => {
+      const found = question();
+      if (found !== null) end(found);
+    };
+    const late = setTimeout(() => end(null), withinMs);
+    const stop = onChange(ask);
+    ask();
   });
-}
-
-/** Windows move together in proportion to each image's own default window, as their values may differ in range. */
-function createWindowLink(id) {
-  const { cornerstone: core, cornerstoneTools: tools } = cornerstone();
-  const viewport = ({ renderingEngineId, viewportId }) =>
-    core.getRenderingEngine(renderingEngineId)?.getViewport(viewportId);
-  const follow = (link, from, to, { detail: { range, invert, invertStateChanged } }) => {
-    const [source, target] = [viewport(from), viewport(to)];
-    const [a, b] = [defaultWindow(core, source), defaultWindow(core, target)];
-    if (!range || !a || !b) return;
-    // Beside an image whose high values are dark, the other's low values play their part.
-    const { lower, upper } = a.inverse === b.inverse ? range : mirrored(range, a);
-    const map = value => b.lower + ((value - a.lower) / (a.upper - a.lower)) * (b.upper - b.lower);
-    target.setProperties({
-      voiRange: { lower: map(lower), upper: map(upper) },
-      ...(invertStateChanged && { invert }),
-    });
-    target.render();
-  };
-  return tools.SynchronizerManager.createSynchronizer(id, core.Enums.Events.VOI_MODIFIED, follow);
-}
-
-const mirrored = ({ lower, upper }, within) => ({
-  lower: within.lower + within.upper - upper,
-  upper: within.lower + within.upper - lower,
-});
-
-/** The window that a header asks for, else the whole range; whether high values are dark. Null before it is loaded. */
-function defaultWindow(core, viewport) {
-  const imageId = viewport?.getCurrentImageId?.();
-  if (!imageId) return null;
-  const inverse = core.metaData.get('imagePixelModule', imageId)?.photometricInterpretation === 'MONOCHROME1';
-  const { windowCenter, windowWidth } = core.metaData.get('voiLutModule', imageId) || {};
-  const [center, width] = [list(windowCenter)[0], list(windowWidth)[0]].map(Number);
-  if (width > 0) return { lower: center - width / 2, upper: center + width / 2, inverse };
-  const image = core.cache.getImage(imageId);
-  return image ? { lower: image.minPixelValue, upper: image.maxPixelValue, inverse } : null;
 }

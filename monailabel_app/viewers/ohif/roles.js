@@ -1,0 +1,88 @@
+// What each mammogram of a study may be hung as: a view that was acquired, the newest result of a view, half of a pair.
+
+import { sideOf, viewPositionOf } from './orientation.js';
+import {
+  activeView,
+  createdAt,
+  isMammogram,
+  isSynthesized,
+  isUncertainty,
+  mammograms,
+  pair,
+  sourceOf,
+  sourcesOf,
+} from './viewer.js';
+
+/** The places of a screening exam: right breasts on the left, CC above MLO. */
+export const SCREENING = ['RCC', 'LCC', 'RMLO', 'LMLO'];
+
+let asked = {}; // {source, synthesized, single}: what was active when a layout was chosen, {displaySet, sopInstanceUid}
+
+/** Let the next layout show what is active now. */
+export function keepActive() {
+  const view = activeView();
+  asked = { ...pair(), single: isMammogram(view?.displaySet) ? view : null };
+}
+
+/** Side and view of an image in one word, such as RMLO. */
+export const nameOf = instance => sideOf(instance) + viewPositionOf(instance);
+
+/** The views of a screening exam that were acquired, in the order of the grid. */
+export const acquiredViews = () => SCREENING.filter(view => acquired().some(shows(view)));
+
+/** What a display set may be hung as. */
+export function rolesOf(displaySet) {
+  if (!isMammogram(displaySet) || !displaySet.instances?.length) return [];
+  const halves = Object.entries(toHang()).filter(([, image]) => image?.displaySet === displaySet);
+  const views = displaySet.instances.map(nameOf);
+  const roles = isSynthesized(displaySet)
+    ? views.filter(view => newest(view) === displaySet).map(view => `newest ${view}`)
+    : views.map(view => `acquired ${view}`);
+  return [...halves.map(([role]) => role), ...roles];
+}
+
+/** Which image of a display set to show in a role. */
+export function indexIn(displaySet, role) {
+  const [, view] = role.split(' ');
+  const uid = toHang()[role]?.sopInstanceUid;
+  const isMeant = instance => (view ? nameOf(instance) === view : instance.SOPInstanceUID === uid);
+  return Math.max(0, displaySet.instances.findIndex(isMeant));
+}
+
+/** How a study opens: 'pairs' if each view has a result, else the newest 'pair', the 'views', or a 'single' image. */
+export function opening() {
+  const views = acquiredViews();
+  if (views.length > 1 && views.every(newest)) return 'pairs';
+  if (results().some(sourceOf)) return 'pair';
+  return views.length > 1 ? 'views' : 'single';
+}
+
+/** The images that the address names, else those that were active, else the newest result with its source. */
+function toHang() {
+  const isLoaded = image => mammograms().includes(image?.displaySet);
+  const named = (new URLSearchParams(location.search).get('initialSeriesInstanceUID') || '').split(',');
+  const isNamed = ({ SeriesInstanceUID }) => named.includes(SeriesInstanceUID);
+  const first = displaySet => displaySet && { displaySet, sopInstanceUid: displaySet.instances[0].SOPInstanceUID };
+  const single = isLoaded(asked.single) ? asked.single : first(acquired().find(isNamed) || acquired()[0]);
+  if (isLoaded(asked.synthesized) && isLoaded(asked.source)) return { ...asked, single };
+  const synthesized = first(results().find(isNamed) || results().filter(sourceOf).sort(byAge)[0]);
+  return { source: (synthesized && imageBefore(synthesized)) || single, synthesized, single };
+}
+
+/** The image that a result was made from, as {displaySet, sopInstanceUid}. */
+function imageBefore({ displaySet, sopInstanceUid }) {
+  const source = sourceOf(displaySet);
+  const uids = sourcesOf(displaySet, sopInstanceUid);
+  const image = source?.instances.find(({ SOPInstanceUID }) => uids.includes(SOPInstanceUID));
+  return image && { displaySet: source, sopInstanceUid: image.SOPInstanceUID };
+}
+
+const acquired = () => mammograms().filter(set => !isSynthesized(set) && set.instances?.length);
+
+const results = () => mammograms().filter(set => isSynthesized(set) && !isUncertainty(set) && set.instances?.length);
+
+const shows = view => displaySet => displaySet.instances.some(instance => nameOf(instance) === view);
+
+const byAge = (a, b) => createdAt(b).localeCompare(createdAt(a));
+
+const newest = view => results().filter(shows(view)).sort(byAge)[0];

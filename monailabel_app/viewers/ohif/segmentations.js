@@ -1,0 +1,54 @@
+// The segmentations of the open study as the archive holds them, asked for once and told to every section.
+
+import * as server from './server.js';
+
+const changes = new EventTarget();
+const preferred = new Map(); // SOP Instance UID of the segmentation last saved or loaded, by that of its image
+let known = { study: null, found: [] };
+
+/** The segmentations of a study as far as they are known, newest first. */
+export const segmentationsOf = study => (known.study === study ? known.found : []);
+
+/** Call back when they change; returns what ends it. */
+export function onSegmentations(callback) {
+  const listener = () => callback();
+  changes.addEventListener('change', listener);
+  return () => changes.removeEventListener('change', listener);
+}
+
+/** Ask the archive again. */
+export async function refreshSegmentations(study) {
+  const found = study ? await server.segmentations(study) : [];
+  known = { study, found };
+  changes.dispatchEvent(new Event('change'));
+  return found;
+}
+
+/** Store what is drawn on an image in its study; it is the one that is meant from then on. */
+export async function storeDrawing(study, drawing) {
+  const { segments, mask, state } = drawing.forArchive();
+  const saved = await server.saveSegmentation(study, { sop_instance_uid: drawing.sopInstanceUid, segments }, mask);
+  drawing.markSaved(state);
+  await refreshSegmentations(study);
+  prefer(saved);
+  return saved;
+}
+
+/** Take a segmentation as the one that is meant on its image. */
+export function prefer({ sop_instance_uid, source_sop_instance_uid }) {
+  preferred.set(source_sop_instance_uid, sop_instance_uid);
+  changes.dispatchEvent(new Event('change'));
+}
+
+/** The segmentation of an image that was saved or loaded last; '' if none was. */
+export const preferredOn = sopInstanceUid => preferred.get(sopInstanceUid) || '';
+
+/** What its segments are called: "Mass (malignant), Lesion 2". */
+export const labelsOf = ({ segments }) =>
+  segments.map(({ label, lesion_class }) => (lesion_class ? `${label} (${lesion_class})` : label)).join(', ');
+
+/** When it was made, in words; '' if its header does not say it. */
+export function madeAt({ created }) {
+  const time = created && new Date(created);
+  return time && !isNaN(time.getTime()) ? time.toLocaleString() : '';
+}

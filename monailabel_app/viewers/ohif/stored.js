@@ -1,0 +1,183 @@
+// <mammosynth-stored>: lesions that the archive holds of a study: drawn when it opens, loaded, deleted, uploaded.
+
+import { drawingOf } from './lesions.js';
+import { labelsOf, madeAt, onSegmentations, prefer, refreshSegmentations, segmentationsOf } from './segmentations.js';
+import { deleteSegmentation, segmentationMask, uploadSegmentation } from './server.js';
+import { sheet } from './style.js';
+import { describe, mammograms, onChange, services, studyUid, views } from './viewer.js';
+
+const own = new CSSStyleSheet();
+own.replaceSync(`
+  ul { list-style: none; margin: 0; padding: 0; }
+  li { display: flex; gap: 8px; align-items: center; justify-content: space-between; flex-wrap: wrap; padding: 4px 0; }
+`);
+
+const html = `
+  <section class="stack" aria-labelledby="title">
+    <h3 id="title">Lesions saved in this study</h3>
+    <ul id="stored" aria-labelledby="title"></ul>
+    <p id="none" class="muted">None.</p>
+    <label class="upload"><span>Upload a DICOM SEG</span>
+      <input id="file" class="visually-hidden" type="file" accept=".dcm,application/dicom">
+    </label>
+    <p id="status" role="status"></p>
+    <p id="error" class="error" role="alert" hidden></p>
+  </section>`;
+
+const begun = new Set(); // images whose stored lesions were drawn, or were being drawn, since the page was opened
+
+/** The section of the panel. */
+export class StoredSection extends HTMLElement {
+  #study = null;
+  #ends = [];
+
+  connectedCallback() {
+    if (!this.shadowRoot) this.#build();
+    this.#ends = [onChange(() => this.#follow()), onSegmentations(() => this.#show())];
+    this.#follow();
+  }
+
+  disconnectedCallback() {
+    this.#ends.forEach(end => end());
+    this.#study = null;
+  }
+
+  #build() {
+    const root = this.attachShadow({ mode: 'open' });
+    root.adoptedStyleSheets = [sheet, own];
+    root.innerHTML = html;
+    this.#find('file').addEventListener('change', ({ target }) => this.#try(() => this.#upload(target)));
+  }
+
+  /** Turn to the study that is open; lesions of images that appear in it are drawn. */
+  #follow() {
+    const study = studyUid();
+    if (study === this.#study) return this.#draw();
+    this.#study = study;
+    this.#say('');
+    this.#try(() => refreshSegmentations(study));
+  }
+
+  #show() {
+    const found = segmentationsOf(this.#study).filter(({ is_lesions }) => is_lesions);
+    this.#find('stored').replaceChildren(...found.map(each => this.#item(each)));
+    this.#find('none').hidden = found.length > 0;
+    this.#draw();
+  }
+
+  #draw() {
+    this.#try(() => drawOnOpening(this.#study));
+  }
+
+  #item(segmentation) {
+    const item = document.createElement('li');
+    const text = Object.assign(document.createElement('span'), { textContent: summary(segmentation) });
+    const buttons = Object.assign(document.createElement('span'), { className: 'row' });
+    buttons.append(button('Load', text.textContent, () => this.#try(() => this.#load(segmentation))));
+    if (segmentation.removable) {
+      const remove = button('Delete', text.textContent, () => this.#try(() => this.#delete(segmentation)));
+      remove.classList.add('danger');
+      buttons.append(remove);
+    }
+    item.append(text, buttons);
+    return item;
+  }
+
+  async #upload(input) {
+    const [file] = input.files;
+    input.value = '';
+    if (!file) return;
+    this.#say(`Storing ${file.name} ...`);
+    const stored = await uploadSegmentation(this.#study, file);
+    await refreshSegmentations(this.#study);
+    prefer(stored);
+    this.#say(`Stored: ${summary(stored)}. Load shows it.`);
+  }
+
+  async #load(segmentation) {
+    const uid = segmentation.source_sop_instance_uid;
+    const wasUnsaved = await drawStored(this.#study, segmentation);
+    const shown = views().find(({ sopInstanceUid }) => sopInstanceUid === uid);
+    if (shown) services().viewportGridService.setActiveViewportId(shown.viewportId);
+    const where = shown ? '' : ` on ${nameOf(uid)}, which no viewport shows`;
+    this.#say(`Loaded${where}.${wasUnsaved ? ' Undo brings back the drawing that was not saved.' : ''}`);
+  }
+
+  async #delete(segmentation) {
+    if (!window.confirm(`Delete ${summary(segmentation)} from the archive? This cannot be undone.`)) return;
+    await deleteSegmentation(this.#study, segmentation.sop_instance_uid);
+    await refreshSegmentations(this.#study);
+    this.#say('Deleted from the archive.');
+  }
+
+  /** Do it, and show in words what went wrong. */
+  async #try(act) {
+    this.#find('error').hidden = true;
+    try {
+      await act();
+    } catch (error) {
+      this.#say('');
+      this.#find('error').textContent = error.message;
+      this.#find('error').hidden = false;
+    }
+  }
+
+  #say(text) {
+    this.#find('status').textContent = text;
+  }
+
+  #find(id) {
+    return this.shadowRoot.getElementById(id);
+  }
+}
+
+/** Replace the drawing on its image by a stored segmentation; resolves to whether what was there was not saved. */
+export async function drawStored(study, segmentation) {
+  const instance = instanceOfUid(segmentation.source_sop_instance_uid);
+  if (!instance) throw new Error('The image that this segmentation was drawn on is not loaded in the viewer.');
+  const drawing = drawingOf(instance);
+  const wasUnsaved = drawing.isUnsaved;
+  drawing.load(await segmentationMask(study, segmentation.sop_instance_uid), segmentation.segments);
+  begun.add(instance.SOPInstanceUID);
+  prefer(segmentation);
+  return wasUnsaved;
+}
+
+/** Draw the newest lesions of every image that is loaded and on which nothing was drawn yet. */
+async function drawOnOpening(study) {
+  for (const segmentation of segmentationsOf(study)) {
+    const uid = segmentation.source_sop_instance_uid;
+    const instance = instanceOfUid(uid);
+    if (!segmentation.is_lesions || !instance || begun.has(uid)) continue;
+    begun.add(uid);
+    const mask = await segmentationMask(study, segmentation.sop_instance_uid);
+    drawingOf(instance).begin(mask, segmentation.segments);
+  }
+}
+
+function button(name, what, act) {
+  const made = Object.assign(document.createElement('button'), { type: 'button', textContent: name });
+  made.setAttribute('aria-label', `${name} ${what}`);
+  made.addEventListener('click', act);
+  return made;
+}
+
+const displaySetOfUid = uid =>
+  mammograms().find(({ instances }) => instances?.some(({ SOPInstanceUID }) => SOPInstanceUID === uid));
+
+const instanceOfUid = uid => displaySetOfUid(uid)?.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === uid);
+
+/** What an image is called; '' if it is not loaded. */
+function nameOf(sopInstanceUid) {
+  const displaySet = displaySetOfUid(sopInstanceUid);
+  return displaySet ? describe({ displaySet, sopInstanceUid }) : '';
+}
+
+/** "Mass (malignant) on R CC, low energy, 27/11/2026". */
+function summary(segmentation) {
+  const image = nameOf(segmentation.source_sop_instance_uid);
+  const named = `${labelsOf(segmentation)}${image && ` on ${image}`}`;
+  return [named, madeAt(segmentation)].filter(Boolean).join(', ');
+}
+
+if (!customElements.get('mammosynth-stored')) customElements.define('mammosynth-stored', StoredSection);

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import {
+  DRAWING,
+  choicesFor,
+  drawingHelp,
+  jsonHelp,
+  missingInput,
+  parseJson,
+  presetFor,
+} from '../../../monailabel_app/viewers/ohif/choices.js';
+
+const stored = (uid, image, label) => ({
+  sop_instance_uid: uid,
+  source_sop_instance_uid: image,
+  segments: [{ label, lesion_class: 'malignant' }],
+  created: null,
+});
+const segmentations = [stored('1.1', '9.1', 'Mass'), stored('1.2', '9.2', 'Spot')];
+const lesions = { role: 'lesions', kind: 'label_map', on: 'source', required: true, description: 'Where.' };
+
+test('only segmentations of the image may be chosen, and what is drawn on it now', () => {
+  const choices = choicesFor(lesions, { segmentations, on: '9.1', hasDrawing: true });
+  assert.deepEqual(choices.map(([value]) => value), ['', DRAWING, '1.1']);
+  assert.equal(choices[2][1], 'Mass (malignant)');
+  assert.equal(presetFor(lesions, choices, undefined, ''), DRAWING);
+});
+
+test('a label map that stands for itself may be of any image', () => {
+  const choices = choicesFor({ ...lesions, on: null }, { segmentations, on: '9.1', hasDrawing: false });
+  assert.deepEqual(choices.map(([value]) => value), ['', '1.1', '1.2']);
+});
+
+test('what was chosen or saved last is taken, if it is still there; an optional one may be left out', () => {
+  const choices = choicesFor(lesions, { segmentations, on: '9.1', hasDrawing: false });
+  assert.equal(presetFor(lesions, choices, DRAWING, '1.1'), '1.1');
+  assert.equal(presetFor({ ...lesions, required: false }, choices, undefined, ''), '');
+  assert.equal(presetFor(lesions, [['', 'None yet']], '1.7'), '');
+});
+
+test('a required input that is missing is named with its cure', () => {
+  assert.equal(missingInput([lesions], {}), 'Lesions is missing: draw one in Lesions below, or choose one that is stored.');
+  assert.equal(missingInput([lesions], { lesions: { sop_instance_uid: '1.1' } }), '');
+  assert.equal(missingInput([{ ...lesions, required: false }], {}), '');
+});
+
+test('JSON is read, left out when empty, and refused with a sentence that names the slot', () => {
+  const slot = { role: 'breast_shape' };
+  assert.deepEqual(parseJson(slot, ' {"a": [1]} '), { a: [1] });
+  assert.equal(parseJson(slot, ' \n'), undefined);
+  assert.throws(() => parseJson(slot, '{"a": }'), /^Error: Breast shape is not valid JSON \(.+\); correct it/);
+});
+
+test('a schema is told as help', () => {
+  const properties = { density: { enum: ['a', 'b'], description: 'BI-RADS.' }, note: { type: 'string' } };
+  const help = jsonHelp({ description: 'The patient.', json_schema: { properties, required: ['density'] } });
+  assert.equal(help, 'The patient.\n"density" ("a" | "b", required): BI-RADS.\n"note" (string, optional)');
+});
+
+test('the classes that a drawing may have are named', () => {
+  assert.equal(drawingHelp(lesions), 'Where.');
+  const classes = { 1: 'malignant', 2: 'benign' };
+  assert.match(drawingHelp({ ...lesions, classes }), /^Where\. Each .+: malignant, benign\.$/);
+});
