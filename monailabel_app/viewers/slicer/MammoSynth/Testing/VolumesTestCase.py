@@ -36,9 +36,19 @@ class VolumesTestCase(unittest.TestCase):
         self.assertEqual(slicer.util.arrayFromVolume(result).dtype, np.uint16)
         self.assertTrue((matrix_of(result) == matrix_of(self.volume)).all())
 
-    def test_a_result_is_shown_from_black_to_white_whatever_it_holds(self):
+    def test_a_result_is_shown_from_the_dark_to_the_bright_of_the_breast_beside_background_and_mark(self):
+        pixels = np.zeros((40, 30), np.uint16)
+        pixels[:, :20] = np.linspace(7000, 37000, 800).reshape(40, 20)
+        pixels[:2, 25:] = 65535
+        write_nrrd(self.scene.volume(pixels), self.file)
         display = load_result(self.scene.mrml, self.file, "r", {}, self.volume).GetDisplayNode()
         self.assertFalse(display.GetAutoWindowLevel())
+        self.assertAlmostEqual(display.GetWindowLevelMin(), 7300, delta=1)
+        self.assertAlmostEqual(display.GetWindowLevelMax(), 36850, delta=1)
+
+    def test_a_result_that_holds_nothing_is_shown_black(self):
+        write_nrrd(self.scene.volume(np.zeros((40, 30), np.uint16)), self.file)
+        display = load_result(self.scene.mrml, self.file, "r", {}, self.volume).GetDisplayNode()
         self.assertEqual((display.GetWindow(), display.GetLevel()), (65535, 32767.5))
 
     def test_provenance_stays_on_the_node(self):
