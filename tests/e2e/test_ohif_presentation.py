@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.task import IMAGE, Output, Placement
+from monailabel_app.gateway.guard import Guard
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
 from tests.support.archives import embedded_store, find_orthanc, free_port, orthanc
@@ -59,6 +60,8 @@ SOURCES = {
     ),
 }
 
+COMPRESSED = ("inverse",)  # whose derived images are written in JPEG-LS
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -84,7 +87,8 @@ def viewer(archive: str) -> Iterator[str]:
     app.include_router(create_ohif())
     app.include_router(create_proxy(archive, None)[0])
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    guarded = Guard(app, hosts=[f"127.0.0.1:{port}"], tokens=None)
+    server = uvicorn.Server(uvicorn.Config(guarded, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -119,6 +123,7 @@ def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
                 *(provenance(), Placement.ON_SOURCE, source),
                 identify=lambda kind, _, uid=series[1]: uid if kind == "series" else f"{uid}.1",
                 burned_in_mark=False,
+                compress=name in COMPRESSED,
             )
             for kind, dataset in (("source", instance), ("derived", derived)):
                 files.append(folder / f"{name}-{kind}.sent")
