@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -23,7 +21,7 @@ from mammosynth.task import IMAGE, Output, Placement
 from monailabel_app.gateway.guard import Guard
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
-from tests.support.archives import embedded_store, find_orthanc, free_port, orthanc
+from tests.support.archives import ARCHIVES, archive_of, serving
 from tests.support.instances import as_file, build_instance, build_raw_instance, lut_item
 from tests.support.ohif import SHOTS
 from tests.support.provenance import provenance
@@ -81,10 +79,11 @@ def in_window(grey: np.ndarray, derived: Dataset) -> np.ndarray:
 
 
 @contextmanager
-def viewer(archive: str) -> Iterator[str]:
+def viewer(archive_url: str) -> Iterator[str]:
     """OHIF and its way to the archive, without the models, which have no part in this."""
     app = FastAPI()
     app.include_router(create_ohif())
+<<<<<<< HEAD
     app.include_router(create_proxy(archive, None)[0])
     port = free_port()
     guarded = Guard(app, hosts=[f"127.0.0.1:{port}"], tokens=None)
@@ -98,19 +97,18 @@ def viewer(archive: str) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+=======
+    app.include_router(create_proxy(archive_url, None)[0])
+    with serving(app) as address:
+        yield address
+>>>>>>> main
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
     """Each source with an image of its display values, written as results are."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "orthanc" and find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    with ExitStack() as stack:
-        archive = stack.enter_context(
-            orthanc(folder) if request.param == "orthanc" else embedded_store(folder, index_folder=folder / "index")
-        )
-        address = stack.enter_context(viewer(archive))
+    with archive_of(request.param, folder) as url, viewer(url) as address:
         found, files = {}, []
         for number, (name, build) in enumerate(SOURCES.items(), 1):
             study = f"1.2.{number}"

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from mammosynth.dicom.compress import compress_instance
-from tests.support.archives import ARCHIVES, archive
+from tests.support.archives import ARCHIVES, archive_of
 from tests.support.images import as_file, mammogram
 from tests.support.instances import as_file as instance_file
 from tests.support.instances import breast_values, build_instance
@@ -22,7 +22,7 @@ from tests.support.instances import breast_values, build_instance
 
 @pytest.fixture(scope="module", params=ARCHIVES)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with archive(request.param, tmp_path_factory.mktemp(request.param)) as root:
+    with archive_of(request.param, tmp_path_factory.mktemp(request.param)) as root:
         yield root
 
 
