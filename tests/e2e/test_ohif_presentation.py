@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.task import IMAGE, Output, Placement
-from monailabel_app.gateway.guard import Guard
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.identity import LOCAL, SCOPE_KEY
 from tests.support.archives import ARCHIVES, archive_of, serving
 from tests.support.instances import as_file, build_instance, build_raw_instance, lut_item
 from tests.support.ohif import SHOTS
@@ -83,25 +83,13 @@ def viewer(archive_url: str) -> Iterator[str]:
     """OHIF and its way to the archive, without the models, which have no part in this."""
     app = FastAPI()
     app.include_router(create_ohif())
-<<<<<<< HEAD
-    app.include_router(create_proxy(archive, None)[0])
-    port = free_port()
-    guarded = Guard(app, hosts=[f"127.0.0.1:{port}"], tokens=None)
-    server = uvicorn.Server(uvicorn.Config(guarded, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-=======
     app.include_router(create_proxy(archive_url, None)[0])
-    with serving(app) as address:
+
+    async def as_local(scope, receive, send) -> None:
+        await app({**scope, SCOPE_KEY: LOCAL}, receive, send)
+
+    with serving(as_local) as address:
         yield address
->>>>>>> main
 
 
 @pytest.fixture(scope="module", params=ARCHIVES)
