@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import note_test
+from tests.support.toy import Toy, install_toy
 
 _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 _KINDS_OF_ARCHIVES = ("embedded", "orthanc")
@@ -38,3 +39,9 @@ def _group(item: pytest.Item) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Remember whether the test may start servers and browsers."""
     note_test(item.nodeid, marked=item.get_closest_marker("e2e") is not None)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """The task of docs/add-a-task.md, installed into a folder of its own."""
+    return install_toy(tmp_path_factory.mktemp("toy"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class Store:
             instances = self.index.find(study_instance_uid, series_instance_uid)
             if not instances:
                 raise LookupError(series_instance_uid)
-            if not all(instance.is_removable and instance.path == self._path_of(instance) for instance in instances):
+            if not self.is_removable(instances):
                 raise NotRemovableError(
                     f"Series {series_instance_uid} is not removed: only what this software made and stored here can be."
                 )
@@ -112,6 +113,10 @@ class Store:
                 instance.path.unlink(missing_ok=True)
             sync_folder(instances[0].path.parent)
             self.index.refresh()
+
+    def is_removable(self, instances: Iterable[StoredInstance]) -> bool:
+        """Whether this software has made all of them, and they lie in the store's own layout."""
+        return all(instance.is_removable and instance.path == self._path_of(instance) for instance in instances)
 
     def close(self) -> None:
         """Release the index."""

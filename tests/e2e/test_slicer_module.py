@@ -20,11 +20,13 @@ def exam(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=ARCHIVES)
-def environment(request, exam, tmp_path_factory):
+def environment(request, exam, toy, tmp_path_factory):
     """Where the tests find server and files; a server of its own, since they store what other tests would count."""
     if not PYTHON.is_file():
         pytest.skip("Slicer's core is not installed: make slicer-venv")
-    with running_over(request.param, tmp_path_factory.mktemp(f"slicer-{request.param}")) as server:
+    folder = tmp_path_factory.mktemp(f"slicer-{request.param}")
+    toy.install(folder / "data")
+    with running_over(request.param, folder, environment=toy.environment) as server:
         yield _filled(server, exam)
 
 
@@ -33,7 +35,7 @@ def _filled(server, exam):
     return {"MAMMOSYNTH_SERVER": server.address, "MAMMOSYNTH_EXAM": str(exam / "P001")}
 
 
-@pytest.mark.parametrize("name", ["ClientTestCase", "LogicTestCase", "panel"])
+@pytest.mark.parametrize("name", ["ClientTestCase", "LogicTestCase", "panel.LivePanelTestCase"])
 def test_module_works_with_the_live_server(name, environment):
     run_unittest(name, environment)
 

@@ -126,13 +126,14 @@ def running(
 
 
 @contextmanager
-def running_over(kind: str, folder: Path) -> Iterator[Server]:
+def running_over(kind: str, folder: Path, *, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """`mammosynth serve` over an empty archive of that kind: its own embedded store, or Orthanc."""
+    data = folder / "data"
     if kind == "embedded":
-        with running(folder / "data") as server:
+        with running(data, environment=environment) as server:
             yield server
         return
-    with orthanc(folder / "orthanc") as url, running(folder / "data", "--studies", url) as server:
+    with orthanc(folder / "orthanc") as url, running(data, "--studies", url, environment=environment) as server:
         yield server
 
 

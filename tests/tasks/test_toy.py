@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,8 @@ from PIL import Image
 
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.archives import ARCHIVES, orthanc
-from tests.support.server import Server, find_series, running, stow
+from tests.support.archives import ARCHIVES
+from tests.support.server import Server, find_series, running_over, stow
 from tests.support.toy import Toy
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +25,8 @@ PIXEL_MM = 3.6
 
 
 def test_no_file_of_ours_names_it() -> None:
-    found = subprocess.run(
-        ["git", "grep", "-lIiw", "mirror.specification", "--", "lib", "monailabel_app", "model_zoo", "pyproject.toml"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.stdout == ""
+    ours = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "monailabel_app").rglob("*.*s"), ROOT / "pyproject.toml"]
+    assert [path for path in ours if "mirror.specification" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.slow
@@ -89,21 +85,13 @@ def test_what_it_needs_is_said_in_words(toy: Toy, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module", params=ARCHIVES)
 def server(request: pytest.FixtureRequest, toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server into whose data folder the model was installed; two patients with a drawn lesion each."""
+    """A server into whose data folder the model was installed; two patients with a drawn lesion on every image."""
     folder = tmp_path_factory.mktemp(f"toy-{request.param}")
-    data_dir = folder / "data"
-    done = toy.run("bundle", "install", toy.bundle, "--name", "upside_down", "--data-dir", data_dir, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    toy.install(folder / "data")
     for number in (1, 2):
         write_exam(folder / "exams" / str(number), seed=number, pixel_mm=PIXEL_MM, patient_id=f"P{number}")
-    files = sorted((folder / "exams").rglob("*.dcm"))
-    if request.param == "embedded":
-        with running(data_dir, environment=toy.environment) as it:
-            _fill(it, files)
-            yield it
-        return
-    with orthanc(folder / "orthanc") as url, running(data_dir, "--studies", url, environment=toy.environment) as it:
-        _fill(it, files)
+    with running_over(request.param, folder, environment=toy.environment) as it:
+        _fill(it, sorted((folder / "exams").rglob("*.dcm")))
         yield it
 
 
