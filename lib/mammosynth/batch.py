@@ -148,6 +148,7 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             path,
             view_position=settings.view_position,
             image_laterality=settings.image_laterality,
+            accept_modalities=options.accept_modalities,
         )
     if slot.kind is SlotKind.LABEL_MAP:
         return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)

@@ -71,9 +71,7 @@ def test_whatever_anna_does_is_written_down_once_without_a_patient(anna, exams, 
     start = len(_lines(anna))
     job = anna.post("/synthesis", json=order(study, series))
     result = anna.wait(job.json()["job_id"], "done")["result"]
-    other = anna.post(
-        "/synthesis", json={"task": "contrast", "study_instance_uid": study, "series_instance_uid": series}
-    )
+    other = anna.post("/synthesis", json=order(study, series))
     anna.request("DELETE", f"/synthesis/{other.json()['job_id']}")
     assert anna.post("/infer/contrast", params={"image": series, "output": "json"}).status_code == 200
     assert anna.get("/datastore/image", params={"image": series}).status_code == 200

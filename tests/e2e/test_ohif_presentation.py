@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -22,7 +20,7 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.task import IMAGE, Output, Placement
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
-from tests.support.archives import embedded_store, find_orthanc, free_port, orthanc
+from tests.support.archives import ARCHIVES, archive_of, serving
 from tests.support.instances import as_file, build_instance, build_raw_instance, lut_item
 from tests.support.ohif import SHOTS
 from tests.support.provenance import provenance
@@ -78,35 +76,20 @@ def in_window(grey: np.ndarray, derived: Dataset) -> np.ndarray:
 
 
 @contextmanager
-def viewer(archive: str) -> Iterator[str]:
+def viewer(archive_url: str) -> Iterator[str]:
     """OHIF and its way to the archive, without the models, which have no part in this."""
     app = FastAPI()
     app.include_router(create_ohif())
-    app.include_router(create_proxy(archive, None)[0])
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    app.include_router(create_proxy(archive_url, None)[0])
+    with serving(app) as address:
+        yield address
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
     """Each source with an image of its display values, written as results are."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "orthanc" and find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    with ExitStack() as stack:
-        archive = stack.enter_context(
-            orthanc(folder) if request.param == "orthanc" else embedded_store(folder, index_folder=folder / "index")
-        )
-        address = stack.enter_context(viewer(archive))
+    with archive_of(request.param, folder) as url, viewer(url) as address:
         found, files = {}, []
         for number, (name, build) in enumerate(SOURCES.items(), 1):
             study = f"1.2.{number}"

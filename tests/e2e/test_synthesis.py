@@ -347,6 +347,9 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
         refused = server.post("/synthesis", json=body)
         assert refused.status_code == 409
         assert server.post("/infer/contrast?image=nonsense&output=image").status_code == 404
+        label = {"label": ("label.nrrd", (folder / "case1_L_CC.nrrd").read_bytes())}
+        refused = server.request("PUT", "/datastore/label?image=case1_L_CC", files=label)
+        assert (refused.status_code, "a folder of image files" in refused.json()["detail"]) == (409, True)
     result = sitk.ReadImage(str(tmp_path / "result.nrrd"))
     assert result.GetSize()[:2] == image.GetSize()
     assert result.GetSpacing()[:2] == (0.1, 0.2)

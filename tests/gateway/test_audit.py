@@ -16,7 +16,7 @@ from starlette.routing import Route
 from monailabel_app.gateway import guard
 from monailabel_app.gateway.audit import Audit, concerns
 from monailabel_app.gateway.guard import Guard
-from monailabel_app.identity import Identity, Role
+from monailabel_app.identity import LOCAL, SCOPE_KEY, Identity, Role
 from monailabel_app.tokens import TokenBook, add_token
 from tests.support.asgi import AsgiClient
 
@@ -114,6 +114,24 @@ def test_what_was_tried_and_failed_is_told_by_its_status(server: Server) -> None
     server.client.get(f"{WADO}/missing/metadata")
     server.client.post("/infer/broken")
     assert [(line["action"], line["status"]) for line in server.lines()] == [("study opened", 404), ("inference", 500)]
+
+
+def test_the_line_is_there_before_whoever_asked_hears_of_it(server: Server, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("")(scope, receive, send)
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def looking(message: Any) -> None:
+            seen.append(len(server.lines()))
+            await send(message)
+
+        scope[SCOPE_KEY] = LOCAL
+        await Audit(app, server.file)(scope, receive, looking)
+
+    AsgiClient(watched).post("/synthesis")
+    assert seen == [1, 1], "of the head and of the body of the answer"
 
 
 def test_no_name_of_a_patient_gets_in_wherever_it_stands_in_a_request(server: Server) -> None:

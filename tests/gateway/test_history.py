@@ -21,17 +21,17 @@ from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.removal import remove_series
 from monailabel_app.studies import DicomWebStudies
-from tests.gateway.test_synthesis import archive, request_of, run, two_members  # noqa: F401 - a fixture
 from tests.support.archives import embedded_store
 from tests.support.images import as_file, mammogram
+from tests.support.jobs import request_of, run, two_members
 from tests.support.provenance import provenance
 
 
-def series_of(archive: DicomWebStudies, study: str) -> set[str]:  # noqa: F811
+def series_of(archive: DicomWebStudies, study: str) -> set[str]:
     return {each.series_instance_uid for each in archive.study(study)}
 
 
-def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     source = request.inputs["source"]["series_instance_uid"]
     result = run(two_members(), archive, request)

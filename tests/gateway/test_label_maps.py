@@ -18,7 +18,7 @@ from monailabel_app.infers import BundleInferTask
 from monailabel_app.inputs import request_inputs
 from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import DicomWebStudies, ViewRequest
-from tests.gateway.test_synthesis import App, archive  # noqa: F401 - a fixture
+from tests.support.jobs import App
 from tests.support.models import PAINTING, Painter, bundle_of
 
 
@@ -26,7 +26,7 @@ def painter() -> BundleInferTask:
     return BundleInferTask(bundle_of(Painter(), name="painter", task=PAINTING))
 
 
-def series_of(archive: DicomWebStudies, view: str) -> tuple[str, str]:  # noqa: F811
+def series_of(archive: DicomWebStudies, view: str) -> tuple[str, str]:
     """Study and series of a view of the exam."""
     for item in archive.mammography_series():
         if f"{view} low energy" in item["0008103E"]["Value"][0]:
@@ -34,7 +34,7 @@ def series_of(archive: DicomWebStudies, view: str) -> tuple[str, str]:  # noqa: 
     raise AssertionError(view)
 
 
-def draw(archive: DicomWebStudies, view: str) -> tuple[str, np.ndarray]:  # noqa: F811
+def draw(archive: DicomWebStudies, view: str) -> tuple[str, np.ndarray]:
     """SOP Instance UID of a segmentation that was drawn on a view, and its label map."""
     address = archive.instances(series_of(archive, view)[1])[0]
     header = archive.header(address)
@@ -46,7 +46,7 @@ def draw(archive: DicomWebStudies, view: str) -> tuple[str, np.ndarray]:  # noqa
     return dataset.SOPInstanceUID, labels
 
 
-def job(archive: DicomWebStudies, view: str, lesions: str | None = None) -> dict[str, Any]:  # noqa: F811
+def job(archive: DicomWebStudies, view: str, lesions: str | None = None) -> dict[str, Any]:
     study, series = series_of(archive, view)
     inputs: dict[str, Any] = {"source": {"study_instance_uid": study, "series_instance_uid": series}}
     if lesions is not None:
@@ -55,7 +55,7 @@ def job(archive: DicomWebStudies, view: str, lesions: str | None = None) -> dict
     return run_job(App(painter()), archive, request, lambda fraction, message: None)
 
 
-def test_a_model_gets_what_was_drawn_and_provenance_keeps_its_uid(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_a_model_gets_what_was_drawn_and_provenance_keeps_its_uid(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, _ = series_of(archive, "L CC")
     result = job(archive, "L CC", lesions=uid)
@@ -65,12 +65,12 @@ def test_a_model_gets_what_was_drawn_and_provenance_keeps_its_uid(archive: Dicom
         assert {each["role"]: each["sop_instance_uid"] for each in sources}["lesions"] == uid
 
 
-def test_another_drawing_is_another_image(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_another_drawing_is_another_image(archive: DicomWebStudies) -> None:
     first, second = (job(archive, "L CC", lesions=draw(archive, "L CC")[0]) for _ in range(2))
     assert first["outputs"][0]["sop_instance_uid"] != second["outputs"][0]["sop_instance_uid"]
 
 
-def test_a_drawing_on_an_image_of_the_same_view_is_accepted(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_a_drawing_on_an_image_of_the_same_view_is_accepted(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, _ = series_of(archive, "L CC")
     made = job(archive, "L CC", lesions=uid)
@@ -84,13 +84,13 @@ def test_a_drawing_on_an_image_of_the_same_view_is_accepted(archive: DicomWebStu
     np.testing.assert_array_equal(dataset.pixel_array > 0, labels == 2)
 
 
-def test_a_drawing_on_another_view_is_refused(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_a_drawing_on_another_view_is_refused(archive: DicomWebStudies) -> None:
     uid, _ = draw(archive, "R CC")
     with pytest.raises(UnsupportedImageError, match="is drawn on R CC, the source is L CC"):
         job(archive, "L CC", lesions=uid)
 
 
-def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebStudies) -> None:
     repeat = archive.retrieve(archive.instances(series_of(archive, "L CC")[1])[0])
     repeat.SOPInstanceUID = repeat.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
     archive.store(repeat)
@@ -103,7 +103,7 @@ def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebS
         label_map_for(archive, source.study_instance_uid, drawn.SOPInstanceUID, archive.view(source, ViewRequest()), {})
 
 
-def test_what_is_no_segmentation_of_the_study_is_refused(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_what_is_no_segmentation_of_the_study_is_refused(archive: DicomWebStudies) -> None:
     address = archive.instances(series_of(archive, "L CC")[1])[0]
     with pytest.raises(NotFoundError, match=r"holds no instance 1\.2\.3"):
         job(archive, "L CC", lesions="1.2.3")
@@ -121,7 +121,7 @@ def test_clients_are_told_to_give_a_segmentation() -> None:
     assert described["lesions"]["required"]
 
 
-def test_classes_of_a_slot_are_found_by_the_names_of_segments(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_classes_of_a_slot_are_found_by_the_names_of_segments(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, series = series_of(archive, "L CC")
     source = archive.view(archive.instances(series)[0], ViewRequest())
@@ -131,7 +131,7 @@ def test_classes_of_a_slot_are_found_by_the_names_of_segments(archive: DicomWebS
         label_map_for(archive, study, uid, source, {7: "benign"})
 
 
-def test_infer_accepts_a_drawing_where_there_is_an_archive(archive: DicomWebStudies) -> None:  # noqa: F811
+def test_infer_accepts_a_drawing_where_there_is_an_archive(archive: DicomWebStudies) -> None:
     uid, _ = draw(archive, "L CC")
     task = painter()
     order = task.parse({})
@@ -146,7 +146,7 @@ def test_infer_accepts_a_drawing_where_there_is_an_archive(archive: DicomWebStud
         request_inputs(archive, order, {"image": "1.2", "inputs": {"source": "1.3"}})
 
 
-def image_of(archive: DicomWebStudies, result: dict[str, Any]) -> Any:  # noqa: F811
+def image_of(archive: DicomWebStudies, result: dict[str, Any]) -> Any:
     output = result["outputs"][0]
     return archive.client.retrieve_instance(
         output["study_instance_uid"], output["series_instance_uid"], output["sop_instance_uid"]

@@ -19,7 +19,7 @@ from mammosynth.dicom.write import to_stored_values
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.presentation import display_frame, is_shown_wrongly
-from tests.support.archives import embedded_store, find_orthanc, orthanc
+from tests.support.archives import ARCHIVES, archive_of
 from tests.support.asgi import AsgiClient, as_asked_by
 from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, lut_item
 
@@ -47,14 +47,11 @@ SOURCES = {
 }
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """A gateway over three instances: with a VOI LUT, with a window, with a VOI LUT for two frames."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "orthanc" and find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder, index_folder=folder / "index")
-    with server as url:
+    with archive_of(request.param, folder) as url:
         app = as_asked_by(create_gateway(url, None, folder))
         parts = b"".join(
             b"--end\r\nContent-Type: application/dicom\r\n\r\n" + as_file(source).getvalue() + b"\r\n"

@@ -68,6 +68,8 @@ def wait_until_listed(url: str, patient_id: str, count: int) -> int:
     return found
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_killing_the_store_while_it_stores_loses_nothing_acknowledged(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     sent: set[str] = set()
@@ -314,8 +316,10 @@ def test_a_body_that_is_no_multipart_is_refused(url: str, content_type: str) -> 
     assert answer.status_code == 415
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_with_credentials_nobody_else_gets_in(tmp_path: Path) -> None:
-    with embedded_store(tmp_path / "d", index_folder=tmp_path / "i", credentials=("reader", "secret")) as url:
+    with store_process(tmp_path / "d", index_folder=tmp_path / "i", credentials=("reader", "secret")) as (_, url):
         assert requests.get(f"{url}/studies", timeout=10).status_code == 401
         assert requests.get(f"{url}/studies", auth=("reader", "wrong"), timeout=10).status_code == 401
         assert requests.get(f"{url}/studies", auth=("reader", "secret"), timeout=10).json() == []

@@ -355,6 +355,14 @@ class NodeComboBox(QWidget):
         *("nodeTypes", "showChildNodeTypes", "noneEnabled", "addEnabled", "removeEnabled", "baseName"),
     )
     SIGNALS = ("currentNodeChanged(vtkMRMLNode*)",)
+    observed: list = []  # by all selectors: scenes and tags
+
+    @classmethod
+    def leave_scenes(cls):
+        """A test's scene goes before its selectors; Slicer's own outlives them."""
+        while cls.observed:
+            scene, tag = cls.observed.pop()
+            scene.RemoveObserver(tag)
 
     def __init__(self):
         super().__init__()
@@ -362,12 +370,12 @@ class NodeComboBox(QWidget):
         self._state = {}
 
     def setMRMLScene(self, scene):  # noqa: N802
-        """Lets go of a node that the scene loses, and takes the first it sees if it may not be empty."""
+        """Let go of a node that the scene loses; take the first one if there must be one, as the real selector does."""
         assert scene.IsA("vtkMRMLScene")
         assert self.nodeTypes, "node types come before the scene"
         self._state["scene"] = scene
-        scene.AddObserver(scene.NodeRemovedEvent, lambda *_: self._node_removed())
-        scene.AddObserver(scene.NodeAddedEvent, lambda *_: self._node_added())
+        for event, called in ((scene.NodeRemovedEvent, self._node_removed), (scene.NodeAddedEvent, self._node_added)):
+            self.observed.append((scene, scene.AddObserver(event, called)))
 
     def currentNode(self):  # noqa: N802
         return self._state.get("node")
@@ -380,12 +388,12 @@ class NodeComboBox(QWidget):
         if changed:
             self._emit("currentNodeChanged(vtkMRMLNode*)", node)
 
-    def _node_removed(self):
+    def _node_removed(self, *_):
         node = self.currentNode()
         if node is not None and node.GetScene() is None:
             self.setCurrentNode(None)
 
-    def _node_added(self):
+    def _node_added(self, *_):
         if self.currentNode() is None and not self.noneEnabled:
             kind = self.nodeTypes[0]
             nodes = [self._state["scene"].GetNthNodeByClass(index, kind) for index in range(1)]

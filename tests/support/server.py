@@ -19,6 +19,9 @@ from typing import Any
 import httpx
 import pydicom
 
+from tests.support.archives import orthanc
+from tests.support.processes import refuse_unless_marked
+
 _READY = re.compile(r"Viewer: (http://\S+?)/ohif/")
 
 
@@ -88,6 +91,7 @@ def running(
         *(sys.executable, "-m", "mammosynth", "serve", "--port", "0", "--data-dir", str(data_dir)),
         *arguments,
     )
+    refuse_unless_marked()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})}
     )
@@ -119,6 +123,18 @@ def running(
                 process.wait()
         reader.join(5)
         process.stdout.close()
+
+
+@contextmanager
+def running_over(kind: str, folder: Path, *, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    """`mammosynth serve` over an empty archive of that kind: its own embedded store, or Orthanc."""
+    data = folder / "data"
+    if kind == "embedded":
+        with running(data, environment=environment) as server:
+            yield server
+        return
+    with orthanc(folder / "orthanc") as url, running(data, "--studies", url, environment=environment) as server:
+        yield server
 
 
 def find_series(server: Server, patient_id: str) -> dict[str, tuple[str, str]]:

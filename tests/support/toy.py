@@ -32,6 +32,13 @@ class Toy:
         """Of a process that knows the task."""
         return {"PYTHONPATH": os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH", "")]))}
 
+    def install(self, data_dir: Path) -> None:
+        """Into the data folder of a server."""
+        done = self.run(
+            "bundle", "install", self.bundle, "--name", "upside_down", "--data-dir", data_dir, cwd=self.site
+        )
+        assert done.returncode == 0, done.stderr
+
     def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         """A command of ours."""
         command = [sys.executable, "-m", "mammosynth", *map(str, arguments)]
@@ -55,7 +62,7 @@ def install_toy(folder: Path) -> Toy:
     subprocess.run([*pip, "--target", str(site), str(package)], check=True)
     toy = Toy(package / "bundle", site, folder / "clinic")
     for arguments in (
-        ("bundle", "initialize", toy.bundle),
+        ("bundle", "initialize", toy.bundle, "--seed", "1"),  # a gain above zero
         # Last digits of the seeds: 0 trains, 8 validates.
         ("phantom", "--out", toy.clinic, "--seed", "0", "--cases", "9", "--workers", "1",
          "--views", "CC", "--sides", "L", "--pixel-mm", "3.6"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,27 @@ import pytest
 from PIL import Image
 
 import monailabel_app
-from tests.support.ohif import SHOTS, WAIT_MS
+from tests.support.ohif import SHOTS, WAIT_MS, wait_for, wait_until_drawn
 from tests.support.server import Server, made
 
+SCREENS = {"1280x800": (1280, 800), "1920x1080": (1920, 1080), "2560x1440": (2560, 1440)}
+EDGE = 1.5  # pixels of the screen: how far from its place an image may lie
 MODULES = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 # Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
 _PLACES = """async () => {
-  const { services, cornerstone, views } = await import('/ohif/extensions/viewer.js');
+  const { services, cornerstone, describe, views } = await import('/ohif/extensions/viewer.js');
   const { utilities } = cornerstone().cornerstone;
-  return views().map(({ viewportId, imageId, sopInstanceUid, displaySet }) => {
+  return views().flatMap(({ viewportId, imageId, sopInstanceUid, displaySet }) => {
     const viewport = services().cornerstoneViewportService.getCornerstoneViewport(viewportId);
+    if (!viewport?.getImageData?.()) return [];
+    const name = describe({ displaySet, sopInstanceUid }).split(',')[0];
+    const box = viewport.getCanvas().getBoundingClientRect().toJSON();
     const { Rows: rows, Columns: columns } = displaySet.instances[0];
-    const { left, top } = viewport.getCanvas().getBoundingClientRect();
     const at = position => {
       const [x, y] = viewport.worldToCanvas(utilities.imageToWorldCoords(imageId, position));
-      return [x + left, y + top];
+      return [x + box.left, y + box.top];
     };
-    return { viewportId, sopInstanceUid, rows, columns, first: at([0, 0]), last: at([columns, rows]) };
+    return { viewportId, name, box, sopInstanceUid, rows, columns, first: at([0, 0]), last: at([columns, rows]) };
   });
 }"""
 
@@ -38,9 +43,16 @@ class View:
     def __init__(self, page: Any, place: dict[str, Any]) -> None:
         self.page = page
         self.viewport_id: str = place["viewportId"]
+        self.name: str = place["name"]  # such as R MLO
+        self.box: tuple[float, ...] = tuple(place["box"][side] for side in ("left", "top", "right", "bottom"))
         self.sop_instance_uid: str = place["sopInstanceUid"]
         self.shape: tuple[int, int] = (place["rows"], place["columns"])
         self.first, self.last = np.array(place["first"]), np.array(place["last"])
+
+    @property
+    def width(self) -> float:
+        """Of the image, in pixels of the screen."""
+        return abs(float(self.last[0] - self.first[0]))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where on the screen a position in pixels of the image is; (0, 0) is its outer corner."""
@@ -61,6 +73,35 @@ class View:
         rows, columns = self.shape
         places = [self.at(x, y) for y in range(rows // 4, 3 * rows // 4, step) for x in range(4, columns // 2, step)]
         return np.array([shot[round(y), round(x)] for x, y in places], np.float32)
+
+    def faults(self) -> Iterator[str]:
+        """Why it does not lie as it should: whole, as large as its viewport allows, its chest wall at the edge."""
+        (left, right), (top, bottom) = (sorted((self.first[axis], self.last[axis])) for axis in (0, 1))
+        beyond = max(self.box[0] - left, right - self.box[2], self.box[1] - top, bottom - self.box[3])
+        slack = min(self.box[2] - self.box[0] - (right - left), self.box[3] - self.box[1] - (bottom - top))
+        from_edge = self.box[2] - right if self.name.startswith("R") else left - self.box[0]
+        if beyond > EDGE:
+            yield f"{self.name}: {beyond:.1f} pixels outside its viewport"
+        if slack > EDGE:
+            yield f"{self.name}: {slack:.1f} pixels smaller than its viewport allows"
+        if abs(from_edge) > EDGE:
+            yield f"{self.name}: chest wall {from_edge:.1f} pixels from the edge"
+
+
+def misplaced(page: Any, count: int) -> list[str]:
+    """What is wrong with the places of images; nothing if so many hang and each lies as it should."""
+    found = views(page)
+    if len(found) != count:
+        return [f"{len(found)} images hang, expected {count}"]
+    return [fault for view in found for fault in view.faults()]
+
+
+def assert_in_place(page: Any, count: int) -> None:
+    """Wait until so many images hang and are drawn; each must lie as it should."""
+    wait_for(page, lambda: not misplaced(page, count), 60)
+    assert misplaced(page, count) == []
+    wait_until_drawn(page, count)
+    assert misplaced(page, count) == []
 
 
 def views(page: Any) -> list[View]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,8 @@ from PIL import Image
 
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.archives import find_orthanc, orthanc
-from tests.support.server import Server, find_series, running, stow
+from tests.support.archives import ARCHIVES
+from tests.support.server import Server, find_series, running_over, stow
 from tests.support.toy import Toy
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +25,11 @@ PIXEL_MM = 3.6
 
 
 def test_no_file_of_ours_names_it() -> None:
-    found = subprocess.run(
-        ["git", "grep", "-lIiw", "mirror.specification", "--", "lib", "monailabel_app", "model_zoo", "pyproject.toml"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.stdout == ""
+    ours = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "monailabel_app").rglob("*.*s"), ROOT / "pyproject.toml"]
+    assert [path for path in ours if "mirror.specification" in path.read_text(encoding="utf-8")] == []
 
 
+@pytest.mark.slow
 def test_it_is_trained_evaluated_and_run_by_the_commands(toy: Toy, tmp_path: Path) -> None:
     trained = tmp_path / "trained"
     done = toy.run("train", "mirror", "--bundle", toy.bundle, "--data", toy.clinic, "--output", trained, cwd=tmp_path)
@@ -68,6 +65,7 @@ def test_it_is_trained_evaluated_and_run_by_the_commands(toy: Toy, tmp_path: Pat
         np.testing.assert_array_equal(np.asarray(shown), lesions[::-1])
 
 
+@pytest.mark.slow
 def test_what_it_needs_is_said_in_words(toy: Toy, tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 20), 99, np.uint8)).save(tmp_path / "R_CC.png")
     Image.fromarray(np.full((20, 20), 7, np.uint8)).save(tmp_path / "seven.png")
@@ -85,25 +83,15 @@ def test_what_it_needs_is_said_in_words(toy: Toy, tmp_path: Path) -> None:
         assert words in done.stderr
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def server(request: pytest.FixtureRequest, toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server into whose data folder the model was installed; two patients with a drawn lesion each."""
-    if request.param == "orthanc" and find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
+    """A server into whose data folder the model was installed; two patients with a drawn lesion on every image."""
     folder = tmp_path_factory.mktemp(f"toy-{request.param}")
-    data_dir = folder / "data"
-    done = toy.run("bundle", "install", toy.bundle, "--name", "upside_down", "--data-dir", data_dir, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    toy.install(folder / "data")
     for number in (1, 2):
         write_exam(folder / "exams" / str(number), seed=number, pixel_mm=PIXEL_MM, patient_id=f"P{number}")
-    files = sorted((folder / "exams").rglob("*.dcm"))
-    if request.param == "embedded":
-        with running(data_dir, environment=toy.environment) as it:
-            _fill(it, files)
-            yield it
-        return
-    with orthanc(folder / "orthanc") as url, running(data_dir, "--studies", url, environment=toy.environment) as it:
-        _fill(it, files)
+    with running_over(request.param, folder, environment=toy.environment) as it:
+        _fill(it, sorted((folder / "exams").rglob("*.dcm")))
         yield it
 
 
@@ -123,6 +111,8 @@ def _fill(server: Server, files: list[Path]) -> None:
         assert stow(server, some).status_code == 200
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_it_is_listed_with_its_slots(server: Server) -> None:
     model = server.get("/info/").json()["models"]["mirror"]
     assert (model["title"], model["placement"], model["renderings"]) == (
@@ -150,6 +140,8 @@ def inputs_of(server: Server, patient: str = "P1") -> tuple[dict[str, Any], str]
     return {"source": {"study_instance_uid": study, "series_instance_uid": series}, "lesions": lesions}, series
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_a_job_gives_an_image_and_a_label_map_in_a_study_of_its_own(server: Server) -> None:
     inputs, _ = inputs_of(server)
     body = {"model": "mirror", "inputs": {**inputs, "remark": {"text": "ü" * 9}}, "parameters": {"gain": 0.5}}
@@ -170,6 +162,8 @@ def test_a_job_gives_an_image_and_a_label_map_in_a_study_of_its_own(server: Serv
     assert again["provenance"] == []
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_what_was_made_is_no_source(server: Server) -> None:
     inputs, _ = inputs_of(server)
     job = server.post("/synthesis", json={"model": "mirror", "inputs": inputs}).json()["job_id"]
@@ -179,6 +173,8 @@ def test_what_was_made_is_no_source(server: Server) -> None:
     assert not listed["accepted"]
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_a_job_without_lesions_or_with_a_bad_remark_is_refused(server: Server) -> None:
     inputs, _ = inputs_of(server)
     without = {"model": "mirror", "inputs": {"source": inputs["source"]}}
@@ -192,6 +188,8 @@ def test_a_job_without_lesions_or_with_a_bad_remark_is_refused(server: Server) -
     assert "'text' is a required property" in answer.json()["detail"]
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_infer_gives_the_image(server: Server) -> None:
     inputs, series = inputs_of(server)
     params = {"inputs": {"lesions": inputs["lesions"]["sop_instance_uid"]}, "rendering": "sampled", "seed": 3}
@@ -201,6 +199,8 @@ def test_infer_gives_the_image(server: Server) -> None:
     assert [source["role"] for source in answer.json()["provenance"]["sources"]] == ["source", "lesions"]
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_the_server_trains_it_on_what_is_drawn_in_the_archive(server: Server) -> None:
     answer = server.post("/train/mirror", json={"name": "learnt"})
     assert answer.status_code == 200, answer.text

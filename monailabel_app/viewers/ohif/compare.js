@@ -1,5 +1,6 @@
 // <mammosynth-compare>: how a source and the image synthesized from it, which hang side by side, are compared.
 
+import { toggleUncertainty, uncertaintyOfPair } from './beside.js';
 import { Comparison, DIFFERENCE_COLOURS } from './comparison.js';
 import { createDivider } from './divider.js';
 import { addShortcuts, showShortcuts } from './shortcuts.js';
@@ -51,7 +52,10 @@ const html = `
       <p class="muted">Synthesized minus source in grey levels (0 to 255) as both viewports display them, so it changes
         with the windows.</p>
     </div>
-    <div class="row"><button id="keys" aria-keyshortcuts="?">Keyboard shortcuts</button></div>
+    <div class="row">
+      <button id="uncertainty" aria-keyshortcuts="u">Uncertainty</button>
+      <button id="keys" aria-keyshortcuts="?">Keyboard shortcuts</button>
+    </div>
   </section>`;
 
 /** The section of the panel that compares. */
@@ -83,6 +87,7 @@ export class CompareSection extends HTMLElement {
       this.#find(name).addEventListener('input', ({ target }) => this.#set({ [name]: target.value / 100 }));
     }
     this.#find('range').addEventListener('change', ({ target }) => this.#set({ range: Number(target.value) }));
+    this.#find('uncertainty').addEventListener('click', toggleUncertainty);
     this.#find('keys').addEventListener('click', showShortcuts);
   }
 
@@ -95,6 +100,7 @@ export class CompareSection extends HTMLElement {
     return [
       ...modes,
       { keys: ['o'], label: 'Synthesized image and source in turn', run: () => this.#alternate() },
+      { keys: ['u'], label: 'Uncertainty beside the pair, or not', run: toggleUncertainty },
       { keys: ['?'], label: 'These shortcuts', run: showShortcuts },
     ];
   }
@@ -127,6 +133,9 @@ export class CompareSection extends HTMLElement {
     if (!isSame) this.#uncover();
     this.#pair = now;
     this.#find('modes').disabled = !now;
+    const { exists, isShown } = uncertaintyOfPair();
+    this.#find('uncertainty').disabled = !exists;
+    this.#find('uncertainty').setAttribute('aria-pressed', String(isShown));
     this.#find('about').textContent = now
       ? `${found.source.displaySet.SeriesDescription} and ${found.synthesized.displaySet.SeriesDescription}`
       : 'A source and an image synthesized from it must hang side by side.';

@@ -1,11 +1,12 @@
 // The synthesis that runs; kept apart from the panel, which OHIF takes down whenever it is folded away.
 
+import { showBeside } from './beside.js';
 import { hang } from './hanging.js';
 import { refreshSegmentations } from './segmentations.js';
 import { readable } from './sentences.js';
 import { synthesize } from './server.js';
 import { drawStored } from './stored.js';
-import { describe, displaySetsOf, forget, loadSeries, mammograms, showBeside, studyUid, views } from './viewer.js';
+import { describe, displaySetsOf, forget, loadSeries, mammograms, studyUid, views } from './viewer.js';
 
 const FOUR_PAIRS = 'mammosynth.current-synthesized';
 const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];

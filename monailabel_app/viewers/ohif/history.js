@@ -1,10 +1,11 @@
 // <mammosynth-history>: what was synthesized in the open study, with its provenance; each can be shown or deleted.
 
+import { showBeside } from './beside.js';
 import { imageOf, provenanceOf, summaryOf } from './entries.js';
 import { onGeneration } from './generation.js';
 import { deleteSynthesized, synthesized } from './server.js';
 import { sheet } from './style.js';
-import { displaySetsOf, forget, loadSeries, onChange, showBeside, sourceOf, sourcesOf, studyUid } from './viewer.js';
+import { displaySetsOf, forget, loadSeries, onChange, sourceOf, sourcesOf, studyUid } from './viewer.js';
 
 const markup = `
   <section class="stack" aria-labelledby="heading">

@@ -2,11 +2,13 @@
 
 import { keepFitted } from './fit.js';
 import { hangOpening, OPENING } from './hanging.js';
+import { labelViewports } from './labels.js';
 import { PANEL } from './mammosynth.js';
 import { mammograms, studyUid, syncStudy } from './viewer.js';
 
 const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const WIDE = 1600; // pixels of the window: in a narrower one the list of series would cost the images too much
+const SAID_BY_LABELS = ['cornerstoneOverlayTopLeft', 'cornerstoneOverlayBottomRight']; // of OHIF's own overlay
 const TOOLS = ['Zoom', 'Pan', 'WindowLevel', 'MeasurementTools', 'Capture', 'Layout', 'MoreTools'];
 
 // Made anew each time: OHIF takes the panels out of what it is given.
@@ -53,8 +55,9 @@ export default {
       sopClassHandlers: [STACK],
       onModeEnter(given) {
         base.onModeEnter.call(this, given);
-        ends = [keepFitted()];
-        const { toolbarService } = given.servicesManager.services;
+        ends = [keepFitted(), labelViewports()];
+        const { customizationService, toolbarService } = given.servicesManager.services;
+        customizationService.addModeCustomizations(SAID_BY_LABELS.map(id => ({ id, items: [] })));
         toolbarService.clearButtonSection('primary');
         toolbarService.createButtonSection('primary', TOOLS);
       },

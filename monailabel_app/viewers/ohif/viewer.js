@@ -1,13 +1,11 @@
 // What the panels need of OHIF: what is on the screen, series that appear without a page reload, linked viewports.
 
-import { fit, isFitted } from './fit.js';
-import { linked } from './links.js';
-import { extensionManager, services, viewportOf } from './ohif.js';
+import { extensionManager, services } from './ohif.js';
 import { viewName } from './orientation.js';
 
 export { cornerstone, services } from './ohif.js';
 
-const [APPEARS_WITHIN_MS, HANGS_WITHIN_MS] = [30000, 15000];
+const APPEARS_WITHIN_MS = 30000;
 
 /** Whether a display set is a mammogram, acquired or synthesized. */
 export const isMammogram = displaySet => displaySet?.Modality === 'MG';
@@ -24,6 +22,10 @@ export const sourcesOf = ({ instances }, sopInstanceUid) =>
   list(instances)
     .filter(({ SOPInstanceUID }) => !sopInstanceUid || SOPInstanceUID === sopInstanceUid)
     .flatMap(sourceUids);
+
+/** The image of a display set with that SOP Instance UID, or that was synthesized from it. */
+export const madeFrom = ({ instances }, sopInstanceUid) =>
+  instances.find(image => image.SOPInstanceUID === sopInstanceUid || sourceUids(image).includes(sopInstanceUid));
 
 /** When it was made, as text that sorts by time; '' if its header does not say it. */
 export const createdAt = ({ instances }) =>
@@ -124,47 +126,6 @@ export function sourceOf(displaySet) {
   );
 }
 
-/**
- * Hang a source and others side by side, linked; of series with several images, that image. Resolves to whether they
- * really hang: they do not if the layout was changed meanwhile, or an image cannot be shown.
- */
-export async function showBeside(source, others, sopInstanceUid = source.instances[0].SOPInstanceUID) {
-  const { viewportGridService } = services();
-  const hung = [source, ...others].map((set, position) => {
-    const index = Math.max(0, set.instances.findIndex(image => isOf(image, sopInstanceUid)));
-    return { viewportId: `mammosynth-${position}`, set, index };
-  });
-  await viewportGridService.setLayout({
-    numRows: 1,
-    numCols: hung.length,
-    layoutOptions: [],
-    findOrCreateViewport: position => {
-      const { viewportId, set, index } = hung[position];
-      return {
-        displaySetInstanceUIDs: [set.displaySetInstanceUID],
-        displaySetOptions: [{}],
-        viewportOptions: { ...stackOptions(linked('beside')), viewportId, initialImageOptions: { index } },
-      };
-    },
-  });
-  const hangs = await answer(hanging(hung), HANGS_WITHIN_MS);
-  if (hangs) hung.forEach(({ viewportId }) => fit(viewportOf(viewportId)));
-  return Boolean(hangs);
-}
-
-/** Asks whether display sets hang in their viewports: null as long as they may yet do so. */
-function hanging(hung) {
-  let wereThere = false;
-  const isShown = ({ viewportId, set }) => viewOf(viewportId)?.displaySet === set && isFitted(viewportOf(viewportId));
-  return () => {
-    const { viewports } = services().viewportGridService.getState();
-    const areThere = hung.every(({ viewportId }) => viewports.has(viewportId));
-    if (wereThere && !areThere) return false;
-    wereThere = areThere;
-    return (areThere && hung.every(isShown)) || null;
-  };
-}
-
 /** Options of a stack viewport with these sync groups. */
 export const stackOptions = syncGroups => ({
   viewportType: 'stack',
@@ -189,10 +150,6 @@ const list = value => (value === undefined || value === null ? [] : Array.isArra
 
 const sourceUids = ({ SourceImageSequence }) =>
   list(SourceImageSequence).map(({ ReferencedSOPInstanceUID }) => ReferencedSOPInstanceUID);
-
-/** Whether an image is the one with that UID, or was synthesized from it. */
-const isOf = (image, sopInstanceUid) =>
-  image.SOPInstanceUID === sopInstanceUid || sourceUids(image).includes(sopInstanceUid);
 
 /** Ask through a throw-away data source: OHIF keeps the first answer about a study for ever, by the source's name. */
 async function retrieve(StudyInstanceUID, seriesInstanceUID) {
@@ -221,7 +178,7 @@ async function appeared(seriesUid) {
 }
 
 /** Resolves to the first answer that is not null, asked again whenever the viewer changes; null if none in time. */
-function answer(question, withinMs) {
+export function answer(question, withinMs) {
   return new Promise(resolve => {
     const end = found => {
       clearTimeout(late);

@@ -136,9 +136,12 @@ class Model:
 
 
 def names_of(models: Sequence[Model]) -> list[str]:
-    """How models are called in a list: by their title, those that share one by their name, too."""
+    """How models are called in a list: by their title; a further one of the same title by its name, too."""
     titles = [model.title for model in models]
-    return [model.title if titles.count(model.title) == 1 else f"{model.title} ({model.name})" for model in models]
+    return [
+        model.title if model.title not in titles[:index] else f"{model.title} ({model.name})"
+        for index, model in enumerate(models)
+    ]
 
 
 def fits(value: Any, described: Mapping[str, Any]) -> bool:

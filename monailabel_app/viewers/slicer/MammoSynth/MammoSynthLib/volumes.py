@@ -17,6 +17,7 @@ WHITE = 65535  # stored value of white in everything the server makes
 _PREFIX = "MammoSynth."
 _GENERATED = _PREFIX + "Generated"
 _PROVENANCE = _PREFIX + "Provenance."
+_SHOWN_PERCENTILES = (1.0, 99.5)  # of the breast, from black to white: as the server stores them with a result
 _SAME_PLACE_MM = 1e-2  # spacing passes through 32-bit floats on some ways: 1e-7 of 300 mm is less
 
 
@@ -102,7 +103,7 @@ def load_result(scene: Any, path: Path, name: str, provenance: Mapping[str, Any]
             scene.RemoveNode(volume)
             raise
     note_provenance(volume, provenance)
-    _set_window(volume, *_window_of(path))
+    _set_window(volume, *_window_of(path, volume))
     return volume
 
 
@@ -187,10 +188,13 @@ def _set_window(volume: Any, black: float, white: float) -> None:
     display.SetWindowLevelMinMax(black, white)
 
 
-def _window_of(path: Path) -> tuple[float, float]:
-    """Stored values of black and white; PS3.3 C.11.2.1.2."""
-    if path.suffix != ".dcm":
-        return 0.0, float(WHITE)
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    center, width = float(header.WindowCenter), float(header.WindowWidth)
-    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+def _window_of(path: Path, volume: Any) -> tuple[float, float]:
+    """Values of black and white: those in the header of a DICOM file, PS3.3 C.11.2.1.2, else those of the breast."""
+    if path.suffix == ".dcm":
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        center, width = float(header.WindowCenter), float(header.WindowWidth)
+        return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+    pixels = slicer.util.arrayFromVolume(volume)
+    breast = pixels[(pixels > 0) & (pixels < WHITE)]  # neither the background nor the mark that is burned in
+    black, white = np.percentile(breast, _SHOWN_PERCENTILES) if breast.size else (0, WHITE)
+    return float(black), float(max(white, black + 1))

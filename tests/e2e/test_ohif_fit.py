@@ -1,0 +1,188 @@
+"""The viewer keeps every breast in its place, at three sizes of the screen and in whatever order things are done."""
+
+import re
+
+import numpy as np
+import pytest
+
+from mammosynth.phantom.clinic.exam import write_exam
+from tests.support.ohif import names, open_study, wait_for
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import EDGE, SCREENS, assert_in_place, misplaced, screenshot, views
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+PIXEL_MM = 1.8  # 127 x 106 pixels
+_DONE = "Done: the result hangs beside its source."
+_GO = """path => {
+  history.pushState({}, '', path);
+  dispatchEvent(new PopStateEvent('popstate', { state: {} }));
+}"""
+# Turn the first viewport as OHIF's own tools do.
+_TURN = """async ([flip, rotation]) => {
+  const { views } = await import('/ohif/extensions/viewer.js');
+  const { viewportOf } = await import('/ohif/extensions/ohif.js');
+  const viewport = viewportOf(views()[0].viewportId);
+  if (flip) viewport.setCamera({ flipHorizontal: !viewport.getCamera().flipHorizontal });
+  if (rotation) viewport.setViewPresentation({ rotation: (viewport.getViewPresentation().rotation + rotation) % 360 });
+  viewport.render();
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server over one exam of four views for each size of the screen."""
+    folder = tmp_path_factory.mktemp("exams")
+    with running(tmp_path_factory.mktemp("server") / "data") as it:
+        for number, screen in enumerate(SCREENS, start=1):
+            files = write_exam(folder / screen, seed=number, pixel_mm=PIXEL_MM, patient_id=screen)
+            stow(it, files).raise_for_status()
+        yield it
+
+
+@pytest.fixture(scope="module", params=SCREENS)
+def screen(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def page(browser, server, screen):
+    """One page a size, since opening it takes longer than the tests do; it keeps what was said in its console."""
+    width, height = SCREENS[screen]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
+    yield page
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_went_wrong(page):
+    """Neither an error in the console nor a toast, whatever a test does."""
+    page.faults.clear()
+    yield
+    assert page.faults == []
+    assert page.locator("[data-sonner-toast]").all_inner_texts() == []
+
+
+def study_of(server, screen):
+    return next(iter(find_series(server, screen).values()))[0]
+
+
+def choose(panel, view):
+    options = panel.locator("#source option").all_inner_texts()[1:]
+    panel.locator("#source").select_option(label=next(option for option in options if option.startswith(view)))
+
+
+def generate(panel, view):
+    choose(panel, view)
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    panel.get_by_text("Loading the result").or_(panel.get_by_role("button", name="Cancel")).first.wait_for()
+    panel.get_by_text(re.compile("Done: ")).wait_for()
+
+
+def test_an_exam_of_four_views_opens_with_all_of_them_in_place(page, server, screen):
+    open_study(page, server, study_of(server, screen))
+    assert_in_place(page, 4)
+    screenshot(page, f"fit-four-views-{screen}")
+    if screen == "1280x800":
+        boxes = [view.box for view in views(page)]
+        assert max(box[2] for box in boxes) - min(box[0] for box in boxes) >= 0.7 * 1280
+
+
+def test_one_view_after_another_is_generated_in_place_and_said_to_hang(page, screen):
+    panel = page.locator("mammosynth-panel")
+    for view in ("R CC", "L CC", "R MLO"):
+        generate(panel, view)
+        assert panel.get_by_text(_DONE).is_visible()
+        assert [name.split(" expected")[0] for name in names(page)] == [
+            f"{view} low energy",
+            f"SYNTHETIC contrast {view}",
+        ]
+        assert_in_place(page, 2)
+    screenshot(page, f"fit-generated-{screen}")
+
+
+def test_one_result_after_another_is_shown_in_place_also_after_zooming(page, screen):
+    panel = page.locator("mammosynth-panel")
+    for view in ("L CC", "R MLO", "R CC", "L CC"):
+        panel.get_by_role("button", name=re.compile(f"Show SYNTHETIC contrast {view}")).first.click()
+        assert wait_for(page, lambda view=view: names(page)[0] == f"{view} low energy"), names(page)
+        assert_in_place(page, 2)
+        x, y = views(page)[0].at(20, 60)
+        page.mouse.move(x, y)
+        page.evaluate(
+            """async () => {
+              const { views } = await import('/ohif/extensions/viewer.js');
+              const { viewportOf } = await import('/ohif/extensions/ohif.js');
+              const viewport = viewportOf(views()[0].viewportId);
+              viewport.setZoom(2.5);
+              viewport.setPan([120, 40]);
+              viewport.render();
+            }"""
+        )
+        assert misplaced(page, 2)
+    screenshot(page, f"fit-shown-{screen}")
+
+
+def test_another_layout_and_back_leaves_every_image_in_place(page):
+    layout = page.locator("mammosynth-panel").get_by_label("Layout")
+    for protocol, count in (("screening", 4), ("pair", 2), ("single", 1), ("screening", 4)):
+        layout.select_option(f"mammosynth.{protocol}")
+        assert_in_place(page, count)
+    before = names(page)
+    page.mouse.dblclick(*views(page)[1].at(60, 60))
+    assert_in_place(page, 1)
+    page.mouse.dblclick(*views(page)[0].at(60, 60))
+    assert_in_place(page, 4)
+    assert names(page) == before
+
+
+def test_a_resized_viewport_keeps_its_image_at_the_edge_and_what_was_enlarged_enlarged(page):
+    page.locator("mammosynth-panel").get_by_label("Layout").select_option("mammosynth.pair")
+    assert_in_place(page, 2)
+    size = page.viewport_size
+    page.set_viewport_size({"width": size["width"] - 200, "height": size["height"] - 100})
+    assert_in_place(page, 2)
+    page.evaluate(
+        """async () => {
+          const { views } = await import('/ohif/extensions/viewer.js');
+          const { viewportOf } = await import('/ohif/extensions/ohif.js');
+          viewportOf(views()[0].viewportId).setZoom(2);
+        }"""
+    )
+    enlarged = views(page)[1]
+    page.set_viewport_size(size)
+    assert wait_for(page, lambda: views(page)[1].width > enlarged.width, 10)
+    assert misplaced(page, 2)
+    page.keyboard.press("Space")  # OHIF's reset
+    assert_in_place(page, 2)
+
+
+def test_a_pair_is_mirrored_and_rotated_together(page, screen):
+    for turn in ([True, 0], [False, 90], [True, 0], [False, 270]):
+        page.evaluate(_TURN, turn)
+        source, synthesized = views(page)
+        for name in ("first", "last"):
+            here = getattr(source, name) - source.box[:2]
+            there = getattr(synthesized, name) - synthesized.box[:2]
+            np.testing.assert_allclose(here, there, atol=EDGE)
+        if turn == [False, 90]:
+            screenshot(page, f"fit-turned-{screen}")
+    assert_in_place(page, 2)
+
+
+def test_back_to_the_list_and_again_twice_and_reloaded_it_opens_as_a_pair_in_place(page, server, screen):
+    address = f"/ohif/synthesis?StudyInstanceUIDs={study_of(server, screen)}"
+    for _ in range(2):
+        page.evaluate(_GO, "/ohif/")
+        page.get_by_text(screen, exact=True).first.wait_for()
+        page.evaluate(_GO, address)
+        assert wait_for(page, lambda: len(names(page)) == 2), names(page)
+        assert_in_place(page, 2)
+    page.reload()
+    assert wait_for(page, lambda: len(names(page)) == 2)
+    assert_in_place(page, 2)
+    assert names(page)[1].startswith("SYNTHETIC contrast")
