@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from experiments.iodine_twins import FREE, HIGH, LEVELS, LOW, NATURAL, ZERO, TwinView, to_mg_cm2
+from mammosynth.atomic import atomic_path
 from mammosynth.bundle import Bundle
 from mammosynth.evaluation.statistics import (
     interval,
@@ -141,12 +142,10 @@ def _smooth(image: np.ndarray, view: TwinView) -> np.ndarray:
 
 def write_readings(path: Path, readings: Sequence[Reading]) -> None:
     """As CSV; either the old or the new file exists at any moment."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as stream:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([field.name for field in fields(Reading)])
         writer.writerows([getattr(reading, field.name) for field in fields(Reading)] for reading in readings)
-    partial.replace(path)
 
 
 def read_readings(path: Path) -> list[Reading]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from mammosynth.atomic import atomic_path
 from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.anatomy.lesions import FAMILIES
 from mammosynth.phantom.clinic.case import describe_case, project_breast, render_view
@@ -193,11 +194,8 @@ def write_patient(folder: Path, settings: TwinSettings, job: tuple[str, int, Les
         imaging = description.imaging[_SIDE, paths.view_position]
         rendered = _render(paths, breast, imaging, second_exposure=split != "train")
         arrays |= {f"{paths.view_position}/{name}": image for name, image in rendered.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.savez(stream, **arrays)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def read_views(folder: Path, settings: TwinSettings, split: str) -> Iterator[TwinView]:

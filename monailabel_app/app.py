@@ -127,28 +127,34 @@ def _named(things: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def load_bundles(options: AppOptions) -> dict[str, Bundle]:
-    """Every bundle that can be loaded, by the name under which it is served; a task's default first.
+    """Every bundle that can be loaded, by the name under which it is served; a task's default first, by the task's.
 
-    A damaged bundle is logged and left out, so that the others can be used; so is one that was never trained.
+    The default is the one that says so, of the model zoo before those that were trained or installed here; of a task
+    for which none says so, the first one. A damaged bundle is logged and left out, so that the others can be used; so
+    is one that was never trained.
 
     Raises:
         BundleError: If no bundle is left.
     """
-    served: dict[str, Bundle] = {}
+    loaded: list[Bundle] = []
+    in_zoo: dict[str, bool] = {}
     trained = [options.trained_models] if options.trained_models.is_dir() else []
     for name, folder in find_bundles(*options.model_zoo, *trained).items():
         if not (folder / WEIGHTS).is_file():
             logger.info("bundle %s has no weights and is not served; train it", name)
             continue
         try:
-            bundle = load_bundle(folder, device=options.device)
+            loaded.append(load_bundle(folder, device=options.device))
         except BundleError as error:
             logger.error("bundle %s is not served: %s", name, error)
             continue
-        default = bundle.is_default and folder.parent in options.model_zoo
-        served[bundle.task.name if default else name] = bundle
-    if not served:
+        in_zoo[name] = folder.parent in options.model_zoo
+    if not loaded:
         folders = ", ".join(str(folder) for folder in options.model_zoo)
         raise BundleError(f"no usable bundle in {folders}; expected folders with configs/inference.json and models/")
     # Clients offer what comes first.
-    return dict(sorted(served.items(), key=lambda item: (item[1].task.name, item[0] != item[1].task.name, item[0])))
+    loaded.sort(key=lambda b: (b.task.name, not (b.is_default and in_zoo[b.name]), not b.is_default, b.name))
+    served: dict[str, Bundle] = {}
+    for bundle in loaded:
+        served[bundle.name if bundle.task.name in served else bundle.task.name] = bundle
+    return served

@@ -6,12 +6,12 @@ interpretation, VOI LUT). This one hands clients a 16-bit NRRD per image; synthe
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from monailabel.datastore.dicom import DICOMWebDatastore
 
+from mammosynth.atomic import atomic_path
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_in
 from mammosynth.files import to_nrrd_bytes
 from monailabel_app.dicom_json import value_of
@@ -66,10 +66,8 @@ class MammogramDatastore(DICOMWebDatastore):
         target = Path(self._datastore.image_path()) / f"{image_id}.nrrd"
         if not target.is_file():
             view = self._studies.source(image_id, ViewRequest())[0]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-                file.write(to_nrrd_bytes(view.pixels, view, generated=False))
-            Path(file.name).replace(target)
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(to_nrrd_bytes(view.pixels, view, generated=False))
         return str(target)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:

@@ -30,11 +30,12 @@ def run_demo(args: argparse.Namespace) -> int:
         Exit status.
     """
     options = parse_options(args)
-    if options.studies is None:
-        folder = options.data_dir / "studies"
-        if not any(folder.rglob("*.dcm")):
-            _write_exam(folder, args.pixel_mm)
-        options = replace(options, studies=folder)
+    own = options.data_dir / "studies" if options.studies is None else None
+
+    def prepare() -> None:
+        if own is not None and not any(own.rglob("*.dcm")):
+            _write_exam(own, args.pixel_mm)
+
     token = secrets.token_urlsafe() if options.token_file else None
     if token:
         options = replace(options, more_tokens=(NamedToken.of(Identity("demo", Role.USER), token),))
@@ -52,7 +53,7 @@ def run_demo(args: argparse.Namespace) -> int:
         if args.once:
             stop()
 
-    status = serve(options, say=_say, when_ready=main_job)
+    status = serve(options, say=_say, prepare=prepare, when_ready=main_job)
     return 1 if failures else status
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from mammosynth.dicom.derived_uids import instance_identity, value_identity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.derived_uids import instance_identity, value_identity
 from mammosynth.dicom.read import refuse_generated
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import InvalidParameterError, MammoSynthError, MissingAttributeError, UnsupportedImageError
 from mammosynth.files import read_image, read_label_map
 from mammosynth.journey import Given, Order
 from mammosynth.mammogram import Mammogram
-from mammosynth.task import Slot, SlotKind
+from mammosynth.task import Slot, SlotKind, check_json
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of
 from monailabel_app.errors import NotFoundError
 from monailabel_app.segmentations import label_map_for
@@ -78,6 +78,7 @@ def parse_references(slots: Sequence[Slot], inputs: Mapping[str, Any]) -> dict[s
 
 def _parse_reference(slot: Slot, value: Any) -> Any:
     if slot.kind not in _REFERENCES:
+        check_json(slot, value)
         return value
     try:
         return _REFERENCES[slot.kind].model_validate(value)

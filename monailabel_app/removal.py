@@ -48,6 +48,34 @@ def remove_series(archive: DicomWebStudies, study_instance_uid: str, series_inst
             _remove_from_orthanc(archive, root, str(value_of(header, "00080018")))
 
 
+class Removal:
+    """Whether an archive would delete a series, asked without deleting: by OPTIONS, or because it is an Orthanc.
+
+    Args:
+        archive: Is asked once what it is.
+    """
+
+    def __init__(self, archive: DicomWebStudies) -> None:
+        self._archive = archive
+        self._orthanc: bool | None = None
+
+    def is_offered(self, study_instance_uid: str, series_instance_uid: str) -> bool:
+        """Whether a series that this software has made can be deleted there.
+
+        Raises:
+            PacsError: If the archive does not answer.
+        """
+        with pacs_errors("ask whether the series can be deleted"):
+            path = f"{self._archive.url}/studies/{study_instance_uid}/series/{series_instance_uid}"
+            answer = self._archive.session.options(path)
+            methods = {method.strip().upper() for method in answer.headers.get("Allow", "").split(",")}
+            if answer.ok and methods >= {"GET"}:
+                return "DELETE" in methods
+            if self._orthanc is None:
+                self._orthanc = _is_orthanc(self._archive, self._archive.url.rpartition("/")[0])
+        return self._orthanc
+
+
 def _remove_from_orthanc(archive: DicomWebStudies, root: str, sop_instance_uid: str) -> None:
     """Delete exactly the instance that was checked: not its series, to which others may be added at any moment."""
     answer = archive.session.post(f"{root}/tools/lookup", data=sop_instance_uid)

@@ -73,12 +73,13 @@ class StudySegmentation:
     def as_json(self) -> dict[str, Any]:
         """What clients are told of it; what the header does not say is None."""
         area = pixel_area_mm2(self.dataset, self.source_header)
+        author = (text_or_none(self.dataset, "ContentCreatorName") or "").rstrip("^")
         return {
             "series_instance_uid": str(self.dataset.SeriesInstanceUID),
             "sop_instance_uid": str(self.dataset.SOPInstanceUID),
             "series_description": text_or_none(self.dataset, "SeriesDescription"),
             "created": created_in(self.dataset),
-            "creator": text_or_none(self.dataset, "ContentCreatorName") or text_or_none(self.dataset, "Manufacturer"),
+            "creator": author or text_or_none(self.dataset, "Manufacturer"),
             "is_lesions": self.shows_lesions(),
             "removable": text_or_none(self.dataset, "Manufacturer") == MANUFACTURER
             and not is_phantom_uid(str(self.dataset.SOPInstanceUID)),

@@ -21,12 +21,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path
 from monailabel_app.errors import OptionsError
 from monailabel_app.identity import LOCAL, Identity, Role
 
 logger = logging.getLogger(__name__)
-_NAME = re.compile(r"[^\W_](?:[\w .-]{0,62}[\w.-])?")  # 64 characters of a person name, PS3.5 section 6.2
+_NAME = re.compile(r"[^\W_](?:[\w .-]{0,61}[\w.-])?")  # fits a person name (PS3.5 section 6.2), as which SEGs hold it
 _TOKEN_BYTES = 32
 _MAX_TOKEN_CHARACTERS = 512
 _MIN_PLAIN_CHARACTERS = 16
@@ -152,7 +152,7 @@ def add_token(file: Path, identity: Identity) -> str:
     """
     if not _NAME.fullmatch(identity.name) or identity.name == LOCAL.name:
         raise OptionsError(
-            f"{identity.name[:80]!r} cannot be a name: expected up to 64 letters, digits, spaces, '.', '_' and '-', "
+            f"{identity.name[:80]!r} cannot be a name: expected up to 63 letters, digits, spaces, '.', '_' and '-', "
             f"with a letter or digit first, and not {LOCAL.name!r}, which stands for a server without tokens"
         )
     token = secrets.token_urlsafe(_TOKEN_BYTES)

@@ -28,6 +28,7 @@ from mammosynth.errors import (
 )
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.problems import Problems
 from mammosynth.task import SlotKind, TaskSpec
 from mammosynth.training.dataset import Cases, read_splits
 from mammosynth.training.recipe import TrainingRecipe
@@ -156,7 +157,7 @@ def cases_from_archive(archive: DicomWebStudies, task: TaskSpec) -> Cases:
     Raises:
         DataError: If an image cannot be read, or there are no cases; every problem is listed.
     """
-    problems: list[str] = []
+    problems = Problems()
     drawings = list(_drawings(archive)) if any(slot.kind is SlotKind.LABEL_MAP for slot in task.slots) else []
     cases: Cases = ()
     missing: DataError | None = None
@@ -164,22 +165,20 @@ def cases_from_archive(archive: DicomWebStudies, task: TaskSpec) -> Cases:
         cases = task.load("dataset").collect(_images(archive, problems), drawings)
     except DataError as error:
         missing = error
-    if problems:
-        raise DataError(
-            f"{len(problems)} images of the archive cannot be used for training:\n  " + "\n  ".join(problems)
-        )
+    problems.raise_if_any(f"{len(problems)} images of the archive cannot be used for training:")
     if missing is not None:
         raise missing
     return cases
 
 
-def _images(archive: DicomWebStudies, problems: list[str]) -> Iterator[Mammogram]:
+def _images(archive: DicomWebStudies, problems: Problems) -> Iterator[Mammogram]:
     for item in archive.mammography_series():
         for address in archive.instances(value_of(item, "0020000E")):
-            try:
-                yield archive.view(address, ViewRequest())
-            except MammoSynthError as error:
-                problems.append(str(error))
+            view = None
+            with problems.catching(MammoSynthError):
+                view = archive.view(address, ViewRequest())
+            if view is not None:
+                yield view
 
 
 def _drawings(archive: DicomWebStudies) -> Iterator[LabelMap]:

@@ -1,6 +1,5 @@
 """Folders in, folders out: nothing is lost, nothing is overwritten, one bad file stops nothing."""
 
-import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +9,21 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from mammosynth.batch import BatchReport, synthesize_files
-from mammosynth.errors import InvalidParameterError, MissingAttributeError, OutputError
-from mammosynth.mammogram import Mammogram
-from mammosynth.provenance import Provenance
-from mammosynth.synthesis.result import SynthesisResult
+from mammosynth.batch import BatchReport, FileOptions, synthesize_files
+from mammosynth.errors import InvalidParameterError, OutputError
+from mammosynth.journey import Order
 from mammosynth.terms import ViewPosition
 from tests.support.instances import as_file, breast_values, build_instance
+from tests.support.models import PAINTING, Inverting, Painter, bundle_of
 
 VALUES = breast_values()
 
 
-class InvertingBundle:
-    """A real synthesizer of the smallest kind: black becomes white; like the models it needs a view."""
-
-    name = "inverting"
-    task = "contrast"
-
-    def synthesize(
-        self, source: Mammogram, *, parameters: dict[str, Any] | None = None, seed: int = 0
-    ) -> SynthesisResult:
-        if set(parameters or {}) - {"uncertainty"}:
-            raise InvalidParameterError(f"{parameters} is unknown")
-        if source.view_position is None:
-            raise MissingAttributeError(f"{source.source_name}: view position is missing; set view_position.")
-        created = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-        provenance = Provenance(self.task, self.name, "1", "ab" * 32, "0.1", "expected", seed, {}, created)
-        uncertainty = source.with_pixels(source.pixels / 8) if parameters else None
-        return SynthesisResult(source.with_pixels(1 - source.pixels), provenance, uncertainty)
-
-
-def run(*inputs: Path, output: Path, **options: Any) -> BatchReport:
-    return synthesize_files(inputs, output, InvertingBundle(), **{"burned_in_mark": False, **options})
+def run(*inputs: Path, output: Path, others: dict[str, Path] | None = None, **options: Any) -> BatchReport:
+    files = {name: options.pop(name) for name in list(options) if name in FileOptions.__dataclass_fields__}
+    progress = options.pop("progress", None)
+    order = Order.parse(bundle_of(Inverting()), {"burned_in_mark": False, **options})
+    return synthesize_files(inputs, output, order, others=others, options=FileOptions(**files), progress=progress)
 
 
 def png(path: Path) -> Path:
@@ -195,7 +177,7 @@ def test_views_of_one_source_series_become_series_of_their_own_with_true_descrip
         dicom(tmp_path / "in" / f"{number}.dcm", SeriesInstanceUID="1.7", **changes)
     written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
     assert written[0].SeriesInstanceUID != written[1].SeriesInstanceUID
-    assert [dataset.SeriesDescription.split()[-1] for dataset in written] == ["CC", "MLO"]
+    assert [dataset.SeriesDescription.split()[3] for dataset in written] == ["CC", "MLO"]
 
 
 def test_one_view_of_one_source_series_makes_one_new_series(tmp_path: Path) -> None:
@@ -208,6 +190,15 @@ def test_one_view_of_one_source_series_makes_one_new_series(tmp_path: Path) -> N
     assert len({dataset.SOPInstanceUID for dataset in written}) == 3
     assert {dataset.StudyInstanceUID for dataset in written} == {"1.2.3"}
     assert [dataset.InstanceNumber for dataset in written[:2]] == [1, 2]
+
+
+def test_instances_of_one_new_series_have_different_numbers(tmp_path: Path) -> None:
+    for number in range(3):
+        dicom(
+            tmp_path / "in" / f"{number}.dcm", SOPInstanceUID=f"1.{number}", SeriesInstanceUID="1.7", InstanceNumber=4
+        )
+    written = [pydicom.dcmread(path) for path in run(tmp_path / "in", output=tmp_path / "out").written]
+    assert [dataset.InstanceNumber for dataset in written] == [4, 5, 6]
 
 
 def test_another_run_makes_other_uids(tmp_path: Path) -> None:
@@ -235,7 +226,7 @@ def test_the_mark_is_burned_into_every_format(file_format: str, tmp_path: Path) 
 def test_uncertainty_is_written_beside_the_image_in_the_format_and_matrix_of_its_source(tmp_path: Path) -> None:
     png(tmp_path / "in" / "L_CC.png")
     dicom(tmp_path / "in" / "a.dcm")
-    report = run(tmp_path / "in", output=tmp_path / "out", parameters={"uncertainty": True})
+    report = run(tmp_path / "in", output=tmp_path / "out", uncertainty=True)
     assert [path.name for path in report.written] == [
         "L_CC_contrast.png",
         "L_CC_contrast_uncertainty.png",
@@ -254,7 +245,7 @@ def test_uncertainty_is_written_beside_the_image_in_the_format_and_matrix_of_its
 
 def test_a_parameter_that_the_bundle_refuses_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="is unknown"):
-        run(png(tmp_path / "L_CC.png"), output=tmp_path / "out", parameters={"colour": 1})
+        run(png(tmp_path / "L_CC.png"), output=tmp_path / "out", colour=1)
 
 
 def test_progress_is_told_after_every_file(tmp_path: Path) -> None:
@@ -263,3 +254,66 @@ def test_progress_is_told_after_every_file(tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
     run(tmp_path / "in", output=tmp_path / "out", progress=lambda *step: told.append(step))
     assert told == [(1, 2, "a_L_CC.png"), (2, 2, "b.png")]
+
+
+def drawn(path: Path, value: int = 1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros(VALUES.shape, np.uint8)
+    labels[4:9, 5:7] = value
+    Image.fromarray(labels).save(path)
+    return path
+
+
+def paint(*inputs: Path, output: Path, lesions: Path) -> BatchReport:
+    order = Order.parse(bundle_of(Painter(), task=PAINTING), {"burned_in_mark": False})
+    return synthesize_files(inputs, output, order, others={"lesions": lesions})
+
+
+def test_another_slot_is_filled_by_one_file_for_all_or_by_a_folder_with_one_for_each(tmp_path: Path) -> None:
+    first, second = png(tmp_path / "in" / "a_L_CC.png"), png(tmp_path / "in" / "b_L_CC.png")
+    masks = drawn(tmp_path / "masks" / "a_L_CC.png", 2).parent
+    drawn(masks / "b_L_CC.png", 3)
+    report = paint(first, second, output=tmp_path / "each", lesions=masks)
+    values = [np.asarray(Image.open(path)).max() for path in report.written]
+    assert values == pytest.approx([0.2 * 65535, 0.3 * 65535], abs=1)
+    report = paint(first, second, output=tmp_path / "all", lesions=masks / "b_L_CC.png")
+    both = [np.asarray(Image.open(path)).max() for path in report.written]
+    assert both == pytest.approx([0.3 * 65535] * 2, abs=1)
+
+
+def test_a_missing_or_misshapen_drawing_refuses_its_image_only(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "a_L_CC.png")
+    png(tmp_path / "in" / "b_L_CC.png")
+    png(tmp_path / "in" / "c_L_CC.png")
+    masks = drawn(tmp_path / "masks" / "a_L_CC.png").parent
+    Image.fromarray(np.ones((4, 4), np.uint8)).save(masks / "b_L_CC.png")
+    report = paint(tmp_path / "in", output=tmp_path / "out", lesions=masks)
+    assert [path.name for path in report.written] == ["a_L_CC_painting.png"]
+    messages = dict(report.refused)
+    assert "4 x 4 pixels" in messages["b_L_CC.png"]
+    assert "holds no file named c_L_CC" in messages["c_L_CC.png"]
+
+
+def test_a_role_that_the_task_has_not_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="input 'lesions' is unknown, expected none"):
+        run(png(tmp_path / "L_CC.png"), output=tmp_path / "out", others={"lesions": tmp_path})
+
+
+def test_results_that_are_there_can_be_kept(tmp_path: Path) -> None:
+    path = png(tmp_path / "in" / "L_CC.png")
+    first = run(path, output=tmp_path / "out", uncertainty=True)
+    before = [each.stat().st_mtime_ns for each in first.written]
+    (first.written[1]).unlink()
+    second = run(path, output=tmp_path / "out", uncertainty=True, skip_existing=True)
+    assert (len(second.written), second.kept) == (2, 0)  # one of the two was missing: both are made again
+    third = run(path, output=tmp_path / "out", uncertainty=True, skip_existing=True)
+    assert (third.written, third.kept) == ((), 2)
+    assert [each.stat().st_mtime_ns for each in second.written] != before
+
+
+def test_an_instance_that_is_there_twice_is_done_once(tmp_path: Path) -> None:
+    dicom(tmp_path / "in" / "a.dcm")
+    dicom(tmp_path / "in" / "copy of a.dcm")
+    report = run(tmp_path / "in", output=tmp_path / "out")
+    assert [path.name for path in report.written] == ["a_contrast.dcm"]
+    assert report.notes == (("copy of a.dcm", "the same image as a.dcm; synthesized once"),)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from mammosynth.bundle import (
     METADATA,
+    TARGETS,
     build_synthesizer,
     default_model_zoo,
     find_bundle,
@@ -25,6 +26,7 @@ from mammosynth.bundle import (
 )
 from mammosynth.errors import BundleError, InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
+from mammosynth.task import Rendering
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import breast_image
 
@@ -80,12 +82,13 @@ def test_what_is_no_bundle_is_answered_with_the_known_ones(
 
 def test_released_contrast_model_says_what_it_is() -> None:
     bundle = load_bundle(RELEASED)
-    assert bundle.task == "contrast"
+    assert bundle.task.name == "contrast"
     assert bundle.is_default
     assert bundle.description
     assert bundle.version in bundle.metadata["changelog"]
     assert bundle.weights_sha256 == bundle.metadata["mammosynth"]["weights_sha256"]
-    assert [described["name"] for described in bundle.describe_parameters()] == ["uncertainty"]
+    assert list(bundle.synthesizer.parameters.model_fields) == ["uncertainty"]
+    assert bundle.renderings == (Rendering.EXPECTED,)
 
 
 def test_released_files_are_small_and_complete() -> None:
@@ -112,7 +115,8 @@ def test_synthesis_keeps_matrix_orientation_and_source_and_records_provenance() 
     assert told == sorted(told)
     assert told[-1] == 1
     made = result.provenance
-    assert (made.bundle, made.seed, made.source_name) == ("breast_cem_residual", 5, "IM1.dcm")
+    assert (made.bundle, made.seed, made.rendering) == ("breast_cem_residual", 5, "expected")
+    assert [(source.role, source.name) for source in made.sources] == [("source", "IM1.dcm")]
     assert made.weights_sha256 == hash_file(RELEASED / "models" / "model.safetensors", "breast_cem_residual")
 
 
@@ -127,8 +131,7 @@ def test_an_ensemble_is_loaded_from_one_file_and_gives_an_uncertainty(copy: Path
     save_file(state, copy / "models" / "model.safetensors")
     result = load_bundle(copy).synthesize({"source": mammogram()}, parameters={"uncertainty": True})
     assert result.provenance.parameters == {"uncertainty": True}
-    assert result.uncertainty is not None
-    np.testing.assert_allclose(np.unique(result.uncertainty.pixels.round(3)), [0, 0.1])
+    np.testing.assert_allclose(np.unique(result["uncertainty"].pixels.round(3)), [0, 0.1])
 
 
 def test_mirrored_source_gives_the_mirrored_image() -> None:
@@ -206,7 +209,7 @@ def test_weights_cut_off_or_of_another_network_are_refused(copy: Path) -> None:
         (lambda c: c["network"].update(_target_="os.system"), r"_target_ 'os\.system' is refused"),
         (lambda c: c["network"].update(_target_="torch.load"), r"_target_ 'torch\.load' is refused"),
         # A function, and a class that is only imported into an accepted module.
-        (lambda c: c["network"].update(_target_="mammosynth.synthesis.parameters.parse_parameters"), "is refused"),
+        (lambda c: c["network"].update(_target_="mammosynth.synthesis.engine.run_whole"), "is refused"),
         (lambda c: c["network"].update(_target_="mammosynth.preprocessing.pairs.Path"), "is refused"),
         (lambda c: c["network"].update(_target_="mammosynth.networks.nothing.Net"), "does not exist"),
         (lambda c: c["network"].update(bias="$__import__('os').getcwd()"), "is code or a macro"),
@@ -231,7 +234,7 @@ def test_configuration_that_is_wrong_or_could_run_code_is_refused(
 def test_refused_configuration_has_run_nothing(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     with pytest.raises(BundleError):
-        refuse_code({"x": f"$open({str(witness)!r}, 'w')"}, "a bundle")
+        refuse_code({"x": f"$open({str(witness)!r}, 'w')"}, "a bundle", TARGETS)
     assert not witness.exists()
 
 

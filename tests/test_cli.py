@@ -10,7 +10,8 @@ from PIL import Image
 
 from mammosynth.batch import FILE_FORMATS
 from mammosynth.bundle import METADATA, default_bundle, read_config
-from mammosynth.cli import FORMATS, main
+from mammosynth.cli import main
+from mammosynth.commands.synthesize import FORMATS
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.phantom_views import left_cc
 
@@ -78,9 +79,10 @@ def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_pat
     assert main([*command, "--parameter", "uncertainty=false"]) == 0
     assert main([*command, "--parameter", "strength=big"]) == 1
     assert "parameter 'strength' is unknown" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*command, "--parameter", "uncertainty"])
-    assert "'uncertainty' is not NAME=VALUE" in capsys.readouterr().err
+    assert main([*command, "--parameter", "uncertainty"]) == 1
+    assert "--parameter uncertainty: expected NAME=VALUE" in capsys.readouterr().err
+    assert main([*command, "--parameter", "seed=3"]) == 1
+    assert "--parameter seed: give it as --seed" in capsys.readouterr().err
 
 
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
@@ -170,4 +172,4 @@ def test_evaluate_prints_and_writes_the_model_beside_floors_and_ceilings(tmp_pat
 
 def test_a_missing_data_set_is_explained(tmp_path, capsys):
     assert main(["train", "contrast", "--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
-    assert "pairs.csv is missing" in capsys.readouterr().err
+    assert "holds neither pairs.csv nor manifest.json" in capsys.readouterr().err

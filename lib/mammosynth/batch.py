@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mammosynth.dicom.attributes import text_of
+from mammosynth.dicom.attributes import integer_of, text_of
+from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
@@ -58,7 +59,8 @@ class BatchReport:
         written: The results, in the order of the inputs.
         refused: (name, message) of inputs that could not be used; names are relative to the folder they were found in.
         skipped: How many files in folders are hidden or no images.
-        notes: (name, message) of results that are not quite what was asked for, and of what had to be assumed.
+        notes: (name, message) of results that are not quite what was asked for.
+        warnings: (name, message) of what had to be assumed about an input.
         kept: How many results were there already.
     """
 
@@ -66,6 +68,7 @@ class BatchReport:
     refused: tuple[tuple[str, str], ...]
     skipped: int
     notes: tuple[tuple[str, str], ...]
+    warnings: tuple[tuple[str, str], ...] = ()
     kept: int = 0
 
 
@@ -123,17 +126,15 @@ def synthesize_files(
     refused: list[tuple[str, str]] = []
     for done, item in enumerate(found, start=1):
         sink.item = item
-        named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
-        given = _given({first: item.path, **named}, order, chosen)
         try:
+            named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
+            given = _given({first: item.path, **named}, order, chosen)
             perform(order, given, sink)
-        except InvalidParameterError:
-            raise
         except MammoSynthError as error:
             refused.append((item.name.as_posix(), str(error)))
         if progress is not None:
             progress(done, len(found), item.name.as_posix())
-    return BatchReport(tuple(sink.written), tuple(refused), skipped, tuple(sink.notes), sink.kept)
+    return BatchReport(tuple(sink.written), tuple(refused), skipped, tuple(sink.notes), tuple(sink.warnings), sink.kept)
 
 
 def _given(files: Mapping[Slot, Path], order: Order, options: FileOptions) -> dict[str, Given]:
@@ -147,7 +148,6 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             path,
             view_position=settings.view_position,
             image_laterality=settings.image_laterality,
-            accept_modalities=options.accept_modalities,
         )
     if slot.kind is SlotKind.LABEL_MAP:
         return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
@@ -215,10 +215,12 @@ class _Files:
         self.item: _Input
         self.written: list[Path] = []
         self.notes: list[tuple[str, str]] = []
+        self.warnings: list[tuple[str, str]] = []
         self.kept = 0
         self._output, self._options, self._taken = output, options, taken
         self._run = new_uid()
         self._done: dict[str, str] = {}
+        self._numbers: dict[str, set[int]] = {}
 
     def find(self, work: Work) -> list[Path] | None:
         """The results that are there already, if they are to be kept."""
@@ -235,7 +237,7 @@ class _Files:
     def store(self, work: Work, result: Result) -> list[Path]:
         """Write every output as a file."""
         name = self.item.name.as_posix()
-        self.notes += [(name, warning) for warning in result.provenance.warnings]
+        self.warnings += [(name, warning) for warning in result.provenance.warnings]
         lead = next(iter(result.inputs.values()))
         if known := self._twice(lead, name):
             self.notes.append((name, f"the same image as {known}; synthesized once"))
@@ -252,6 +254,14 @@ class _Files:
         if self._options.file_format == SAME and ENDINGS.get(ending_of(self.item.path)) is FileFormat.JPEG:
             self.notes.append((name, f"written as {targets[0].name}, because JPEG does not hold 16 bits."))
         return targets
+
+    def _instance_number(self, series: str, header: Any) -> int:
+        """The source's own, unless another instance of the new series has it."""
+        taken = self._numbers.setdefault(series, set())
+        wanted = (integer_of(header, "InstanceNumber") if header is not None else None) or 1
+        number = wanted if wanted not in taken else max(taken) + 1
+        taken.add(number)
+        return number
 
     def _twice(self, lead: Any, name: str) -> str:
         """The name of the input that was the same DICOM instance; "" if there was none."""
@@ -318,7 +328,8 @@ class _Files:
             source,
             identify=identify,
             burned_in_mark=work.order.settings.burned_in_mark,
-            compress=self._options.compress,
+            instance_number=self._instance_number(identify("series", IMAGE), header),
         )
         for dataset, target in zip(instances, targets, strict=True):
-            write_instance(dataset, target)
+            is_image = "PixelData" in dataset and dataset.Modality != "SEG"
+            write_instance(compress_instance(dataset) if self._options.compress and is_image else dataset, target)

@@ -306,7 +306,7 @@ def _renamed(config: Any, names: Mapping[str, str]) -> Any:
     return [_renamed(value, names) for value in config] if isinstance(config, list) else config
 
 
-def refuse_code(config: Any, where: str, accepted: Sequence[str] = TARGETS) -> None:
+def refuse_code(config: Any, where: str, accepted: Sequence[str]) -> None:
     """Refuse a configuration that could run code: expressions, macros, and classes of other packages.
 
     Args:
@@ -372,13 +372,6 @@ def read_config(folder: Path, path: Path) -> dict[str, Any]:
     return config
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a configuration; either the old or the new file exists at any moment."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=4) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def hash_file(path: Path, name: str) -> str:
     """SHA-256 of a file, hexadecimal.
 
@@ -386,5 +379,8 @@ def hash_file(path: Path, name: str) -> str:
         BundleError: If it is missing; `name` is the bundle's.
     """
     if not path.is_file():
-        raise BundleError(f"{name}/{WEIGHTS.as_posix()} is missing; fetch the bundle again")
+        raise BundleError(
+            f"{name} has no weights ({WEIGHTS.as_posix()} is missing); train it with `mammosynth train --bundle`, "
+            "fetch the bundle again, or choose another one"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -23,7 +23,7 @@ from mammosynth.task import Rendering
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 Progress = Callable[[float, str], None]
-Stored = TypeVar("Stored")  # what a sink gives back
+Stored = TypeVar("Stored", covariant=True)  # what a sink gives back
 _ADVANCED: dict[str, Any] = {"advanced": True}
 
 

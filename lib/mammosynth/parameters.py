@@ -66,8 +66,9 @@ class Parameters(BaseModel):
 
 
 def _value(field: FieldInfo | None, text: str) -> Any:
+    annotation: Any = str if field is None else field.annotation
     try:
-        return text if field is None else TypeAdapter[Any](field.annotation).validate_strings(text)
+        return TypeAdapter(annotation).validate_strings(text)
     except ValidationError:
         return text
 

@@ -200,15 +200,20 @@ def _check_input(slot: Slot, value: Any, inputs: Mapping[str, Any]) -> None:
     expected = {SlotKind.IMAGE: Mammogram, SlotKind.LABEL_MAP: LabelMap}.get(slot.kind)
     if expected is not None and not isinstance(value, expected):
         raise InvalidParameterError(f"input '{slot.role}' is a {type(value).__name__}, expected {slot.kind}")
-    if slot.kind is SlotKind.JSON and slot.json_schema is not None:
-        _check_json(slot, value)
+    if slot.kind is SlotKind.JSON:
+        check_json(slot, value)
     if isinstance(value, LabelMap):
         _check_label_map(slot, value, inputs.get(slot.on or ""))
     if slot.accept is not None:
         slot.accept(value)
 
 
-def _check_json(slot: Slot, value: Any) -> None:
+def check_json(slot: Slot, value: Any) -> None:
+    """Refuse JSON values that do not fit the schema of their slot.
+
+    Raises:
+        InvalidParameterError: With the place and the reason.
+    """
     import jsonschema
 
     try:

@@ -103,22 +103,24 @@ class Audit:
         self._unwritten_refusals = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, then write."""
+        """Pass on; the line is there before whoever asked hears of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        is_written = False
 
         async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            nonlocal is_written
+            if message["type"] == "http.response.start" and not is_written:
+                is_written = True
+                self._write(scope, message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         finally:
-            self._write(scope, status)
+            if not is_written:
+                self._write(scope, 500)
 
     def _write(self, scope: Scope, status: int) -> None:
         identity: Identity | None = scope.get(SCOPE_KEY)

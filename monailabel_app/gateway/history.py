@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DT
 
 from mammosynth.dicom.attributes import items_of, value_of
 from mammosynth.dicom.generated import is_generated_series
-from mammosynth.provenance import Provenance
+from mammosynth.dicom.provenance_element import read_provenance, read_role
 from monailabel_app import dicom_json
 from monailabel_app.dicom_json import Uid, header_of, is_generated, is_removable
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.ohif import viewer_url
-from monailabel_app.removal import remove_series
+from monailabel_app.removal import Removal, remove_series
 from monailabel_app.studies import DicomWebStudies, pacs_errors
 
-_WEIGHTS = re.compile(r"weights sha256 ([0-9a-f]{64})")
+_TOLD = (
+    "task",
+    "bundle",
+    "bundle_version",
+    "weights_sha256",
+    "software_version",
+    "rendering",
+    "seed",
+    "parameters",
+    "created",
+)
+"""Of the provenance; what the sources are is gathered from all instances."""
 
 
 def create_history(archive: Callable[[], DicomWebStudies]) -> APIRouter:
@@ -62,6 +71,7 @@ def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[
     with pacs_errors("search for the series of the study"):
         found = archive.client.search_for_series(study_instance_uid, fields=["SeriesDescription"])
     entries = []
+    deletes = Removal(archive)
     for item in found:
         uid = str(dicom_json.value_of(item, "0020000E"))
         if not is_generated_series(str(dicom_json.value_of(item, "0008103E", "")), uid):
@@ -71,51 +81,44 @@ def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[
         except NotFoundError:
             continue  # deleted meanwhile
         if all(is_generated(each) and is_removable(each) for each in metadata):
-            entries.append(_describe([header_of(each) for each in metadata], series_of))
+            removable = deletes.is_offered(study_instance_uid, uid)
+            entries.append(_describe([header_of(each) for each in metadata], series_of, removable=removable))
     return sorted(entries, key=lambda entry: _moment(entry["created"]), reverse=True)
 
 
-def _describe(headers: Sequence[Dataset], series_of: Mapping[str, str]) -> dict[str, Any]:
+def _describe(headers: Sequence[Dataset], series_of: Mapping[str, str], *, removable: bool) -> dict[str, Any]:
     """A series as JSON values.
 
     Args:
-        headers: One per instance; they were made together, so what made them is the same.
+        headers: One per instance; they were made together, so all but the sources of what made them is the same.
         series_of: Series Instance UID by SOP Instance UID, of the whole study.
+        removable: Whether the archive would delete it.
     """
     first = headers[0]
-    equipment = next(iter(items_of(first, "ContributingEquipmentSequence")), Dataset())
-    derivation = str(value_of(first, "DerivationDescription") or "")
-    recipe = Provenance.parse_description(derivation)
-    weights = _WEIGHTS.search(str(value_of(equipment, "ContributionDescription") or ""))
-    sources = [
-        str(value_of(item, "ReferencedSOPInstanceUID"))
-        for header in headers
-        for item in items_of(header, "SourceImageSequence")
-    ]
+    recipe = read_provenance(first)
+    sources = list(
+        dict.fromkeys(
+            str(value_of(item, "ReferencedSOPInstanceUID"))
+            for header in headers
+            for item in items_of(header, "SourceImageSequence")
+        )
+    )
     source_series = next((series_of[uid] for uid in sources if uid in series_of), None)
-    series, description = str(first.SeriesInstanceUID), str(value_of(first, "SeriesDescription") or "")
+    series = str(first.SeriesInstanceUID)
+    beside = [source_series] if source_series else []
     return {
         "series_instance_uid": series,
         "sop_instance_uids": [str(header.SOPInstanceUID) for header in headers],
-        "series_description": description,
-        "is_uncertainty": "uncertainty" in description.split(),
-        **{name: recipe.get(name) for name in ("task", "bundle", "bundle_version")},
-        "weights_sha256": weights[1] if weights else None,
-        **{name: recipe.get(name) for name in ("software_version", "seed", "parameters")},
-        "created": _iso(value_of(equipment, "ContributionDateTime")),
+        "series_description": str(value_of(first, "SeriesDescription") or ""),
+        "role": read_role(first),
+        **{name: recipe.get(name) for name in _TOLD},
+        "sources": [source for header in headers for source in read_provenance(header).get("sources", ())],
+        "removable": removable,
         "source_series_instance_uid": source_series,
         "source_sop_instance_uids": sources,
-        "description": derivation or None,
-        "viewer_url": viewer_url(str(first.StudyInstanceUID), [*([source_series] if source_series else []), series]),
+        "description": str(value_of(first, "DerivationDescription") or "") or None,
+        "viewer_url": viewer_url(str(first.StudyInstanceUID), [*beside, series]),
     }
-
-
-def _iso(moment: Any) -> str | None:
-    """A DICOM date and time in ISO 8601; None if there is none or it is malformed."""
-    try:
-        return DT(str(moment)).isoformat() if moment else None
-    except ValueError:
-        return None
 
 
 def _moment(created: str | None) -> datetime:

@@ -17,7 +17,8 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 import monailabel_app
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.guard import identity_of
-from monailabel_app.gateway.scope import viewer_scope
+from monailabel_app.gateway.scope import NOTHING, viewer_scope
+from monailabel_app.gateway.sign_in import SIGN_IN
 
 EXTENSIONS = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
@@ -88,10 +89,12 @@ def create_ohif() -> APIRouter:
         return FileResponse(extensions[name], media_type="text/javascript", headers={"cache-control": "no-store"})
 
     @router.get("/ohif/{path:path}", include_in_schema=False)
-    def static(path: str) -> Response:
-        if path in pages:
-            return pages[path]
-        return FileResponse(files[path]) if path in files else pages["index.html"]
+    def static(path: str, request: Request) -> Response:
+        if path in files and path != "index.html":
+            return pages.get(path) or FileResponse(files[path])
+        if viewer_scope(identity_of(request)) == NOTHING:
+            return RedirectResponse(SIGN_IN)  # which says so; the viewer would stay black
+        return pages["index.html"]
 
     return router
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope
 
+from monailabel_app.gateway.scope import NOTHING, viewer_scope
 from monailabel_app.identity import Identity
 
 COOKIE = "mammosynth_token"
@@ -43,7 +44,10 @@ def sign_in_page(
         problem: What went wrong.
         again: Let the browser ask for `next_path` once more, from this page.
     """
-    text = _PAGE.render(next=own_path(next_path), identity=identity, problem=problem, again=again)
+    sees_nothing = identity is not None and viewer_scope(identity) == NOTHING
+    text = _PAGE.render(
+        next=own_path(next_path), identity=identity, sees_nothing=sees_nothing, problem=problem, again=again
+    )
     headers = _HEADERS | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
     return HTMLResponse(text, status, headers)
 

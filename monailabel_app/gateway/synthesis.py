@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mammosynth.dicom.derive import derive_instances
 from pydicom.dataset import Dataset
 
+from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from mammosynth.journey import Work, perform
@@ -73,7 +73,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
     references = parse_references(order.bundle.slots, request.inputs)
     report(0.02, "looking for the source")
     works = archive_inputs(archive, order, references)
-    series_sizes = _series_sizes(archive, [source for source, _ in works if source])
+    numbers = _numbers_in_series(archive, [source for source, _ in works if source])
     stored: list[Stored] = []
     refused: list[MammoSynthError] = []
     for index, (source, inputs) in enumerate(works):
@@ -82,9 +82,8 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
             prefix = f"image {index + 1} of {total}: " if total > 1 else ""
             report(0.05 + 0.93 * (index + fraction) / total, prefix + message)
 
-        several_views = source is not None and series_sizes[source.series_instance_uid] > 1
         try:
-            sink = _Archive(archive, source, several_views=several_views)
+            sink = _Archive(archive, source, numbers.get(source.sop_instance_uid) if source else None)
             stored += perform(order, inputs, sink, progress=step, alone=ONE_AT_A_TIME)
         except _OF_ALL_IMAGES:
             raise
@@ -104,8 +103,15 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
 class _Archive:
     """Where results of one source go. Their UIDs follow from all that decides their pixels."""
 
-    def __init__(self, archive: DicomWebStudies, source: InstanceAddress | None, *, several_views: bool) -> None:
-        self._archive, self._source, self._several_views = archive, source, several_views
+    def __init__(self, archive: DicomWebStudies, source: InstanceAddress | None, number: int | None) -> None:
+        """Prepare.
+
+        Args:
+            archive: Where to store.
+            source: What the result is made from; None for a task that starts from no image.
+            number: Of the source in its series, if that holds several images.
+        """
+        self._archive, self._source, self._number = archive, source, number
 
     def find(self, work: Work) -> list[Stored] | None:
         """The instances, if the archive holds all of them."""
@@ -124,7 +130,8 @@ class _Archive:
             result.source,
             identify=identify,
             burned_in_mark=work.order.settings.burned_in_mark,
-            several_views=self._several_views,
+            several_views=self._number is not None,
+            instance_number=self._number,
         )
         provenance = result.provenance.as_json()
         stored = []
@@ -169,10 +176,17 @@ def _address_of(dataset: Dataset) -> InstanceAddress:
     )
 
 
-def _series_sizes(archive: DicomWebStudies, sources: Sequence[InstanceAddress]) -> dict[str, int]:
-    """How many images each source series holds, asked for or not: a derived series grows with every one of them."""
-    series = dict.fromkeys(each.series_instance_uid for each in sources)
-    return {uid: len(archive.instances(uid)) for uid in series}
+def _numbers_in_series(archive: DicomWebStudies, sources: Sequence[InstanceAddress]) -> dict[str, int]:
+    """From 1, by SOP Instance UID, in every series that holds several images, asked for or not.
+
+    A derived series grows with every one of them, so that what it says of itself must be true of all.
+    """
+    numbers: dict[str, int] = {}
+    for series in dict.fromkeys(each.series_instance_uid for each in sources):
+        found = archive.instances(series)
+        if len(found) > 1:
+            numbers |= {each.sop_instance_uid: number for number, each in enumerate(found, start=1)}
+    return numbers
 
 
 def _viewer_url(source: InstanceAddress | None, stored: Sequence[Stored]) -> str:

@@ -242,6 +242,11 @@ def _change_routes(store: Store, max_body_bytes: int) -> APIRouter:
     def store_instances_of_study(request: Request, study: Uid, body: Body) -> Response:
         return add(request, body, study)
 
+    @routes.options("/studies/{study}/series/{series}", status_code=HTTPStatus.NO_CONTENT)
+    def methods_of_series(study: Uid, series: Uid, response: Response) -> None:
+        removable = store.is_removable(_find(store, study, series))
+        response.headers["Allow"] = "GET, OPTIONS, DELETE" if removable else "GET, OPTIONS"
+
     @routes.delete("/studies/{study}/series/{series}", status_code=HTTPStatus.NO_CONTENT)
     def remove_series(study: Uid, series: Uid) -> None:
         try:

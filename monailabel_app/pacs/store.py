@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mammosynth.atomic import UNFINISHED, atomic_path, sync_folder
+from mammosynth.errors import OutputError
 from monailabel_app.pacs.index import Index
 from monailabel_app.pacs.instances import StoredInstance, UnservableFileError, read_instance
 
 logger = logging.getLogger(__name__)
-
-_TEMPORARY_PREFIX, _TEMPORARY_SUFFIX = ".stow-", ".part"  # hidden, so that the index does not look at it
 
 # Failure Reason (0008,1197), PS3.18 table I.2-2 and PS3.7 annex C
 OUT_OF_RESOURCES = 0xA700
@@ -89,9 +88,10 @@ class Store:
                 self._check_replaceable(known[0], instance)
             try:
                 self._write(instance.path, content)
-            except OSError as error:
-                sentence = f"The instance cannot be written: {error.strerror}; check free space and permissions."
-                raise RefusedInstanceError(OUT_OF_RESOURCES, sentence, instance) from error
+            except (OutputError, OSError) as error:
+                raise RefusedInstanceError(
+                    OUT_OF_RESOURCES, f"The instance is not stored: {error}", instance
+                ) from error
             return self.index.add(instance.path)
 
     def remove_series(self, study_instance_uid: str, series_instance_uid: str) -> None:
@@ -105,14 +105,18 @@ class Store:
             instances = self.index.find(study_instance_uid, series_instance_uid)
             if not instances:
                 raise LookupError(series_instance_uid)
-            if not all(instance.is_removable and instance.path == self._path_of(instance) for instance in instances):
+            if not self.is_removable(instances):
                 raise NotRemovableError(
                     f"Series {series_instance_uid} is not removed: only what this software made and stored here can be."
                 )
             for instance in instances:
                 instance.path.unlink(missing_ok=True)
-            _sync_folder(instances[0].path.parent)
+            sync_folder(instances[0].path.parent)
             self.index.refresh()
+
+    def is_removable(self, instances: Iterable[StoredInstance]) -> bool:
+        """Whether this software has made all of them, and they lie in the store's own layout."""
+        return all(instance.is_removable and instance.path == self._path_of(instance) for instance in instances)
 
     def close(self) -> None:
         """Release the index."""
@@ -131,35 +135,15 @@ class Store:
             raise RefusedInstanceError(DUPLICATE, sentence, new)
 
     def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        for folder in (path.parent, path.parent.parent, self.folder):
-            _sync_folder(folder)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        for folder in (path.parent.parent, self.folder):  # which may be new, too
+            sync_folder(folder)
 
     def _remove_stale_temporaries(self) -> None:
         """Remove what a killed store has left; nothing of it was ever acknowledged."""
-        for temporary in self.folder.glob(f"*/*/{_TEMPORARY_PREFIX}*{_TEMPORARY_SUFFIX}"):
+        for temporary in self.folder.glob(f"*/*/{UNFINISHED}*"):
             try:
                 temporary.unlink()
             except OSError as error:
                 logger.warning("an unfinished file stays behind, unseen: %s", error.strerror)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name durable. Only POSIX systems can and need to."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

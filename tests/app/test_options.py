@@ -1,7 +1,7 @@
 import pytest
 
 from monailabel_app.errors import OptionsError
-from monailabel_app.options import AppOptions, ServeOptions, parse_studies, read_token
+from monailabel_app.options import AppOptions, ServeOptions, parse_studies
 
 
 def test_a_network_address_without_a_token_is_refused(tmp_path):
@@ -11,7 +11,7 @@ def test_a_network_address_without_a_token_is_refused(tmp_path):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_needs_no_token(tmp_path, host):
-    assert ServeOptions(None, tmp_path, host=host).token is None
+    assert ServeOptions(None, tmp_path, host=host).token_file is None
 
 
 def test_a_missing_studies_folder_is_named(tmp_path):
@@ -24,29 +24,6 @@ def test_studies_are_a_url_without_trailing_slash_or_an_absolute_folder(tmp_path
     assert parse_studies("http://127.0.0.1:8042/dicom-web/") == "http://127.0.0.1:8042/dicom-web"
     assert parse_studies("exams") == tmp_path / "exams"
     assert parse_studies(None) is None
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "words"),
-    [
-        ("0123456789abcdef", 0o644, "can be read by other users"),
-        ("short", 0o600, "at least 16"),
-        ("0123456789 abcdef", 0o600, "without spaces"),
-    ],
-)
-def test_a_weak_token_file_is_refused(tmp_path, content, mode, words):
-    file = tmp_path / "token"
-    file.write_text(content)
-    file.chmod(mode)
-    with pytest.raises(OptionsError, match=words):
-        read_token(file)
-
-
-def test_a_token_is_read_without_its_line_end(tmp_path):
-    file = tmp_path / "token"
-    file.write_text("0123456789abcdef\n")
-    file.chmod(0o600)
-    assert read_token(file) == "0123456789abcdef"
 
 
 def test_an_unknown_conf_is_refused_with_the_known_ones(tmp_path):

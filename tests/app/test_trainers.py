@@ -13,10 +13,11 @@ from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.clinic.write import write_case
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.options import AppOptions
 from monailabel_app.studies import DicomWebStudies, FolderStudies
-from monailabel_app.trainers import BundleTrainTask, pairs_from_archive, split_by_patient
+from monailabel_app.trainers import BundleTrainTask, cases_from_archive, split_by_patient
 from tests.support.archives import embedded_store
 from tests.support.templates import write_template
 
@@ -44,7 +45,7 @@ def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_vie
     write_exam(tmp_path / "exams" / "a", seed=1, pixel_mm=3.6, patient_id="A", include_recombined=True)
     write_exam(tmp_path / "exams" / "b", seed=2, pixel_mm=3.6, patient_id="B")
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
-        pairs = pairs_from_archive(DicomWebStudies(url))
+        pairs = cases_from_archive(DicomWebStudies(url), CONTRAST)
     found = {(str(p.low_energy.image_laterality), str(p.low_energy.view_position)) for p in pairs}
     assert found == {("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO")}
     assert {len(p.patient_id) for p in pairs} == {16}
@@ -58,14 +59,14 @@ def test_an_archive_without_pairs_says_what_a_pair_is(tmp_path):
         embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url,
         pytest.raises(DataError, match="LOW ENERGY and one that says RECOMBINED"),
     ):
-        pairs_from_archive(DicomWebStudies(url))
+        cases_from_archive(DicomWebStudies(url), CONTRAST)
 
 
 def test_images_for_presentation_are_preferred_where_an_archive_holds_both(tmp_path):
     parameters = CaseParameters(1, sides=(ImageLaterality.LEFT,), views=(ViewPosition.CC,), pixel_mm=3.6)
     write_case(tmp_path / "exams", parameters)
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
-        (pair,) = pairs_from_archive(DicomWebStudies(url))
+        (pair,) = cases_from_archive(DicomWebStudies(url), CONTRAST)
     (view,) = generate_case(parameters)
     assert np.abs(pair.low_energy.pixels - view.low_energy).max() < 1 / 4095
     assert np.abs(pair.recombined - view.recombined).max() < 1 / 4095
@@ -98,7 +99,7 @@ def test_a_client_sees_the_recipe_of_the_bundle_but_not_what_belongs_to_the_mach
 def test_what_a_client_may_not_ask_for_is_refused_with_what_it_may(trainer):
     for parameters, message in (
         ({"device": "cuda"}, "'device' is no parameter of this trainer with bundle usual, expected name, bundle"),
-        ({"steps": 0, "noise": 9}, "steps is 0, .*noise is 9"),
+        ({"steps": 0, "noise": 9}, "'steps' is '0', .*'noise' is '9'"),
         ({"name": "../evil"}, "name is '../evil'"),
         ({"bundle": "/etc"}, "no bundle '/etc', expected one of other, usual"),
         ({"initial_weights": ".."}, "no bundle '..', expected one of other, usual"),

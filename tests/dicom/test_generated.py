@@ -6,7 +6,15 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from mammosynth.dicom.generated import PHANTOM_UID_ROOT, is_generated_series, is_phantom_uid, phantom_uid
+from mammosynth.dicom.generated import (
+    PHANTOM_UID_ROOT,
+    SYNTHESIZED_UID_ROOT,
+    is_generated_series,
+    is_phantom_uid,
+    is_synthesized_uid,
+    phantom_uid,
+    synthesized_uid,
+)
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import new_uid
 from mammosynth.errors import UnsupportedImageError
@@ -53,6 +61,21 @@ def test_a_phantoms_uid_is_valid_depends_on_every_word_and_is_always_the_same() 
     )  # never changes: files in the world have it
     assert phantom_uid("a", "b") != phantom_uid("ab")
     assert phantom_uid("a", 1) in uids
+
+
+def test_a_synthesized_uid_is_valid_never_a_phantoms_and_always_the_same() -> None:
+    uids = {synthesized_uid("a", number) for number in range(100)}
+    assert len(uids) == 100
+    assert all(UID(uid).is_valid and len(uid) <= 64 and is_synthesized_uid(uid) for uid in uids)
+    assert not any(is_phantom_uid(uid) for uid in uids)
+    assert (
+        synthesized_uid("seed", 1) == f"{SYNTHESIZED_UID_ROOT}.2842445030322754654401"
+    )  # never changes: archives hold it
+
+
+def test_what_was_synthesized_is_no_source_even_without_any_mark() -> None:
+    with pytest.raises(UnsupportedImageError, match=r"\(0008,0018\).*synthesized"):
+        read_mammogram(build_instance(SOPInstanceUID=synthesized_uid("a")))
 
 
 def test_a_series_is_generated_by_its_description_unless_it_is_a_phantoms() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian
+from pydicom.uid import BreastTomosynthesisImageStorage, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.read import looks_like_dicom, read_mammogram
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPosition
@@ -126,10 +127,50 @@ def test_a_for_processing_class_counts_without_the_attribute() -> None:
         ({"ImageType": ["DERIVED", "PRIMARY", "", "RECOMBINED"]}, "a recombined image of contrast-enhanced"),
         ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "is 1.8; models are made for contact views"),
         ({"ImagerPixelSpacing": None}, "no pixel spacing"),
+        ({"QualityControlImage": "YES"}, "a quality control image"),
+        (
+            {"StudyDescription": "Test support of spacing"},
+            "Study Description says 'test', so this may be a test",
+        ),
+        ({"SeriesDescription": "ACR_PHANTOM"}, "Series Description says 'phantom'"),
+        ({"PatientName": "QC^Daily"}, "Patient's Name says 'qc'"),
+        ({"ProtocolName": "R CC Spot"}, "Protocol Name says 'spot', so this may be a spot or magnification view"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "is 'MG', a secondary capture, of a film or a screen"),
+        ({"ConversionType": "DF"}, "is 'MG', a film, digitised; it is taken for one breast"),
     ],
 )
 def test_what_models_are_not_made_for_is_a_warning(attributes: dict[str, Any], warning: str) -> None:
     assert warning in warnings_of(**attributes)
+
+
+def test_ordinary_words_are_no_warning() -> None:
+    assert warnings_of(StudyDescription="Screening, contest", PatientName="Spottiswoode^Maggie") == ""
+
+
+def test_a_phantom_s_own_words_are_no_warning() -> None:
+    assert warnings_of(SOPInstanceUID=phantom_uid("a"), SeriesDescription="PHANTOM L CC", PatientName="PHANTOM^1") == ""
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind"),
+    [("CR", "computed radiography"), ("RG", "a film"), ("SC", "a secondary capture"), ("OT", "no stated modality")],
+)
+def test_another_modality_passes_only_if_it_is_accepted_and_says_what_is_assumed(modality: str, kind: str) -> None:
+    image = build_instance(Modality=modality, SOPClassUID=SecondaryCaptureImageStorage)
+    with pytest.raises(UnsupportedImageError, match=f"'{modality}', expected MG.*--accept-modality {modality}"):
+        read_mammogram(image)
+    mammogram = read_mammogram(as_file(image), accept_modalities=[modality.lower()])
+    assert any(f"Modality is '{modality}'" in each and kind in each for each in mammogram.warnings)
+    np.testing.assert_array_equal(mammogram.pixels, read_mammogram(build_instance()).pixels)
+
+
+def test_what_is_no_mammogram_stays_refused_whatever_is_accepted() -> None:
+    with pytest.raises(UnsupportedImageError, match="'CT', expected MG; choose a mammogram"):
+        read_mammogram(build_instance(Modality="CT"), accept_modalities=["CT"])
+    with pytest.raises(UnsupportedImageError, match="Body Part Examined is 'HAND', expected BREAST"):
+        read_mammogram(build_instance(Modality="CR", BodyPartExamined="HAND"), accept_modalities=["CR"])
+    with pytest.raises(UnsupportedImageError, match="multi-frame"):
+        read_mammogram(build_instance(Modality="SC", NumberOfFrames=3), accept_modalities=["SC"])
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def test_the_ge_voi_lut_is_close_to_the_ge_sigmoid() -> None:
 def test_the_chart_is_read_at_the_detector_plane() -> None:
     mammogram = read_mammogram(CHART)
     assert mammogram.pixel_spacing_mm == (0.5, 0.5)
-    assert "1.5" in mammogram.warnings[0]
+    assert "test or quality control image" in mammogram.warnings[0]
+    assert "1.5" in mammogram.warnings[1]
 
 
 def test_the_tomosynthesis_is_refused() -> None:

@@ -1,6 +1,9 @@
 """Segmentations of a mammogram: drawn here, or by anybody else."""
 
 import io
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import highdicom as hd
@@ -107,6 +110,20 @@ def test_a_drawing_belongs_to_patient_study_and_image_and_names_its_maker() -> N
     assert dataset.SeriesDescription == "Lesions L CC"
     assert dataset.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
     assert referenced_images(dataset) == (IMAGE,)
+
+
+@pytest.mark.parametrize("author", [None, "anna", "Anna Müller"])
+def test_a_drawing_names_its_author_and_is_found_without_fault_by_dciodvfy(author: str | None, tmp_path: Path) -> None:
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy of dicom3tools is not installed: conformance of segmentations is not tested")
+    source = image(PatientName="Muster^Mária", PatientOrientation=["A", "F"], BodyPartThickness="52")
+    dataset = drawn(Segment(1, "a", square(3, 4)), source=source, author=author)
+    assert str(dataset.ContentCreatorName or "") == (f"{author}^" if author else "")
+    dataset.save_as(tmp_path / "a.dcm")
+    checked = subprocess.run(["dciodvfy", "-new", tmp_path / "a.dcm"], capture_output=True, text=True, check=False)
+    lines = (checked.stdout + checked.stderr).splitlines()
+    assert "Segmentation" in lines  # it knew what to check
+    assert [line for line in lines if line.startswith("Error") or "ContentCreatorName" in line] == []
 
 
 def test_a_drawing_needs_little_of_its_source() -> None:

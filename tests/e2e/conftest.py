@@ -5,36 +5,32 @@ from collections.abc import Iterator
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.archives import find_orthanc, orthanc
+from tests.support.archives import ARCHIVES
 from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS
-from tests.support.server import Server, running, stow
+from tests.support.processes import refuse_unless_marked
+from tests.support.server import Server, running_over, stow
+from tests.support.shared import made_once
 
 PIXEL_MM = 1.8  # 127 x 106 pixels
 
 
 @pytest.fixture(scope="session")
 def exams(tmp_path_factory):
-    """Folders of DICOM files by patient."""
-    folder = tmp_path_factory.mktemp("exams")
+    """Folders of DICOM files by patient; not to be changed."""
+    return made_once(tmp_path_factory, "exams", _write_exams)
+
+
+def _write_exams(folder):
     write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
     write_exam(folder / "P002", seed=2, pixel_mm=PIXEL_MM, patient_id="P002", one_series=True)
     write_exam(folder / "P003", seed=3, pixel_mm=PIXEL_MM, patient_id="P003", include_recombined=True)
     write_exam(folder / "P004", seed=4, pixel_mm=PIXEL_MM, patient_id="P004", include_recombined=True)
-    return folder
 
 
-@pytest.fixture(scope="session", params=["embedded", "orthanc"])
+@pytest.fixture(scope="session", params=ARCHIVES)
 def server(request, exams, tmp_path_factory) -> Iterator[Server]:
     """`mammosynth serve` with the exams stored through its own STOW-RS."""
-    data_dir = tmp_path_factory.mktemp(f"server-{request.param}")
-    if request.param == "embedded":
-        with running(data_dir) as it:
-            _fill(it, exams)
-            yield it
-        return
-    if find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    with orthanc(data_dir / "orthanc") as url, running(data_dir / "data", "--studies", url) as it:
+    with running_over(request.param, tmp_path_factory.mktemp(f"server-{request.param}")) as it:
         _fill(it, exams)
         yield it
 
@@ -52,6 +48,7 @@ def browser():
         pytest.skip("Chromium is not installed: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
+    refuse_unless_marked()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -3,8 +3,8 @@
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.archives import find_orthanc, orthanc
-from tests.support.server import running, stow
+from tests.support.archives import ARCHIVES
+from tests.support.server import running, running_over, stow
 from tests.support.slicer import PYTHON, run_unittest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -19,19 +19,14 @@ def exam(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
-def environment(request, exam, tmp_path_factory):
+@pytest.fixture(scope="module", params=ARCHIVES)
+def environment(request, exam, toy, tmp_path_factory):
     """Where the tests find server and files; a server of its own, since they store what other tests would count."""
     if not PYTHON.is_file():
         pytest.skip("Slicer's core is not installed: make slicer-venv")
     folder = tmp_path_factory.mktemp(f"slicer-{request.param}")
-    if request.param == "embedded":
-        with running(folder) as server:
-            yield _filled(server, exam)
-        return
-    if find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    with orthanc(folder / "orthanc") as url, running(folder / "data", "--studies", url) as server:
+    toy.install(folder / "data")
+    with running_over(request.param, folder, environment=toy.environment) as server:
         yield _filled(server, exam)
 
 
@@ -40,7 +35,7 @@ def _filled(server, exam):
     return {"MAMMOSYNTH_SERVER": server.address, "MAMMOSYNTH_EXAM": str(exam / "P001")}
 
 
-@pytest.mark.parametrize("name", ["ClientTestCase", "LogicTestCase", "panel"])
+@pytest.mark.parametrize("name", ["ClientTestCase", "LogicTestCase", "panel.LivePanelTestCase"])
 def test_module_works_with_the_live_server(name, environment):
     run_unittest(name, environment)
 

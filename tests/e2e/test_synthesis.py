@@ -7,9 +7,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from sqlalchemy import text
 
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
+from monailabel_app.database import Database
 from tests.support.phantom_views import left_cc
 from tests.support.real_data import REAL_DICOM
 from tests.support.server import find_series, order, retrieve, running
@@ -308,6 +310,17 @@ def test_two_servers_do_not_share_a_data_folder(tmp_path):
         pass
 
 
+def test_jobs_of_a_newer_version_are_refused_in_a_sentence(tmp_path):
+    database = Database(tmp_path / "data" / "jobs.sqlite")
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    newer = "a newer version of MammoSynth wrote this database"
+    with pytest.raises(RuntimeError, match=newer) as refused, running(tmp_path / "data"):
+        pass
+    assert "Traceback" not in str(refused.value)
+
+
 def test_a_token_is_asked_for_everywhere(exams, tmp_path):
     token_file = tmp_path / "token"
     token_file.write_text("0123456789abcdefghij")
@@ -334,6 +347,9 @@ def test_a_folder_of_images_is_served_for_inference(tmp_path):
         refused = server.post("/synthesis", json=body)
         assert refused.status_code == 409
         assert server.post("/infer/contrast?image=nonsense&output=image").status_code == 404
+        label = {"label": ("label.nrrd", (folder / "case1_L_CC.nrrd").read_bytes())}
+        refused = server.request("PUT", "/datastore/label?image=case1_L_CC", files=label)
+        assert (refused.status_code, "a folder of image files" in refused.json()["detail"]) == (409, True)
     result = sitk.ReadImage(str(tmp_path / "result.nrrd"))
     assert result.GetSize()[:2] == image.GetSize()
     assert result.GetSpacing()[:2] == (0.1, 0.2)

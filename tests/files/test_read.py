@@ -129,6 +129,19 @@ def test_an_nrrd_header_that_points_to_another_file_is_refused(tmp_path: Path) -
         read_image(tmp_path / "a.nrrd")
 
 
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("NRRD0004\ntype: uint8\ndimension: 16\nsizes: " + "2 " * 16 + "\nencoding: raw\n\n", "16 axes"),
+        ("NRRD0004\n" + "# comment\n" * 7000 + "data file: secret.raw\n\n", "does not end within 65536 bytes"),
+    ],
+)
+def test_headers_that_itk_must_not_see_are_refused(header: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_text(header)
+    with pytest.raises(UnsupportedImageError, match=reason):
+        read_image(tmp_path / "a.nrrd")
+
+
 def test_hostile_sizes_are_refused_before_pixels_are_read(tmp_path: Path) -> None:
     header = "NRRD0004\ntype: uint16\ndimension: 2\nsizes: 90000 90000\nencoding: raw\nendian: little\n\n"
     (tmp_path / "a.nrrd").write_text(header)
@@ -150,7 +163,11 @@ def test_a_file_cut_off_gives_an_error_in_words(name: str, tmp_path: Path) -> No
             read_image(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"not an image" * 50), bytes(2000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", gzip.compress(b"not an image" * 50), bytes(2000)],
+    ids=["nothing", "text", "gzip of something else", "zeros"],
+)
 def test_what_is_no_image_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(content)
     with pytest.raises(UnreadableImageError, match=r"a\.bin: of no known format, expected DICOM, PNG"):

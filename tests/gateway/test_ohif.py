@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.ohif import EXTENSIONS, create_ohif, viewer_url
+from tests.support.asgi import as_asked_by
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def client():
     def answer(request: Request, error: NotFoundError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 404)
 
-    return TestClient(app, follow_redirects=False)
+    return TestClient(as_asked_by(app), follow_redirects=False)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXTENSIONS.glob("*.js")))

@@ -19,8 +19,8 @@ from mammosynth.dicom.write import to_stored_values
 from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.presentation import display_frame, is_shown_wrongly
-from tests.support.archives import embedded_store, find_orthanc, orthanc
-from tests.support.asgi import AsgiClient
+from tests.support.archives import ARCHIVES, archive_of
+from tests.support.asgi import AsgiClient, as_asked_by
 from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, lut_item
 
 SQUARED = np.rint(np.arange(4096) ** 2 / 4095).astype("<u2").tobytes()  # a VOI LUT that no window equals
@@ -47,15 +47,12 @@ SOURCES = {
 }
 
 
-@pytest.fixture(scope="module", params=["embedded", "orthanc"])
+@pytest.fixture(scope="module", params=ARCHIVES)
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     """A gateway over three instances: with a VOI LUT, with a window, with a VOI LUT for two frames."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "orthanc" and find_orthanc() is None:
-        pytest.skip("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    server = orthanc(folder) if request.param == "orthanc" else embedded_store(folder, index_folder=folder / "index")
-    with server as url:
-        app = create_gateway(url, None, folder)
+    with archive_of(request.param, folder) as url:
+        app = as_asked_by(create_gateway(url, None, folder))
         parts = b"".join(
             b"--end\r\nContent-Type: application/dicom\r\n\r\n" + as_file(source).getvalue() + b"\r\n"
             for source in SOURCES.values()
@@ -131,7 +128,7 @@ def test_an_instance_that_the_archive_does_not_have_is_not_found(gateway: FastAP
 
 
 def test_an_archive_that_does_not_answer_is_told_in_words(tmp_path: Path) -> None:
-    app = create_gateway("http://127.0.0.1:9/dicom-web", None, tmp_path)
+    app = as_asked_by(create_gateway("http://127.0.0.1:9/dicom-web", None, tmp_path))
     answer = AsgiClient(app).get(path_of(1, "/frames/1"))
     assert answer.status_code == 502
     assert "the archive does not answer" in answer.json()["detail"]

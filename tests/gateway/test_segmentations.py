@@ -23,7 +23,9 @@ from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
 from monailabel_app.errors import http_status
 from monailabel_app.gateway.segmentations import create_segmentations
+from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
+from tests.support.asgi import as_asked_by
 from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
@@ -38,7 +40,7 @@ def client(any_archive: DicomWebStudies) -> Iterator[Client]:
 class Client:
     """The routes alone, with the gateway's way to tell errors."""
 
-    def __init__(self, archive: DicomWebStudies) -> None:
+    def __init__(self, archive: DicomWebStudies, identity: Identity = LOCAL) -> None:
         app = FastAPI()
         app.include_router(create_segmentations(lambda: archive))
 
@@ -46,7 +48,7 @@ class Client:
         def known(request: Any, error: MammoSynthError) -> Any:
             return JSONResponse({"detail": str(error)}, http_status(error))
 
-        self.client = TestClient(app)
+        self.client = TestClient(as_asked_by(app, identity))
         self.image = mammogram(1, laterality="R", ImagerPixelSpacing=[0.1, 0.1], SeriesNumber=4)
         archive.store(self.image)
         self.root = f"/studies/{self.image.StudyInstanceUID}/segmentations"
@@ -117,6 +119,13 @@ def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) ->
     removed = client.client.delete(f"{client.root}/{saved['sop_instance_uid']}")
     assert (removed.status_code, removed.json()) == (200, {"deleted": saved["sop_instance_uid"]})
     assert client.listed() == []
+
+
+def test_a_segmentation_carries_the_name_of_who_has_drawn_it(any_archive: DicomWebStudies) -> None:
+    with Client(any_archive, Identity("Anna Müller", Role.USER)) as client:
+        saved = client.save(packed(labels() == 1)).json()
+        assert saved["creator"] == "Anna Müller"
+        assert client.listed() == [saved]
 
 
 def test_tissues_are_no_lesions_whatever_they_are_called(client: Client) -> None:

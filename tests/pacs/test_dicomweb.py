@@ -12,13 +12,13 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from tests.support.archives import ARCHIVES, archive
+from tests.support.archives import ARCHIVES, archive_of
 from tests.support.images import as_file, mammogram
 
 
 @pytest.fixture(scope="module", params=ARCHIVES)
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with archive(request.param, tmp_path_factory.mktemp(request.param)) as root:
+    with archive_of(request.param, tmp_path_factory.mktemp(request.param)) as root:
         yield root
 
 

@@ -22,6 +22,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from requests_toolbelt import MultipartDecoder
 
+from mammosynth.atomic import UNFINISHED
 from monailabel_app.pacs import create_store_app
 from monailabel_app.pacs.store import RefusedInstanceError, Store
 from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, store_process
@@ -67,6 +68,8 @@ def wait_until_listed(url: str, patient_id: str, count: int) -> int:
     return found
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_killing_the_store_while_it_stores_loses_nothing_acknowledged(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     sent: set[str] = set()
@@ -88,14 +91,14 @@ def test_killing_the_store_while_it_stores_loses_nothing_acknowledged(tmp_path: 
         for study in DICOMwebClient(url).search_for_studies():
             (image,) = DICOMwebClient(url).retrieve_study(study["0020000D"]["Value"][0])
             assert image.pixel_array.shape == (256, 256)
-    assert not [path for path in (tmp_path / "d").rglob("*") if path.name.endswith(".part")]
+    assert not [path for path in (tmp_path / "d").rglob("*") if path.name.startswith(UNFINISHED)]
 
 
 def test_unfinished_files_are_invisible_and_removed_at_start(tmp_path: Path) -> None:
     image = mammogram()
     place = tmp_path / "d" / image.StudyInstanceUID / image.SeriesInstanceUID
     place.mkdir(parents=True)
-    (place / ".stow-0123.part").write_bytes(as_file(image))
+    (place / f"{UNFINISHED}0123-a.dcm").write_bytes(as_file(image))
     with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
         assert sop_instance_uids(url) == set()
     assert list(place.iterdir()) == []
@@ -313,8 +316,10 @@ def test_a_body_that_is_no_multipart_is_refused(url: str, content_type: str) -> 
     assert answer.status_code == 415
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_with_credentials_nobody_else_gets_in(tmp_path: Path) -> None:
-    with embedded_store(tmp_path / "d", index_folder=tmp_path / "i", credentials=("reader", "secret")) as url:
+    with store_process(tmp_path / "d", index_folder=tmp_path / "i", credentials=("reader", "secret")) as (_, url):
         assert requests.get(f"{url}/studies", timeout=10).status_code == 401
         assert requests.get(f"{url}/studies", auth=("reader", "wrong"), timeout=10).status_code == 401
         assert requests.get(f"{url}/studies", auth=("reader", "secret"), timeout=10).json() == []
@@ -332,7 +337,7 @@ def test_a_folder_that_cannot_be_written_is_served_and_says_so(tmp_path: Path) -
     store = Store(tmp_path / "d", index_folder=tmp_path / "i")
     blocked = mammogram()
     (tmp_path / "d" / blocked.StudyInstanceUID).write_text("a file where the folder should be")
-    with pytest.raises(RefusedInstanceError, match="free space and permissions") as refused:
+    with pytest.raises(RefusedInstanceError, match="its rights and free space") as refused:
         store.add(as_file(blocked))
     assert refused.value.failure_reason == 0xA700
     assert len(store.index.find()) == 1

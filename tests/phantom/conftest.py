@@ -6,11 +6,10 @@ import pytest
 
 from mammosynth.phantom.clinic.cohort import write_cohort
 from tests.support.cohort import SEEDS, SETTINGS
+from tests.support.shared import made_once
 
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Path:
     """Right breasts at 3.6 mm, written by two processes; not to be changed."""
-    folder = tmp_path_factory.mktemp("cohort") / "phantoms"
-    write_cohort(folder, SETTINGS, SEEDS, workers=2)
-    return folder
+    return made_once(tmp_path_factory, "cohort", lambda folder: write_cohort(folder, SETTINGS, SEEDS, workers=2))

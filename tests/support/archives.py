@@ -1,4 +1,4 @@
-"""Real PACS servers on a free loopback port, as context managers that yield the DICOMweb root URL."""
+"""Real archives on a free loopback port, as context managers that yield the DICOMweb root URL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 import monailabel_app
+from monailabel_app.pacs import create_store_app
+from tests.support.processes import refuse_unless_marked
 
 ORTHANC_CONFIGURATION = Path(monailabel_app.__file__).parent / "orthanc.json"
 START_LIMIT_S = 60
@@ -37,20 +42,36 @@ def free_port() -> int:
 
 
 @contextmanager
-def embedded_store(
-    folder: Path, *, index_folder: Path, port: int | None = None, credentials: tuple[str, str] | None = None
-) -> Iterator[str]:
-    """The embedded store as a process of its own."""
-    with store_process(folder, index_folder=index_folder, port=port, credentials=credentials) as (_, url):
-        yield url
+def embedded_store(folder: Path, *, index_folder: Path) -> Iterator[str]:
+    """The embedded store in a thread of this process, which is up in no time."""
+    with serving(create_store_app(folder, index_folder=index_folder)) as address:
+        yield f"{address}/dicom-web"
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """An app on a free port of the loopback interface, in a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not server.started:
+            assert thread.is_alive(), "the app did not start"
+            assert time.monotonic() < deadline, f"the app did not start within {START_LIMIT_S} s"
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager
 def store_process(
-    folder: Path, *, index_folder: Path, port: int | None = None, credentials: tuple[str, str] | None = None
+    folder: Path, *, index_folder: Path, credentials: tuple[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The same with its process, for those who want to kill it."""
-    port = port or free_port()
+    """The embedded store as a process of its own, as users start it, and for those who want to kill it."""
+    port = free_port()
     places = ["--folder", str(folder), "--index-folder", str(index_folder)]
     command = [sys.executable, "-m", "monailabel_app.pacs", *places, "--port", str(port)]
     environment = dict(os.environ)
@@ -64,12 +85,12 @@ def store_process(
 
 
 @contextmanager
-def orthanc(folder: Path, *, port: int | None = None) -> Iterator[str]:
+def orthanc(folder: Path) -> Iterator[str]:
     """Orthanc with the project's own configuration, its storage and port replaced."""
     program = find_orthanc()
     if program is None:
         raise FileNotFoundError("Orthanc is not installed: apt-get install orthanc orthanc-dicomweb")
-    port = port or free_port()
+    port = free_port()
     configuration = json.loads(ORTHANC_CONFIGURATION.read_text())
     storage = str(folder / "storage")
     configuration |= {"StorageDirectory": storage, "IndexDirectory": storage, "HttpPort": port}
@@ -85,6 +106,7 @@ def orthanc(folder: Path, *, port: int | None = None) -> Iterator[str]:
 def _process(
     command: Sequence[str], url: str, *, log_folder: Path, environment: dict[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    refuse_unless_marked()
     log_folder.mkdir(parents=True, exist_ok=True)
     log = log_folder / "server.log"
     with log.open("ab") as output:
@@ -121,18 +143,21 @@ ARCHIVES = [
     "embedded",
     pytest.param(
         "orthanc",
-        marks=pytest.mark.skipif(
-            not find_orthanc(),
-            reason="Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store is "
-            "tested",
-        ),
+        marks=[
+            pytest.mark.e2e,
+            pytest.mark.skipif(
+                not find_orthanc(),
+                reason="Orthanc is not installed (apt-get install orthanc orthanc-dicomweb): only the embedded store "
+                "is tested",
+            ),
+        ],
     ),
 ]
 """Parameters of a fixture that runs each kind of archive in turn."""
 
 
 @contextmanager
-def archive(kind: str, folder: Path) -> Iterator[str]:
+def archive_of(kind: str, folder: Path) -> Iterator[str]:
     """An empty archive of that kind; its DICOMweb root."""
     server = orthanc(folder) if kind == "orthanc" else embedded_store(folder / "d", index_folder=folder / "i")
     with server as url:

@@ -5,6 +5,18 @@ from typing import Any
 import anyio
 import httpx
 
+from monailabel_app.identity import LOCAL, SCOPE_KEY, Identity
+
+
+def as_asked_by(app: Any, identity: Identity = LOCAL) -> Any:
+    """An app as it is behind its guard, asked by one person."""
+
+    async def identified(scope: Any, receive: Any, send: Any) -> None:
+        scope[SCOPE_KEY] = identity
+        await app(scope, receive, send)
+
+    return identified
+
 
 class AsgiClient:
     def __init__(self, app: Any, base_url: str = "http://127.0.0.1:8000") -> None:
@@ -21,6 +33,9 @@ class AsgiClient:
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         return self.request("GET", path, **kwargs)
+
+    def put(self, path: str, **kwargs: Any) -> httpx.Response:
+        return self.request("PUT", path, **kwargs)
 
     def post(self, path: str, **kwargs: Any) -> httpx.Response:
         return self.request("POST", path, **kwargs)

@@ -1,4 +1,4 @@
-"""MG instances built in code, for the tests of every room that reads DICOM."""
+"""MG instances built in code, for the tests of every room that reads or writes DICOM."""
 
 import io
 from typing import Any

@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pydicom
+
+from tests.support.archives import orthanc
+from tests.support.processes import refuse_unless_marked
 
 _READY = re.compile(r"Viewer: (http://\S+?)/ohif/")
 
@@ -30,11 +33,17 @@ class Server:
     address: str
     data_dir: Path
     lines: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One HTTP request, without following redirects."""
         kwargs.setdefault("timeout", 120)
+        kwargs["headers"] = self.headers | kwargs.get("headers", {})
         return httpx.request(method, self.address + path, **kwargs)
+
+    def as_holder_of(self, token: str) -> Server:
+        """The same server, asked with a token."""
+        return replace(self, headers={"authorization": f"Bearer {token}"})
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         return self.request("GET", path, **kwargs)
@@ -82,6 +91,7 @@ def running(
         *(sys.executable, "-m", "mammosynth", "serve", "--port", "0", "--data-dir", str(data_dir)),
         *arguments,
     )
+    refuse_unless_marked()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})}
     )
@@ -113,6 +123,18 @@ def running(
                 process.wait()
         reader.join(5)
         process.stdout.close()
+
+
+@contextmanager
+def running_over(kind: str, folder: Path, *, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    """`mammosynth serve` over an empty archive of that kind: its own embedded store, or Orthanc."""
+    data = folder / "data"
+    if kind == "embedded":
+        with running(data, environment=environment) as server:
+            yield server
+        return
+    with orthanc(folder / "orthanc") as url, running(data, "--studies", url, environment=environment) as server:
+        yield server
 
 
 def find_series(server: Server, patient_id: str) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,7 @@ from mammosynth.commands.options import (
     add_set,
     add_task,
     bundle_folder,
+    check_device,
     measured,
     named_texts,
     open_bundle,
@@ -45,6 +46,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
+    check_device(args.device)
     task = task_named(args.task)
     evaluation = task.load("evaluation")
     options = evaluation.options(**evaluation.options.from_text(named_texts(args.set, "--set")))

@@ -26,6 +26,22 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
 
 
+def check_device(device: str | None) -> None:
+    """Refuse a device that this machine has not, before anything else is done.
+
+    Raises:
+        InvalidParameterError: With those that it has.
+    """
+    if device in (None, "cpu"):
+        return
+    import torch  # takes a second
+
+    known = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    known += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if device not in known:
+        raise InvalidParameterError(f"--device {device}: this machine has {', '.join(known)}; choose one of these")
+
+
 def add_set(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
     """A setting as NAME=VALUE, which may be repeated."""
     parser.add_argument(flag, action="append", default=[], metavar="NAME=VALUE", help=f"{what}; repeatable")

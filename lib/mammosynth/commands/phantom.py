@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, counted, list_of
+from mammosynth.commands.options import add_device, check_device, counted, list_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -54,6 +54,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
+    check_device(args.device)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
     from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort

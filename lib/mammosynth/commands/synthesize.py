@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, add_set, add_task, counted, named_texts, open_bundle
+from mammosynth.commands.options import add_device, add_set, add_task, check_device, counted, named_texts, open_bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.task import Rendering, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from mammosynth.batch import FileOptions, synthesize_files
     from mammosynth.journey import Order
 
+    check_device(args.device)
     task = task_named(args.task)
     values = {name: _value(text) for name, text in named_texts(args.parameter, "--parameter").items()}
     common = {
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if not (report.written or report.refused or report.kept):
         print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
-    for name, message in (*report.notes, *report.refused):
+    for name, message in (*report.warnings, *report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if (report.written or report.kept) and not report.refused else 1
 

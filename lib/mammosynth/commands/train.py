@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mammosynth.commands.options import add_set, add_task, named_texts
+from mammosynth.commands.options import add_set, add_task, check_device, named_texts
 from mammosynth.errors import InvalidParameterError
 from mammosynth.task import task_named
 
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from mammosynth.training.template import Template
     from mammosynth.training.train import train_model
 
+    check_device(args.device)
     task = task_named(args.task)
     template = Template.find(task, args.bundle)
     if args.settings:

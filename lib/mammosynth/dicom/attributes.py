@@ -26,6 +26,7 @@ _MALFORMED = (
     NotImplementedError,
     ArithmeticError,
     struct.error,
+    OSError,  # what pydicom says of a sequence that is cut off
 )
 _SNOMED_RT_DESIGNATORS = ("SRT", "SNM3", "99SDM")  # PS3.16 section 8: three names of one coding scheme
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +20,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
 )
 
-from mammosynth.dicom.attributes import integer_of, label_of, numbers_of, text_of, texts_of
+from mammosynth.dicom.attributes import integer_of, label_of, numbers_of, text_of, texts_of, value_of
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.display import padding_mask, presentation_display, processing_display
-from mammosynth.dicom.generated import generated_mark_of
+from mammosynth.dicom.generated import generated_mark_of, is_phantom_uid
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.view import read_view
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
@@ -54,6 +57,20 @@ _UNUSUAL_FLAGS = {
     "PartialView": "a part of the breast",
     "QualityControlImage": "a quality control image",
 }
+_ACCEPTED_IF_ASKED_FOR = {  # modalities that mammograms may have beside MG, and what such an image is
+    "CR": "computed radiography",
+    "DX": "a digital radiograph",
+    "RG": "a film, digitised",
+    "SC": "a secondary capture, of a film or a screen",
+    "OT": "of no stated modality",
+}
+_SUSPICIOUS_WORDS = {  # in what people write of an image: what it may be
+    "a test or quality control image": re.compile(
+        r"\b(test|qc|quality.control|phantom|chart|calibration|flat.?field|cdmam)\b", re.IGNORECASE
+    ),
+    "a spot or magnification view": re.compile(r"\b(spot|magnification|mag|magnified)\b", re.IGNORECASE),
+}
+_WHERE_PEOPLE_WRITE = ("StudyDescription", "SeriesDescription", "ProtocolName", "PatientName", "ImageComments")
 
 
 def read_mammogram(
@@ -62,6 +79,7 @@ def read_mammogram(
     source_name: str | None = None,
     view_position: ViewPosition | None = None,
     image_laterality: ImageLaterality | None = None,
+    accept_modalities: Collection[str] = (),
 ) -> Mammogram:
     """A mammogram as display values, from a file, an open file or a dataset.
 
@@ -74,6 +92,8 @@ def read_mammogram(
         source_name: How messages name the image; by default the name of the file, else the SOP Instance UID.
         view_position: Overrides the header; also accepts views that are refused otherwise.
         image_laterality: Overrides the header.
+        accept_modalities: Of mammograms beside MG: CR, DX, RG, SC or OT, in any case. What is assumed of them is a
+            warning.
 
     Returns:
         The mammogram, in the orientation in which it is stored. View and laterality are None if nobody says.
@@ -82,7 +102,8 @@ def read_mammogram(
         UnreadableImageError: If the source is no DICOM, or is truncated or damaged.
         UnsupportedImageError: If it is no single-frame grey-scale mammogram, another view, or generated.
     """
-    dataset, name = _open(source, source_name)
+    accepted = frozenset(modality.upper() for modality in accept_modalities)
+    dataset, name = _open(source, source_name, accepted)
     _refuse_what_cannot_be_shown(dataset, name)
     view = read_view(dataset, name, view_position=view_position, image_laterality=image_laterality)
     stored = read_stored_values(dataset, name)
@@ -134,32 +155,32 @@ def refuse_generated(dataset: Dataset, name: str) -> None:
         raise UnsupportedImageError(f"{name}: {found}: a generated image, expected an acquired one; choose its source.")
 
 
-def _open(source: Path | BinaryIO | Dataset, source_name: str | None) -> tuple[Dataset, str]:
+def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: Collection[str]) -> tuple[Dataset, str]:
     """The instance, which belongs to us, and how messages name it."""
     if isinstance(source, Dataset):
         dataset, name = copy.deepcopy(source), source_name or text_of(source, "SOPInstanceUID") or "the image"
-        _refuse_other_images(dataset, name)
+        _refuse_other_images(dataset, name, accepted)
     elif isinstance(source, Path):
         name = source_name or source.name
         try:
             with source.open("rb") as file:
-                dataset = _parse(file, name)
+                dataset = _parse(file, name, accepted)
         except OSError as error:
             raise UnreadableImageError(
                 f"{name}: cannot be read ({error.strerror}); check that the file is there."
             ) from error
     else:
-        dataset = _parse(io.BytesIO(source.read()), source_name or "the image")
+        dataset = _parse(io.BytesIO(source.read()), source_name or "the image", accepted)
         name = source_name or text_of(dataset, "SOPInstanceUID") or "the image"
     _complete_file_meta(dataset)
     return dataset, name
 
 
-def _parse(file: BinaryIO, name: str) -> Dataset:
+def _parse(file: BinaryIO, name: str, accepted: Collection[str]) -> Dataset:
     """The whole instance; a tomosynthesis of gigabytes is refused by its header."""
     if not looks_like_dicom(file.read(_SNIFFED_BYTES)):
         raise UnreadableImageError(f"{name}: not a DICOM file, expected a preamble with 'DICM'; choose another file.")
-    _refuse_other_images(_parse_elements(file, name, stop_before_pixels=True), name)
+    _refuse_other_images(_parse_elements(file, name, stop_before_pixels=True), name, accepted)
     return _parse_elements(file, name, stop_before_pixels=False)
 
 
@@ -188,7 +209,7 @@ def _complete_file_meta(dataset: Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = little_endian if dataset.is_little_endian else ExplicitVRBigEndian
 
 
-def _refuse_other_images(dataset: Dataset, name: str) -> None:
+def _refuse_other_images(dataset: Dataset, name: str, accepted: Collection[str]) -> None:
     """Refuse what is no acquired 2-D mammogram by its header."""
     refuse_generated(dataset, name)
     sop_class, modality = text_of(dataset, "SOPClassUID"), text_of(dataset, "Modality")
@@ -198,8 +219,19 @@ def _refuse_other_images(dataset: Dataset, name: str) -> None:
             f"{name}: a tomosynthesis or multi-frame image ({label_of('NumberOfFrames')} is {frames}), expected a "
             "single 2-D mammogram; choose the 2-D image of the study."
         )
-    if modality != "MG" and (modality or sop_class not in _INTENT_OF_CLASS):
+    if modality == "MG" or (not modality and sop_class in _INTENT_OF_CLASS):
+        return
+    if modality not in _ACCEPTED_IF_ASKED_FOR:
         raise UnsupportedImageError(f"{name}: {label_of('Modality')} is '{modality}', expected MG; choose a mammogram.")
+    if modality not in accepted:
+        raise UnsupportedImageError(
+            f"{name}: {label_of('Modality')} is '{modality}', expected MG; choose a mammogram, or if this is one, "
+            f"accept it with --accept-modality {modality}."
+        )
+    if (part := text_of(dataset, "BodyPartExamined")) not in ("", "BREAST"):
+        raise UnsupportedImageError(
+            f"{name}: {label_of('BodyPartExamined')} is '{part}', expected BREAST; choose a mammogram."
+        )
 
 
 def _refuse_what_cannot_be_shown(dataset: Dataset, name: str) -> None:
@@ -248,7 +280,38 @@ def _unusual(dataset: Dataset, name: str) -> tuple[str, ...]:
     if exposure not in (None, Exposure.LOW_ENERGY):
         kinds.append(f"a {exposure} image of contrast-enhanced mammography")
     kinds += [kind for keyword, kind in _UNUSUAL_FLAGS.items() if text_of(dataset, keyword) == "YES"]
-    return tuple(f"{name}: the header says {kind}; models are made for plain mammograms." for kind in kinds)
+    says = [f"{name}: the header says {kind}; models are made for plain mammograms." for kind in kinds]
+    return tuple(says + _other_modality(dataset, name) + _suspicions(dataset, name))
+
+
+def _other_modality(dataset: Dataset, name: str) -> list[str]:
+    """What is assumed of film and of what is no digital mammography."""
+    modality, is_film = text_of(dataset, "Modality"), text_of(dataset, "ConversionType") == "DF"
+    if modality not in _ACCEPTED_IF_ASKED_FOR and not is_film and not _is_secondary_capture(dataset):
+        return []
+    kind = "a film, digitised" if is_film else _ACCEPTED_IF_ASKED_FOR.get(modality, _ACCEPTED_IF_ASKED_FOR["SC"])
+    return [
+        f"{name}: {label_of('Modality')} is '{modality}', {kind}; it is taken for one breast in display values as "
+        "stored, models are made for digital mammograms."
+    ]
+
+
+def _is_secondary_capture(dataset: Dataset) -> bool:
+    return text_of(dataset, "SOPClassUID") == SecondaryCaptureImageStorage
+
+
+def _suspicions(dataset: Dataset, name: str) -> list[str]:
+    """What the words of people let suspect; of phantoms, which say so everywhere, nothing."""
+    if is_phantom_uid(text_of(dataset, "SOPInstanceUID")):
+        return []
+    texts = {keyword: re.sub("[_^]", " ", str(value_of(dataset, keyword) or "")) for keyword in _WHERE_PEOPLE_WRITE}
+    sentences = []
+    for kind, pattern in _SUSPICIOUS_WORDS.items():
+        found = [(keyword, match[0]) for keyword, text in texts.items() if (match := pattern.search(text))]
+        for keyword, word in found[:1]:
+            where = f"{label_of(keyword)} says '{word.casefold()}'"
+            sentences.append(f"{name}: {where}, so this may be {kind}; models are not made for it.")
+    return sentences
 
 
 def _without_pixels(dataset: Dataset) -> Dataset:

@@ -59,8 +59,9 @@ class LesionClass(StrEnum):
     BENIGN = "benign"
 
 
-_MODIFIERS = {LesionClass.MALIGNANT: codes.SCT.Malignant, LesionClass.BENIGN: codes.SCT.Benign}
-_CLASS_OF = {code: lesion_class for lesion_class, code in _MODIFIERS.items()} | {
+LESION_MODIFIERS = {LesionClass.MALIGNANT: codes.SCT.Malignant, LesionClass.BENIGN: codes.SCT.Benign}
+"""What a segment of a lesion says of its class."""
+_CLASS_OF = {code: lesion_class for lesion_class, code in LESION_MODIFIERS.items()} | {
     # how others say it, as the type itself: Malignant neoplasm (morphologic abnormality), since 2022 and before
     Code("1240414004", "SCT", "Malignant neoplasm"): LesionClass.MALIGNANT,
     codes.SCT.MalignantNeoplasmPrimary: LesionClass.MALIGNANT,
@@ -187,7 +188,7 @@ def draw_segmentation(
         source: Header of the image.
         software_version: Of this software.
         series_description: By default "Lesions" with side and view.
-        author: Who has drawn them, at most 64 characters; None leaves Content Creator's Name empty.
+        author: Who has drawn them, at most 63 characters; None leaves Content Creator's Name empty.
 
     Raises:
         UnsupportedImageError: If the source is no single-frame mammogram, or has another matrix than the masks.
@@ -200,7 +201,7 @@ def draw_segmentation(
         )
     check_matrix(segments[0].mask.shape, source, name)
     dataset = encode_segmentation(
-        _reference(source),
+        reference_to(source),
         [segment.mask for segment in segments],
         [_describe(segment) for segment in segments],
         sop_instance_uid=new_uid(),
@@ -211,17 +212,36 @@ def draw_segmentation(
         content_label="LESIONS",
         content_description="Lesions drawn by a person",
     )
-    dataset.SpecificCharacterSet = "ISO_IR 192"
+    keep_study(dataset, source)
     if author is not None:
-        dataset.ContentCreatorName = author
+        dataset.ContentCreatorName = f"{author}^"  # a name that is not taken apart is a family name, PS3.5 section 6.2
+    view = " ".join(["Lesions", text_of(source, "ImageLaterality"), text_of(source, "ViewPosition")])
+    dataset.SeriesDescription = (series_description or view).strip()[:64]
+    return dataset
+
+
+def reference_to(source: Dataset) -> Dataset:
+    """What highdicom is to know of the image: values that it would refuse are copied by `keep_study` afterwards."""
+    reference = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows"):
+        setattr(reference, keyword, source[keyword].value)
+    reference.Columns = source.Columns
+    for keyword in ("ImagerPixelSpacing", "BodyPartThickness"):
+        if numbers_of(source, keyword):
+            reference[keyword] = copy.deepcopy(source[keyword])
+    for keyword in _ASKED_FOR:
+        setattr(reference, keyword, None)
+    return reference
+
+
+def keep_study(dataset: Dataset, source: Dataset) -> None:
+    """Give a segmentation patient, study and frame of reference of the image that it is of."""
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _KEPT:
         if value_of(source, keyword) is not None:
             dataset[keyword] = copy.deepcopy(source[keyword])
     if "FrameOfReferenceUID" in dataset and "PositionReferenceIndicator" not in dataset:
         dataset.PositionReferenceIndicator = None
-    view = " ".join(["Lesions", text_of(source, "ImageLaterality"), text_of(source, "ViewPosition")])
-    dataset.SeriesDescription = (series_description or view).strip()[:64]
-    return dataset
 
 
 def check_matrix(shape: tuple[int, ...], source: Dataset, name: str) -> None:
@@ -273,9 +293,10 @@ def referenced_images(header: Dataset) -> tuple[str, ...]:
         *items_of(header, "SharedFunctionalGroupsSequence"),
     )
     found = [uid for group in groups for uid in _images_of(group)]
-    found += _instances(items_of(header, "SourceImageSequence"))
-    for series in items_of(header, "ReferencedSeriesSequence"):
-        found += _instances(items_of(series, "ReferencedInstanceSequence"))
+    if not found:  # otherwise what the frames do not name is something else: what a model has made it from
+        found += _instances(items_of(header, "SourceImageSequence"))
+        for series in items_of(header, "ReferencedSeriesSequence"):
+            found += _instances(items_of(series, "ReferencedInstanceSequence"))
     return tuple(dict.fromkeys(found))
 
 
@@ -336,20 +357,6 @@ def pixel_area_mm2(*headers: Dataset) -> float | None:
     return None
 
 
-def _reference(source: Dataset) -> Dataset:
-    """What highdicom is to know of the source: values that it would refuse are copied afterwards."""
-    reference = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows"):
-        setattr(reference, keyword, source[keyword].value)
-    reference.Columns = source.Columns
-    for keyword in ("ImagerPixelSpacing", "BodyPartThickness"):
-        if numbers_of(source, keyword):
-            reference[keyword] = copy.deepcopy(source[keyword])
-    for keyword in _ASKED_FOR:
-        setattr(reference, keyword, None)
-    return reference
-
-
 def _describe(segment: Segment) -> SegmentDescription:
     description = SegmentDescription(
         segment.number,
@@ -361,7 +368,7 @@ def _describe(segment: Segment) -> SegmentDescription:
     )
     if segment.lesion_class is not None:
         kind = description.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [coded(_MODIFIERS[segment.lesion_class])]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [coded(LESION_MODIFIERS[segment.lesion_class])]
     return description
 
 

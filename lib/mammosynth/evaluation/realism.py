@@ -29,6 +29,7 @@ from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.pairs import read_table
+from mammosynth.problems import Problems
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 STATISTICS = ("beta", "mean", "variance", "skewness", "kurtosis", "fifth moment")
@@ -161,18 +162,14 @@ def read_real(folder: Path) -> list[ImageStatistics]:
     rows = read_table(folder, "full/cc_index.csv", COLUMNS, images="full/cc_low_energy")
     if not rows:
         raise DataError("full/cc_index.csv: no rows, expected one per image")
-    statistics, problems = [], []
+    statistics, problems = [], Problems()
     for row in rows:
-        try:
+        with problems.catching(OSError, ValueError, DataError, UnidentifiedImageError, about=row["file"]):
             statistics.append(_read_statistics(folder, row))
-        except (OSError, ValueError, DataError, UnidentifiedImageError) as error:
-            problems.append(f"{row['file']}: {error}")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(
-            f"{folder.name}: {len(problems)} of {len(rows)} images cannot be used; "
-            f"repair or remove these rows of full/cc_index.csv:\n  {listed}"
-        )
+    problems.raise_if_any(
+        f"{folder.name}: {len(problems)} of {len(rows)} images cannot be used; "
+        "repair or remove these rows of full/cc_index.csv:"
+    )
     return statistics
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mammosynth.bundle import METADATA, WEIGHTS, Bundle, hash_file, read_config, write_json
+from mammosynth.atomic import write_json
+from mammosynth.bundle import METADATA, WEIGHTS, Bundle, hash_file, read_config
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.evaluation import Report, scores_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ def read_image(
     *,
     view_position: ViewPosition | None = None,
     image_laterality: ImageLaterality | None = None,
+    accept_modalities: Collection[str] = (),
 ) -> Mammogram:
     """The mammogram in a file; the format is told by the content, not by the name.
 
@@ -42,6 +44,7 @@ def read_image(
         path: The file.
         view_position: Overrides header and file name.
         image_laterality: Overrides header and file name. See `names.view_from_name`.
+        accept_modalities: Of DICOM mammograms beside MG; see `dicom.read.read_mammogram`.
 
     Returns:
         The mammogram; `source_name` is the file's name.
@@ -53,7 +56,12 @@ def read_image(
     name = path.name
     file_format = kind_of_file(path)
     if file_format is FileFormat.DICOM:
-        return read_mammogram(path, view_position=view_position, image_laterality=image_laterality)
+        return read_mammogram(
+            path,
+            view_position=view_position,
+            image_laterality=image_laterality,
+            accept_modalities=accept_modalities,
+        )
     spacing = None
     if file_format in (FileFormat.NRRD, FileFormat.NIFTI):
         stored, spacing = read_volume(path)

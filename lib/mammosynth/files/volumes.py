@@ -155,11 +155,8 @@ def _refuse_dangerous_header(path: Path) -> None:
     ITK 5.4 ends in a segmentation fault at 11 to 16 axes.
     """
     with path.open("rb") as file:
-        header, end, _ = file.read(_NRRD_HEADER_BYTES).replace(b"\r\n", b"\n").partition(b"\n\n")
-    if not end:
-        raise UnsupportedImageError(
-            f"{path.name}: the header does not end within {_NRRD_HEADER_BYTES} bytes; save it as a single .nrrd file."
-        )
+        content = file.read(_NRRD_HEADER_BYTES)
+    header, end, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
     if re.search(rb"^data ?file\s*:", header, re.IGNORECASE | re.MULTILINE):
         raise UnsupportedImageError(
             f"{path.name}: the pixels are in another file, expected them in this one; save it as a single .nrrd file."
@@ -168,4 +165,8 @@ def _refuse_dangerous_header(path: Path) -> None:
     if axes and int(axes[1]) > _MAX_AXES:
         raise UnsupportedImageError(
             f"{path.name}: {int(axes[1])} axes, expected at most {_MAX_AXES}; choose a 2-D image."
+        )
+    if not end and len(content) == _NRRD_HEADER_BYTES:
+        raise UnsupportedImageError(
+            f"{path.name}: the header does not end within {_NRRD_HEADER_BYTES} bytes; save it as a single .nrrd file."
         )

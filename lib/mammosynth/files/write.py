@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path
 from mammosynth.dicom.mark import MARK
 from mammosynth.dicom.write import to_stored_values
 from mammosynth.errors import OutputError

@@ -16,6 +16,7 @@ from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.registration import Registration
+from mammosynth.problems import Problems
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 COLUMNS = ("split", "patient", "side", "view", "low_energy", "recombined", "scale", "dy", "dx")
@@ -152,18 +153,14 @@ def _read_rows(
     if not rows:
         found = ", ".join(_splits(known)) or "none"
         raise DataError(f"{folder.name}/{table}: no rows with split '{split}', found {found}; choose one of these")
-    pairs, problems = [], []
+    pairs, problems = [], Problems()
     for row in rows:
-        try:
+        with problems.catching(OSError, ValueError, DataError, UnidentifiedImageError, about=f"{row.get(name)}"):
             pairs.append(read(folder, row))
-        except (OSError, ValueError, DataError, UnidentifiedImageError) as error:
-            problems.append(f"{row.get(name)}: {error}")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(
-            f"{folder.name}: {len(problems)} of {len(rows)} pairs of split '{split}' cannot be used; "
-            f"repair or remove these rows of {table}:\n  {listed}"
-        )
+    problems.raise_if_any(
+        f"{folder.name}: {len(problems)} of {len(rows)} pairs of split '{split}' cannot be used; "
+        f"repair or remove these rows of {table}:"
+    )
     return pairs
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from mammosynth.errors import DataError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.problems import Problems
 
 Cases = Sequence["Case"]
 
@@ -98,15 +99,11 @@ def read_splits(dataset: Dataset, place: Path) -> tuple[Cases, Cases]:
         DataError: With what is wrong in both.
     """
     found: list[Cases] = []
-    problems: list[str] = []
+    problems = Problems()  # what is wrong with the folder is wrong with both splits, and told once
     for split in ("train", "val"):
-        try:
+        with problems.catching(DataError):
             found.append(dataset.read(place, split))
-        except DataError as error:
-            # What is wrong with the folder is wrong with both splits.
-            problems += [] if str(error) in problems else [str(error)]
-    if problems:
-        raise DataError("\n".join(problems))
+    problems.raise_if_any()
     return found[0], found[1]
 
 

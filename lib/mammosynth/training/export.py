@@ -10,7 +10,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from mammosynth import __version__
-from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config, write_json
+from mammosynth.atomic import write_json
+from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.task import TaskSpec
 from mammosynth.training.run import TrainingRun
 from mammosynth.training.template import Template
@@ -38,7 +39,8 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
     }
     save_file(state, output / WEIGHTS)
     (output / WEIGHTS).chmod(0o644)
-    shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
+    if (template.folder / "LICENSE").is_file():
+        shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
     write_json(output / INFERENCE, record["inference"])
     write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mammosynth.atomic import atomic_path
 from mammosynth.training.recipe import TrainingRecipe
 
 RESULTS = Path("run", "results.csv")
@@ -52,12 +53,10 @@ class RunLog:
     def results(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write all rows anew, so that no row is ever there twice."""
         path = self._output / RESULTS
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as stream:
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()
             writer.writerows(rows)
-        partial.replace(path)
 
     def sample(self, step: int, grid: np.ndarray) -> None:
         """An (H, W) image in [0, 1] as PNG and for TensorBoard."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mammosynth.atomic import atomic_path
 from mammosynth.errors import InvalidParameterError, OutputError
 from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.training.processes import Processes
@@ -174,9 +175,8 @@ class TrainingRun:
             "step": self.step,
             "seconds": self.seconds,
         }
-        partial = output / CHECKPOINT.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(output / CHECKPOINT)
+        with atomic_path(output / CHECKPOINT) as temporary:
+            torch.save(state, temporary)
 
     def load(self, checkpoint: Path) -> None:
         """Go on from a checkpoint, if it exists.

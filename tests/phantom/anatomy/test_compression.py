@@ -105,13 +105,13 @@ def test_skin_is_as_thick_as_said_on_both_sides_of_the_plateau(view: ViewPositio
 
 def test_muscle_narrows_downwards_to_its_foot_and_is_absent_in_cc():
     for seed in SEEDS:
-        _, columns = compressed(seed, ViewPosition.MLO)
+        shape, columns = compressed(seed, ViewPosition.MLO)
+        muscle = shape.outline(ViewPosition.MLO).pectoral_edge
         assert np.all(np.diff(columns.muscle_edge_mm[columns.x_mm < 60]) >= 0)
-        assert columns.pectoral_foot is not None
-        assert np.all(columns.muscle_edge_mm[columns.x_mm <= columns.pectoral_foot[0]] == 0)
-        assert 5 < columns.pectoral_angle_deg < 35
-        assert columns.pectoral_top is not None
-        assert columns.pectoral_top[1] == pytest.approx(columns.muscle_edge_mm.max(), abs=2)
+        assert np.all(columns.muscle_edge_mm[columns.x_mm <= muscle.foot_x_mm] == 0)
+        top = np.interp(muscle.top_x_mm, columns.x_mm, columns.muscle_edge_mm)
+        assert 5 < np.degrees(np.arctan2(top, muscle.top_x_mm - muscle.foot_x_mm)) < 35
+        assert top == pytest.approx(columns.muscle_edge_mm.max(), abs=2)
         assert not compressed(seed, ViewPosition.CC)[1].muscle_edge_mm.any()
 
 

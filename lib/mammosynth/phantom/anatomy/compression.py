@@ -44,9 +44,6 @@ class ColumnMap:
         front_mm: (Nx,) distance of the skin from the chest wall.
         nipple: (x, z) on the skin.
         muscle_edge_mm: (Nx,) z of the front of the pectoral muscle, 0 without muscle.
-        pectoral_angle_deg: Of that front to the chest wall, 0 in CC.
-        pectoral_top: (x, z) where it meets the detector's edge; None in CC.
-        pectoral_foot: (x, z) where it meets the chest wall; None in CC.
     """
 
     view_position: ViewPosition
@@ -62,9 +59,6 @@ class ColumnMap:
     front_mm: np.ndarray
     nipple: tuple[float, float]
     muscle_edge_mm: np.ndarray
-    pectoral_angle_deg: float = 0.0
-    pectoral_top: tuple[float, float] | None = None
-    pectoral_foot: tuple[float, float] | None = None
 
     def to_reference(self, points: np.ndarray) -> np.ndarray:
         """Move points to the uncompressed breast.
@@ -149,9 +143,6 @@ def compress(shape: BreastShape, view_position: ViewPosition, *, step_mm: float 
         front_mm=front,
         nipple=(nipple, float(np.interp(nipple, x, front))),
         muscle_edge_mm=edge,
-        pectoral_angle_deg=0.0 if muscle is None else muscle.angle_deg,
-        pectoral_top=None if muscle is None else (muscle.top_x_mm, float(np.interp(muscle.top_x_mm, x, edge))),
-        pectoral_foot=None if muscle is None else (muscle.foot_x_mm, 0.0),
     )
 
 

@@ -95,11 +95,6 @@ class PectoralEdge:
     width_mm: float
     bulge: float
 
-    @property
-    def angle_deg(self) -> float:
-        """Between the chest wall and the straight line from foot to top."""
-        return float(np.degrees(np.arctan2(self.width_mm, self.top_x_mm - self.foot_x_mm)))
-
     def depth_mm(self, x_mm: np.ndarray) -> np.ndarray:
         """Distance of the edge from the chest wall, 0 below the foot."""
         length = self.top_x_mm - self.foot_x_mm

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth import __version__
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import write_json
 from mammosynth.errors import DataError
 from mammosynth.phantom.clinic.export import GENERATOR_VERSION
 from mammosynth.phantom.parameters import CaseParameters, Density, LesionKind, ParenchymalEnhancement, Vendor
@@ -98,17 +98,6 @@ def case_folder(folder: Path, seed: int) -> Path:
     return folder / f"case-{seed:06d}"
 
 
-def write_json(value: object, path: Path) -> None:
-    """A file that is whole or not there.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        # numpy's scalars, which truth is full of, have `item`
-        temporary.write_text(json.dumps(value, indent=1, default=lambda number: number.item()) + "\n", encoding="utf-8")
-
-
 def finished_case(folder: Path, seed: int) -> dict[str, Any] | None:
     """The record of a case; None if it is not there, or a file of it is missing or has another size."""
     own = case_folder(folder, seed)
@@ -136,7 +125,7 @@ def write_manifest(folder: Path, settings: CohortSettings) -> dict[str, Any]:
         "splits": {"last digit of the seed": SPLITS},
         "cases": [record for seed in seeds if (record := finished_case(folder, seed)) is not None],
     }
-    write_json(manifest, folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest, indent=1)
     return manifest
 
 

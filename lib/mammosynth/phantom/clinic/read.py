@@ -23,15 +23,11 @@ from mammosynth.phantom.clinic.manifest import MANIFEST, SPLITS, case_folder, re
 from mammosynth.phantom.clinic.truth import LESIONS
 from mammosynth.phantom.parameters import patient_id_of
 from mammosynth.preprocessing.pairs import ContrastPair, ViewPair
+from mammosynth.problems import Problems
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 _Files = Mapping[tuple[str, str, str], Mapping[str, Any]]  # by side, view and kind
 _Pair = TypeVar("_Pair")
-
-
-def is_phantom_folder(folder: Path) -> bool:
-    """Whether `mammosynth phantom` wrote it, by its manifest."""
-    return (folder / MANIFEST).is_file()
 
 
 def phantom_splits(folder: Path) -> list[str]:
@@ -82,19 +78,15 @@ def _read_cases(folder: Path, split: str, read: Callable[[Path, Mapping[str, Any
             f"{folder.name}/{MANIFEST}: no case with split '{split}', found {found}; the last digit of the seed "
             f"decides ({rule}): generate more cases into it"
         )
-    pairs, problems = [], []
+    pairs, problems = [], Problems()
     for case in cases:
         own = case_folder(folder, case["seed"])
-        try:
+        with problems.catching(OSError, KeyError, MammoSynthError, about=own.name):
             pairs += list(read(own, case))
-        except (OSError, KeyError, MammoSynthError) as error:
-            problems.append(f"{own.name}: {error}")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(
-            f"{folder.name}: {len(problems)} of {len(cases)} cases of split '{split}' cannot be used; remove their "
-            f"folders and generate them again with the same command:\n  {listed}"
-        )
+    problems.raise_if_any(
+        f"{folder.name}: {len(problems)} of {len(cases)} cases of split '{split}' cannot be used; remove their "
+        "folders and generate them again with the same command:"
+    )
     return pairs
 
 

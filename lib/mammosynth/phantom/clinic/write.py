@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydicom.dataset import Dataset
 
-from mammosynth.dicom.atomic import atomic_path
+from mammosynth.atomic import atomic_path, write_json
 from mammosynth.dicom.write import write_instance
 from mammosynth.phantom.clinic.case import CaseDescription, PhantomView, describe_case, generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
-from mammosynth.phantom.clinic.manifest import CASE, split_of, write_json
+from mammosynth.phantom.clinic.manifest import CASE, split_of
 from mammosynth.phantom.clinic.truth import LESIONS, TISSUES, lesion_segmentation, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.phantom.threads import one_thread
 
 TRUTH = "truth"
 _PATH_MAPS = ("adipose_mm", "gland_mm", "skin_mm", "muscle_mm", "calcium_mm", "parenchyma_cm", "vessel_cm")
@@ -64,19 +62,8 @@ def write_case(
         "lesions": list(lesions.values()),
         "files": files,
     }
-    write_json(record, folder / CASE)
+    write_json(folder / CASE, record, indent=1)
     return record
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums over several threads depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _write_view(folder: Path, view: PhantomView, exam: PhantomExam, *, maps: bool) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from mammosynth.phantom.anatomy.curves import Curves, draw_specks, draw_tubes
 from mammosynth.phantom.anatomy.lesions import Lesion
 from mammosynth.phantom.imaging.paths import LesionPaths, PathLengths
 from mammosynth.phantom.parameters import DETECTOR_MM
+from mammosynth.phantom.threads import one_thread
 from mammosynth.terms import ViewPosition
 
 SOURCE_TO_DETECTOR_MM = 660.0  # GE Senographe's focal distance; the source is above the chest wall edge
@@ -86,6 +87,7 @@ def place_detector(column_map: ColumnMap, pixel_mm: float) -> Geometry:
     return Geometry(rows, columns, pixel_mm, float(centre), thickness)
 
 
+@one_thread()
 def project(anatomy: Anatomy, column_map: ColumnMap, *, pixel_mm: float, device: str = "cpu") -> PathLengths:
     """Project one view.
 

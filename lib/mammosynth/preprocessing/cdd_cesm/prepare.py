@@ -19,6 +19,7 @@ from mammosynth.preprocessing.registration import (
     Registration,
     estimate_registration,
 )
+from mammosynth.problems import Problems
 
 SIDE_PX = 512  # as in the folder layout `512/images`
 SHORTEST_PX = 256  # chosen: the archive's images are 2355 x 1315 on average (Khaled et al. 2022); less is a preview
@@ -80,17 +81,15 @@ def prepare_exposure(exposure: Exposure, folder: Path) -> Prepared:
         exposure: Files and regions.
         folder: Holds the folders `512/images` and `512/masks`.
     """
-    squares, refused = [], []
+    squares, problems = [], Problems()
     for (name, path), regions in (
         (exposure.low_energy, exposure.low_energy_regions),
         (exposure.recombined, exposure.recombined_regions),
     ):
-        try:
+        with problems.catching(DataError):
             squares.append(_read_square(name, path, regions))
-        except DataError as error:
-            refused.append(str(error))
-    if refused:
-        return Prepared(exposure, {}, refused)
+    if problems:
+        return Prepared(exposure, {}, tuple(problems))
     low_energy, recombined = squares
     for (name, _), square in zip((exposure.low_energy, exposure.recombined), squares, strict=True):
         Image.fromarray(square.pixels).save(folder / "512" / "images" / f"{name.stem}.png")

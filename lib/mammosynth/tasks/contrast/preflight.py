@@ -14,6 +14,7 @@ import numpy as np
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.problems import Problems
 from mammosynth.tasks.contrast.framed import FramedPair, Preprocessing, frame_pair
 from mammosynth.training.dataset import Prepared
 
@@ -42,32 +43,25 @@ def check_pairs(
     """
     if not train_pairs:
         raise DataError("there are no training pairs; give at least one low-energy image with its recombined image")
-    problems: list[str] = []
+    problems = Problems()
     warnings: list[str] = []
     framed: list[FramedPair] = []
     every = [*train_pairs, *val_pairs]
     for pair in every:
-        try:
+        with problems.catching(MammoSynthError):
             ready, odd = _check_pair(pair, preprocessing)
-        except MammoSynthError as error:
-            problems.append(str(error))
-        else:
             framed.append(ready)
             warnings += odd
     bad = len(problems)
-    problems += _shared_patients(train_pairs, val_pairs)
-    problems += _swapped(every)
+    problems.add(*_shared_patients(train_pairs, val_pairs), *_swapped(every))
     shared, repeated = _same_pixels(train_pairs, val_pairs)
-    problems += shared
+    problems.add(*shared)
     warnings += repeated
     if empty := sum(pair.lesion is not None and not pair.lesion.any() for pair in every):
         warnings.append(f"{empty} of {len(every)} pairs have an empty lesion mask: no lesion, or one not drawn")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise DataError(
-            f"{len(problems)} problems, {bad} of them of single ones of {len(every)} pairs; repair or leave out:\n"
-            f"  {listed}"
-        )
+    problems.raise_if_any(
+        f"{len(problems)} problems, {bad} of them of single ones of {len(every)} pairs; repair or leave out:"
+    )
     return Prepared(framed[: len(train_pairs)], framed[len(train_pairs) :], tuple(warnings))
 
 

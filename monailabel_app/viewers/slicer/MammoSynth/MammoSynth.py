@@ -6,12 +6,15 @@ import sys
 import unittest
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 _PACKAGE = "MammoSynthLib"
 
@@ -32,15 +35,35 @@ class MammoSynth(ScriptedLoadableModule):
         self.parent.acknowledgementText = ""
 
 
-class MammoSynthWidget(ScriptedLoadableModuleWidget):
+class MammoSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The module's panel; the work is in MammoSynthLib."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
 
     def setup(self) -> None:
         """Build the panel when the module is first opened."""
         from MammoSynthLib.widget import Widget
 
         ScriptedLoadableModuleWidget.setup(self)
-        self.panel = Widget(self.layout)
+        self.logic = MammoSynthLogic()
+        loaded = slicer.util.loadUI(self.resourcePath("UI/MammoSynth.ui"))
+        self.layout.addWidget(loaded)
+        loaded.setMRMLScene(slicer.mrmlScene)
+        self.panel = Widget(slicer.util.childWidgetVariables(loaded))
+        scene = slicer.vtkMRMLScene
+        for begins, ends in (
+            (scene.StartCloseEvent, scene.EndCloseEvent),
+            (scene.StartImportEvent, scene.EndImportEvent),
+        ):
+            self.addObserver(slicer.mrmlScene, begins, self._let_go)
+            self.addObserver(slicer.mrmlScene, ends, self._keep_later)
+        self._keep()
+
+    def enter(self) -> None:
+        """Show the choices of the scene when the module is opened."""
+        self._keep()
 
     def exit(self) -> None:
         """Let go of the mouse when another module is opened."""
@@ -48,14 +71,36 @@ class MammoSynthWidget(ScriptedLoadableModuleWidget):
 
     def cleanup(self) -> None:
         """Stop what runs when the application ends."""
+        self.removeObservers()
         self.panel.close()
 
     def onReload(self) -> None:
         """Forget the library, so that a reload in developer mode reads its files again."""
-        self.panel.close()
+        self.cleanup()
         for name in [name for name in sys.modules if name.split(".")[0] == _PACKAGE]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
+
+    def _keep(self) -> None:
+        self.panel.keep_in(self.logic.getParameterNode())
+
+    def _let_go(self, caller, event) -> None:
+        """While a scene closes or comes, nodes come and go that nobody has chosen."""
+        self.panel.keep_in(None)
+
+    def _keep_later(self, caller, event) -> None:
+        """Once the selectors, too, know the nodes of the new scene."""
+        qt.QTimer.singleShot(0, lambda: self._keep() if self.parent.isEntered else None)
+
+
+class MammoSynthLogic(ScriptedLoadableModuleLogic):
+    """Where the panel's choices are kept."""
+
+    def getParameterNode(self):
+        """The choices of the scene, as saved with it."""
+        from MammoSynthLib.choices import Choices
+
+        return Choices(ScriptedLoadableModuleLogic.getParameterNode(self))
 
 
 class MammoSynthTest(ScriptedLoadableModuleTest):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mammosynth.bundle import build_synthesizer, default_model_zoo, read_config, refuse_code
+from mammosynth.bundle import TARGETS, build_synthesizer, default_model_zoo, read_config, refuse_code
 from mammosynth.errors import InvalidParameterError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.resnet_generator import ResNetGenerator
@@ -30,6 +30,7 @@ from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
     perceptual_loss,
 )
 from mammosynth.tasks.contrast.signed_frame import SignedFramePreprocessing
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
 from tests.support.breasts import half_ellipse
@@ -290,7 +291,7 @@ def test_template_is_the_published_model() -> None:
     recipe = CycleGANRecipe(**config["recipe"])
     assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.patch_size) == (6000, 20, 2e-4, 128)
     assert (recipe.identity_weight, recipe.paired_weight, recipe.schedule) == (10, 0, "constant")
-    refuse_code(read_config(TEMPLATE, Path("configs", "inference.json")), TEMPLATE.name)
+    refuse_code(read_config(TEMPLATE, Path("configs", "inference.json")), TEMPLATE.name, (*TARGETS, *CONTRAST.targets))
     synthesizer = build_synthesizer(TEMPLATE)
     assert (synthesizer.network.features, synthesizer.network.residual_units) == (64, 9)
     assert (synthesizer.window, synthesizer.stride) == ((128, 128), 16)

@@ -220,7 +220,7 @@ def test_lesion_contrast_is_lesion_minus_ring() -> None:
     error = lesion_contrast_error(generated, recombined, scored, lesion)
     torch.testing.assert_close(error, torch.tensor([0.3, 0.0]), rtol=1e-4, atol=1e-5)
     recipe = ResidualRecipe(ssim_weight=0, correlation_weight=0, lesion_weight=0, contrast_weight=2)
-    without = dataclasses.replace(recipe, contrast_weight=0)
+    without = recipe.changed(contrast_weight=0)
     gained = contrast_loss(generated, recombined, scored, lesion, recipe) - contrast_loss(
         generated, recombined, scored, lesion, without
     )

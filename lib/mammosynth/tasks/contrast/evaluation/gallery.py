@@ -9,13 +9,10 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
@@ -136,36 +133,3 @@ def difference(picture: Picture, model: str) -> np.ndarray:
     colours = colormaps[_COLOURS](error / (2 * DIFFERENCE) + 0.5, bytes=True)[..., :3].copy()
     colours[~picture.scored] = UNSCORED
     return colours
-
-
-def draw_failures(
-    path: Path, pictures: Pictures, report: Mapping[str, Any], model: str = MODEL, count: int = 5
-) -> None:
-    """Write a PNG of a model's worst cases by lesion AUROC, with lesions outlined; no real image is in it.
-
-    Args:
-        path: The PNG.
-        pictures: Collected during the evaluation.
-        report: Of the same evaluation.
-        model: Key of the model.
-        count: Of cases.
-    """
-    worst = worst_cases(report, model, count)
-    figure = Figure((2.4 * max(len(worst), 1), 4.6), facecolor="black", layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, index in zip(np.atleast_1d(figure.subplots(1, max(len(worst), 1))), worst, strict=False):
-        picture, scores = pictures.cases[index], report["cases"][index]["scores"]
-        axes.imshow(picture.generated[model], cmap="gray", vmin=0, vmax=255)
-        axes.contour(picture.lesion, [0.5], colors=[tuple(value / 255 for value in OUTLINE)], linewidths=0.8)
-        axes.set_title(
-            f"{Path(picture.name).stem}\nlesion AUROC {scores[model]['auroc_lesion']:.2f}\n"
-            f"D {_number(scores[model]['contrast_d'])}, real {_number(scores[REAL]['contrast_d'])}",
-            color="white",
-            fontsize=8,
-        )
-        axes.axis("off")
-    figure.savefig(path, dpi=110)
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:+.2f}"

@@ -26,6 +26,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from mammosynth.errors import DataError
+from mammosynth.problems import Problems
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.terms import ViewPosition
 
@@ -85,22 +86,19 @@ def read_drawn(folder: Path, cases: Sequence[str]) -> dict[str, tuple[np.ndarray
         DataError: If the folder holds none for these images, or a mask is bad; every bad one is listed.
     """
     drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    problems = []
+    problems = Problems()
     for name in cases:
         paths = [folder / f"{Path(name).stem}_{kind}.png" for kind in KINDS]
         if not any(path.is_file() for path in paths):
             continue
-        try:
+        with problems.catching(DataError):
             adipose, fibroglandular = (_read_region(path) for path in paths)
             if (adipose & fibroglandular).any():
                 raise DataError(
                     f"{paths[0].name}, {paths[1].name}: overlap, expected two regions apart; draw them again"
                 )
             drawn[name] = adipose, fibroglandular
-        except DataError as error:
-            problems.append(str(error))
-    if problems:
-        raise DataError(f"{folder.name}: regions cannot be used:\n  " + "\n  ".join(problems))
+    problems.raise_if_any(f"{folder.name}: regions cannot be used:")
     if not drawn:
         raise DataError(
             f"{folder.name}: no region of any image, expected NAME_adipose.png and NAME_fibroglandular.png, "

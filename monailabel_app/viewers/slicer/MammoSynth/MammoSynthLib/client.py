@@ -71,7 +71,7 @@ class Client:
             ServerError: If none answers there, it wants a token, or it is no MammoSynth server.
         """
         answer = self._json("GET", "/info/")
-        ours = {name: model for name, model in answer.get("models", {}).items() if "parameters" in model}
+        ours = {name: model for name, model in answer.get("models", {}).items() if "slots" in model}
         if not ours:
             raise ServerError(f"{self.address} offers no synthesis model; check that it is a MammoSynth server")
         return {**answer, "models": ours}
@@ -148,7 +148,7 @@ class Client:
         """Queue a synthesis whose result is stored in the study, and wait for it.
 
         Args:
-            order: Body of POST /synthesis.
+            order: Body of POST /synthesis: model, inputs by role, parameters.
             progress: Told what the server says.
             should_stop: Asked between; the job is then cancelled.
 
@@ -177,7 +177,8 @@ class Client:
         self,
         model: str,
         values: Mapping[str, Any],
-        source: str | Path,
+        inputs: Mapping[str, Any],
+        file: Path | None,
         should_stop: Callable[[], bool],
     ) -> tuple[bytes, dict[str, Any]]:
         """Synthesize one image now; nothing is stored.
@@ -185,7 +186,8 @@ class Client:
         Args:
             model: Name of the model.
             values: Its parameters.
-            source: An image id of the archive, or a file to send.
+            inputs: What it starts from, by role: the SOP Instance UID of an image or a segmentation, JSON values.
+            file: To send as its first image or label map, which is then not among the inputs; None if there is none.
             should_stop: Asked while waiting; the server's own work then ends unheard.
 
         Returns:
@@ -195,11 +197,10 @@ class Client:
             ServerError: If it failed, with the server's reason.
             Stopped: If it was cancelled.
         """
-        sent: dict[str, Any] = {"params": {"output": "all"}, "data": {"params": json.dumps(dict(values))}}
-        if isinstance(source, Path):
-            sent["files"] = {"file": (source.name, source.read_bytes(), "application/octet-stream")}
-        else:
-            sent["params"]["image"] = source
+        params = json.dumps({**values, "inputs": dict(inputs)})
+        sent: dict[str, Any] = {"params": {"output": "all"}, "data": {"params": params}}
+        if file is not None:
+            sent["files"] = {"file": (file.name, file.read_bytes(), "application/octet-stream")}
         answer = until_stopped(
             lambda: self._request("POST", f"/infer/{model}", timeout=_INFER_TIMEOUT_S, **sent), should_stop
         )
@@ -209,7 +210,7 @@ class Client:
     def save_segmentation(
         self, study: str, image: str, mask: np.ndarray, segments: list[dict[str, Any]], name: str
     ) -> dict[str, Any]:
-        """Store lesions as a DICOM SEG in the study.
+        """Store a drawing as a DICOM SEG in the study.
 
         Args:
             study: Of the image.

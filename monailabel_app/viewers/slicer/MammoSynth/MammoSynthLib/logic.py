@@ -6,16 +6,18 @@ needed, `generate` talks to the server in a thread of its own, and `show` puts t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
 from MammoSynthLib.background import Progress, Stopped
 from MammoSynthLib.client import Client, Image, ServerError
-from MammoSynthLib.masks import Mask, mask_of
+from MammoSynthLib.masks import Mask, load_mask, mask_of
+from MammoSynthLib.model import IMAGE, JSON, LABEL_MAP, NEW_STUDY, ON_SOURCE, Model
 from MammoSynthLib.parameters import Parameters
-from MammoSynthLib.volumes import Source, load_result, source_of, write_nrrd
+from MammoSynthLib.volumes import Source, load_result, note_provenance, source_of, write_labels, write_nrrd
 
 # Of the provenance, what the header of a result says.
 _IN_HEADERS = (
@@ -24,11 +26,21 @@ _IN_HEADERS = (
     "bundle_version",
     "weights_sha256",
     "software_version",
+    "rendering",
     "seed",
     "parameters",
+    "sources",
     "created",
-    "source_series_instance_uid",
 )
+_CALLED = {"image": "SYNTHESIZED", "uncertainty": "UNCERTAINTY of"}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing, and the image that it is on."""
+
+    mask: Mask
+    on: Source
 
 
 @dataclass(frozen=True)
@@ -37,70 +49,83 @@ class Order:
 
     Attributes:
         parameters: The choices of the panel.
-        source: The image.
-        upload: A file of the image, to send where the archive does not have it.
-        mask: Lesions, if the model takes them.
-        mask_parameter: Name of the parameter that takes them.
+        model: Of which model.
+        images: What its image slots get, by role.
+        drawings: What its label map slots get, by role.
+        data: What its JSON slots get, by role.
+        upload: A file of the first image, or of the first drawing of a model without images, to send where the archive
+            does not have it.
     """
 
     parameters: Parameters
-    source: Source
-    upload: Path | None
-    mask: Mask | None = None
-    mask_parameter: str = ""
+    model: Model
+    images: Mapping[str, Source] = field(default_factory=dict)
+    drawings: Mapping[str, Drawn] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    upload: Path | None = None
 
 
 @dataclass(frozen=True)
 class Made:
-    """A synthesized image that the server sent.
+    """One thing that the server made.
 
     Attributes:
-        file: NRRD or DICOM.
-        label: What it is, as beginning of a node's name.
+        role: "image", "uncertainty", "labels", or another word of the model's.
         provenance: How it was made.
+        file: NRRD or DICOM of an image.
+        mask: What a label map holds, on the image that comes first.
     """
 
-    file: Path
-    label: str
+    role: str
     provenance: Mapping[str, Any]
+    file: Path | None = None
+    mask: Mask | None = None
 
 
 def prepare(
     parameters: Parameters,
-    volume: Any,
+    model: Model,
+    inputs: Mapping[str, Any],
     folder: Path,
     *,
+    canvas: Any = None,
     database: Any = None,
-    segmentation: Any = None,
-    mask_parameter: str | None = None,
 ) -> Order:
     """What a synthesis needs of the scene.
 
     Args:
         parameters: The choices of the panel.
-        volume: The source's volume node.
+        model: What is to be asked.
+        inputs: By role: volume nodes, segmentation nodes, JSON as text; what is None is left out.
         folder: For a file to send, if the source has none.
+        canvas: Volume node that drawings are on whose image is not an input itself.
         database: Slicer's DICOM database.
-        segmentation: Node of the lesions.
-        mask_parameter: The model's parameter for them; None if it has none.
 
     Raises:
-        VolumeError: If the volume cannot be a source, or the segmentation is empty.
+        ValueError: If something is missing that the model needs, or a text is no JSON.
+        VolumeError: If a volume cannot be a source, or a segmentation is empty or of no class that the model knows.
     """
-    source = source_of(volume, database)
-    upload = source.file
-    if not source.sop_instance_uid:
-        upload = folder / "source.nrrd"
-        write_nrrd(volume, upload)
-    mask = mask_of(segmentation, volume) if mask_parameter and segmentation is not None else None
-    return Order(parameters, source, upload, mask, mask_parameter or "")
+    model.check(inputs)
+    given = [slot for slot in model.slots if inputs.get(slot.role) is not None]
+    volumes = {slot.role: inputs[slot.role] for slot in given if slot.kind == IMAGE}
+    images = {role: source_of(volume, database) for role, volume in volumes.items()}
+    drawings: dict[str, Drawn] = {}
+    for slot in given:
+        if slot.kind == LABEL_MAP:
+            volume = volumes.get(slot.on or "", canvas)
+            if volume is None:
+                raise ValueError(f"{slot.label}: choose the image that it is drawn on")
+            drawings[slot.role] = Drawn(mask_of(inputs[slot.role], volume, slot.classes), source_of(volume, database))
+    data = {slot.role: _parsed(slot.label, inputs[slot.role]) for slot in given if slot.kind == JSON}
+    upload = _upload_of(model, volumes, images, drawings, canvas, folder)
+    return Order(parameters, model, images, drawings, data, upload)
 
 
 def generate(order: Order, folder: Path, progress: Progress, should_stop: Callable[[], bool]) -> list[Made]:
-    """Have the server make the image, and its uncertainty if that was asked for.
+    """Have the server make the image, and what else comes with it.
 
-    An image that the archive holds is named to the server, any other is sent. With `store_in_study` the result becomes
-    a series of the study; otherwise nothing is stored but the mask, which the server reads from the study.
+    An image that the archive holds is named to the server, any other is sent. With `store_in_study` the results become
+    series of a study; otherwise nothing is stored but what is drawn, which the server reads from the study.
 
     Args:
         order: From `prepare`.
@@ -108,42 +133,76 @@ def generate(order: Order, folder: Path, progress: Progress, should_stop: Callab
         progress: Told how far it is.
         should_stop: Asked now and then.
 
+    Returns:
+        What was made, the image first.
+
     Raises:
         ServerError: If it cannot be done, with the reason.
         Stopped: If it was cancelled.
     """
-    parameters, source = order.parameters, order.source
+    parameters = order.parameters
     client = Client(parameters.address, parameters.token)
     progress(-1, "looking for the image in the archive")
-    archived = client.holds(source.study_instance_uid, source.series_instance_uid, source.sop_instance_uid)
-    if not archived and (parameters.store_in_study or order.mask is not None):
-        _send(order, client, progress)
-        archived = True
-    values = {**parameters.values}
-    if order.mask is not None:
-        progress(-1, "storing the lesions in the study")
-        values[order.mask_parameter] = _save_mask(order, client)["sop_instance_uid"]
+    sent = _sent_as_file(order, client)
+    for source in _to_archive(order, sent):
+        if not _holds(client, source):
+            _send(source, client, progress)
+    references: dict[str, Any] = {**order.data}
+    for role, drawn in order.drawings.items():
+        if role != sent:
+            progress(-1, f"storing {drawn.mask.name} in the study")
+            references[role] = _save(drawn, client)
+    for role, source in order.images.items():
+        if role != sent:
+            references[role] = {
+                "study_instance_uid": source.study_instance_uid,
+                "series_instance_uid": source.series_instance_uid,
+                "sop_instance_uid": source.sop_instance_uid,
+            }
     if should_stop():
         raise Stopped
     if parameters.store_in_study:
-        return _stored(order, client, values, folder, progress, should_stop)
+        return _stored(order, client, references, folder, progress, should_stop)
     progress(-1, "synthesizing")
+    named = {role: value if role in order.data else value["sop_instance_uid"] for role, value in references.items()}
     content, provenance = client.infer(
-        parameters.model, values, source.sop_instance_uid if archived else _upload(order), should_stop
+        order.model.name, parameters.values, named, order.upload if sent else None, should_stop
     )
     file = folder / "result.nrrd"
     file.write_bytes(content)
-    return [Made(file, "SYNTHESIZED", provenance)]
+    return [Made("image", provenance, file)]
 
 
-def show(scene: Any, made: list[Made], source_volume: Any) -> list[Any]:
-    """Volume nodes of what came back, the image first.
+def show(scene: Any, made: list[Made], model: Model, source_volume: Any) -> list[Any]:
+    """Nodes of what came back, the image first.
+
+    Args:
+        scene: Where they go.
+        made: From `generate`.
+        model: What made it; says where results belong.
+        source_volume: What they were made from; None if it was no image.
 
     Raises:
-        VolumeError: If it does not lie on its source.
+        VolumeError: If a result does not lie on its source, but should.
     """
-    name = source_volume.GetName()
-    return [load_result(scene, one.file, f"{one.label} {name}", one.provenance, source_volume) for one in made]
+    source = source_volume.GetName() if source_volume is not None else ""
+    if model.placement == ON_SOURCE:
+        name, under = source, source_volume
+    elif model.placement == NEW_STUDY or not source:
+        name, under = f"{model.title}, a study of its own", None
+    else:
+        name, under = f"{model.title} beside {source}", None
+    nodes: list[Any] = []
+    for one in made:
+        called = f"{_CALLED.get(one.role, one.role.upper() + ' of')} {name}"
+        if one.mask is None:
+            nodes.append(load_result(scene, one.file, called, one.provenance, under))
+        else:
+            node = load_mask(scene, one.mask, nodes[0])
+            node.SetName(called)
+            note_provenance(node, one.provenance)
+            nodes.append(node)
+    return nodes
 
 
 def fetch(client: Client, image: Image, folder: Path) -> tuple[Path, Source]:
@@ -153,73 +212,130 @@ def fetch(client: Client, image: Image, folder: Path) -> tuple[Path, Source]:
 
 
 def fetch_masks(client: Client, source: Source) -> list[Mask]:
-    """The lesions that the archive holds for an image, newest first. No scene: may run in the background."""
+    """What the archive holds that is drawn on an image, newest first. No scene: may run in the background."""
     study = source.study_instance_uid
     if not study:
         return []
     return [
-        Mask(client.segmentation_mask(study, found), found["segments"], found["series_description"] or "Lesions")
+        _mask(client, study, found)
         for found in client.segmentations(study)
         if found["source_sop_instance_uid"] == source.sop_instance_uid
     ]
 
 
-def _send(order: Order, client: Client, progress: Progress) -> None:
-    if order.source.file is None:
+def _parsed(label: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{label}: is no JSON ({error}); correct it") from None
+
+
+def _upload_of(
+    model: Model,
+    volumes: Mapping[str, Any],
+    images: Mapping[str, Source],
+    drawings: Mapping[str, Drawn],
+    canvas: Any,
+    folder: Path,
+) -> Path | None:
+    """See `Order.upload`."""
+    slot = model.first(IMAGE)
+    if slot is not None:
+        source = images.get(slot.role)
+        if source is None or source.sop_instance_uid:
+            return source.file if source is not None else None
+        file = folder / "source.nrrd"
+        write_nrrd(volumes[slot.role], file)
+        return file
+    slot = model.first(LABEL_MAP)
+    if slot is None or slot.role not in drawings or drawings[slot.role].on.sop_instance_uid:
+        return None
+    file = folder / "drawing.nrrd"
+    write_labels(drawings[slot.role].mask.numbered(slot.classes), canvas, file)
+    return file
+
+
+def _holds(client: Client, source: Source) -> bool:
+    return client.holds(source.study_instance_uid, source.series_instance_uid, source.sop_instance_uid)
+
+
+def _sent_as_file(order: Order, client: Client) -> str | None:
+    """The role of what is sent with the order itself; None if all of it is, or has to be, in the archive."""
+    model = order.model
+    slot = model.first(IMAGE) or model.first(LABEL_MAP)
+    if slot is None or order.parameters.store_in_study:
+        return None
+    if slot.kind == LABEL_MAP:
+        return slot.role if order.upload is not None else None
+    source = order.images.get(slot.role)
+    if source is None or source in [drawn.on for drawn in order.drawings.values()] or _holds(client, source):
+        return None
+    if order.upload is None:
+        raise ServerError(f"{source.name}: the archive does not hold it any more; load it again")
+    return slot.role
+
+
+def _to_archive(order: Order, sent: str | None) -> list[Source]:
+    """The images that the server must find in the archive."""
+    named = [source for role, source in order.images.items() if role != sent]
+    drawn_on = [drawn.on for role, drawn in order.drawings.items() if role != sent]
+    return list(dict.fromkeys([*named, *drawn_on]))
+
+
+def _send(source: Source, client: Client, progress: Progress) -> None:
+    if source.file is None:
         raise ServerError(
-            f"{order.source.name}: is no DICOM image of Slicer's database, so that it has no study to store in; import "
-            "it as DICOM, or untick 'Store in the study' and leave the lesions out"
+            f"{source.name}: is no DICOM image of Slicer's database, so that it has no study to store in; import it as "
+            "DICOM, or untick 'Store in the study' and leave out what is drawn"
         )
     progress(-1, "sending the image to the archive")
-    client.store(order.source.file)
+    client.store(source.file)
 
 
-def _upload(order: Order) -> Path:
-    if order.upload is None:
-        raise ServerError(f"{order.source.name}: the archive does not hold it any more; load it again")
-    return order.upload
-
-
-def _save_mask(order: Order, client: Client) -> dict[str, Any]:
-    source, mask = order.source, order.mask
-    assert mask is not None
-    return client.save_segmentation(
-        source.study_instance_uid, source.sop_instance_uid, mask.pixels, mask.segments, mask.name
-    )
+def _save(drawn: Drawn, client: Client) -> dict[str, Any]:
+    source, mask = drawn.on, drawn.mask
+    study = source.study_instance_uid
+    saved = client.save_segmentation(study, source.sop_instance_uid, mask.pixels, mask.segments, mask.name)
+    return {"study_instance_uid": study, "sop_instance_uid": saved["sop_instance_uid"]}
 
 
 def _stored(
     order: Order,
     client: Client,
-    values: Mapping[str, Any],
+    references: Mapping[str, Any],
     folder: Path,
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> list[Made]:
-    source = order.source
     request = {
-        "task": order.parameters.model,
-        "study_instance_uid": source.study_instance_uid,
-        "series_instance_uid": source.series_instance_uid,
-        "sop_instance_uid": source.sop_instance_uid,
-        "parameters": dict(values),
+        "model": order.model.name,
+        "inputs": dict(references),
+        "parameters": dict(order.parameters.values),
     }
     result = client.synthesize(request, progress, should_stop)
     progress(1.0, "loading the result")
-    made = [_fetched(client, source, result, "SYNTHESIZED", result["provenance"], folder)]
-    if result.get("uncertainty"):
-        made.append(_fetched(client, source, result["uncertainty"], "UNCERTAINTY of", result["provenance"], folder))
-    return made
+    outputs = sorted(result["outputs"], key=lambda output: output["modality"] == "SEG")  # they lie on the images
+    return [_fetched(client, output, result["provenance"], folder) for output in outputs]
 
 
-def _fetched(
-    client: Client, source: Source, series: Mapping[str, Any], label: str, provenance: list[Any], folder: Path
-) -> Made:
-    study, uid = source.study_instance_uid, series["series_instance_uid"]
-    file = client.fetch_dicom(study, uid, series["sop_instance_uids"][0], folder)
-    if provenance:
-        return Made(file, label, provenance[0])
-    # It was made before: the archive's headers know how.
-    known = next((one for one in client.synthesized(study) if one["series_instance_uid"] == uid), {})
-    found = {key: known[key] for key in _IN_HEADERS if known.get(key) is not None}
-    return Made(file, label, {**found, "source_sop_instance_uid": source.sop_instance_uid})
+def _fetched(client: Client, output: Mapping[str, Any], provenance: list[Any], folder: Path) -> Made:
+    study, series, uid = (output[key] for key in ("study_instance_uid", "series_instance_uid", "sop_instance_uid"))
+    known = provenance[0] if provenance else _in_headers(client, study, series)
+    if output["modality"] == "SEG":
+        found = next((one for one in client.segmentations(study) if one["sop_instance_uid"] == uid), None)
+        if found is None:
+            raise ServerError(
+                f"the archive does not list the segmentation {uid} that was made; look at the server's log"
+            )
+        return Made(output["role"], known, mask=_mask(client, study, found))
+    return Made(output["role"], known, client.fetch_dicom(study, series, uid, folder))
+
+
+def _in_headers(client: Client, study: str, series: str) -> dict[str, Any]:
+    """How a result was made that was there before the order."""
+    known = next((one for one in client.synthesized(study) if one["series_instance_uid"] == series), {})
+    return {key: known[key] for key in _IN_HEADERS if known.get(key) is not None}
+
+
+def _mask(client: Client, study: str, found: Mapping[str, Any]) -> Mask:
+    return Mask(client.segmentation_mask(study, found), found["segments"], found["series_description"] or "Lesions")

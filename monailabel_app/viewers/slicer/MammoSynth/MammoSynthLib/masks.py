@@ -1,8 +1,8 @@
-"""Lesions: from a segmentation node to the pixels of an image, and back."""
+"""Drawings: from a segmentation node to the pixels of an image, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,15 @@ import vtk
 
 from MammoSynthLib.volumes import VolumeError, matrix_of
 
-CLASSES = ("malignant", "benign")
-_CLASS_TAG = "MammoSynth.LesionClass"
+LESION_CLASSES = ("malignant", "benign")
+"""What a lesion can be; of a model that lists other classes, a segment's class is stored as its name."""
+_CLASS_TAG = "MammoSynth.Class"
 _MOST_SEGMENTS = 255  # a label map of 8 bits
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Lesions on the matrix of an image.
+    """A drawing on the matrix of an image.
 
     Attributes:
         pixels: (H, W) uint8: 0, or the number of a segment.
@@ -31,17 +32,29 @@ class Mask:
     segments: list[dict[str, Any]]
     name: str
 
+    def numbered(self, classes: Mapping[int, str]) -> np.ndarray:
+        """(H, W) uint8 with the number of the class at each pixel; that of the segment if there are no classes."""
+        if not classes:
+            return self.pixels
+        numbers = {name: number for number, name in classes.items()}
+        labels = np.zeros_like(self.pixels)
+        for one in self.segments:
+            labels[self.pixels == one["number"]] = numbers[one["lesion_class"] or one["label"]]
+        return labels
 
-def mask_of(segmentation: Any, volume: Any) -> Mask:
+
+def mask_of(segmentation: Any, volume: Any, classes: Mapping[int, str] | None = None) -> Mask:
     """The segments at the resolution of an image; where they overlap the later one wins.
 
     Args:
         segmentation: vtkMRMLSegmentationNode.
         volume: The image, a single slice.
+        classes: What every segment must be one of; None or empty if it may be anything.
 
     Raises:
-        VolumeError: If nothing is drawn on the image, or there are too many segments.
+        VolumeError: If nothing is drawn on the image, there are too many segments, or one is of no class.
     """
+    names = list((classes or {}).values())
     segments = segmentation.GetSegmentation()
     ids = [segments.GetNthSegmentID(index) for index in range(segments.GetNumberOfSegments())]
     if len(ids) > _MOST_SEGMENTS:
@@ -49,17 +62,25 @@ def mask_of(segmentation: Any, volume: Any) -> Mask:
     exported = _exported(segmentation, ids, volume)
     drawn = [number for number in range(1, len(ids) + 1) if (exported == number).any()]
     if not drawn:
-        raise VolumeError(f"{segmentation.GetName()}: nothing is drawn on {volume.GetName()}; paint a lesion first")
+        raise VolumeError(f"{segmentation.GetName()}: nothing is drawn on {volume.GetName()}; paint something first")
     pixels, described = np.zeros_like(exported), []
     for number, before in enumerate(drawn, start=1):  # a SEG counts its segments from 1 without gaps
         pixels[exported == before] = number
         segment = segments.GetSegment(ids[before - 1])
-        described.append({"number": number, "label": segment.GetName(), "lesion_class": lesion_class(segment)})
+        what = class_of(segment, names or LESION_CLASSES)
+        if names and what is None:
+            raise VolumeError(
+                f"{segmentation.GetName()}: '{segment.GetName()}' has no class, expected {' or '.join(names)}; choose "
+                "it in the list of what is drawn"
+            )
+        is_lesion = what in LESION_CLASSES
+        label = segment.GetName() if is_lesion or what is None else what
+        described.append({"number": number, "label": label, "lesion_class": what if is_lesion else None})
     return Mask(pixels, described, segmentation.GetName())
 
 
 def load_mask(scene: Any, mask: Mask, volume: Any) -> Any:
-    """A segmentation node of lesions that the server holds, drawn on the image."""
+    """A segmentation node of a drawing that the server holds, on its image."""
     labels = _label_volume(scene, volume)
     slicer.util.updateVolumeFromArray(labels, mask.pixels[np.newaxis])
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mask.name)
@@ -73,14 +94,15 @@ def load_mask(scene: Any, mask: Mask, volume: Any) -> Any:
     return segmentation
 
 
-def lesion_class(segment: Any) -> str | None:
-    """malignant, benign, or None where nobody said it."""
+def class_of(segment: Any, classes: Sequence[str]) -> str | None:
+    """Which of the classes a segment is of, by choice or by its name; None where nobody said it."""
     value = vtk.reference("")
-    return str(value) if segment.GetTag(_CLASS_TAG, value) and str(value) in CLASSES else None
+    said = str(value) if segment.GetTag(_CLASS_TAG, value) else segment.GetName()
+    return next((name for name in classes if name.casefold() == said.casefold()), None)
 
 
-def set_lesion_class(segment: Any, name: str | None) -> None:
-    """Note what a lesion is; None takes it back."""
+def set_class(segment: Any, name: str | None) -> None:
+    """Note what a segment is; None takes it back."""
     if name is None:
         segment.RemoveTag(_CLASS_TAG)
     else:
@@ -123,4 +145,4 @@ def _name_segments(segmentation: Any, mask: Mask) -> None:
     for index, one in enumerate(sorted(present, key=lambda one: one["number"])):
         segment = segmentation.GetNthSegment(index)
         segment.SetName(one["label"])
-        set_lesion_class(segment, one.get("lesion_class"))
+        set_class(segment, one.get("lesion_class"))

@@ -17,6 +17,7 @@ WHITE = 65535  # stored value of white in everything the server makes
 _PREFIX = "MammoSynth."
 _GENERATED = _PREFIX + "Generated"
 _PROVENANCE = _PREFIX + "Provenance."
+_SHOWN_PERCENTILES = (1.0, 99.5)  # of the breast, from black to white: as the server stores them with a result
 _SAME_PLACE_MM = 1e-2  # spacing passes through 32-bit floats on some ways: 1e-7 of 300 mm is less
 
 
@@ -54,7 +55,7 @@ def source_of(volume: Any, database: Any = None) -> Source:
         VolumeError: If it was synthesized itself, or is no single image.
     """
     name = volume.GetName()
-    if volume.GetAttribute(_GENERATED):
+    if is_generated(volume):
         raise VolumeError(f"{name}: was synthesized itself; choose its source")
     if volume.GetImageData() is None or volume.GetImageData().GetDimensions()[2] != 1:
         raise VolumeError(f"{name}: is no single image; load the views of a series one by one (DICOM module, Advanced)")
@@ -81,36 +82,47 @@ def load_source(scene: Any, path: Path, source: Source) -> Any:
     return volume
 
 
-def load_result(scene: Any, path: Path, name: str, provenance: Mapping[str, Any], source_volume: Any) -> Any:
-    """A volume node of a synthesized image, lying on its source.
+def load_result(scene: Any, path: Path, name: str, provenance: Mapping[str, Any], source_volume: Any = None) -> Any:
+    """A volume node of a synthesized image.
 
     Args:
         scene: Where it goes.
         path: NRRD or DICOM.
         name: Of the node.
         provenance: Kept as attributes of the node.
-        source_volume: What it was made from.
+        source_volume: What it must lie on; None if it has a geometry of its own.
 
     Raises:
         VolumeError: If it does not lie on the source.
     """
     volume = _load(scene, path, name)
-    try:
-        _lay_on(volume, source_volume)
-    except VolumeError:
-        scene.RemoveNode(volume)
-        raise
-    volume.SetAttribute(_GENERATED, "YES")
-    for key, value in provenance.items():
-        volume.SetAttribute(_PROVENANCE + key, value if isinstance(value, str) else json.dumps(value))
-    _set_window(volume, *_window_of(path))
+    if source_volume is not None:
+        try:
+            _lay_on(volume, source_volume)
+        except VolumeError:
+            scene.RemoveNode(volume)
+            raise
+    note_provenance(volume, provenance)
+    _set_window(volume, *_window_of(path, volume))
     return volume
 
 
-def provenance_of(volume: Any) -> dict[str, str]:
-    """What is known about how a volume was made; empty if it was not synthesized."""
-    names = [name for name in volume.GetAttributeNames() if name.startswith(_PROVENANCE)]
-    return {name[len(_PROVENANCE) :]: volume.GetAttribute(name) for name in names}
+def note_provenance(node: Any, provenance: Mapping[str, Any]) -> None:
+    """Mark a node as synthesized, and keep how it was made as its attributes."""
+    node.SetAttribute(_GENERATED, "YES")
+    for key, value in provenance.items():
+        node.SetAttribute(_PROVENANCE + key, value if isinstance(value, str) else json.dumps(value))
+
+
+def provenance_of(node: Any) -> dict[str, str]:
+    """What is known about how a node was made; empty if it was not synthesized."""
+    names = [name for name in node.GetAttributeNames() if name.startswith(_PROVENANCE)]
+    return {name[len(_PROVENANCE) :]: node.GetAttribute(name) for name in names}
+
+
+def is_generated(volume: Any) -> bool:
+    """Whether a volume was synthesized, so that nothing is to be made from it."""
+    return bool(volume.GetAttribute(_GENERATED))
 
 
 def write_nrrd(volume: Any, path: Path) -> None:
@@ -123,6 +135,19 @@ def write_nrrd(volume: Any, path: Path) -> None:
     storage.SetFileName(str(path))
     if not storage.WriteData(volume):
         raise VolumeError(f"{volume.GetName()}: cannot be written to {path.parent}; check the free space")
+
+
+def write_labels(labels: np.ndarray, volume: Any, path: Path) -> None:
+    """(H, W) uint8 numbers on the matrix of a volume, as NRRD file.
+
+    Raises:
+        VolumeError: If it cannot be written.
+    """
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(path.stem)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix_of(volume)))
+    slicer.util.updateVolumeFromArray(node, labels[np.newaxis])
+    write_nrrd(node, path)
 
 
 def matrix_of(volume: Any) -> np.ndarray:
@@ -163,10 +188,13 @@ def _set_window(volume: Any, black: float, white: float) -> None:
     display.SetWindowLevelMinMax(black, white)
 
 
-def _window_of(path: Path) -> tuple[float, float]:
-    """Stored values of black and white; PS3.3 C.11.2.1.2."""
-    if path.suffix != ".dcm":
-        return 0.0, float(WHITE)
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    center, width = float(header.WindowCenter), float(header.WindowWidth)
-    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+def _window_of(path: Path, volume: Any) -> tuple[float, float]:
+    """Values of black and white: those in the header of a DICOM file, PS3.3 C.11.2.1.2, else those of the breast."""
+    if path.suffix == ".dcm":
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        center, width = float(header.WindowCenter), float(header.WindowWidth)
+        return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+    pixels = slicer.util.arrayFromVolume(volume)
+    breast = pixels[(pixels > 0) & (pixels < WHITE)]  # neither the background nor the mark that is burned in
+    black, white = np.percentile(breast, _SHOWN_PERCENTILES) if breast.size else (0, WHITE)
+    return float(black), float(max(white, black + 1))

@@ -1,152 +1,104 @@
-"""The panel: choices in, nodes out. What it does is in `logic`; here are only the controls and their order."""
+"""The panel: choices in, nodes out. What it does is in `logic`, how it looks in MammoSynth.ui."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-import ctk
 import qt
 import slicer
+from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 
 from MammoSynthLib import logic
 from MammoSynthLib.background import Background, Stopped
+from MammoSynthLib.choices import Choices
 from MammoSynthLib.client import Client, ServerError
-from MammoSynthLib.controls import Control
+from MammoSynthLib.controls import Control, input_for
+from MammoSynthLib.drawing import Drawing
 from MammoSynthLib.hanging import fit, hang
-from MammoSynthLib.masks import CLASSES, lesion_class, load_mask, set_lesion_class
-from MammoSynthLib.parameters import DEFAULT_ADDRESS, Parameters, card, mask_parameter, offered
-from MammoSynthLib.volumes import VolumeError, load_source, provenance_of, source_of
+from MammoSynthLib.masks import load_mask
+from MammoSynthLib.model import IMAGE, JSON, LABEL_MAP, ON_SOURCE, Model, Slot, names_of
+from MammoSynthLib.parameters import DEFAULT_ADDRESS, Parameters
+from MammoSynthLib.volumes import VolumeError, is_generated, load_source, provenance_of, source_of
 
 _POLL_MS = 50
 _FIT_AFTER_MS = 300  # until the views have their new size
 _SETTING = "MammoSynth/address"
-_NOT_STATED = "not stated"
-_EFFECTS = ("Paint", "Draw", "Erase", "Scissors", "Islands")
+_NO_IMAGE = "no image is chosen; load one from the DICOM database or from the archive"
 
 
 class Widget:
-    """The module's controls, in a layout of Slicer."""
+    """What the controls of MammoSynth.ui do."""
 
-    def __init__(self, layout: Any) -> None:
+    def __init__(self, ui: Any) -> None:
+        """Connect them.
+
+        Args:
+            ui: The widgets by name, as `slicer.util.childWidgetVariables` gives them.
+        """
+        self.ui = ui
         self._folder = Path(tempfile.mkdtemp(prefix="mammosynth-"))
         self._work: Background | None = None
         self._then: Callable[[Any], None] = lambda result: None
-        self._models: dict[str, Any] = {}
+        self._choices: Choices | None = None
+        self._bound: Any = None
+        self._models: list[Model] = []
         self._controls: list[Control] = []
+        self._inputs: list[Any] = []
         self._studies: list[Any] = []
         self._images: list[Any] = []
-        self._editor: Any = None
-        self._observed: list[tuple[Any, int]] = []
+        self._drawing = Drawing(ui)
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MS)
         self._timer.connect("timeout()", self._poll)
-        for build in (self._add_server, self._add_source, self._add_model, self._add_lesions, self._add_generate):
-            layout.addWidget(build())
-        layout.addStretch(1)
+        ui.address.setText(qt.QSettings().value(_SETTING, DEFAULT_ADDRESS))
+        ui.image.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._image_changed())
+        ui.study.connect("currentIndexChanged(int)", lambda index: self._list_images())
+        ui.model.connect("currentIndexChanged(int)", lambda index: self._model_changed())
+        for button, pressed in (
+            (ui.connectButton, self.connect),
+            (ui.openDatabase, lambda: slicer.util.selectModule("DICOM")),
+            (ui.loadButton, self.load_image),
+            (ui.paintButton, self.paint),
+            (ui.fetchDrawingsButton, self.load_drawings),
+            (ui.generateButton, self.generate),
+            (ui.cancelButton, self.cancel),
+        ):
+            button.connect("clicked()", pressed)
         self._show_work()
+
+    def keep_in(self, choices: Choices | None) -> None:
+        """Show the choices of a scene and keep them there from now on; None to let go of them.
+
+        Slicer's own two-way binding serves what is a widget of the .ui file; the others depend on the model.
+        """
+        if self._choices is not None:
+            self._choices.disconnectGui(self._bound)
+        self._choices = choices
+        if choices is None:
+            return
+        if choices.image is None:
+            choices.image = _first_image()
+        # As `connectGui` does, which keeps to itself the tag that `disconnectGui` needs.
+        named = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in vars(self.ui).values()]
+        self._bound = choices.connectParametersToGui({name: widget for name, widget in named if name})
+        self._choose_model()
 
     def leave(self) -> None:
         """Let go of the mouse in the views."""
-        if self._editor is not None:
-            self._editor.setActiveEffect(None)
-            self._editor.removeViewObservations()
+        self._drawing.leave()
 
     def close(self) -> None:
         """Stop what runs and forget the files."""
         self._timer.stop()
         if self._work is not None:
             self._work.cancel()
-        self._unobserve()
+        self.keep_in(None)
+        self._drawing.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    # Sections
-
-    def _add_server(self) -> Any:
-        section, form = _section("Server")
-        self.address = qt.QLineEdit()
-        self.address.setText(qt.QSettings().value(_SETTING, DEFAULT_ADDRESS))
-        self.token = qt.QLineEdit()
-        self.token.setEchoMode(qt.QLineEdit.Password)
-        self.token.setToolTip("Only for a server that was started with one; it is not kept.")
-        self.connect_button = _button("Connect", self.connect)
-        self.server_name = _label()
-        form.addRow("Address", self.address)
-        form.addRow("Token", self.token)
-        form.addRow(self.connect_button, self.server_name)
-        return section
-
-    def _add_source(self) -> Any:
-        section, form = _section("Source")
-        self.volume = _node_box("vtkMRMLScalarVolumeNode")
-        self.volume.setToolTip("Loaded here from Slicer's DICOM database, from a file, or from the server's archive.")
-        self.volume.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._source_changed())
-        self.open_database = _button("Open DICOM database", lambda: slicer.util.selectModule("DICOM"))
-        self.study = qt.QComboBox()
-        self.study.connect("currentIndexChanged(int)", lambda index: self._list_images())
-        self.image = qt.QComboBox()
-        self.load_button = _button("Load from archive", self.load_image)
-        form.addRow("Image", self.volume)
-        form.addRow(self.open_database)
-        form.addRow("Archive: study", self.study)
-        form.addRow("Archive: image", self.image)
-        form.addRow(self.load_button)
-        return section
-
-    def _add_model(self) -> Any:
-        section, form = _section("Model")
-        self.model = qt.QComboBox()
-        self.model.connect("currentIndexChanged(int)", lambda index: self._model_changed())
-        self.card = _label()
-        self.parameters = qt.QWidget()
-        self.advanced = ctk.ctkCollapsibleButton()
-        self.advanced.text = "Advanced"
-        self.advanced.collapsed = True
-        for host in (self.parameters, self.advanced):
-            qt.QFormLayout(host)
-        form.addRow("Model", self.model)
-        form.addRow(self.card)
-        form.addRow(self.parameters)
-        form.addRow(self.advanced)
-        return section
-
-    def _add_lesions(self) -> Any:
-        self.lesions, form = _section("Lesions")
-        self.segmentation = _node_box("vtkMRMLSegmentationNode", none=True, add=True)
-        self.segmentation.baseName = "Lesions"
-        self.segmentation.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._segmentation_changed())
-        self.paint_button = _button("Paint here", self.paint)
-        self.fetch_masks_button = _button("Load lesions from archive", self.load_masks)
-        self.classes = qt.QTableWidget(0, 2)
-        self.classes.setHorizontalHeaderLabels(["Lesion", "Class"])
-        self.editor_place = qt.QWidget()
-        qt.QVBoxLayout(self.editor_place)
-        form.addRow("Segmentation", self.segmentation)
-        form.addRow(self.paint_button, self.fetch_masks_button)
-        form.addRow(self.classes)
-        form.addRow(self.editor_place)
-        self.lesions.setVisible(False)
-        return self.lesions
-
-    def _add_generate(self) -> Any:
-        section, form = _section("Generate")
-        self.store = qt.QCheckBox("Store in the study")
-        self.store.setToolTip("The result becomes a series in the archive; a source that is not there yet is sent too.")
-        self.generate_button = _button("Generate", self.generate)
-        self.cancel_button = _button("Cancel", self.cancel)
-        self.progress = qt.QProgressBar()
-        self.message = _label()
-        self.provenance = qt.QTableWidget(0, 2)
-        self.provenance.setHorizontalHeaderLabels(["Provenance", ""])
-        self.provenance.horizontalHeader().setStretchLastSection(True)
-        form.addRow(self.store)
-        form.addRow(self.generate_button, self.cancel_button)
-        form.addRow(self.progress)
-        form.addRow(self.message)
-        form.addRow(self.provenance)
-        return section
 
     # What the buttons do
 
@@ -168,14 +120,14 @@ class Widget:
 
     def load_image(self) -> None:
         """Load the chosen image of the archive."""
-        client, index = self._client(), self.image.currentIndex
+        client, index = self._client(), self.ui.archiveImage.currentIndex
         if client is None or not 0 <= index < len(self._images):
             return
         image = self._images[index]
         self._start(lambda progress, should_stop: logic.fetch(client, image, self._folder), self._image_came)
 
-    def load_masks(self) -> None:
-        """Load the lesions that the archive holds for the chosen image."""
+    def load_drawings(self) -> None:
+        """Load what the archive holds that is drawn on the chosen image."""
         client, volume = self._client(), self._chosen_volume()
         if client is None or volume is None:
             return
@@ -183,51 +135,32 @@ class Widget:
         if source is not None:
             self._start(
                 lambda progress, should_stop: logic.fetch_masks(client, source),
-                lambda masks: self._masks_came(masks, volume),
+                lambda masks: self._drawings_came(masks, volume),
             )
 
     def paint(self) -> None:
-        """Draw lesions with Slicer's own segment editor, inside this panel."""
+        """Draw on the chosen image."""
         volume = self._chosen_volume()
-        if volume is None:
-            return
-        node = self.segmentation.currentNode()
-        if node is None:
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Lesions")
-        if node.GetSegmentation().GetNumberOfSegments() == 0:
-            node.CreateDefaultDisplayNodes()
-            node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-            node.GetSegmentation().AddEmptySegment("Lesion 1", "Lesion 1")
-        self.segmentation.setCurrentNode(node)
-        editor = self._segment_editor()
-        editor.setSegmentationNode(node)
-        editor.setSourceVolumeNode(volume)
-        editor.setActiveEffectByName("Paint")
+        if volume is not None:
+            self._drawing.paint(volume)
 
     def generate(self) -> None:
         """Make the image."""
-        parameters, volume = self._parameters(), self._chosen_volume()
-        if parameters is None or volume is None:
+        parameters, model, volume = self._parameters(), self._model(), self.ui.image.currentNode()
+        if parameters is None or (_needs_image(model) and self._chosen_volume() is None):
             return
-        if not parameters.model:
+        if model is None:
             self._say("no model is chosen; connect to a server first")
             return
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        parameter = mask_parameter(self._models[parameters.model]["parameters"])
+        inputs = self._chosen_inputs(model)
         order = self._in_words(
-            lambda: logic.prepare(
-                parameters,
-                volume,
-                folder,
-                database=_database(),
-                segmentation=self.segmentation.currentNode(),
-                mask_parameter=parameter,
-            )
+            lambda: logic.prepare(parameters, model, inputs, folder, canvas=volume, database=_database())
         )
         if order is not None:
             self._start(
                 lambda progress, should_stop: logic.generate(order, folder, progress, should_stop),
-                lambda made: self._made(made, volume),
+                lambda made: self._made(made, model, volume if _needs_image(model) else None),
             )
 
     def cancel(self) -> None:
@@ -240,22 +173,17 @@ class Widget:
 
     def _connected(self, answer: tuple[Any, list[Any]]) -> None:
         info, self._studies = answer
-        self._models = info["models"]
-        self.server_name.setText(f"{info['name']} {info['version']}")
+        ui = self.ui
+        self._models = [Model.listed(name, described) for name, described in info["models"].items()]
+        ui.serverName.setText(f"{info['name']} {info['version']}")
         self._say(f"{len(self._models)} models, {len(self._studies)} studies")
-        self.model.clear()
-        for name in self._models:
-            self.model.addItem(name)
-        self.study.blockSignals(True)
-        self.study.clear()
-        for study in self._studies:
-            self.study.addItem(study.label)
-        self.study.setCurrentIndex(-1)
-        self.study.blockSignals(False)
-        self.image.clear()
+        _list_in(ui.model, names_of(self._models), chosen=0)
+        _list_in(ui.study, [study.label for study in self._studies], chosen=-1)
+        ui.archiveImage.clear()
+        self._choose_model()
 
     def _list_images(self) -> None:
-        client, index = self._client(), self.study.currentIndex
+        client, index = self._client(), self.ui.study.currentIndex
         if client is None or not 0 <= index < len(self._studies):
             return
         study = self._studies[index].study_instance_uid
@@ -263,110 +191,146 @@ class Widget:
 
     def _images_came(self, images: list[Any]) -> None:
         self._images = images
-        self.image.clear()
-        for image in images:
-            self.image.addItem(image.label)
+        _list_in(self.ui.archiveImage, [image.label for image in images], chosen=0)
         self._say(f"{len(images)} images")
 
     def _image_came(self, answer: tuple[Path, Any]) -> None:
         volume = load_source(slicer.mrmlScene, *answer)
-        self.volume.setCurrentNode(volume)
+        self.ui.image.setCurrentNode(volume)
         slicer.util.setSliceViewerLayers(background=volume, fit=True)
         self._say(f"{volume.GetName()}: loaded")
 
-    def _masks_came(self, masks: list[Any], volume: Any) -> None:
+    def _drawings_came(self, masks: list[Any], volume: Any) -> None:
         nodes = [load_mask(slicer.mrmlScene, mask, volume) for mask in masks] if volume.GetScene() is not None else []
         if nodes:
-            self.segmentation.setCurrentNode(nodes[0])
+            self.ui.segmentation.setCurrentNode(nodes[0])
         self._say(f"{volume.GetName()}: {len(nodes)} segmentations in the archive")
 
-    def _made(self, made: list[Any], volume: Any) -> None:
-        if volume.GetScene() is None:
+    def _made(self, made: list[Any], model: Model, volume: Any) -> None:
+        if volume is not None and volume.GetScene() is None:
             self._say(f"{volume.GetName()}: was removed meanwhile; its result is not shown")
             return
-        nodes = logic.show(slicer.mrmlScene, made, volume)
-        application = slicer.app.applicationLogic()
-        hang(application, volume, nodes[0])
-        qt.QTimer.singleShot(_FIT_AFTER_MS, lambda: fit(application))
+        nodes = logic.show(slicer.mrmlScene, made, model, volume)
+        if volume is None:
+            slicer.util.setSliceViewerLayers(background=nodes[0], fit=True)
+        else:
+            application = slicer.app.applicationLogic()
+            hang(application, volume, nodes[0], linked=model.placement == ON_SOURCE)
+            qt.QTimer.singleShot(_FIT_AFTER_MS, lambda: fit(application))
         self._show_provenance(nodes[0])
         self._say(f"{nodes[0].GetName()}: done")
 
     # State of the controls
 
-    def _source_changed(self) -> None:
-        volume = self.volume.currentNode()
+    def _choose_model(self) -> None:
+        """Choose the model of the scene, or note the one that is chosen."""
+        wanted = self._choices.model if self._choices is not None else ""
+        names = [model.name for model in self._models]
+        if wanted in names:
+            self._select(names.index(wanted))
+        elif wanted and names:
+            self._select(-1)
+            self._say(
+                f"the scene was made with the model {wanted}, which this server does not offer; choose another one"
+            )
+        self._model_changed()
+
+    def _select(self, index: int) -> None:
+        self.ui.model.blockSignals(True)
+        self.ui.model.setCurrentIndex(index)
+        self.ui.model.blockSignals(False)
+
+    def _model_changed(self) -> None:
+        model, choices, ui = self._model(), self._choices, self.ui
+        self._controls, self._inputs = [], []
+        for host in (ui.moreInputs, ui.parameters, ui.advanced):
+            _empty(host.layout())
+        image, drawn = (model.first(kind) if model else None for kind in (IMAGE, LABEL_MAP))
+        for widget in (ui.imageLabel, ui.image):
+            widget.setVisible(_needs_image(model))
+        ui.imageLabel.setText(image.label if image else "Drawn on" if drawn else "Image")
+        self._drawing.offer(drawn)
+        ui.card.setText(model.card() if model else "")
+        if model is None:
+            return
+        if choices is not None:
+            choices.model = model.name
+        for slot in model.more():
+            control = input_for(slot, self._kept_input(slot), self._keep_inputs)
+            self._inputs.append(control)
+            ui.moreInputs.layout().addRow(slot.label, control.widget)
+        kept = self._kept_values()
+        for host, advanced in ((ui.parameters, False), (ui.advanced, True)):
+            for name, described in model.offered(advanced=advanced).items():
+                control = Control(name, described, kept.get(name), self._keep_values)
+                self._controls.append(control)
+                host.layout().addRow(control.label, control.widget)
+        ui.advanced.setVisible(bool(model.offered(advanced=True)))
+
+    def _kept_values(self) -> dict[str, Any]:
+        return dict(json.loads(self._choices.values)) if self._choices is not None else {}
+
+    def _keep_values(self) -> None:
+        """Note what differs from the model's defaults; what it does not know stays for models that do."""
+        if self._choices is None:
+            return
+        kept = self._kept_values()
+        for control in self._controls:
+            kept.pop(control.name, None)
+            if control.value() != control.default:
+                kept[control.name] = control.value()
+        self._choices.values = json.dumps(kept)
+
+    def _kept_input(self, slot: Slot) -> Any:
+        choices = self._choices
+        if choices is None:
+            return None
+        kept = {IMAGE: choices.more_images, LABEL_MAP: choices.more_drawings, JSON: choices.texts}[slot.kind]
+        return kept.get(slot.role)
+
+    def _keep_inputs(self) -> None:
+        choices = self._choices
+        if choices is None:
+            return
+        for control in self._inputs:
+            role, kind = control.slot.role, control.slot.kind
+            kept = {IMAGE: choices.more_images, LABEL_MAP: choices.more_drawings, JSON: choices.texts}[kind]
+            if kept.get(role) != control.value():
+                kept[role] = control.value()
+
+    def _chosen_inputs(self, model: Model) -> dict[str, Any]:
+        """Nodes and texts by role; None for what is left out."""
+        chosen = {control.slot.role: control.value() or None for control in self._inputs}
+        image, drawn = model.first(IMAGE), model.first(LABEL_MAP)
+        if image is not None:
+            chosen[image.role] = self.ui.image.currentNode()
+        if drawn is not None:
+            chosen[drawn.role] = self._drawing.node()
+        return chosen
+
+    def _image_changed(self) -> None:
+        volume = self.ui.image.currentNode()
         if volume is not None:
             self._show_provenance(volume)
 
-    def _model_changed(self) -> None:
-        model = self._models.get(self.model.currentText, {})
-        described = model.get("parameters", [])
-        self.card.setText(card(model))
-        self.lesions.setVisible(mask_parameter(described) is not None)
-        self._controls = []
-        for host, advanced in ((self.parameters, False), (self.advanced, True)):
-            form = host.layout()
-            while form.rowCount():
-                form.removeRow(0)
-            for one in offered(described, advanced=advanced):
-                if one["type"] != "segmentation":
-                    control = Control(one)
-                    self._controls.append(control)
-                    form.addRow(control.label, control.widget)
-
-    def _segmentation_changed(self) -> None:
-        self._unobserve()
-        node = self.segmentation.currentNode()
-        if node is not None:
-            segments = node.GetSegmentation()
-            for event in ("SegmentAdded", "SegmentRemoved", "SegmentModified"):
-                tag = segments.AddObserver(getattr(slicer.vtkSegmentation, event), lambda *_: self._list_classes())
-                self._observed.append((segments, tag))
-        self._list_classes()
-
-    def _list_classes(self) -> None:
-        node = self.segmentation.currentNode()
-        segments = node.GetSegmentation() if node is not None else None
-        count = segments.GetNumberOfSegments() if segments is not None else 0
-        self.classes.setRowCount(count)
-        for row in range(count):
-            segment = segments.GetNthSegment(row)
-            self.classes.setItem(row, 0, qt.QTableWidgetItem(segment.GetName()))
-            self.classes.setCellWidget(row, 1, _class_box(segment))
-
-    def _unobserve(self) -> None:
-        for segments, tag in self._observed:
-            segments.RemoveObserver(tag)
-        self._observed = []
-
-    def _segment_editor(self) -> Any:
-        if self._editor is None:
-            self._editor = slicer.qMRMLSegmentEditorWidget()
-            self._editor.setMaximumNumberOfUndoStates(10)
-            self._editor.setEffectNameOrder(list(_EFFECTS))
-            self._editor.unorderedEffectsVisible = False
-            self.editor_place.layout().addWidget(self._editor)
-        if self._editor.mrmlSegmentEditorNode() is None:  # the first time, and after the scene was closed
-            self._editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNode(slicer.vtkMRMLSegmentEditorNode()))
-            self._editor.setMRMLScene(slicer.mrmlScene)
-        self._editor.setupViewObservations()
-        return self._editor
-
     def _show_provenance(self, volume: Any) -> None:
-        rows = provenance_of(volume)
-        self.provenance.setRowCount(len(rows))
+        rows, table = provenance_of(volume), self.ui.provenance
+        table.setRowCount(len(rows))
         for row, (name, value) in enumerate(rows.items()):
-            self.provenance.setItem(row, 0, qt.QTableWidgetItem(name.replace("_", " ")))
-            self.provenance.setItem(row, 1, qt.QTableWidgetItem(value))
+            table.setItem(row, 0, qt.QTableWidgetItem(name.replace("_", " ")))
+            table.setItem(row, 1, qt.QTableWidgetItem(_sources(value) if name == "sources" else value))
+
+    def _model(self) -> Model | None:
+        index = self.ui.model.currentIndex
+        return self._models[index] if 0 <= index < len(self._models) else None
 
     def _parameters(self) -> Parameters | None:
         return self._in_words(
             lambda: Parameters(
-                address=self.address.text.strip(),
-                token=self.token.text.strip(),
-                model=self.model.currentText or "",
+                address=self.ui.address.text.strip(),
+                token=self.ui.token.text.strip(),
                 values={one.name: value for one in self._controls if (value := one.value()) is not None},
-                store_in_study=bool(self.store.checked),
+                store_in_study=bool(self.ui.store.checked),
             )
         )
 
@@ -375,9 +339,9 @@ class Widget:
         return Client(parameters.address, parameters.token) if parameters is not None else None
 
     def _chosen_volume(self) -> Any:
-        volume = self.volume.currentNode()
+        volume = self.ui.image.currentNode()
         if volume is None:
-            self._say("no image is chosen; load one from the DICOM database or from the archive")
+            self._say(_NO_IMAGE)
         return volume
 
     # Work in the background
@@ -397,8 +361,8 @@ class Widget:
             return
         ended = work.poll()
         fraction, message = work.last_progress
-        self.progress.setRange(0, 0 if fraction < 0 else 100)
-        self.progress.setValue(max(0, round(100 * fraction)))
+        self.ui.progress.setRange(0, 0 if fraction < 0 else 100)
+        self.ui.progress.setValue(max(0, round(100 * fraction)))
         if not ended:
             self._say(message)
             return
@@ -408,10 +372,10 @@ class Widget:
         self._in_words(lambda: self._then(work.result()))
 
     def _show_work(self) -> None:
-        running = self._work is not None
-        self.cancel_button.setEnabled(running)
-        self.progress.setVisible(running)
-        for button in (self.connect_button, self.load_button, self.fetch_masks_button, self.generate_button):
+        ui, running = self.ui, self._work is not None
+        ui.cancelButton.setEnabled(running)
+        ui.progress.setVisible(running)
+        for button in (ui.connectButton, ui.loadButton, ui.fetchDrawingsButton, ui.generateButton):
             button.setEnabled(not running)
 
     def _in_words(self, call: Callable[[], Any]) -> Any:
@@ -425,47 +389,38 @@ class Widget:
         return None
 
     def _say(self, text: str) -> None:
-        self.message.setText(text)
+        self.ui.message.setText(text)
 
 
-def _section(title: str) -> tuple[Any, Any]:
-    section = ctk.ctkCollapsibleButton()
-    section.text = title
-    return section, qt.QFormLayout(section)
+def _needs_image(model: Model | None) -> bool:
+    """Whether an image is to be chosen: as the source, or to draw on."""
+    return model is None or model.first(IMAGE) is not None or model.first(LABEL_MAP) is not None
 
 
-def _button(text: str, pressed: Callable[[], None]) -> Any:
-    button = qt.QPushButton(text)
-    button.connect("clicked()", pressed)
-    return button
-
-
-def _label() -> Any:
-    label = qt.QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(qt.Qt.PlainText)  # what servers and headers say is shown, never interpreted
-    return label
-
-
-def _node_box(kind: str, *, none: bool = False, add: bool = False) -> Any:
-    box = slicer.qMRMLNodeComboBox()
-    box.nodeTypes = [kind]
-    box.noneEnabled = none
-    box.addEnabled = add
-    box.removeEnabled = False
-    box.setMRMLScene(slicer.mrmlScene)
-    return box
-
-
-def _class_box(segment: Any) -> Any:
-    box = qt.QComboBox()
-    for name in (_NOT_STATED, *CLASSES):
+def _list_in(box: Any, names: list[str], *, chosen: int) -> None:
+    """Offer other names, without a word to those who wait for a choice."""
+    box.blockSignals(True)
+    box.clear()
+    for name in names:
         box.addItem(name)
-    box.setCurrentIndex(box.findText(lesion_class(segment) or _NOT_STATED))
-    box.connect(
-        "currentIndexChanged(int)", lambda index: set_lesion_class(segment, CLASSES[index - 1] if index > 0 else None)
-    )
-    return box
+    box.setCurrentIndex(chosen if names else -1)
+    box.blockSignals(False)
+
+
+def _empty(form: Any) -> None:
+    while form.rowCount():
+        form.removeRow(0)
+
+
+def _first_image() -> Any:
+    """An acquired image of the scene; None if there is none."""
+    images = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((one for one in images if not one.IsA("vtkMRMLLabelMapVolumeNode") and not is_generated(one)), None)
+
+
+def _sources(text: str) -> str:
+    """What an image was made from, as a person reads it."""
+    return "; ".join(f"{source['role']}: {source['name']}" for source in json.loads(text))
 
 
 def _database() -> Any:

@@ -46,6 +46,11 @@ class HangingTestCase(unittest.TestCase):
         self.scene.slices[0].EndSliceNodeInteraction()
         self.assertAlmostEqual(right.GetFieldOfView()[0], 6.0, places=6)
 
+    def test_views_of_two_geometries_are_not_linked(self):
+        hang(self.scene.application, self.source, self.result, linked=False)
+        flags = [logic.GetSliceCompositeNode().GetLinkedControl() for logic in self.scene.slices]
+        self.assertEqual(flags, [0, 0])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -4,7 +4,7 @@ import numpy as np
 import slicer
 from scenes import Scene, breast
 
-from MammoSynthLib.masks import Mask, lesion_class, load_mask, mask_of, set_lesion_class
+from MammoSynthLib.masks import LESION_CLASSES, Mask, class_of, load_mask, mask_of, set_class
 from MammoSynthLib.volumes import VolumeError
 
 _FIRST, _SECOND = np.s_[3:9, 4:7], np.s_[20:22, 10:28]
@@ -44,11 +44,28 @@ class MasksTestCase(unittest.TestCase):
 
     def test_classes_of_lesions_are_kept_on_their_segments(self):
         node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
-        set_lesion_class(node.GetSegmentation().GetNthSegment(0), "malignant")
+        set_class(node.GetSegmentation().GetNthSegment(0), "malignant")
         classes = [one["lesion_class"] for one in mask_of(node, self.volume).segments]
         self.assertEqual(classes, ["malignant", None])
-        set_lesion_class(node.GetSegmentation().GetNthSegment(0), None)
-        self.assertIsNone(lesion_class(node.GetSegmentation().GetNthSegment(0)))
+        set_class(node.GetSegmentation().GetNthSegment(0), None)
+        self.assertIsNone(class_of(node.GetSegmentation().GetNthSegment(0), LESION_CLASSES))
+
+    def test_a_segment_of_no_class_that_the_model_knows_is_refused_in_words(self):
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
+        set_class(node.GetSegmentation().GetNthSegment(0), "benign")
+        with self.assertRaisesRegex(VolumeError, "'Lesion 2' has no class, expected malignant or benign; choose it"):
+            mask_of(node, self.volume, {1: "malignant", 2: "benign"})
+
+    def test_other_classes_than_lesions_are_sent_as_names_and_may_be_names(self):
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
+        set_class(node.GetSegmentation().GetNthSegment(0), "pectoral muscle")
+        node.GetSegmentation().GetNthSegment(1).SetName("Fat")
+        mask = mask_of(node, self.volume, {3: "fat", 7: "pectoral muscle"})
+        self.assertEqual(
+            [(one["label"], one["lesion_class"]) for one in mask.segments], [("pectoral muscle", None), ("fat", None)]
+        )
+        labels = mask.numbered({3: "fat", 7: "pectoral muscle"})
+        self.assertEqual([labels[4, 5], labels[20, 11], labels[0, 0]], [7, 3, 0])
 
     def test_an_empty_segment_is_not_sent_and_leaves_no_gap(self):
         node = self.scene.segmentation(self.volume, *_drawn(np.s_[0:0, 0:0], _FIRST))
@@ -57,12 +74,12 @@ class MasksTestCase(unittest.TestCase):
         self.assertEqual(set(np.unique(mask.pixels)), {0, 1})
 
     def test_an_empty_segmentation_is_refused_in_words(self):
-        with self.assertRaisesRegex(VolumeError, "Lesions: nothing is drawn on R CC; paint a lesion first"):
+        with self.assertRaisesRegex(VolumeError, "Lesions: nothing is drawn on R CC; paint something first"):
             mask_of(self.scene.segmentation(self.volume), self.volume)
 
     def test_a_mask_that_comes_back_has_the_same_pixels_names_and_classes(self):
         node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND))
-        set_lesion_class(node.GetSegmentation().GetNthSegment(1), "benign")
+        set_class(node.GetSegmentation().GetNthSegment(1), "benign")
         sent = mask_of(node, self.volume)
         again = mask_of(
             load_mask(self.scene.mrml, Mask(sent.pixels, sent.segments, "Lesions"), self.volume), self.volume

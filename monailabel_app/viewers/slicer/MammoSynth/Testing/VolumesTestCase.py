@@ -14,6 +14,7 @@ from MammoSynthLib.volumes import (
     matrix_of,
     provenance_of,
     source_of,
+    write_labels,
     write_nrrd,
 )
 
@@ -35,9 +36,19 @@ class VolumesTestCase(unittest.TestCase):
         self.assertEqual(slicer.util.arrayFromVolume(result).dtype, np.uint16)
         self.assertTrue((matrix_of(result) == matrix_of(self.volume)).all())
 
-    def test_a_result_is_shown_from_black_to_white_whatever_it_holds(self):
+    def test_a_result_is_shown_from_the_dark_to_the_bright_of_the_breast_beside_background_and_mark(self):
+        pixels = np.zeros((40, 30), np.uint16)
+        pixels[:, :20] = np.linspace(7000, 37000, 800).reshape(40, 20)
+        pixels[:2, 25:] = 65535
+        write_nrrd(self.scene.volume(pixels), self.file)
         display = load_result(self.scene.mrml, self.file, "r", {}, self.volume).GetDisplayNode()
         self.assertFalse(display.GetAutoWindowLevel())
+        self.assertAlmostEqual(display.GetWindowLevelMin(), 7300, delta=1)
+        self.assertAlmostEqual(display.GetWindowLevelMax(), 36850, delta=1)
+
+    def test_a_result_that_holds_nothing_is_shown_black(self):
+        write_nrrd(self.scene.volume(np.zeros((40, 30), np.uint16)), self.file)
+        display = load_result(self.scene.mrml, self.file, "r", {}, self.volume).GetDisplayNode()
         self.assertEqual((display.GetWindow(), display.GetLevel()), (65535, 32767.5))
 
     def test_provenance_stays_on_the_node(self):
@@ -57,6 +68,21 @@ class VolumesTestCase(unittest.TestCase):
         with self.assertRaisesRegex(VolumeError, "does not lie on R CC"):
             load_result(self.scene.mrml, self.file, "r", {}, other)
         self.assertEqual(self.scene.mrml.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), count)
+
+    def test_a_result_with_a_geometry_of_its_own_keeps_it(self):
+        other = self.scene.volume(breast(20, 20), spacing_mm=0.6)
+        write_nrrd(other, self.file)
+        result = load_result(self.scene.mrml, self.file, "r", _PROVENANCE)
+        self.assertTrue((matrix_of(result) == matrix_of(other)).all())
+        self.assertEqual(result.GetImageData().GetDimensions(), (20, 20, 1))
+        self.assertEqual(provenance_of(result)["seed"], "3")
+
+    def test_labels_are_written_on_the_matrix_of_the_image_that_they_are_drawn_on(self):
+        labels = (breast() > 40000).astype(np.uint8) * 7
+        write_labels(labels, self.volume, self.file)
+        back = load_result(self.scene.mrml, self.file, "labels", {}, self.volume)
+        self.assertEqual(slicer.util.arrayFromVolume(back).dtype, np.uint8)
+        self.assertTrue((slicer.util.arrayFromVolume(back)[0] == labels).all())
 
     def test_a_result_that_is_turned_about_its_far_corner_is_refused(self):
         square = self.scene.volume(breast(30, 30))

@@ -1,0 +1,47 @@
+"""What holds for all tests: workers that share nothing by accident, and servers and browsers for e2e tests only."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import note_test
+from tests.support.toy import Toy, install_toy
+
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+_KINDS_OF_ARCHIVES = ("embedded", "orthanc")
+
+# Before torch is imported, here and in the servers that tests start: workers share the cores already.
+if _IS_WORKER:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests go first, so that no worker waits for another at the end; see `_group` for which go together."""
+    if not _IS_WORKER:
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: ("e2e" not in item.keywords, "slow" not in item.keywords))
+
+
+def _group(item: pytest.Item) -> str:
+    """A file is for one worker, since its tests share fixtures; so are a folder's tests with one kind of archive."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    for kind in _KINDS_OF_ARCHIVES:
+        if kind in [value for value in parameters if isinstance(value, str)]:
+            return f"{Path(item.path).parent.name} {kind}"
+    return item.nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Remember whether the test may start servers and browsers."""
+    note_test(item.nodeid, marked=item.get_closest_marker("e2e") is not None)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """The task of docs/add-a-task.md, installed into a folder of its own."""
+    return install_toy(tmp_path_factory.mktemp("toy"))

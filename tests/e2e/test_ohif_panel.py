@@ -1,0 +1,313 @@
+"""The panel in a real browser at three screen sizes: what it offers follows the model, what it says is true."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mammosynth.phantom.clinic.cohort import write_cohort
+from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.phantom.clinic.manifest import CohortSettings
+from mammosynth.phantom.parameters import CaseParameters, LesionKind
+from mammosynth.terms import ImageLaterality
+from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
+from tests.support.server import find_series, running, stow
+from tests.support.viewports import screenshot, views
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+SIZES = ((1280, 800), (1920, 1080), (2560, 1440))
+PIXEL_MM = 1.8
+ORANGE = 20  # grey levels by which a tinted lesion is redder than blue
+VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
+_DRAWN = """async () => {
+  const { existingDrawing } = await import('/ohif/extensions/lesions.js');
+  const { views } = await import('/ohif/extensions/viewer.js');
+  return views().map(({ sopInstanceUid }) => existingDrawing(sopInstanceUid)?.pixels.filter(Boolean).length ?? 0);
+}"""
+_TOY = {
+    "task": "toy",
+    "title": "Toy",
+    "description": "Mirrors an image.",
+    "bundle": "toy_mirror",
+    "version": "0.1.0",
+    "is_default": False,
+    "placement": "new_study",
+    "renderings": ["expected", "sampled"],
+    "scores": {},
+    "slots": [
+        {"role": "source", "kind": "image", "description": "A view.", "required": True, "on": None},
+        {"role": "lesions", "kind": "label_map", "description": "Lesions.", "required": True, "on": "source"},
+        {
+            "role": "patient",
+            "kind": "json",
+            "description": "Who it is.",
+            "required": False,
+            "json_schema": {"properties": {"age": {"type": "integer", "description": "In years."}}},
+        },
+    ],
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "rendering": {"type": "string", "enum": ["expected", "sampled"], "default": "expected"},
+            "seed": {"type": "integer", "default": 0, "minimum": 0, "advanced": True},
+        },
+        "required": [],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """An exam with recombined images, and the truth about a phantom with a lesion in one breast."""
+    folder = tmp_path_factory.mktemp("exams")
+    write_exam(folder / "exam", seed=3, pixel_mm=PIXEL_MM, patient_id="EXAM", include_recombined=True)
+    case = CaseParameters(
+        0,
+        lesions=(LesionKind.SPICULATED, LesionKind.CALCIFICATIONS),
+        sides=(ImageLaterality.LEFT,),
+        pixel_mm=PIXEL_MM,
+    )
+    write_cohort(folder / "truth", CohortSettings(case, maps=True), (0,), workers=1)
+    with running(tmp_path_factory.mktemp("server") / "data") as it:
+        for exam in ("exam", "truth"):
+            stow(it, sorted((folder / exam).rglob("*.dcm"))).raise_for_status()
+        yield it
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def page(request, browser):
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.size = f"{width}x{height}"
+    yield page
+    context.close()
+
+
+def _study(server, patient="EXAM"):
+    return next(iter(find_series(server, patient).values()))[0]
+
+
+def _with_toy(page, server):
+    """The server's models, and one more that needs a drawing and takes JSON."""
+    info = server.get("/info/").json()
+    info["models"]["toy"] = _TOY
+    page.route("**/info/", lambda route: route.fulfill(json=info))
+    listed = {"sources": []}
+    page.route("**/sources?model=toy", lambda route: route.fulfill(json=listed))
+
+
+def _orders(page, answers):
+    """What is posted to /synthesis from now on; each order ends at once with the answer's outputs."""
+    orders = []
+
+    def post(route):
+        orders.append(json.loads(route.request.post_data))
+        route.fulfill(status=202, json={"job_id": "1"})
+
+    page.route("**/synthesis", post)
+    page.route("**/synthesis/1", lambda route: route.fulfill(json={"state": "done", "progress": 1, "result": answers}))
+    return orders
+
+
+def test_all_views_are_made_by_one_press_and_hang_beside_their_sources(page, server):
+    panel = open_study(page, server, _study(server))
+    panel.get_by_role("button", name="All views").click()
+    panel.get_by_role("button", name="Cancel").wait_for()
+    assert panel.locator("#progress").count() == 1
+    panel.get_by_text("Done: 4 results hang beside their sources.").wait_for()
+    wait_until_drawn(page, 8)
+    screenshot(page, f"panel-all-views-{page.size}")
+    made = [name for name in names(page) if name.startswith("SYNTHETIC contrast")]
+    assert {view for view in VIEWS if any(view in name for name in made)} == set(VIEWS)
+    assert not panel.locator("#error").first.is_visible()
+    assert page.get_by_text("Something went wrong").count() == 0
+
+
+def test_all_views_can_be_cancelled(page, server):
+    panel = open_study(page, server, _study(server))
+    panel.get_by_text("Advanced").click()
+    panel.get_by_label("Seed").fill(str(page.viewport_size["width"]))  # new, so that there is something to do
+    with page.expect_response(lambda answer: answer.url.endswith("/synthesis") and answer.status == 202) as submitted:
+        panel.get_by_role("button", name="All views").click()
+    panel.get_by_role("button", name="Cancel").click()
+    panel.get_by_text("Cancelled.").wait_for()
+    assert server.wait(submitted.value.json()["job_id"], "cancelled")
+    assert panel.get_by_role("button", name="All views").is_enabled()
+
+
+def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page, server):
+    panel = open_study(page, server, _study(server), "L CC low energy")
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    assert [name.split()[-2:] for name in names(page)] == [["low", "energy"], ["L", "CC"]]
+    screenshot(page, f"panel-done-{page.size}")
+    assert not panel.get_by_role("alert").first.is_visible()
+
+    study = _study(server)
+    elsewhere = {"role": "image", "modality": "MG", "study_instance_uid": study, "series_instance_uid": "1.2.3"}
+    made = find_series(server, "EXAM")["SYNTHETIC contrast L CC"]
+    here = {**elsewhere, "series_instance_uid": made[1], "sop_instance_uid": "1.2", "source_sop_instance_uid": "1.9"}
+    _orders(page, {"outputs": [here], "refused": [], "viewer_url": ""})
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    panel.get_by_text("Done: the result is in the study").wait_for()
+
+
+def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
+    panel = open_study(page, server, _study(server), "L CC low energy")
+    before = names(page)
+    output = {"role": "image", "modality": "MG", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
+    output |= {"sop_instance_uid": "1.2.3.4.5", "source_sop_instance_uid": None}
+    address = "/ohif/synthesis?StudyInstanceUIDs=1.2.3"
+    _orders(page, {"outputs": [output], "refused": ["1.2.840.1: it is a scout"], "viewer_url": address})
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    link = panel.get_by_role("link", name="Open the new study")
+    link.wait_for()
+    assert link.get_attribute("href") == address
+    assert panel.locator("#refused li").all_inner_texts() == ["It is a scout"]
+    assert names(page) == before
+    screenshot(page, f"panel-new-study-{page.size}")
+
+
+def test_what_a_model_refuses_is_not_offered_and_said_in_words_where_it_is_active(page, server):
+    study = _study(server)
+    panel = open_study(page, server, study)
+    assert wait_for(page, lambda: not any("recombined" in text for text in _sources(panel)))
+    assert len(_sources(panel)) == 5
+    page.get_by_text("R CC recombined").first.dblclick()  # its thumbnail: shown in the active viewport
+    refusal = panel.locator("#refusal")
+    refusal.wait_for()
+    text = refusal.inner_text()
+    assert "expected low energy" in text
+    assert not text[0].isdigit()
+    assert panel.get_by_role("button", name="Generate", exact=True).is_disabled()
+    screenshot(page, f"panel-refused-{page.size}")
+
+
+def _sources(panel):
+    return panel.locator("#source option").all_inner_texts()
+
+
+def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
+    _with_toy(page, server)
+    study = _study(server)
+    panel = open_study(page, server, study)
+    panel.locator("#model").select_option("toy")
+    orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})
+    generate = panel.get_by_role("button", name="Generate", exact=True)
+    generate.click()
+    panel.get_by_text("Lesions is missing: draw one in Lesions below").wait_for()
+    screenshot(page, f"panel-required-{page.size}")
+    assert not panel.get_by_role("button", name="All views").is_visible()
+    assert "In years." in panel.locator("#slot-patient-hint").inner_text()
+
+    source = views(page)[0]
+    page.keyboard.press("b")
+    source.drag((60, 60), (70, 70), steps=4)
+    page.keyboard.press("b")
+    assert wait_for(page, lambda: panel.locator("#slot-lesions").input_value() == "drawing")
+    panel.locator("#slot-patient").fill('{"age": }')
+    generate.click()
+    panel.get_by_text("Patient is not valid JSON").wait_for()
+    panel.locator("#slot-patient").fill('{"age": 61}')
+    generate.click()
+    panel.get_by_text("Done").first.wait_for()
+    stored = server.get(f"/studies/{study}/segmentations").json()["segmentations"][0]
+    assert stored["source_sop_instance_uid"] == source.sop_instance_uid
+    [order] = orders
+    assert order["model"] == "toy"
+    assert order["inputs"]["lesions"] == {"study_instance_uid": study, "sop_instance_uid": stored["sop_instance_uid"]}
+    assert order["inputs"]["patient"] == {"age": 61}
+    assert order["inputs"]["source"]["sop_instance_uid"] == source.sop_instance_uid
+    screenshot(page, f"panel-drawn-{page.size}")
+    server.request("DELETE", f"/studies/{study}/segmentations/{stored['sop_instance_uid']}").raise_for_status()
+
+
+def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp_path):
+    _with_toy(page, server)
+    panel = open_study(page, server, _study(server))
+    panel.get_by_text("Advanced").click()
+    panel.get_by_label("Seed").fill("17")
+    panel.locator("#model").select_option("toy")
+    assert panel.get_by_label("Seed").input_value() == "17"
+    assert panel.get_by_label("Rendering").locator("option").all_inner_texts() == ["Expected", "Sampled"]
+    (tmp_path / "patient.json").write_text('{"age": 55}')
+    panel.locator("#slots input[type=file]").set_input_files(tmp_path / "patient.json")
+    assert wait_for(page, lambda: panel.locator("#slot-patient").input_value() == '{"age": 55}')
+    panel.locator("#model").select_option("contrast")
+    assert panel.get_by_label("Seed").input_value() == "17"
+    assert panel.get_by_label("Rendering").count() == 0
+
+
+def test_lesions_are_shown_on_opening_also_on_the_paired_image_and_tissues_are_none(page, server):
+    study = _study(server, "PHANTOM-0")
+    stored = server.get(f"/studies/{study}/segmentations").json()["segmentations"]
+    lesions = [each for each in stored if each["is_lesions"]]
+    assert 0 < len(lesions) < len(stored)
+    assert not any(each["removable"] for each in stored)
+    panel = open_study(page, server, study)
+    items = panel.locator("mammosynth-stored #stored li")
+    assert wait_for(page, lambda: items.count() == len(lesions))
+    assert wait_for(page, lambda: sum(count > 0 for count in page.evaluate(_DRAWN)) == len(lesions))
+    assert items.get_by_role("button", name="Delete").count() == 0
+    screenshot(page, f"panel-lesions-{page.size}")
+
+    panel.locator("#source").select_option(label=next(o for o in _sources(panel) if o.endswith("L CC low energy")))
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    wait_until_drawn(page, 2)
+    page.wait_for_timeout(1000)
+    shot = screenshot(page, f"panel-lesions-paired-{page.size}").astype(int)
+    for view in views(page):
+        (left, top), (right, bottom) = view.at(0, 0), view.at(view.shape[1], view.shape[0])
+        box = shot[max(0, round(top)) : round(bottom), max(0, round(left)) : round(right)]
+        assert np.count_nonzero(box[..., 0] - box[..., 2] > ORANGE) > 20, "the first lesion is drawn in orange"
+
+
+def test_the_click_that_activates_a_viewport_does_not_paint(page, server):
+    panel = open_study(page, server, _study(server))
+    panel.get_by_role("button", name="Brush").click()
+    second = views(page)[1]
+    second.drag((30, 60), (40, 60), steps=4)
+    assert page.evaluate(_DRAWN) == [0, 0, 0, 0]
+    assert wait_for(page, lambda: "L CC" in panel.locator("mammosynth-drawing #image").inner_text())
+    second.drag((30, 60), (40, 60), steps=4)
+    drawn = page.evaluate(_DRAWN)
+    assert [count > 0 for count in drawn] == [False, True, False, False]
+    screenshot(page, f"panel-brush-{page.size}")
+
+
+def test_history_tells_results_of_different_settings_apart(page, server):
+    study, series = find_series(server, "EXAM")["R MLO low energy"]
+    for parameters in ({"seed": 1}, {"seed": 2, "uncertainty": True}):
+        server.synthesize(study, series, parameters=parameters)
+    panel = open_study(page, server, study)
+    entries = panel.locator("mammosynth-history article").filter(has_text="R MLO")
+    entries.nth(2).wait_for()
+    texts = entries.all_inner_texts()
+    assert len(set(texts)) == len(texts) >= 3
+    assert any("seed 1" in text for text in texts)
+    assert any("seed 2" in text and "uncertainty yes" in text for text in texts)
+    assert all("breast_cem_residual" in text and "expected" in text for text in texts)
+    panel.locator("mammosynth-history").scroll_into_view_if_needed()
+    screenshot(page, f"panel-history-{page.size}")
+
+    entries.filter(has_text="uncertainty R MLO").get_by_role("button", name="Show").first.click()
+    assert wait_for(page, lambda: len(names(page)) == 3)
+    assert ["uncertainty" in name for name in names(page)] == [False, False, True]
+
+
+def test_only_what_can_be_deleted_offers_it(page, server):
+    study, series = find_series(server, "EXAM")["R MLO low energy"]
+    server.synthesize(study, series)
+    listed = server.get(f"/studies/{study}/synthesized").json()
+    assert all(entry["removable"] for entry in listed["series"])
+    listed["series"][0]["removable"] = False
+    page.route("**/synthesized", lambda route: route.fulfill(json=listed))
+    panel = open_study(page, server, study)
+    entries = panel.locator("mammosynth-history article")
+    entries.first.wait_for()
+    assert not entries.first.get_by_role("button", name="Delete").is_visible()
+    assert entries.nth(1).get_by_role("button", name="Delete").is_visible()
+    assert np.all([entries.nth(n).get_by_role("button", name="Show").is_visible() for n in range(entries.count())])
