@@ -237,6 +237,16 @@ class PanelTestCase(_Case):
         self.choose("other")
         assert self.values() == {"seed": 9}
 
+    def test_nothing_is_chosen_while_a_scene_comes_though_timers_run(self):
+        self.scene.mrml.StartState(slicer.vtkMRMLScene.CloseState)
+        self.scene.mrml.EndState(slicer.vtkMRMLScene.CloseState)
+        self.scene.mrml.StartState(slicer.vtkMRMLScene.ImportState)
+        QTimer.shots.pop(0)()
+        assert not self.panel.is_kept
+        self.scene.mrml.EndState(slicer.vtkMRMLScene.ImportState)
+        QTimer.shots.pop(0)()
+        assert self.panel.is_kept
+
     def test_closing_the_scene_forgets_its_choices_but_not_the_server(self):
         self.offer()
         self.ui.image.setCurrentNode(self.scene.volume(breast()))
