@@ -37,6 +37,30 @@ _PLACES = """async () => {
 }"""
 
 
+# OHIF takes errors out of the console and shows a toast instead, some of them for a moment only.
+_TELL = """
+  addEventListener('unhandledrejection', ({ reason }) => console.error(`not handled: ${reason?.stack || reason}`));
+  addEventListener('error', ({ error }) => error && console.error(`not caught: ${error.stack || error}`));
+  new MutationObserver(changes => changes
+    .flatMap(({ addedNodes }) => [...addedNodes])
+    .filter(node => node.matches?.('[data-sonner-toast]'))
+    .forEach(toast => console.error(`toast: ${toast.innerText}`))
+  ).observe(document, { childList: true, subtree: true });
+"""
+
+
+def watched_page(browser: Any, screen: str) -> Any:
+    """A page of one of the sizes; errors and toasts are kept in its `faults`."""
+    width, height = SCREENS[screen]
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.set_default_navigation_timeout(WAIT_MS)
+    page.add_init_script(_TELL)
+    page.faults = []
+    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
+    return page
+
+
 class View:
     """One viewport as it shows its image now."""
 
@@ -98,9 +122,9 @@ def misplaced(page: Any, count: int) -> list[str]:
 
 def assert_in_place(page: Any, count: int) -> None:
     """Wait until so many images hang and are drawn; each must lie as it should."""
-    wait_for(page, lambda: not misplaced(page, count), 60)
-    assert misplaced(page, count) == []
+    wait_for(page, lambda: not misplaced(page, count))
     wait_until_drawn(page, count)
+    wait_for(page, lambda: not misplaced(page, count), 10)  # a late resize is mended before it is drawn
     assert misplaced(page, count) == []
 
 
