@@ -6,13 +6,8 @@ from pydicom import dcmread
 
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, shown, wait_for
-<<<<<<< HEAD
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, assert_in_place, misplaced, screenshot, views
-=======
-from tests.support.server import find_series, made, running, stow
 from tests.support.viewports import SCREENS, assert_in_place, misplaced, screenshot, views, watched_page
->>>>>>> viewer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
