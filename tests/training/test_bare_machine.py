@@ -1,4 +1,4 @@
-"""Training runs where only torch, numpy, scipy, monai, pydantic and safetensors are: a GPU machine that nobody set up."""
+"""Training runs where only torch, numpy, scipy, monai, pydantic and safetensors are: on a bare GPU machine."""
 
 import subprocess
 import sys
