@@ -13,13 +13,13 @@ from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentation
 from mammosynth.errors import InvalidParameterError, MissingAttributeError, UnsupportedImageError
 from mammosynth.task import IMAGE, Output, Placement
+from monailabel_app.drawings import label_map_for
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.inputs import request_inputs
-from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import DicomWebStudies, ViewRequest
 from tests.support.jobs import App
 from tests.support.models import PAINTING, Painter, bundle_of
