@@ -158,10 +158,10 @@ def test_what_goes_wrong_is_said_in_words(page, server):
     panel = open_study(page, server, study)
     alert = panel.get_by_role("alert").first
     panel.get_by_text("Advanced").click()
-    panel.get_by_label("Seed").fill("-1")
+    panel.get_by_label("Seed", exact=True).fill("-1")
     _generate(panel)
     panel.get_by_text("Seed: Value must be greater than or equal to 0").wait_for()
-    panel.get_by_label("Seed").fill("0")
+    panel.get_by_label("Seed", exact=True).fill("0")
 
     def refuse(route):
         route.fulfill(status=422, json={"detail": "2.25.1.4: the image is too small; choose another image"})
@@ -223,8 +223,8 @@ def test_controls_and_scores_follow_from_what_the_server_says(page, server):
     assert [control.get_attribute(name) for name in ("type", "min", "max")] == ["number", "0", "2"]
     assert control.input_value() == "1.5"
     assert panel.get_by_label("Kernel").input_value() == "b"
-    assert panel.get_by_label("Rendering").locator("option").all_inner_texts() == ["Expected", "Sampled"]
-    assert not panel.get_by_label("Seed").is_visible()
+    assert panel.get_by_label("Rendering", exact=True).locator("option").all_inner_texts() == ["Expected", "Sampled"]
+    assert not panel.get_by_label("Seed", exact=True).is_visible()
     panel.get_by_text("How good it was in tests").click()
     row = panel.get_by_role("row").last.inner_text().split("\t")
     assert row == ["PSNR (dB)", "20.5 [19.0, 21.1]", "19.8", "26.6"]

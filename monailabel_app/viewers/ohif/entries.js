@@ -12,13 +12,14 @@ const settingsOf = ({ parameters }) =>
     .filter(([name, value]) => isSaid(value) && name !== 'rendering' && name !== 'seed')
     .map(([name, value]) => [title(name), SAID[String(value)] ?? textOf(value)]);
 
-/** Model, rendering, seed and settings (but not what was left off) in one line: "residual 0.1.0, sampled, seed 7". */
-export function summaryOf(entry) {
+/** Model, rendering, seed and settings (but not what was left off) in one line: "residual 0.1.0, sampled, seed 7"; without what `said` says. */
+export function summaryOf(entry, said = '') {
   const { bundle, bundle_version, rendering, seed } = entry;
   const isOn = ([, value]) => value !== SAID.false;
   const settings = settingsOf(entry).filter(isOn).map(([name, value]) => `${name.toLowerCase()} ${value}`);
   const model = [bundle, bundle_version].filter(Boolean).join(' ');
-  return [model, rendering, isSaid(seed) && `seed ${seed}`, ...settings].filter(Boolean).join(', ');
+  const parts = [model, rendering].filter(part => part && !said.includes(part));
+  return [...parts, isSaid(seed) && `seed ${seed}`, ...settings].filter(Boolean).join(', ');
 }
 
 /** Label, value and (where the value is cut short) the whole of everything that is known; the rest is left out. */

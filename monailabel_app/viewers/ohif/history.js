@@ -96,7 +96,7 @@ export class MammoSynthHistory extends HTMLElement {
         </div>
       </article>`;
     const part = selector => item.querySelector(selector);
-    const summary = summaryOf(entry);
+    const summary = summaryOf(entry, name);
     const full = [name, summary].filter(Boolean).join(', ');
     part('h4').textContent = name;
     part('[data-summary]').textContent = summary;

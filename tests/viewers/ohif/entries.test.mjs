@@ -18,12 +18,14 @@ const entry = {
 
 test('one line tells model, rendering, seed and settings', () => {
   assert.equal(summaryOf(entry), 'breast_cem_residual 0.2.0, expected, seed 7, uncertainty yes, tile mm 20');
+  const name = 'SYNTHETIC contrast R CC expected breast_cem_residual 0.2.0';
+  assert.equal(summaryOf(entry, name), 'seed 7, uncertainty yes, tile mm 20');
   assert.equal(summaryOf({}), '');
 });
 
 test('results of another rendering, seed or setting read differently', () => {
   const others = [{ rendering: 'sampled' }, { seed: 0 }, { parameters: {} }, { bundle_version: '0.3.0' }];
-  const lines = [entry, ...others.map(other => ({ ...entry, ...other }))].map(summaryOf);
+  const lines = [entry, ...others.map(other => ({ ...entry, ...other }))].map(each => summaryOf(each));
   assert.equal(new Set(lines).size, lines.length);
 });
 
