@@ -30,11 +30,11 @@ from mammosynth.dicom.segmentation import (
 from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
+from monailabel_app.drawings import StudySegmentation, address_of, find_segmentation, text_or_none
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.identity import LOCAL
 from monailabel_app.removal import Removal, remove_series
-from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
 from monailabel_app.studies import DicomWebStudies
 
 logger = logging.getLogger(__name__)

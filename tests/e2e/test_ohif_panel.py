@@ -12,10 +12,10 @@ from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import screenshot, views
+from tests.support.viewports import SCREENS, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-SIZES = ((1280, 800), (1920, 1080), (2560, 1440))
+
 PIXEL_MM = 1.8
 ORANGE = 20  # grey levels by which a tinted lesion is redder than blue
 VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
@@ -81,13 +81,13 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.fixture(params=SCREENS)
 def page(request, browser):
-    width, height = request.param
+    width, height = SCREENS[request.param]
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
     page.set_default_timeout(60_000)
-    page.size = f"{width}x{height}"
+    page.size = request.param
     yield page
     context.close()
 

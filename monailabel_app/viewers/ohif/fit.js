@@ -33,6 +33,7 @@ export function fit(viewport) {
   const shift = { left: -whole.left, right: width - whole.right }[conventionalEdge(image)] ?? 0;
   viewport.setPan([shift, 0], true);
   fits.set(viewport, { camera: viewport.initialCamera, imageId, isFlipped, box: whole, width, height });
+  viewport.setCamera({}); // says that it was modified, to those that are linked
   viewport.render();
 }
 
@@ -64,29 +65,42 @@ export function place(viewport, { zoom, pan, mirrored, upended, rotation }, { tu
 /** Fit every mammogram that OHIF shows from now on; returns what ends it. */
 export function keepFitted() {
   const { cornerstoneViewportService: service } = services();
-  const { IMAGE_RENDERED } = cornerstone().cornerstone.Enums.Events;
   const { unsubscribe } = service.subscribe(service.EVENTS.VIEWPORT_DATA_CHANGED, ({ viewportId }) => {
     const viewport = viewportOf(viewportId);
     fit(viewport);
-    if (!viewport || watched.has(viewport.element)) return;
-    watched.add(viewport.element);
-    viewport.element.addEventListener(IMAGE_RENDERED, ({ detail }) => mend(viewportOf(detail.viewportId)));
+    if (viewport) watch(viewport.element);
   });
   return unsubscribe;
+}
+
+function watch(element) {
+  if (watched.has(element)) return;
+  watched.add(element);
+  const { CAMERA_MODIFIED, IMAGE_RENDERED } = cornerstone().cornerstone.Enums.Events;
+  const shown = ({ detail }) => viewportOf(detail.viewportId);
+  // Once a reset or resize is through, and before it is drawn.
+  element.addEventListener(CAMERA_MODIFIED, event => queueMicrotask(() => mend(shown(event))));
+  element.addEventListener(IMAGE_RENDERED, event => {
+    mend(shown(event));
+    remember(shown(event));
+  });
 }
 
 /** Fit again what was reset, resized or scrolled to another image; what was only resized stays where it was moved. */
 function mend(viewport) {
   const before = viewport && fits.get(viewport);
-  if (!before) return;
-  if (isFitted(viewport)) {
-    before.place = placeOf(viewport);
-    return;
-  }
+  if (!before || isFitted(viewport)) return;
   const { clientWidth, clientHeight } = viewport.getCanvas();
   const isResized = clientWidth !== before.width || clientHeight !== before.height;
   fit(viewport);
-  if (isResized && before.imageId === viewport.getCurrentImageId() && before.place) place(viewport, before.place);
+  const isSame = isFitted(viewport) && before.imageId === viewport.getCurrentImageId();
+  if (!isResized || !isSame || !before.place) return;
+  fits.get(viewport).place = before.place; // OHIF resizes twice
+  place(viewport, before.place);
+}
+
+function remember(viewport) {
+  if (isFitted(viewport)) fits.get(viewport).place = placeOf(viewport);
 }
 
 /** Where the image is in the viewport, in its pixels on the screen. */

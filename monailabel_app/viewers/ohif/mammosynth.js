@@ -27,6 +27,7 @@ export default {
   version: '0.1.0',
   preRegistration(managers) {
     setManagers(managers);
+    managers.appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
     addAttributes();
     addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, MammoSynthPanel);
