@@ -148,6 +148,7 @@ def test_view_position_has_an_effect() -> None:
     assert not np.array_equal(cc, mlo)
 
 
+@pytest.mark.slow
 def test_same_request_gives_the_same_pixels_from_any_thread() -> None:
     bundle, images = load_bundle(RELEASED), []
     threads = [
