@@ -85,6 +85,8 @@ def server(request: pytest.FixtureRequest, toy: Toy, tmp_path_factory: pytest.Te
         yield it
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_it_is_listed_with_its_slots(server: Server) -> None:
     model = server.get("/info/").json()["models"]["mirror"]
     assert (model["title"], model["placement"], model["renderings"]) == (
