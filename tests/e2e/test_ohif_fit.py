@@ -166,6 +166,8 @@ def test_a_resized_viewport_keeps_its_image_at_the_edge_and_what_was_enlarged_en
           const { views } = await import('/ohif/extensions/viewer.js');
           const { viewportOf } = await import('/ohif/extensions/ohif.js');
           viewportOf(views()[0].viewportId).setZoom(2);
+          viewportOf(views()[0].viewportId).render();
+          await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
         }"""
     )
     enlarged = views(page)[1]

@@ -6,7 +6,7 @@ from pydicom import dcmread
 
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, shown, wait_for
-from tests.support.server import find_series, made, running, stow
+from tests.support.server import find_series, running, stow
 from tests.support.viewports import SCREENS, assert_in_place, misplaced, screenshot, views, watched_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
