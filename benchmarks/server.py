@@ -31,8 +31,8 @@ def main() -> None:
         files = write_exam(studies, seed=1, pixel_mm=args.pixel_mm, workers=None, patient_id="BENCH")
         source = read_mammogram(next(file for file in files if "L-CC" in file.name))
         bundle = load_bundle(default_bundle("contrast"))
-        bundle.synthesize(source)
-        synthesis = [_timed(lambda: bundle.synthesize(source)) for _ in range(args.repeats)]
+        bundle.synthesize({"source": source})
+        synthesis = [_timed(lambda: bundle.synthesize({"source": source})) for _ in range(args.repeats)]
         started = time.monotonic()
         with running(Path(folder) / "data", "--studies", str(studies)) as server:
             cold_start = time.monotonic() - started

@@ -45,9 +45,10 @@ from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.framed import Batch
 from mammosynth.tasks.contrast.objectives.losses import contrast_loss, masked_mean, masked_ssim
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.training.template import Template
-from mammosynth.training.train import train_contrast
+from mammosynth.training.train import train_model
 
 logger = logging.getLogger("contrast_ablation")
 
@@ -232,7 +233,7 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
         return
     changes = {"steps": STEPS, "validate_every": STEPS, "threads": 1, **FIRST, **variant.recipe}
     template = _write_template(output / "templates" / name, variant, changes)
-    train_contrast(
+    train_model(
         read_cdd_cesm(data, "train"),
         read_cdd_cesm(data, "val"),
         output=bundle,
@@ -250,8 +251,8 @@ def _write_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) 
     (folder / INFERENCE).write_text(json.dumps(inference, indent=4))
     train = json.loads((folder / TRAIN).read_text())
     (folder / TRAIN).write_text(json.dumps({**train, "recipe": {**train["recipe"], **changes}}, indent=4))
-    found = Template.find(folder)
-    return AblationTemplate(found.folder, found.objective, found.values, variant.objective)
+    found = Template.find(CONTRAST, folder)
+    return AblationTemplate(found.folder, found.task, found.objective, found.values, variant.objective)
 
 
 def _progress(name: str) -> Any:
@@ -271,7 +272,7 @@ def score_variants(data: Path, output: Path, names: Sequence[str]) -> dict[str, 
         case = Case.from_pair(pair)
         rows[REAL].append(score_case(case, case.recombined))
         for name, bundle in bundles.items():
-            rows[name].append(score_case(case, case.turn(bundle.synthesize(pair.low_energy).image.pixels)))
+            rows[name].append(score_case(case, case.turn(bundle.synthesize({"source": pair.low_energy}).image.pixels)))
     columns = {
         name: {key: np.array([row[key] for row in scores]) for key in scores[0]} for name, scores in rows.items()
     }

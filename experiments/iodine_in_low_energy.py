@@ -58,8 +58,10 @@ from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, 
 from mammosynth.phantom.clinic.cohort import in_processes
 from mammosynth.phantom.parameters import LesionKind
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.terms import ViewPosition
-from mammosynth.training.train import train_contrast
+from mammosynth.training.template import Template
+from mammosynth.training.train import train_model
 
 logger = logging.getLogger("iodine_in_low_energy")
 
@@ -139,7 +141,8 @@ def train_one(settings: Settings, name: str) -> None:
         [view.pair(twin, iodine_in_low_energy=iodine) for view in read_views(settings.patients, settings.twins, split)]
         for split in ("train", "val")
     )
-    train_contrast(train_pairs, val_pairs, output=settings.bundle(name), recipe=settings.recipe)
+    template = Template.find(CONTRAST)
+    train_model(train_pairs, val_pairs, output=settings.bundle(name), template=template, recipe=settings.recipe)
 
 
 def read(settings: Settings) -> list[Reading]:

@@ -92,7 +92,7 @@ def read_models(view: TwinView, bundles: Mapping[str, Bundle]) -> Iterator[Readi
 def synthesize(view: TwinView, seen: str, bundles: Mapping[str, Bundle]) -> dict[str, np.ndarray]:
     """(H, W) float32 mg/cm2 per model."""
     source = view.source(seen)
-    return {name: to_mg_cm2(bundle.synthesize(source).image.pixels) for name, bundle in bundles.items()}
+    return {name: to_mg_cm2(bundle.synthesize({"source": source}).image.pixels) for name, bundle in bundles.items()}
 
 
 def read_bounds(view: TwinView) -> Iterator[Reading]:

@@ -21,8 +21,8 @@ from mammosynth.journey import Given, Order
 from mammosynth.mammogram import Mammogram
 from mammosynth.task import Slot, SlotKind, check_json
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of
+from monailabel_app.drawings import label_map_for
 from monailabel_app.errors import NotFoundError
-from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import (
     MAMMOGRAPHY_SOP_CLASSES,
     AnyStudies,

@@ -35,8 +35,8 @@ from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_model
 from monailabel_app.dicom_json import value_of
+from monailabel_app.drawings import label_map_for
 from monailabel_app.options import AppOptions
-from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import AnyStudies, DicomWebStudies, ViewRequest
 
 logger = logging.getLogger(__name__)

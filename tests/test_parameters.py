@@ -35,6 +35,12 @@ def test_schema_holds_what_a_form_needs() -> None:
     assert schema["required"] == []
 
 
+def test_what_is_not_the_default_is_named() -> None:
+    assert Example().not_default() == ()
+    assert Example(strength=2.0, marked=True, view="CC").not_default() == ("strength", "view")
+    assert Needed(count=0).not_default() == ("count",)
+
+
 def test_schemas_are_merged() -> None:
     merged = merged_schema(Example, Needed)
     assert list(merged["properties"]) == ["strength", "marked", "mode", "view", "count"]

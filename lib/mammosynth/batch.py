@@ -11,6 +11,7 @@ from typing import Any
 from mammosynth.dicom.attributes import integer_of, text_of
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
+from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError
@@ -148,6 +149,7 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             path,
             view_position=settings.view_position,
             image_laterality=settings.image_laterality,
+            accept_modalities=options.accept_modalities,
         )
     if slot.kind is SlotKind.LABEL_MAP:
         return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
@@ -319,7 +321,8 @@ class _Files:
         view = [series or targets[0].as_posix(), str(image.image_laterality), str(image.view_position)]
 
         def identify(kind: str, role: str) -> str:
-            return new_uid(self._run, kind, role, *view, *([targets[0].as_posix()] if kind == "instance" else []))
+            own = [targets[0].as_posix()] if kind == "instance" else []
+            return synthesized_uid(self._run, kind, role, *view, *own)
 
         instances = derive_instances(
             result.outputs,

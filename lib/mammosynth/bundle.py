@@ -104,6 +104,7 @@ class Bundle:
             created=datetime.now().astimezone(),
             sources=tuple(Source.of(role, value) for role, value in inputs.items()),
             warnings=tuple(warning for value in inputs.values() for warning in getattr(value, "warnings", ())),
+            changed=resolved.not_default(),
         )
         return Result(self.task, inputs, outputs, provenance)
 

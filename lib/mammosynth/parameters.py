@@ -60,6 +60,11 @@ class Parameters(BaseModel):
         """The same with other values, checked again."""
         return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **values})
 
+    def not_default(self) -> tuple[str, ...]:
+        """Names of the values that are not their default."""
+        fields = type(self).model_fields.items()
+        return tuple(name for name, field in fields if getattr(self, name) != field.get_default())
+
     def as_json(self) -> dict[str, Any]:
         """The resolved values as JSON values."""
         return self.model_dump(mode="json")

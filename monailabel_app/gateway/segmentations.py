@@ -30,11 +30,11 @@ from mammosynth.dicom.segmentation import (
 from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
+from monailabel_app.drawings import StudySegmentation, address_of, find_segmentation, text_or_none
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.identity import LOCAL
-from monailabel_app.removal import remove_series
-from monailabel_app.segmentations import StudySegmentation, address_of, find_segmentation, text_or_none
+from monailabel_app.removal import Removal, remove_series
 from monailabel_app.studies import DicomWebStudies
 
 logger = logging.getLogger(__name__)
@@ -127,11 +127,15 @@ def list_segmentations(archive: DicomWebStudies, study_instance_uid: str) -> lis
     """
     instances = archive.study(study_instance_uid)
     entries = []
+    deletes = Removal(archive)
     for address in instances:
         if address.sop_class_uid != SegmentationStorage:
             continue
         try:
-            entries.append(StudySegmentation(archive, instances, archive.retrieve(address)).as_json())
+            entry = StudySegmentation(archive, instances, archive.retrieve(address)).as_json()
+            if entry["removable"]:
+                entry["removable"] = deletes.is_offered(study_instance_uid, address.series_instance_uid)
+            entries.append(entry)
         except (UnsupportedImageError, UnreadableImageError, NotFoundError) as error:  # the last: deleted meanwhile
             logger.info("a segmentation is not listed: %s", error)
     return sorted(entries, key=lambda entry: entry["created"] or "", reverse=True)

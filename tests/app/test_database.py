@@ -229,6 +229,7 @@ Database(Path(sys.argv[1])).close()
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_do_not_collide(old: Path) -> None:
     command = [sys.executable, "-c", _OPENS, str(old)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -14,7 +14,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.provenance import provenance
 
 SAMPLED = {"rendering": "sampled", "seed": 12}
-CHANGED = {"bundle": "b", "changed": ("strength", "x")}
+CHANGED = {"bundle": "b", "changed": ("uncertainty", "strength", "x")}
 R_MLO = Mammogram(np.zeros((2, 2), np.float32), "a", ViewPosition.MLO, ImageLaterality.RIGHT)
 RESIDUAL = {"bundle": "breast_cem_residual", "bundle_version": "0.2.0"}
 

@@ -16,7 +16,6 @@ from mammosynth.dicom.generated import (
     synthesized_uid,
 )
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.dicom.write import new_uid
 from mammosynth.errors import UnsupportedImageError
 from tests.support.instances import build_instance
 
@@ -40,7 +39,7 @@ def test_what_a_phantoms_device_acquired_is_read_although_it_is_marked_as_genera
 @pytest.mark.parametrize(
     "attributes",
     [
-        {"SOPInstanceUID": new_uid("a")},
+        {"SOPInstanceUID": synthesized_uid("a")},
         {"SOPInstanceUID": PHANTOM_UID_ROOT},
         {"SOPInstanceUID": f"{PHANTOM_UID_ROOT}1.2"},
         {"ImageType": ["DERIVED", "SECONDARY", "", "SYNTHETIC"]},
@@ -65,6 +64,7 @@ def test_a_phantoms_uid_is_valid_depends_on_every_word_and_is_always_the_same() 
 
 def test_a_synthesized_uid_is_valid_never_a_phantoms_and_always_the_same() -> None:
     uids = {synthesized_uid("a", number) for number in range(100)}
+    assert synthesized_uid("a", "b") not in (synthesized_uid("ab"), synthesized_uid("b", "a"))
     assert len(uids) == 100
     assert all(UID(uid).is_valid and len(uid) <= 64 and is_synthesized_uid(uid) for uid in uids)
     assert not any(is_phantom_uid(uid) for uid in uids)

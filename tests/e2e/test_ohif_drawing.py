@@ -10,7 +10,7 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.archives import find_orthanc, orthanc
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import MODULES, open_pair, screenshot, views
+from tests.support.viewports import open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
@@ -75,27 +75,13 @@ def source(page, server):
             drawing?.markSaved(undefined);
           }
           services().viewportGridService.setActiveViewportId(views()[0].viewportId);
-          const section = document.querySelector('mammosynth-panel').shadowRoot.querySelector('mammosynth-drawing');
-          section.replaceWith(document.createElement('mammosynth-drawing'));
+          const panel = document.querySelector('mammosynth-panel').shadowRoot;
+          for (const section of ['mammosynth-drawing', 'mammosynth-stored']) {
+            panel.querySelector(section).replaceWith(document.createElement(section));
+          }
         }"""
     )
     return views(page)[0]
-
-
-@pytest.fixture
-def module_page(new_page):
-    """An empty page that can import our modules, without a server."""
-
-    def answer(route):
-        name = route.request.url.rsplit("/", 1)[1]
-        if name.endswith(".js"):
-            route.fulfill(body=(MODULES / name).read_text(), content_type="text/javascript")
-        else:
-            route.fulfill(body="<!doctype html>", content_type="text/html")
-
-    new_page.route("http://modules.test/**", answer)
-    new_page.goto("http://modules.test/")
-    return new_page
 
 
 def _segmentations(server, study):
@@ -122,23 +108,6 @@ def _capsule(shape, a, b, radius):
     points = np.asarray(a) + along * (np.asarray(b) - np.asarray(a))
     nearest = np.min([np.hypot(*np.moveaxis(centres - point, -1, 0)) for point in points], axis=0)
     return nearest <= radius
-
-
-def _raster(page, rows, columns, function, *arguments):
-    values = page.evaluate(
-        """async ([rows, columns, name, given]) => {
-          const raster = await import('/raster.js');
-          const map = { rows, columns, pixels: new Uint8Array(rows * columns) };
-          raster[name](map, ...given, 1);
-          return Array.from(map.pixels);
-        }""",
-        [rows, columns, function, list(arguments)],
-    )
-    return np.array(values).reshape(rows, columns)
-
-
-def _point(x, y):
-    return {"x": x, "y": y}
 
 
 def _draw_rectangle(page, view, left, top, right, bottom):
@@ -169,53 +138,6 @@ def _read_back(server, study):
     begin = answer.content.index(b"\r\n\r\n") + 4
     end = answer.content.rindex(b"\r\n--")
     return highdicom.seg.Segmentation.from_dataset(pydicom.dcmread(io.BytesIO(answer.content[begin:end]))), entry
-
-
-def test_an_outline_holds_the_pixels_whose_centres_it_encloses(module_page):
-    rectangle = [_point(2.4, 1.6), _point(6.6, 1.6), _point(6.6, 4.5), _point(2.4, 4.5)]
-    filled = _raster(module_page, 8, 9, "fillPolygon", rectangle)
-    expected = np.zeros((8, 9))
-    expected[2:4, 2:7] = 1  # centres 2.5 to 6.5 and 2.5 to 3.5; a lower edge through centres (4.5) is outside
-    np.testing.assert_array_equal(filled, expected)
-    triangle = [_point(0, 0), _point(10, 0), _point(0, 10)]
-    assert _raster(module_page, 10, 10, "fillPolygon", triangle).sum() == 45  # x + y < 10 at centres: 9 + 8 + ... + 1
-
-
-def test_an_outline_that_crosses_itself_has_no_hole_and_may_leave_the_image(module_page):
-    twice_round = [_point(1, 1), _point(7, 1), _point(7, 7), _point(1, 7)] * 2
-    assert _raster(module_page, 8, 8, "fillPolygon", twice_round).sum() == 36
-    beyond = [_point(-5, -5), _point(3, -5), _point(3, 2), _point(-5, 2)]
-    assert _raster(module_page, 8, 8, "fillPolygon", beyond).sum() == 6
-    outside = [_point(20, 20), _point(30, 20), _point(30, 30)]
-    assert _raster(module_page, 8, 8, "fillPolygon", outside).sum() == 0
-
-
-def test_a_brush_stroke_is_a_capsule(module_page):
-    a, b, radius = (8.3, 9.1), (50.2, 33.7), 4.2
-    stroke = _raster(module_page, 48, 64, "fillCapsule", _point(*a), _point(*b), radius)
-    np.testing.assert_array_equal(stroke, _capsule((48, 64), a, b, radius))
-    area = np.pi * radius**2 + 2 * radius * np.hypot(b[0] - a[0], b[1] - a[1])
-    assert stroke.sum() == pytest.approx(area, rel=0.02)
-
-
-def test_fifty_steps_can_be_undone_and_done_again(module_page):
-    counts = module_page.evaluate(
-        """async () => {
-          const { drawingOf } = await import('/lesions.js');
-          const drawing = drawingOf({ SOPInstanceUID: '1.2', Rows: 60, Columns: 60, ImagerPixelSpacing: [0.1, 0.1] });
-          const count = () => drawing.pixels.filter(Boolean).length;
-          const counts = [];
-          for (let step = 0; step < 50; step++) {
-            drawing.outline([{ x: 0, y: step }, { x: 60, y: step }, { x: 60, y: step + 1 }, { x: 0, y: step + 1 }]);
-            counts.push(count());
-          }
-          for (let step = 0; step < 50; step++) drawing.undo();
-          const empty = [count(), drawing.lesions.length, drawing.canUndo, drawing.isUnsaved];
-          for (let step = 0; step < 50; step++) drawing.redo();
-          return { counts, empty, full: count() };
-        }"""
-    )
-    assert counts == {"counts": [60 * (step + 1) for step in range(50)], "empty": [0, 0, False, False], "full": 3000}
 
 
 def test_an_outline_by_mouse_is_stored_at_the_resolution_of_the_image(page, server, source):

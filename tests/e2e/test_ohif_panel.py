@@ -12,10 +12,10 @@ from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import screenshot, views
+from tests.support.viewports import SCREENS, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-SIZES = ((1280, 800), (1920, 1080), (2560, 1440))
+
 PIXEL_MM = 1.8
 ORANGE = 20  # grey levels by which a tinted lesion is redder than blue
 VIEWS = ("R CC", "L CC", "R MLO", "L MLO")
@@ -23,6 +23,13 @@ _DRAWN = """async () => {
   const { existingDrawing } = await import('/ohif/extensions/lesions.js');
   const { views } = await import('/ohif/extensions/viewer.js');
   return views().map(({ sopInstanceUid }) => existingDrawing(sopInstanceUid)?.pixels.filter(Boolean).length ?? 0);
+}"""
+_SHOW = """async description => {
+  const { mammograms, services } = await import('/ohif/extensions/viewer.js');
+  const { displaySetInstanceUID } = mammograms().find(set => set.SeriesDescription.endsWith(description));
+  const { viewportGridService: grid } = services();
+  const viewportId = grid.getActiveViewportId();
+  grid.setDisplaySetsForViewports([{ viewportId, displaySetInstanceUIDs: [displaySetInstanceUID] }]);
 }"""
 _TOY = {
     "task": "toy",
@@ -74,19 +81,40 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.fixture(params=SCREENS)
 def page(request, browser):
-    width, height = request.param
+    width, height = SCREENS[request.param]
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.size = f"{width}x{height}"
+    page.set_default_timeout(60_000)
+    page.size = request.param
     yield page
     context.close()
 
 
 def _study(server, patient="EXAM"):
     return next(iter(find_series(server, patient).values()))[0]
+
+
+def _open(page, server, patient="EXAM"):
+    """The study of a patient and the panel, its acquired views hung, whatever was made of them before."""
+    study = _study(server, patient)
+    panel = open_study(page, server, study)
+    panel.locator("#layout").select_option("mammosynth.screening")
+    assert wait_for(page, lambda: len(views(page)) > 1 and not any("contrast" in name for name in names(page)))
+    wait_until_drawn(page)
+    return study, panel
+
+
+def _outcome(page, panel):
+    """What the panel says once a synthesis has ended."""
+    status, error = (panel.locator(f"form {id}") for id in ("#status", "#error"))
+    assert wait_for(page, lambda: status.inner_text().startswith("Done") or error.inner_text(), 90), status.inner_text()
+    return error.inner_text() or status.inner_text()
+
+
+def _choose(panel, series):
+    panel.locator("#source").select_option(label=next(text for text in _sources(panel)[1:] if text.endswith(series)))
 
 
 def _with_toy(page, server):
@@ -112,11 +140,11 @@ def _orders(page, answers):
 
 
 def test_all_views_are_made_by_one_press_and_hang_beside_their_sources(page, server):
-    panel = open_study(page, server, _study(server))
+    _, panel = _open(page, server)
     panel.get_by_role("button", name="All views").click()
     panel.get_by_role("button", name="Cancel").wait_for()
     assert panel.locator("#progress").count() == 1
-    panel.get_by_text("Done: 4 results hang beside their sources.").wait_for()
+    assert _outcome(page, panel) == "Done: 4 results hang beside their sources."
     wait_until_drawn(page, 8)
     screenshot(page, f"panel-all-views-{page.size}")
     made = [name for name in names(page) if name.startswith("SYNTHETIC contrast")]
@@ -126,7 +154,7 @@ def test_all_views_are_made_by_one_press_and_hang_beside_their_sources(page, ser
 
 
 def test_all_views_can_be_cancelled(page, server):
-    panel = open_study(page, server, _study(server))
+    _, panel = _open(page, server)
     panel.get_by_text("Advanced").click()
     panel.get_by_label("Seed").fill(str(page.viewport_size["width"]))  # new, so that there is something to do
     with page.expect_response(lambda answer: answer.url.endswith("/synthesis") and answer.status == 202) as submitted:
@@ -138,24 +166,32 @@ def test_all_views_can_be_cancelled(page, server):
 
 
 def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page, server):
-    panel = open_study(page, server, _study(server), "L CC low energy")
+    study, panel = _open(page, server)
+    _choose(panel, "L CC low energy")
     panel.get_by_role("button", name="Generate", exact=True).click()
-    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
-    assert [name.split()[-2:] for name in names(page)] == [["low", "energy"], ["L", "CC"]]
+    assert _outcome(page, panel) == "Done: the result hangs beside its source."
+    source, result = names(page)
+    assert source == "L CC low energy"
+    assert result.startswith("SYNTHETIC contrast L CC")
     screenshot(page, f"panel-done-{page.size}")
     assert not panel.get_by_role("alert").first.is_visible()
 
-    study = _study(server)
     elsewhere = {"role": "image", "modality": "MG", "study_instance_uid": study, "series_instance_uid": "1.2.3"}
-    made = find_series(server, "EXAM")["SYNTHETIC contrast L CC"]
-    here = {**elsewhere, "series_instance_uid": made[1], "sop_instance_uid": "1.2", "source_sop_instance_uid": "1.9"}
+    made = server.get(f"/studies/{study}/synthesized").json()["series"][0]
+    here = {
+        **elsewhere,
+        "series_instance_uid": made["series_instance_uid"],
+        "sop_instance_uid": "1.2",
+        "source_sop_instance_uid": "1.9",
+    }
     _orders(page, {"outputs": [here], "refused": [], "viewer_url": ""})
     panel.get_by_role("button", name="Generate", exact=True).click()
-    panel.get_by_text("Done: the result is in the study").wait_for()
+    assert _outcome(page, panel).startswith("Done: the result is in the study")
 
 
 def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
-    panel = open_study(page, server, _study(server), "L CC low energy")
+    _, panel = _open(page, server)
+    _choose(panel, "L CC low energy")
     before = names(page)
     output = {"role": "image", "modality": "MG", "study_instance_uid": "1.2.3", "series_instance_uid": "1.2.3.4"}
     output |= {"sop_instance_uid": "1.2.3.4.5", "source_sop_instance_uid": None}
@@ -171,11 +207,10 @@ def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
 
 
 def test_what_a_model_refuses_is_not_offered_and_said_in_words_where_it_is_active(page, server):
-    study = _study(server)
-    panel = open_study(page, server, study)
+    study, panel = _open(page, server)
     assert wait_for(page, lambda: not any("recombined" in text for text in _sources(panel)))
     assert len(_sources(panel)) == 5
-    page.get_by_text("R CC recombined").first.dblclick()  # its thumbnail: shown in the active viewport
+    page.evaluate(_SHOW, "R CC recombined")
     refusal = panel.locator("#refusal")
     refusal.wait_for()
     text = refusal.inner_text()
@@ -191,8 +226,7 @@ def _sources(panel):
 
 def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
     _with_toy(page, server)
-    study = _study(server)
-    panel = open_study(page, server, study)
+    study, panel = _open(page, server)
     panel.locator("#model").select_option("toy")
     orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})
     generate = panel.get_by_role("button", name="Generate", exact=True)
@@ -226,7 +260,7 @@ def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
 
 def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp_path):
     _with_toy(page, server)
-    panel = open_study(page, server, _study(server))
+    _, panel = _open(page, server)
     panel.get_by_text("Advanced").click()
     panel.get_by_label("Seed").fill("17")
     panel.locator("#model").select_option("toy")
@@ -241,21 +275,20 @@ def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp
 
 
 def test_lesions_are_shown_on_opening_also_on_the_paired_image_and_tissues_are_none(page, server):
-    study = _study(server, "PHANTOM-0")
+    study, panel = _open(page, server, "PHANTOM-0")
     stored = server.get(f"/studies/{study}/segmentations").json()["segmentations"]
     lesions = [each for each in stored if each["is_lesions"]]
     assert 0 < len(lesions) < len(stored)
     assert not any(each["removable"] for each in stored)
-    panel = open_study(page, server, study)
     items = panel.locator("mammosynth-stored #stored li")
     assert wait_for(page, lambda: items.count() == len(lesions))
     assert wait_for(page, lambda: sum(count > 0 for count in page.evaluate(_DRAWN)) == len(lesions))
     assert items.get_by_role("button", name="Delete").count() == 0
     screenshot(page, f"panel-lesions-{page.size}")
 
-    panel.locator("#source").select_option(label=next(o for o in _sources(panel) if o.endswith("L CC low energy")))
+    _choose(panel, "L CC low energy")
     panel.get_by_role("button", name="Generate", exact=True).click()
-    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    assert _outcome(page, panel) == "Done: the result hangs beside its source."
     wait_until_drawn(page, 2)
     page.wait_for_timeout(1000)
     shot = screenshot(page, f"panel-lesions-paired-{page.size}").astype(int)
@@ -266,7 +299,7 @@ def test_lesions_are_shown_on_opening_also_on_the_paired_image_and_tissues_are_n
 
 
 def test_the_click_that_activates_a_viewport_does_not_paint(page, server):
-    panel = open_study(page, server, _study(server))
+    _, panel = _open(page, server)
     panel.get_by_role("button", name="Brush").click()
     second = views(page)[1]
     second.drag((30, 60), (40, 60), steps=4)

@@ -20,6 +20,7 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.task import IMAGE, Output, Placement
 from monailabel_app.gateway.ohif import create_ohif, viewer_url
 from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.identity import LOCAL, SCOPE_KEY
 from tests.support.archives import ARCHIVES, archive_of, serving
 from tests.support.instances import as_file, build_instance, build_raw_instance, lut_item
 from tests.support.ohif import SHOTS
@@ -57,6 +58,8 @@ SOURCES = {
     ),
 }
 
+COMPRESSED = ("inverse",)  # whose derived images are written in JPEG-LS
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -81,7 +84,11 @@ def viewer(archive_url: str) -> Iterator[str]:
     app = FastAPI()
     app.include_router(create_ohif())
     app.include_router(create_proxy(archive_url, None)[0])
-    with serving(app) as address:
+
+    async def as_local(scope, receive, send) -> None:
+        await app({**scope, SCOPE_KEY: LOCAL}, receive, send)
+
+    with serving(as_local) as address:
         yield address
 
 
@@ -102,6 +109,7 @@ def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
                 *(provenance(), Placement.ON_SOURCE, source),
                 identify=lambda kind, _, uid=series[1]: uid if kind == "series" else f"{uid}.1",
                 burned_in_mark=False,
+                compress=name in COMPRESSED,
             )
             for kind, dataset in (("source", instance), ("derived", derived)):
                 files.append(folder / f"{name}-{kind}.sent")

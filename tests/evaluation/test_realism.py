@@ -121,6 +121,7 @@ def test_coarser_pixels_are_refused() -> None:
         summary_statistics(half_disc(power_law_field(3.0)), 0.8)
 
 
+@pytest.mark.slow
 def test_images_from_the_same_source_are_not_told_apart() -> None:
     report = report_of(drawn(0, 40, 1), drawn(0, 40, 2))
     for auc in report["auc"].values():
@@ -128,6 +129,7 @@ def test_images_from_the_same_source_are_not_told_apart() -> None:
     assert all(row["ks"] < 0.35 for row in report["statistics"].values())
 
 
+@pytest.mark.slow
 def test_images_that_differ_are_told_apart_and_by_what_is_said() -> None:
     report = report_of(drawn(0, 40, 1, per_patient=2), drawn(2, 30, 2))
     assert report["real_patients"] == 20
@@ -142,6 +144,7 @@ def test_images_that_differ_are_told_apart_and_by_what_is_said() -> None:
     json.dumps(report)
 
 
+@pytest.mark.slow
 def test_images_of_one_patient_do_not_help_to_recognise_each_other() -> None:
     rng = np.random.default_rng(3)
     values = np.repeat(rng.normal(0, 1, (20, 6)), 4, axis=0) + rng.normal(0, 0.01, (80, 6))
@@ -149,6 +152,7 @@ def test_images_of_one_patient_do_not_help_to_recognise_each_other() -> None:
     assert report_of(images[:40], images[40:])["auc"]["random forest"]["value"] < 0.75
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report_and_its_table_names_every_statistic() -> None:
     first, second = (report_of(drawn(0, 14, 1), drawn(1, 14, 2), seed=5) for _ in range(2))
     assert first == second

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mammosynth.dicom.derive import derive_instances
+from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentation
 from mammosynth.errors import InvalidParameterError, MissingAttributeError, UnsupportedImageError
+from mammosynth.task import IMAGE, Output, Placement
+from monailabel_app.drawings import label_map_for
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
 from monailabel_app.infers import BundleInferTask
 from monailabel_app.inputs import request_inputs
-from monailabel_app.segmentations import label_map_for
 from monailabel_app.studies import DicomWebStudies, ViewRequest
 from tests.support.jobs import App
 from tests.support.models import PAINTING, Painter, bundle_of
+from tests.support.provenance import provenance
 
 
 def painter() -> BundleInferTask:
@@ -101,6 +105,21 @@ def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebS
     (source,) = (each for each in archive.instances(series) if each.sop_instance_uid != "1.2.3.4")
     with pytest.raises(UnsupportedImageError, match="not known to be of the same exposure"):
         label_map_for(archive, source.study_instance_uid, drawn.SOPInstanceUID, archive.view(source, ViewRequest()), {})
+
+
+def test_a_drawing_on_a_view_that_was_made_with_another_geometry_is_refused(archive: DicomWebStudies) -> None:
+    (address,) = archive.instances(series_of(archive, "L CC")[1])
+    source = archive.view(address, ViewRequest())
+    mirrored = source.with_pixels(np.ascontiguousarray(source.pixels[::-1]))
+    (made,) = derive_instances(
+        *((Output(IMAGE, mirrored),), provenance(), Placement.SAME_STUDY, source), identify=synthesized_uid
+    )
+    archive.store(made)
+    mask = np.ones(mirrored.pixels.shape, bool)
+    drawn = draw_segmentation([Segment(1, "Lesion 1", mask)], made, software_version="0.1.0")
+    archive.store(drawn)
+    with pytest.raises(UnsupportedImageError, match="not known to be of the same exposure"):
+        label_map_for(archive, address.study_instance_uid, drawn.SOPInstanceUID, source, {})
 
 
 def test_what_is_no_segmentation_of_the_study_is_refused(archive: DicomWebStudies) -> None:

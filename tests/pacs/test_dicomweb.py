@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 
 import numpy as np
+import pydicom
 import pytest
 import requests
 from dicomweb_client import DICOMwebClient
@@ -12,8 +13,11 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from mammosynth.dicom.compress import compress_instance
 from tests.support.archives import ARCHIVES, archive_of
 from tests.support.images import as_file, mammogram
+from tests.support.instances import as_file as instance_file
+from tests.support.instances import breast_values, build_instance
 
 
 @pytest.fixture(scope="module", params=ARCHIVES)
@@ -129,6 +133,15 @@ def test_a_whole_study_is_retrieved(client: DICOMwebClient) -> None:
 def test_frames_are_the_stored_pixels(client: DICOMwebClient) -> None:
     image = stored_study(client, "FRAMES")[0]
     assert frames_of(client, image) == [image.PixelData]
+
+
+def test_frames_of_a_compressed_result_are_its_pixels(client: DICOMwebClient) -> None:
+    plain = build_instance(breast_values(bits=16), bits=16, PatientID="JPEGLS")
+    compressed = pydicom.dcmread(instance_file(compress_instance(plain)))
+    client.store_instances([compressed])
+    explicit = "1.2.840.10008.1.2.1"
+    (frame,) = client.retrieve_instance_frames(*uids(plain), [1], media_types=(("application/octet-stream", explicit),))
+    assert frame == plain.PixelData
 
 
 def test_a_rendered_image_shows_the_pixels(client: DICOMwebClient) -> None:

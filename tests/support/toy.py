@@ -6,10 +6,20 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pydicom
+
+from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentation
+from mammosynth.phantom.clinic.exam import write_exam
+from tests.support.server import Server, running_over, stow
+
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-task.md"
+PIXEL_MM = 3.6
 _FILE = re.compile(r"^```(\w+)\n(?:# (\S+\.\w+)\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -70,3 +80,29 @@ def install_toy(folder: Path) -> Toy:
         done = toy.run(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
     return toy
+
+
+@contextmanager
+def serving_toy(kind: str, toy: Toy, folder: Path) -> Iterator[Server]:
+    """A server into whose data folder the model was installed; two patients with a drawn lesion on every image."""
+    toy.install(folder / "data")
+    for number in (1, 2):
+        write_exam(folder / "exams" / str(number), seed=number, pixel_mm=PIXEL_MM, patient_id=f"P{number}")
+    with running_over(kind, folder, environment=toy.environment) as server:
+        images = sorted((folder / "exams").rglob("*.dcm"))
+        for some in (images, _draw_lesions(images, folder / "drawn")):
+            assert stow(server, some).status_code == 200
+        yield server
+
+
+def _draw_lesions(images: list[Path], folder: Path) -> list[Path]:
+    folder.mkdir()
+    drawn = []
+    for image in images:
+        header = pydicom.dcmread(image)
+        mask = np.zeros((header.Rows, header.Columns), bool)
+        mask[20:26, 8:12] = True
+        lesion = Segment(1, "Lesion 1", mask, LesionClass.MALIGNANT)
+        drawn.append(folder / f"{len(drawn)}.dcm")
+        draw_segmentation([lesion], header, software_version="0.1.0").save_as(drawn[-1], write_like_original=False)
+    return drawn

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import monailabel_app
 from tests.support.ohif import SHOTS, WAIT_MS, wait_for, wait_until_drawn
 from tests.support.server import Server, made
 
 SCREENS = {"1280x800": (1280, 800), "1920x1080": (1920, 1080), "2560x1440": (2560, 1440)}
 EDGE = 1.5  # pixels of the screen: how far from its place an image may lie
-MODULES = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 # Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
 _PLACES = """async () => {
   const { services, cornerstone, describe, views } = await import('/ohif/extensions/viewer.js');

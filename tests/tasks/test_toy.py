@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
 
-from mammosynth.dicom.segmentation import Segment, draw_segmentation
-from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.archives import ARCHIVES
-from tests.support.server import Server, find_series, running_over, stow
-from tests.support.toy import Toy
+from tests.support.server import Server, find_series
+from tests.support.toy import Toy, serving_toy
 
 ROOT = Path(__file__).parents[2]
-PIXEL_MM = 3.6
 
 
 def test_no_file_of_ours_names_it() -> None:
@@ -85,34 +81,10 @@ def test_what_it_needs_is_said_in_words(toy: Toy, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module", params=ARCHIVES)
 def server(request: pytest.FixtureRequest, toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server into whose data folder the model was installed; two patients with a drawn lesion on every image."""
-    folder = tmp_path_factory.mktemp(f"toy-{request.param}")
-    toy.install(folder / "data")
-    for number in (1, 2):
-        write_exam(folder / "exams" / str(number), seed=number, pixel_mm=PIXEL_MM, patient_id=f"P{number}")
-    with running_over(request.param, folder, environment=toy.environment) as it:
-        _fill(it, sorted((folder / "exams").rglob("*.dcm")))
+    with serving_toy(request.param, toy, tmp_path_factory.mktemp(f"toy-{request.param}")) as it:
         yield it
 
 
-def _fill(server: Server, files: list[Path]) -> None:
-    """The images, and one lesion drawn on each."""
-    folder = server.data_dir / "drawn"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = []
-    for number, file in enumerate(files):
-        header = pydicom.dcmread(file)
-        mask = np.zeros((header.Rows, header.Columns), bool)
-        mask[20:26, 8:12] = True
-        dataset = draw_segmentation([Segment(1, "malignant", mask)], header, software_version="0.1.0")
-        drawn.append(folder / f"{number}.dcm")
-        dataset.save_as(drawn[-1], write_like_original=False)
-    for some in (files, drawn):
-        assert stow(server, some).status_code == 200
-
-
-@pytest.mark.e2e
-@pytest.mark.slow
 def test_it_is_listed_with_its_slots(server: Server) -> None:
     model = server.get("/info/").json()["models"]["mirror"]
     assert (model["title"], model["placement"], model["renderings"]) == (

@@ -275,6 +275,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import torch
+from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_model
 from mammosynth.training.run import TrainingRun

@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mammosynth.dicom.write import new_uid
+from mammosynth.dicom.generated import synthesized_uid
 
 _EXACT = 2**53  # whole numbers below it are the same in JSON whether or not somebody writes ".0"
 
@@ -83,7 +83,7 @@ def derived_uid(digest: str, kind: str, role: str, *, view_index: int = 0) -> st
         role: Of the output: "image", "uncertainty", "labels".
         view_index: Which of several outputs of one role, from 0.
     """
-    return new_uid(digest, kind, role, str(view_index))
+    return synthesized_uid(digest, kind, role, str(view_index))
 
 
 def instance_identity(

@@ -9,7 +9,7 @@ from mammosynth.dicom.generated import GENERATED_DESCRIPTION
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
-from mammosynth.task import IMAGE, Rendering
+from mammosynth.task import IMAGE, LABELS, UNCERTAINTY, Rendering
 
 _LENGTH = 64  # VR LO
 
@@ -28,7 +28,10 @@ def series_description(provenance: Provenance, role: str, view: Mammogram | Labe
     sides = () if view is None else (view.image_laterality, view.view_position)
     seed = [f"seed {provenance.seed}"] if provenance.rendering == Rendering.SAMPLED else []
     what = [GENERATED_DESCRIPTION, provenance.task, "" if role == IMAGE else role, *sides, provenance.rendering, *seed]
-    changed = [f"{name}={_value(provenance.parameters.get(name))}" for name in provenance.changed]
+    settings = [
+        name for name in provenance.changed if name not in (UNCERTAINTY, LABELS)
+    ]  # these ask for a second series
+    changed = [f"{name}={_value(provenance.parameters.get(name))}" for name in settings]
     return _fitted([str(word) for word in what if word], provenance.bundle, provenance.bundle_version, changed)
 
 

@@ -18,9 +18,8 @@ from mammosynth.label_map import LabelMap
 
 _TISSUE, _ABNORMAL = codes.SCT.Tissue, codes.SCT.MorphologicallyAbnormalStructure
 _ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
-FATTY_TISSUE = Code(
-    "89749009", "SCT", "Fatty tissue of breast"
-)  # the first three of CID 7163, breast segmentation types
+# CID 7163, breast segmentation types
+FATTY_TISSUE = Code("89749009", "SCT", "Fatty tissue of breast")
 SKIN = Code("82038008", "SCT", "Skin of breast")
 FIBROGLANDULAR_TISSUE = Code("1342375003", "SCT", "Breast fibroglandular tissue")
 _CODES = {  # by a word that begins in the name of a class: its category (CID 7150) and type

@@ -10,7 +10,6 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from mammosynth.atomic import atomic_path
-from mammosynth.dicom.generated import synthesized_uid
 
 BITS_STORED = 16  # MG allows 8 to 16; all 16, so that NRRD for Slicer and DICOM for OHIF hold equal numbers
 STORED_MAXIMUM = (1 << BITS_STORED) - 1
@@ -27,9 +26,9 @@ def write_instance(dataset: Dataset, path: Path) -> None:
         pydicom.dcmwrite(temporary, dataset, write_like_original=False)
 
 
-def new_uid(*words: str) -> str:
-    """A random UID (PS3.5 B.2), for what a person makes; with words that of something synthesized, always the same."""
-    return synthesized_uid(*words) if words else f"2.25.{uuid.uuid4().int}"
+def new_uid() -> str:
+    """A random UID (PS3.5 B.2), for what a person makes; see `generated.synthesized_uid` for what a model makes."""
+    return f"2.25.{uuid.uuid4().int}"
 
 
 def to_stored_values(pixels: np.ndarray) -> np.ndarray:

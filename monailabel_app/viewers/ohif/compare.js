@@ -80,7 +80,7 @@ export class CompareSection extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [sheet, own];
     root.innerHTML = html;
-    root.querySelectorAll('[name=mode]').forEach(radio => {
+    this.#all('[name=mode]').forEach(radio => {
       radio.addEventListener('change', () => this.#set({ mode: radio.value }));
     });
     for (const name of ['opacity', 'position']) {
@@ -144,9 +144,8 @@ export class CompareSection extends HTMLElement {
 
   #show() {
     const { mode, opacity, position, range } = this.#settings;
-    const root = this.shadowRoot;
-    root.querySelectorAll('[name=mode]').forEach(radio => (radio.checked = radio.value === mode));
-    root.querySelectorAll('[data-mode]').forEach(part => (part.hidden = !this.#pair || part.dataset.mode !== mode));
+    this.#all('[name=mode]').forEach(radio => (radio.checked = radio.value === mode));
+    this.#all('[data-mode]').forEach(part => (part.hidden = !this.#pair || part.dataset.mode !== mode));
     for (const [name, value] of Object.entries({ opacity, position })) {
       this.#find(name).value = 100 * value;
       this.#find(`${name}-text`).value = percent(value);
@@ -180,6 +179,12 @@ export class CompareSection extends HTMLElement {
     this.#shown = null;
   }
 
+  /** @returns {any[]} */
+  #all(selector) {
+    return [...this.shadowRoot.querySelectorAll(selector)];
+  }
+
+  /** @returns {any} */
   #find(id) {
     return this.shadowRoot.getElementById(id);
   }

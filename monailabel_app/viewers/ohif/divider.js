@@ -29,7 +29,7 @@ export function createDivider(element, label, report) {
   const move = position => {
     now = Math.max(0, Math.min(1, position));
     divider.style.left = `${100 * now}%`;
-    divider.setAttribute('aria-valuenow', Math.round(100 * now));
+    divider.setAttribute('aria-valuenow', String(Math.round(100 * now)));
     return now;
   };
   const follow = ({ clientX }) => {

@@ -267,7 +267,10 @@ export class MammoSynthPanel extends HTMLElement {
   }
 
   showError(text) {
-    this.find('#error').textContent = text;
-    this.find('#error').hidden = !text;
+    const error = this.find('#error');
+    if (error.textContent === text) return;
+    error.textContent = text;
+    error.hidden = !text;
+    if (text) error.scrollIntoView({ block: 'nearest' });
   }
 }

@@ -156,7 +156,10 @@ def test_an_interrupted_command_leaves_no_process_and_goes_on(tmp_path: Path) ->
         time.sleep(0.05)
     assert 0 < len(read_manifest(tmp_path / "p")[1]["cases"]) < 6
     subprocess.run(command, check=True, capture_output=True)
-    assert len(read_manifest(tmp_path / "p")[1]["cases"]) == 6
+    settings, manifest = read_manifest(tmp_path / "p")
+    assert len(manifest["cases"]) == 6
+    first = manifest["cases"][0]
+    assert write_cohort(tmp_path / "alone", settings, [first["seed"]], workers=1)["cases"] == [first]
 
 
 def _alive(group: int) -> list[psutil.Process]:

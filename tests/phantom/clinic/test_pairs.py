@@ -68,6 +68,7 @@ def test_every_changed_or_missing_file_is_told(cohort: Path, tmp_path: Path) -> 
         read_phantoms(folder, "train")
 
 
+@pytest.mark.slow
 def test_pairs_in_memory_need_no_dicom_library() -> None:
     unwanted = "{'pydicom', 'highdicom', 'monai'}"
     code = f"import sys, mammosynth.phantom.clinic.pairs; sys.exit(bool({unwanted} & set(sys.modules)))"

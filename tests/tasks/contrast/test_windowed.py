@@ -78,6 +78,7 @@ def test_tiles_of_a_large_frame_are_those_of_one_pass_where_a_network_sees_singl
     np.testing.assert_allclose(whole, tiled, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fast_and_reference_mode_of_the_released_weights_agree_as_their_card_says() -> None:
     bundle = load_bundle(default_model_zoo() / "breast_cem_cyclegan_narrow")
     source = Mammogram(left_cc(3, pixel_mm=1.2).low_energy, "phantom", view_position=ViewPosition.CC)

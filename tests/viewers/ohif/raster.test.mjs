@@ -28,12 +28,18 @@ test('an outline that crosses itself has no hole and may leave the image', () =>
   assert.equal(fillPolygon(blank(8, 8), [at(20, 20), at(30, 20), at(30, 30)], 1), null);
 });
 
-test('a brush stroke is a capsule', () => {
+test('a brush stroke holds the pixels whose centres are near enough to it', () => {
   const map = blank(48, 64);
   const [a, b, radius] = [at(8.3, 9.1), at(50.2, 33.7), 4.2];
   fillCapsule(map, a, b, radius, 1);
-  const area = Math.PI * radius ** 2 + 2 * radius * Math.hypot(b.x - a.x, b.y - a.y);
-  assert.ok(Math.abs(count(map) / area - 1) < 0.02);
+  const steps = Array.from({ length: 2001 }, (_, step) => step / 2000);
+  const path = steps.map(share => at(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y)));
+  for (let row = 0; row < map.rows; row++) {
+    for (let column = 0; column < map.columns; column++) {
+      const distance = Math.min(...path.map(({ x, y }) => Math.hypot(column + 0.5 - x, row + 0.5 - y)));
+      assert.equal(map.pixels[row * map.columns + column], Number(distance <= radius), `${row}, ${column}`);
+    }
+  }
   const dot = blank(5, 5);
   fillCapsule(dot, at(2.5, 2.5), at(2.5, 2.5), 1, 1);
   assert.equal(count(dot), 5); // the pixel and its four neighbours

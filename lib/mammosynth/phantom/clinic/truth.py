@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from mammosynth.dicom.labels import FATTY_TISSUE, FIBROGLANDULAR_TISSUE, SKIN
 from mammosynth.dicom.segmentation import encode_segmentation
 from mammosynth.phantom.clinic.case import PhantomView
 from mammosynth.phantom.clinic.export import GENERATOR_VERSION, PhantomExam, describe_exam, set_series
@@ -34,10 +35,10 @@ class Tissue(IntEnum):
     CALCIFICATION = 250
 
 
-_CODES = {  # the first three of CID 7163, breast segmentation types
-    Tissue.FAT: Code("89749009", "SCT", "Fatty tissue of breast"),
-    Tissue.SKIN: Code("82038008", "SCT", "Skin of breast"),
-    Tissue.GLAND: Code("1342375003", "SCT", "Breast fibroglandular tissue"),
+_CODES = {
+    Tissue.FAT: FATTY_TISSUE,
+    Tissue.SKIN: SKIN,
+    Tissue.GLAND: FIBROGLANDULAR_TISSUE,
     Tissue.MUSCLE: codes.SCT.PectoralisMajorMuscle,
     Tissue.CALCIFICATION: codes.SCT.CalcificationOfBreast,
 }

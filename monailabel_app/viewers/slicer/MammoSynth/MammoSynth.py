@@ -82,7 +82,8 @@ class MammoSynthWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.onReload(self)
 
     def _keep(self) -> None:
-        self.panel.keep_in(self.logic.getParameterNode())
+        if not self.panel.is_kept and not slicer.mrmlScene.IsBatchProcessing():
+            self.panel.keep_in(self.logic.getParameterNode())
 
     def _let_go(self, caller, event) -> None:
         """While a scene closes or comes, nodes come and go that nobody has chosen."""

@@ -40,6 +40,7 @@ def bundle() -> Bundle:
     return load_bundle(default_bundle("contrast"))
 
 
+@pytest.mark.slow
 def test_fitted_floors_learn_what_can_be_learned_and_survive_saving(tmp_path: Path) -> None:
     case = phantom_case()
     fitted = fit_floors_to_cases([case], steps=300)

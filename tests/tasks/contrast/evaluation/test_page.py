@@ -33,8 +33,14 @@ def drawn(models: tuple[str, ...] = ("model",), cases: int = 4) -> Pictures:
     return pictures
 
 
-def test_page_holds_every_picture_inline_and_nothing_from_elsewhere() -> None:
-    page = format_page(made_up(), drawn())
+@pytest.fixture(scope="module")
+def page() -> str:
+    """Of one model."""
+    return format_page(made_up(), drawn())
+
+
+@pytest.mark.slow
+def test_page_holds_every_picture_inline_and_nothing_from_elsewhere(page: str) -> None:
     sources = re.findall(r'src="([^"]{0,30})', page)
     # 5 plots; 4 worst cases and 4 cases with 4 panels and their outlines.
     assert len(sources) == 5 + 8 * 8
@@ -42,12 +48,13 @@ def test_page_holds_every_picture_inline_and_nothing_from_elsewhere() -> None:
     assert not re.search(r'(href|src)="(http|//|file)', page)
 
 
-def test_names_from_the_data_are_escaped() -> None:
-    page = format_page(made_up(), drawn())
+@pytest.mark.slow
+def test_names_from_the_data_are_escaped(page: str) -> None:
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.png" in page
 
 
+@pytest.mark.slow
 def test_page_says_goals_floors_and_false_enhancement_of_every_model() -> None:
     models = ("model", "other")
     page = format_page(made_up(models), drawn(models))

@@ -70,6 +70,11 @@ class Widget:
             button.connect("clicked()", pressed)
         self._show_work()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the choices are those of a scene."""
+        return self._choices is not None
+
     def keep_in(self, choices: Choices | None) -> None:
         """Show the choices of a scene and keep them there from now on; None to let go of them.
 

@@ -176,10 +176,13 @@ def _kinds_of(segment: Dataset) -> Iterator[Dataset]:
 
 
 def _with_sources(header: Dataset) -> set[str]:
-    """SOP Instance UIDs of an image and of those that it was made from."""
+    """SOP Instance UIDs of an image and of those that it was made from, unless it is another view of them."""
     made_from = items_of(header, "SourceImageSequence")
     return {str(header.SOPInstanceUID)} | {
-        uid for each in made_from for uid in texts_of(each, "ReferencedSOPInstanceUID")
+        uid
+        for each in made_from
+        if text_of(each, "SpatialLocationsPreserved") != "NO"
+        for uid in texts_of(each, "ReferencedSOPInstanceUID")
     }
 
 
