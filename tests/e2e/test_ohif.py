@@ -183,7 +183,7 @@ def test_results_are_there_when_the_study_is_left_and_entered_again(page, server
     page.goto(f"{server.address}/ohif/")
     page.get_by_text("P004", exact=True).first.click()
     page.get_by_role("link", name="Synthesis").or_(page.get_by_role("button", name="Synthesis")).first.click()
-    wait_until_drawn(page, 4)
+    wait_until_drawn(page)
     address = page.evaluate("location.pathname + location.search")
     page.evaluate(_GO, "/ohif/")
     page.get_by_text("P004", exact=True).first.wait_for()
