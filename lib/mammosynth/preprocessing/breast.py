@@ -22,8 +22,8 @@ EDGE_SMOOTHING_PX, EDGE_SEARCH_PX, EDGE_TISSUE_PX = 0.25, (-3.0, 10.0), (7.0, 16
 """In pixels of the reference grid: smoothing before the edge is looked for; how deep under the rim of the found breast
 it may lie (negative: outside it); and how deep the tissue lies that it is compared with."""
 EDGE_SPECK_PX, EDGE_NOTCH_PX, EDGE_FADE_PX = 2.0, 4.0, 3.0
-"""In pixels of the reference grid: side of a speck in the air that is no skin, half-width of a notch of dark fat that is
-closed, and how far the skin may fade into the air."""
+"""In pixels of the reference grid: side of a speck in the air that is no skin, half-width of a notch of dark fat that
+is closed, and how far the skin may fade into the air."""
 
 
 def segment_breast(
@@ -67,8 +67,10 @@ def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | N
         valid: (H, W) bool, False on padding; None if every pixel is valid.
 
     Returns:
-        (H, W) float32: 1 in the breast, holes included, 0 in air, between them at the skin.
+        (H, W) float32: 1 in the breast, holes included, 0 in air, between them at the skin; all 0 if the mask is empty.
     """
+    if not breast_mask.any():
+        return np.zeros(pixels.shape, np.float32)
     shown = pixels if valid is None else np.where(valid, pixels, np.float32(0))
     small = _reduce(shown)
     unit = max(small.shape) / REFERENCE_SIDE
@@ -187,6 +189,8 @@ def _darkest_corner(smooth: np.ndarray) -> tuple[float, float]:
 
 def _depth(mask: np.ndarray) -> np.ndarray:
     """Distance to the rim, negative outside; the image's border is no rim."""
+    if mask.all():
+        return np.full(mask.shape, REFERENCE_SIDE, np.float32)
     margin = 24
     padded = np.pad(mask, margin, mode="edge")
     depth = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
@@ -197,8 +201,6 @@ def _level_under_skin(small: np.ndarray, depth: np.ndarray, unit: float) -> np.n
     """Mean of the tissue near every place of the rim; far from the rim of no meaning."""
     under = (depth > EDGE_TISSUE_PX[0]) & (depth < EDGE_TISSUE_PX[1])
     inside = under if under.any() else depth > 0
-    if not inside.any():
-        return np.zeros_like(small)
     weight = ndimage.gaussian_filter(inside.astype(np.float32), max(1.0, EDGE_TISSUE_PX[1] / 2 * unit))
     total = ndimage.gaussian_filter(np.where(inside, small, np.float32(0)), max(1.0, EDGE_TISSUE_PX[1] / 2 * unit))
     usual = float(np.median(small[inside]))

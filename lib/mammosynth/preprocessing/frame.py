@@ -12,7 +12,7 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.preprocessing.breast import chest_wall_on_left
 
 RELAXATIONS = 24
-"""Steps in which `extend_smoothly` spreads values: the skin is a few pixels of the frame wide, and so far they reach."""
+"""Steps in which `extend_smoothly` spreads values: skin is a few pixels of the frame wide, and they reach as far."""
 MARGIN = 3
 """Pixels beyond the frame's border, more than a cubic kernel reaches."""
 

@@ -16,7 +16,7 @@ from mammosynth.preprocessing.frame import BreastFrame, extend_smoothly
 from mammosynth.terms import ViewPosition
 
 WHOLE_SMOOTHING_PX, WHOLE = 0.8, 0.93
-"""Where breast, smoothed in the frame, is more than this share, a network knew it: about a pixel under the skin. Chosen:
+"""Where breast, smoothed in the frame, is more than this share, a network saw it: a pixel or so under the skin. Chosen:
 with less, single pixels that fade into air are dark dots along the skin; with more, the skin itself is lost."""
 SKIN_DISTANCE_UNIT = 100 / 512
 """Skin distance 1.0 in frame heights."""

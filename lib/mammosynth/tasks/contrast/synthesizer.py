@@ -86,8 +86,8 @@ class ContrastSynthesizer:
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
-            In the source's matrix: the image, zero in air, fading as the source does; and the standard deviation of the image over the
-            members, as grey values in [0, 1].
+            In the source's matrix: the image, zero in air, fading as the source does; and the standard deviation of the
+            image over the members, as grey values in [0, 1].
 
         Raises:
             InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
