@@ -2,18 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.processes import note_test
-from tests.support.toy import Toy, install_toy
+from tests.support.shared import made_once
+
+if TYPE_CHECKING:
+    from tests.support.toy import Toy
 
 _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 _KINDS_OF_ARCHIVES = ("embedded", "orthanc")
 
-# Before torch is imported, here and in the servers that tests start: workers share the cores already.
-if _IS_WORKER:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the cores already: they, and the servers that they start, inherit one thread each."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,6 +48,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+def toy(tmp_path_factory: pytest.TempPathFactory) -> "Toy":
     """The task of docs/add-a-task.md, installed into a folder of its own."""
-    return install_toy(tmp_path_factory.mktemp("toy"))
+    from tests.support.toy import install_toy, toy_in  # here, since the process that hands out tests needs no torch
+
+    return toy_in(made_once(tmp_path_factory, "toy", install_toy))

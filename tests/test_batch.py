@@ -8,6 +8,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from pydicom.uid import JPEGLSLossless
 
 from mammosynth.batch import BatchReport, FileOptions, synthesize_files
 from mammosynth.errors import InvalidParameterError, OutputError
@@ -309,6 +310,27 @@ def test_results_that_are_there_can_be_kept(tmp_path: Path) -> None:
     third = run(path, output=tmp_path / "out", uncertainty=True, skip_existing=True)
     assert (third.written, third.kept) == ((), 2)
     assert [each.stat().st_mtime_ns for each in second.written] != before
+    gone = run(tmp_path / "gone.png", output=tmp_path / "out", skip_existing=True)
+    assert "cannot be read" in gone.refused[0][1]
+
+
+def test_dicom_can_be_written_lossless_compressed(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm")
+    plain, packed = (
+        pydicom.dcmread(run(path, output=tmp_path / str(compress), compress=compress).written[0])
+        for compress in (False, True)
+    )
+    assert packed.file_meta.TransferSyntaxUID == JPEGLSLossless
+    np.testing.assert_array_equal(packed.pixel_array, plain.pixel_array)
+
+
+def test_another_modality_passes_if_it_is_accepted(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", Modality="CR")
+    refused = run(path, output=tmp_path / "no").refused
+    assert "--accept-modality" in refused[0][1]
+    report = run(path, output=tmp_path / "yes", accept_modalities=("CR",))
+    assert len(report.written) == 1
+    assert any("CR" in message for _, message in report.warnings)
 
 
 def test_an_instance_that_is_there_twice_is_done_once(tmp_path: Path) -> None:

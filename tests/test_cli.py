@@ -43,6 +43,7 @@ def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, cap
     assert "1 written" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path, capsys):
     write_exam(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     (tmp_path / "in" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM")

@@ -1,5 +1,6 @@
 """`make` says first what it cannot work with."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 def environment(place: Path, python: str) -> subprocess.CompletedProcess[str]:
     command = ["make", f"VENV={place}", f"PYTHON={python}", f"{place}/.ready"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True, check=False)
 
 
 def test_another_python_is_refused_in_one_sentence_before_anything_is_made(tmp_path: Path) -> None:

@@ -228,7 +228,10 @@ class _Files:
         """The results that are there already, if they are to be kept."""
         if not self._options.skip_existing:
             return None
-        ending = self._ending()
+        try:
+            ending = self._ending()
+        except OSError:
+            return None  # reading it says why
         targets = [self._target(work.order.bundle.task.name, role, ending) for role in work.roles]
         if not all(target.is_file() for target in targets):
             return None
@@ -334,5 +337,5 @@ class _Files:
             instance_number=self._instance_number(identify("series", IMAGE), header),
         )
         for dataset, target in zip(instances, targets, strict=True):
-            is_image = "PixelData" in dataset and dataset.Modality != "SEG"
-            write_instance(compress_instance(dataset) if self._options.compress and is_image else dataset, target)
+            is_compressed = self._options.compress and dataset.Modality != "SEG"
+            write_instance(compress_instance(dataset) if is_compressed else dataset, target)

@@ -41,6 +41,7 @@ def test_one_patient_is_not_enough_to_train():
         split_by_patient([_pair("p1"), _pair("p1")])
 
 
+@pytest.mark.slow
 def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_view(tmp_path):
     write_exam(tmp_path / "exams" / "a", seed=1, pixel_mm=3.6, patient_id="A", include_recombined=True)
     write_exam(tmp_path / "exams" / "b", seed=2, pixel_mm=3.6, patient_id="B")

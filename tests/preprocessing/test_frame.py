@@ -5,7 +5,7 @@ import pytest
 
 from mammosynth.errors import MissingAttributeError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.frame import BreastFrame, fill_outside
+from mammosynth.preprocessing.frame import BreastFrame, extend_smoothly, fill_outside
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import breast_image
@@ -99,3 +99,24 @@ def test_pixels_outside_the_mask_take_the_nearest_value_inside() -> None:
     pixels = np.array([[9, 1, 2, 9], [9, 3, 4, 9]], np.float32)
     np.testing.assert_array_equal(fill_outside(pixels, pixels < 9), [[1, 1, 2, 2], [3, 3, 4, 4]])
     np.testing.assert_array_equal(fill_outside(pixels, pixels < 0), pixels)
+
+
+def test_streaks_of_a_rim_die_out_where_it_is_extended_and_what_is_inside_stays() -> None:
+    pixels = np.where(np.arange(40)[:, None] % 2, 0.6, 0.4) * np.ones((40, 30), np.float32)
+    mask = np.zeros(pixels.shape, bool)
+    mask[:, :10] = True
+    extended = extend_smoothly(pixels, mask)
+    np.testing.assert_array_equal(extended[mask], pixels[mask])
+    assert fill_outside(pixels, mask)[5:-5, 13].std() > 0.09
+    assert extended[5:-5, 13].std() < 0.01
+    np.testing.assert_array_equal(extend_smoothly(pixels, pixels < 0), pixels)
+
+
+def test_enlarging_leaves_no_lines_between_the_pixels_of_the_frame() -> None:
+    rows, columns = np.mgrid[:64, :48]
+    framed = np.sin(rows / 5 + columns / 7).astype(np.float32)
+    frame = BreastFrame.around(np.ones((640, 480), bool), (64, 48), "a.png")
+    y, x = (np.mgrid[:640, :480] + 0.5) / 10 - 0.5
+    inner = (slice(40, -40), slice(40, -40))
+    error = np.abs(frame.restore(framed) - np.sin(y / 5 + x / 7))[inner]
+    assert error.max() < 1.5e-3  # with straight lines between them it is 0.0075

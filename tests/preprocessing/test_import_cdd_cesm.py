@@ -202,6 +202,7 @@ def test_an_archive_becomes_pairs_that_are_read_and_lie_on_each_other(archive: A
         assert pair.low_energy_lesion.sum() == pytest.approx(np.pi * (40 * 512 / 640) ** 2, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_known_crop_is_found_as_scale_and_shift(archive: Archive, tmp_path: Path) -> None:
     archive.add_pair("P7_L_{}_CC", top=30, left=10)
     import_cdd_cesm(archive.write(), tmp_path / "out")
@@ -218,6 +219,7 @@ def test_the_known_crop_is_found_as_scale_and_shift(archive: Archive, tmp_path: 
     assert float(row["ncc_reg"]) > float(row["ncc_raw"])
 
 
+@pytest.mark.slow
 def test_the_tables_hold_what_the_annotations_say(archive: Archive, tmp_path: Path) -> None:
     for view in ("P7_L_{}_CC", "P7_L_{}_MLO"):
         archive.add_pair(view)
@@ -238,6 +240,7 @@ def test_the_tables_hold_what_the_annotations_say(archive: Archive, tmp_path: Pa
     assert "10.7937/29kw-ae92" in (tmp_path / "out" / "dataset_citation.txt").read_text()
 
 
+@pytest.mark.slow
 def test_everything_refused_is_told_at_once_and_the_rest_is_imported(archive: Archive, tmp_path: Path) -> None:
     archive.add_pair("P7_L_{}_CC")
     archive.add_pair("P11_L_{}_CC")
@@ -267,6 +270,7 @@ def test_everything_refused_is_told_at_once_and_the_rest_is_imported(archive: Ar
     assert json.loads((tmp_path / "out" / "import.json").read_text())["refused"] == report.refused
 
 
+@pytest.mark.slow
 def test_oddities_are_used_and_told(archive: Archive, tmp_path: Path) -> None:
     archive.add_pair("P7_L_{}_MLO")
     for kind in ("DM", "CM"):
@@ -356,6 +360,7 @@ def test_nothing_is_written_where_something_is_or_from_what_is_no_archive(archiv
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
 
 
+@pytest.mark.slow
 def test_a_pair_that_does_not_match_is_left_unregistered_and_told(archive: Archive, tmp_path: Path) -> None:
     archive.add("P7_L_DM_CC.jpg")
     path = archive.add("P7_L_CM_CC.jpg")
@@ -414,6 +419,7 @@ def write_workbook(path: Path, rows: list[list[str]]) -> None:
             workbook.writestr(name, text)
 
 
+@pytest.mark.slow
 def test_the_command_imports_and_says_what_it_did(
     archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,13 +64,18 @@ def write_toy(folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def install_toy(folder: Path) -> Toy:
+def toy_in(folder: Path) -> Toy:
+    """What `install_toy` put into a folder."""
+    return Toy(folder / "package" / "bundle", folder / "site", folder / "clinic")
+
+
+def install_toy(folder: Path) -> None:
     """Write, install, and draw weights and phantoms."""
-    package, site = folder / "package", folder / "site"
+    toy = toy_in(folder)
+    package = toy.bundle.parent
     write_toy(package)
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
-    subprocess.run([*pip, "--target", str(site), str(package)], check=True)
-    toy = Toy(package / "bundle", site, folder / "clinic")
+    subprocess.run([*pip, "--target", str(toy.site), str(package)], check=True)
     for arguments in (
         ("bundle", "initialize", toy.bundle, "--seed", "1"),  # a gain above zero
         # Last digits of the seeds: 0 trains, 8 validates.
@@ -79,7 +84,6 @@ def install_toy(folder: Path) -> Toy:
     ):  # fmt: skip
         done = toy.run(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
-    return toy
 
 
 @contextmanager

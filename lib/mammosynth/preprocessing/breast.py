@@ -14,6 +14,16 @@ SMOOTHING_PX = 2.0
 OPENING_PX = 2
 NO_BACKGROUND = 0.25
 """A darkest corner brighter than this is tissue: the image shows no air."""
+EDGE_SHARE = 0.25
+"""Of the way from air to the tissue under the skin: where a pixel is wholly breast. Chosen: below skin, above noise."""
+EDGE_NOISE = 1.5 / 255
+"""Grey above air that is still air; 8-bit images have steps of 1/255."""
+EDGE_SMOOTHING_PX, EDGE_SEARCH_PX, EDGE_TISSUE_PX = 0.25, (-3.0, 10.0), (7.0, 16.0)
+"""In pixels of the reference grid: smoothing before the edge is looked for; how deep under the rim of the found breast
+it may lie (negative: outside it); and how deep the tissue lies that it is compared with."""
+EDGE_SPECK_PX, EDGE_NOTCH_PX, EDGE_FADE_PX = 2.0, 4.0, 3.0
+"""In pixels of the reference grid: side of a speck in the air that is no skin, half-width of a notch of dark fat that
+is closed, and how far the skin may fade into the air."""
 
 
 def segment_breast(
@@ -40,11 +50,50 @@ def segment_breast(
     mask = smooth > level
     if opening := round(OPENING_PX * unit):
         mask = ndimage.binary_opening(mask, iterations=opening)
-    labels, count = ndimage.label(mask)
-    if count > 1:
-        mask = labels == 1 + np.argmax(ndimage.sum_labels(mask, labels, range(1, count + 1)))
-    mask = _enlarge(ndimage.binary_fill_holes(mask), pixels.shape)
+    mask = _enlarge(ndimage.binary_fill_holes(_largest(mask)), pixels.shape)
     return mask if valid is None else mask & valid
+
+
+def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """How much of each pixel is breast: the image's own edge, at its own resolution.
+
+    `segment_breast` finds the breast on a reduced, smoothed grid, so its rim lies up to some pixels of that grid in the
+    air, and wavers. Here the edge is looked for near that rim: where the image has come a quarter of the way from air
+    to the tissue nearby, a pixel is breast; from there to air, share by share, as the image itself fades.
+
+    Args:
+        pixels: (H, W) float32 in [0, 1], MONOCHROME2.
+        breast_mask: (H, W) bool, from `segment_breast`.
+        valid: (H, W) bool, False on padding; None if every pixel is valid.
+
+    Returns:
+        (H, W) float32: 1 in the breast, holes included, 0 in air, between them at the skin; all 0 if the mask is empty.
+    """
+    if not breast_mask.any():
+        return np.zeros(pixels.shape, np.float32)
+    shown = pixels if valid is None else np.where(valid, pixels, np.float32(0))
+    small = _reduce(shown)
+    unit = max(small.shape) / REFERENCE_SIDE
+    depth = _depth(_reduce(breast_mask.astype(np.float32)) > 0.5) / unit
+    scale = max(pixels.shape) / REFERENCE_SIDE
+    sigma = EDGE_SMOOTHING_PX * scale
+    smooth = ndimage.gaussian_filter(shown, sigma, truncate=3.0) if sigma > 0.3 else shown
+    air, noise = _darkest_corner(smooth)
+    if air > NO_BACKGROUND:
+        air, noise = 0.0, 0.0
+    start = max(EDGE_NOISE, 3 * noise)
+    end = np.maximum(EDGE_SHARE * (_level_under_skin(small, depth, unit) - air), max(THRESHOLD, 2 * start))
+    share = np.clip((smooth - (air + start)) / (_resized(end, pixels.shape) - start), 0, 1)
+
+    depth = _resized(depth, pixels.shape)
+    outside = depth < EDGE_SEARCH_PX[0]
+    breast = _without_specks((share >= 1) & ~outside | (depth > EDGE_SEARCH_PX[1]), (EDGE_SPECK_PX * scale) ** 2)
+    breast = _filled(_largest(_without_notches(breast, EDGE_NOTCH_PX * scale)), outside)
+    # What fades from the breast is its edge; noise, marks and folds of skin elsewhere are not.
+    reach = ndimage.binary_dilation(breast, iterations=max(1, round(EDGE_FADE_PX * scale))) & ~outside
+    share = np.where(_touching(reach & (share > 0), breast), share * share * (3 - 2 * share), np.float32(0))
+    share = np.where(breast, np.float32(1), share)
+    return share if valid is None else share * valid
 
 
 def chest_wall_on_left(breast_mask: np.ndarray) -> bool:
@@ -111,10 +160,23 @@ def _enlarge(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return mask
     # A slightly smoothed mask has its half-way contour where the steps were, without the steps.
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), 1.0, mode="nearest")
-    return np.asarray(Image.fromarray(smooth).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)) > 0.5
+    return _resized(smooth, shape, Image.Resampling.BICUBIC) > 0.5
+
+
+def _resized(
+    pixels: np.ndarray, shape: tuple[int, ...], kernel: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
+    return np.array(image.resize((shape[1], shape[0]), kernel))
 
 
 def _air_level(smooth: np.ndarray) -> float:
+    air, noise = _darkest_corner(smooth)
+    return THRESHOLD if air > NO_BACKGROUND else air + max(THRESHOLD, 4 * noise)
+
+
+def _darkest_corner(smooth: np.ndarray) -> tuple[float, float]:
+    """Median and standard deviation."""
     side = max(2, min(smooth.shape) // 32)
     corners = [
         smooth[rows, columns]
@@ -122,7 +184,65 @@ def _air_level(smooth: np.ndarray) -> float:
         for columns in (slice(side), slice(-side, None))
     ]
     darkest = min(corners, key=np.median)
-    air = float(np.median(darkest))
-    if air > NO_BACKGROUND:
-        return THRESHOLD
-    return air + max(THRESHOLD, 4 * float(darkest.std()))
+    return float(np.median(darkest)), float(darkest.std())
+
+
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """Distance to the rim, negative outside; the image's border is no rim."""
+    if mask.all():
+        return np.full(mask.shape, REFERENCE_SIDE, np.float32)
+    margin = 24
+    padded = np.pad(mask, margin, mode="edge")
+    depth = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
+    return depth[margin:-margin, margin:-margin].astype(np.float32)
+
+
+def _level_under_skin(small: np.ndarray, depth: np.ndarray, unit: float) -> np.ndarray:
+    """Mean of the tissue near every place of the rim; far from the rim of no meaning."""
+    under = (depth > EDGE_TISSUE_PX[0]) & (depth < EDGE_TISSUE_PX[1])
+    inside = under if under.any() else depth > 0
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), max(1.0, EDGE_TISSUE_PX[1] / 2 * unit))
+    total = ndimage.gaussian_filter(np.where(inside, small, np.float32(0)), max(1.0, EDGE_TISSUE_PX[1] / 2 * unit))
+    usual = float(np.median(small[inside]))
+    return (total + 1e-4 * usual) / (weight + 1e-4)
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """The largest connected region."""
+    labels, count = ndimage.label(mask)
+    return mask if count < 2 else labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+
+
+def _filled(mask: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """The mask with all that it shuts off from the outside."""
+    labels, count = ndimage.label(~mask)
+    shut_off = np.ones(count + 1, bool)
+    shut_off[labels[outside & ~mask]] = False
+    return shut_off[labels]
+
+
+def _without_specks(mask: np.ndarray, area: float) -> np.ndarray:
+    labels, _ = ndimage.label(mask)
+    large = np.bincount(labels.ravel()) >= area
+    large[0] = False
+    return large[labels]
+
+
+def _without_notches(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask closed with an octagon; at the image's border the breast goes on."""
+    square, cross = round(0.41 * radius), round(0.59 * radius)
+    shapes = [(np.ones((3, 3), bool), square), (ndimage.generate_binary_structure(2, 1), cross)]
+    closed = mask
+    for shape, steps in shapes:
+        closed = ndimage.binary_dilation(closed, shape, steps) if steps else closed
+    for shape, steps in shapes:
+        closed = ndimage.binary_erosion(closed, shape, steps, border_value=1) if steps else closed
+    return closed
+
+
+def _touching(mask: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """The parts of a mask that hang together with the breast."""
+    labels, count = ndimage.label(mask | breast)
+    touching = np.zeros(count + 1, bool)
+    touching[labels[breast]] = True
+    return touching[labels]

@@ -11,6 +11,11 @@ from scipy import ndimage
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.preprocessing.breast import chest_wall_on_left
 
+RELAXATIONS = 24
+"""Steps in which `extend_smoothly` spreads values: skin is a few pixels of the frame wide, and they reach as far."""
+MARGIN = 3
+"""Pixels beyond the frame's border, more than a cubic kernel reaches."""
+
 
 @dataclass(frozen=True)
 class BreastFrame:
@@ -79,6 +84,8 @@ class BreastFrame:
     def restore(self, framed: np.ndarray) -> np.ndarray:
         """The inverse of `apply`: the source's matrix and orientation, zero outside the breast's box.
 
+        Enlarged with a cubic kernel: lines between the frame's pixels would show as steps along the skin.
+
         Args:
             framed: `frame_shape` float32.
 
@@ -87,7 +94,7 @@ class BreastFrame:
         """
         top, bottom, left, right = self.box
         restored = np.zeros(self.source_shape, np.float32)
-        restored[top:bottom, left:right] = _resize(framed[self._window()], (bottom - top, right - left))
+        restored[top:bottom, left:right] = _enlarge(framed[self._window()], (bottom - top, right - left))
         return np.ascontiguousarray(restored[:, ::-1]) if self.mirrored else restored
 
     def _window(self) -> tuple[slice, slice]:
@@ -106,6 +113,31 @@ def fill_outside(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return pixels
     rows, columns = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     return pixels[rows, columns]
+
+
+def extend_smoothly(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with everything outside the mask as smooth as a membrane that hangs on the mask's rim.
+
+    The nearest values alone would go on as streaks, one for each pixel of the rim.
+
+    Args:
+        pixels: (H, W) float32.
+        mask: (H, W) bool; if it is empty, the image is returned as it is.
+    """
+    extended = fill_outside(pixels, mask)
+    for _ in range(RELAXATIONS if mask.any() else 0):
+        around = np.pad(extended, 1, mode="edge")
+        mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
+        extended = np.where(mask, pixels, mean)
+    return extended
+
+
+def _enlarge(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if pixels.shape == shape:
+        return pixels
+    image = Image.fromarray(np.pad(pixels, MARGIN, mode="edge"))
+    box = (MARGIN, MARGIN, MARGIN + pixels.shape[1], MARGIN + pixels.shape[0])
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC, box=box))
 
 
 def _resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,7 @@ import { linked } from './links.js';
 import { services, viewportOf } from './ohif.js';
 import { answer, createdAt, isUncertainty, madeFrom, mammograms, pair, stackOptions, viewOf, views } from './viewer.js';
 
-const HANGS_WITHIN_MS = 15000;
+const HANGS_WITHIN_MS = 30000;
 
 let withUncertainty = false; // as it was last asked for
 

@@ -21,6 +21,7 @@ def test_thickness_is_distributed_as_in_women():
     assert thickness.max() <= 90
 
 
+@pytest.mark.slow
 def test_nearly_all_breasts_fit_the_detector_in_cc():
     outlines = [shape.craniocaudal for shape in cohort(600)]
     magnification = np.array([660 / (645 - outline.thickness_mm / 2) for outline in outlines])  # of the middle plane

@@ -193,6 +193,7 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one[known], other[known])[0, 1])
 
 
+@pytest.mark.slow
 def test_no_two_views_of_a_woman_share_their_noise():
     views = list(generate_case(CaseParameters(4, lesions=(), pixel_mm=1.5)))
     noises = [noise_of(view) for view in views]

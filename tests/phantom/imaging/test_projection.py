@@ -18,18 +18,22 @@ PIXEL_MM = 1.0
 
 
 @cache
-def anatomy(seed: int = 3, lesions: tuple[LesionKind, ...] = (LesionKind.CIRCUMSCRIBED,)) -> Anatomy:
-    return build_anatomy(BreastParameters(seed, Density.B, lesions), voxel_mm=2.5)
+def anatomy() -> Anatomy:
+    return build_anatomy(BreastParameters(3, Density.B, (LesionKind.CIRCUMSCRIBED,)), voxel_mm=2.5)
 
 
 @cache
-def column_map(view: ViewPosition, seed: int = 3) -> ColumnMap:
-    return compress(anatomy(seed).shape, view)
+def column_map(view: ViewPosition) -> ColumnMap:
+    return compress(anatomy().shape, view)
+
+
+def paths(view: ViewPosition = ViewPosition.CC, pixel_mm: float = PIXEL_MM) -> PathLengths:
+    return _paths(view, pixel_mm)  # a cache takes a default and the same value given for two
 
 
 @cache
-def paths(view: ViewPosition = ViewPosition.CC, seed: int = 3, pixel_mm: float = PIXEL_MM) -> PathLengths:
-    return project(anatomy(seed), column_map(view, seed), pixel_mm=pixel_mm)
+def _paths(view: ViewPosition, pixel_mm: float) -> PathLengths:
+    return project(anatomy(), column_map(view), pixel_mm=pixel_mm)
 
 
 def test_path_lengths_sum_to_the_thickness():

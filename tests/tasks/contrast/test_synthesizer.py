@@ -60,16 +60,16 @@ def test_constant_fields_are_applied_to_every_pixel_of_the_source(shape: tuple[i
     source = mammogram(textured(*shape, mirrored=mirrored))
     made = synthesizer(Fields(0.2, 0.5))
     image = image_of(made, source)
-    mask = made.preprocessing.prepare(source).source_breast_mask
+    edge = made.preprocessing.prepare(source).source_edge
     assert image.pixels.dtype == np.float32
-    np.testing.assert_allclose(image.pixels, (0.2 + 0.5 * source.pixels) * mask, atol=1e-6)
+    np.testing.assert_allclose(image.pixels, (0.2 + 0.5 * source.pixels) * edge, atol=1e-6)
 
 
 def test_the_image_stays_within_range_and_is_zero_outside_the_breast() -> None:
     source = mammogram(textured(120, 90))
     made = synthesizer(Fields(1.7, 0.0))
-    mask = made.preprocessing.prepare(source).source_breast_mask
-    np.testing.assert_array_equal(image_of(made, source).pixels, mask.astype(np.float32))
+    edge = made.preprocessing.prepare(source).source_edge
+    np.testing.assert_array_equal(image_of(made, source).pixels, edge)
 
 
 @pytest.mark.parametrize(("channel", "axis", "per_frame_pixel"), [(ROW, 0, 2 / 63), (COLUMN, 1, 1 / 47)])
@@ -77,10 +77,10 @@ def test_a_ramp_is_enlarged_to_a_ramp_without_a_seam(channel: int, axis: int, pe
     source = mammogram(np.full((512, 384), 0.5, np.float32))  # eight times the frame
     ramp = image_of(synthesizer(Fields(0.5, 0.0, channel=channel, slopes=(0.25, 0.0))), source)
     steps = np.diff(ramp.pixels, axis=axis)
-    # Beyond the middle of the outermost pixel of the frame its value goes on.
-    inner = np.take(steps, range(4, steps.shape[axis] - 4), axis=axis)
+    # Beyond the outermost pixels of the frame their value goes on; the cubic kernel reaches two pixels.
+    inner = np.take(steps, range(16, steps.shape[axis] - 16), axis=axis)
     np.testing.assert_allclose(inner, 0.25 * per_frame_pixel / 8, atol=2e-6)
-    assert np.ptp(ramp.pixels[8:-8, 8:-8], axis=1 - axis).max() < 1e-6  # its corners are cut off as no breast
+    assert np.ptp(ramp.pixels[16:-16, 16:-16], axis=1 - axis).max() < 1e-6  # its corners are cut off as no breast
 
 
 def test_detail_of_the_source_is_kept_times_the_gain() -> None:
@@ -105,11 +105,11 @@ def test_an_ensemble_gives_the_image_of_its_mean_and_its_standard_deviation_as_u
     asked = ContrastParameters(uncertainty=True)
     image, uncertainty = made({"source": source}, asked)
     assert (image.role, uncertainty.role) == made.outputs(asked) == (IMAGE, UNCERTAINTY)
-    mask = made.preprocessing.prepare(source).source_breast_mask
-    members = [(offset + gain * source.pixels) * mask for offset, gain in ((0.1, 0.4), (0.2, 0.5), (0.3, 0.9))]
+    edge = made.preprocessing.prepare(source).source_edge
+    members = [(offset + gain * source.pixels) * edge for offset, gain in ((0.1, 0.4), (0.2, 0.5), (0.3, 0.9))]
     np.testing.assert_allclose(image.value.pixels, np.mean(members, axis=0), atol=1e-6)
     np.testing.assert_allclose(uncertainty.value.pixels, np.std(members, axis=0), atol=1e-6)
-    assert not uncertainty.value.pixels[~mask].any()
+    assert not uncertainty.value.pixels[edge == 0].any()
 
 
 def test_uncertainty_of_a_single_network_is_refused() -> None:
@@ -131,8 +131,8 @@ def test_a_transplant_shows_the_other_breast_in_the_outline_and_matrix_of_the_so
     source, other = mammogram(textured(300, 211, mirrored=True)), mammogram(np.full((90, 70), 0.5, np.float32))
     made = synthesizer(Fields(0.1, 1.0))
     image = made.transplant(source, other)
-    mask = made.preprocessing.prepare(source).source_breast_mask
-    np.testing.assert_allclose(image.pixels, 0.6 * mask, atol=1e-6)
+    edge = made.preprocessing.prepare(source).source_edge
+    np.testing.assert_allclose(image.pixels, 0.6 * edge, atol=1e-6)
     assert image.source_name == source.source_name
 
 

@@ -97,7 +97,8 @@ def test_a_frame_smaller_than_a_window_is_padded() -> None:
 
 
 def test_a_transplant_lies_in_the_outline_and_matrix_of_the_source() -> None:
-    source, other = mammogram(mirrored=True), mammogram(90, 70)
+    source, dark = mammogram(mirrored=True), 0.5 * breast_image(90, 70)
+    other = Mammogram(dark, "IM2.dcm", view_position=ViewPosition.CC)
     made = synthesizer(Pointwise())
     image = made.transplant(source, other).pixels
     mask = made.preprocessing.prepare(source).source_breast_mask

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import ndimage
 
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import segment_breast, skin_distance
-from mammosynth.preprocessing.frame import BreastFrame, fill_outside
+from mammosynth.preprocessing.breast import find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.frame import BreastFrame, extend_smoothly
 from mammosynth.terms import ViewPosition
 
+WHOLE_SMOOTHING_PX, WHOLE = 0.8, 0.93
+"""Where breast, smoothed in the frame, is more than this share, a network saw it: a pixel or so under the skin. Chosen:
+with less, single pixels that fade into air are dark dots along the skin; with more, the skin itself is lost."""
 SKIN_DISTANCE_UNIT = 100 / 512
 """Skin distance 1.0 in frame heights."""
 
@@ -24,9 +29,10 @@ class PreparedMammogram:
     Attributes:
         low_energy: (H, W) float32 in [0, 1], 0 outside the breast.
         breast_mask: (H, W) bool in the frame.
-        source_breast_mask: bool, in the source's matrix.
+        source_breast_mask: bool, in the source's matrix: found on a reduced grid, its rim lies in the air.
         view_position: CC or MLO.
         frame: The way back.
+        source: Where it comes from.
     """
 
     low_energy: np.ndarray
@@ -34,6 +40,25 @@ class PreparedMammogram:
     source_breast_mask: np.ndarray
     view_position: ViewPosition
     frame: BreastFrame
+    source: Mammogram
+
+    @cached_property
+    def source_edge(self) -> np.ndarray:
+        """How much of each pixel of the source's matrix is breast, float32 in [0, 1]; see `find_edge`.
+
+        The network never sees it, and training never needs it.
+        """
+        return find_edge(self.source.pixels, self.source_breast_mask, self.source.valid)
+
+    @cached_property
+    def trusted(self) -> np.ndarray:
+        """(H, W) bool: pixels of the frame that hold breast alone.
+
+        Nearer to the air no loss is counted, and a network may say anything.
+        """
+        framed = np.pad(self.frame.apply(self.source_edge), 3, mode="edge")
+        whole = ndimage.gaussian_filter(framed, WHOLE_SMOOTHING_PX)[3:-3, 3:-3] > WHOLE
+        return whole if whole.any() else self.breast_mask
 
 
 class BreastFramePreprocessing:
@@ -75,7 +100,7 @@ class BreastFramePreprocessing:
         frame = BreastFrame.around(mask, self.frame_shape, source.source_name)
         framed_mask = frame.apply(mask) > 0.5
         low_energy = np.clip(frame.apply(source.pixels), 0, 1) * framed_mask
-        return PreparedMammogram(low_energy, framed_mask, mask, source.view_position, frame)
+        return PreparedMammogram(low_energy, framed_mask, mask, source.view_position, frame, source)
 
     def channels(self, low_energy: np.ndarray, breast_mask: np.ndarray, view_position: ViewPosition) -> np.ndarray:
         """The network's input.
@@ -111,14 +136,14 @@ class BreastFramePreprocessing:
     def restore(self, prepared: PreparedMammogram, field: np.ndarray) -> np.ndarray:
         """A smooth field in the source's matrix and orientation.
 
-        Values outside the breast are replaced by those of its rim first, so the rim is as bright as what lies inside,
-        whatever the network says about air.
+        What a network says about the rim and about air is replaced by what it says just inside, smoothly continued, so
+        the rim is as bright as what lies inside.
 
         Args:
             prepared: What `prepare` gave.
             field: (H, W) in the frame.
 
         Returns:
-            float32 of the source's shape, not clipped, of no meaning outside the breast.
+            float32 of the source's shape, not clipped, of no meaning where `source_edge` is 0.
         """
-        return prepared.frame.restore(fill_outside(field.astype(np.float32), prepared.breast_mask))
+        return prepared.frame.restore(extend_smoothly(field.astype(np.float32), prepared.trusted))

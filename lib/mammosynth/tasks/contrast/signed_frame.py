@@ -64,10 +64,10 @@ class SignedFramePreprocessing:
             generated: (H, W) in [-1, 1], in the frame.
 
         Returns:
-            float32 in [0, 1] of the source's shape, 0 outside the breast.
+            float32 in [0, 1] of the source's shape, 0 in air, fading at the source's own edge.
         """
         restored = self._breast.restore(prepared, from_signed(generated))
-        return (np.clip(restored, 0, 1) * prepared.source_breast_mask).astype(np.float32)
+        return (np.clip(restored, 0, 1) * prepared.source_edge).astype(np.float32)
 
 
 def to_signed(display: np.ndarray) -> np.ndarray:

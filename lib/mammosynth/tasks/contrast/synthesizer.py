@@ -34,7 +34,7 @@ class ContrastSynthesizer:
 
     The recombined image is offset + gain * low energy. The fields are enlarged to the source's matrix and applied to
     the source's own pixels, so its detail is kept at any resolution (cf. guided filter, He et al. 2013,
-    doi:10.1109/TPAMI.2012.213).
+    doi:10.1109/TPAMI.2012.213), and so is its edge: the image fades into air as the source does.
 
     Args:
         preprocessing: Source to network input and back.
@@ -86,8 +86,8 @@ class ContrastSynthesizer:
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
-            In the source's matrix: the image, zero outside the breast; and the standard deviation of the image over the
-            members, as grey values in [0, 1].
+            In the source's matrix: the image, zero in air, fading as the source does; and the standard deviation of the
+            image over the members, as grey values in [0, 1].
 
         Raises:
             InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
@@ -134,11 +134,11 @@ class ContrastSynthesizer:
         offset, gain = self.generate(prepared).mean(axis=0)
         image = fill_outside(offset + gain * prepared.low_energy, prepared.breast_mask)
         restored = self.preprocessing.restore(into, image)
-        return source.with_pixels(np.clip(restored, 0, 1) * into.source_breast_mask)
+        return source.with_pixels(np.clip(restored, 0, 1) * into.source_edge)
 
     def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
         offset, gain = (self.preprocessing.restore(prepared, field) for field in fields)
-        return np.clip(offset + gain * pixels, 0, 1) * prepared.source_breast_mask
+        return np.clip(offset + gain * pixels, 0, 1) * prepared.source_edge
 
 
 def _has_members(network: nn.Module) -> bool:

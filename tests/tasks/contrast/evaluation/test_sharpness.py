@@ -67,7 +67,7 @@ def test_a_real_image_at_full_resolution_keeps_its_detail(side: str) -> None:
     prepared = synthesizer.preprocessing.prepare(source)
     gain = synthesizer.preprocessing.restore(prepared, synthesizer.generate(prepared)[0, 1])
     interior = erode(prepared.source_breast_mask, 100)
-    image = synthesizer(source, ContrastParameters()).image.pixels
+    image = synthesizer({"source": source}, ContrastParameters())[0].value.pixels
     ratio = band_powers(image, interior) / band_powers(source.pixels, interior)
     expected = (gain[interior] ** 2).mean()
     # The two highest bands, periods of 2 to 8 pixels, are finer than the frame.

@@ -146,6 +146,7 @@ def train(trained: CycleGANObjective, steps: int) -> list[dict[str, float]]:
     return history
 
 
+@pytest.mark.slow
 def test_generators_learn_the_cycle_and_the_identity_of_one_pair() -> None:
     trained = objective(train=1)
     history = train(trained, 20)
