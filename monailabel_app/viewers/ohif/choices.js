@@ -9,7 +9,8 @@ export const DRAWING = 'drawing';
 /** [value, text] of everything that may fill a label-map slot; `on` is the image that it must be drawn on, if any. */
 export function choicesFor(slot, { segmentations, on, hasDrawing }) {
   const fitting = segmentations.filter(each => !slot.on || each.source_sop_instance_uid === on);
-  const stored = fitting.map(each => [each.sop_instance_uid, [labelsOf(each), madeAt(each)].filter(Boolean).join(', ')]);
+  const textOf = each => [labelsOf(each), madeAt(each)].filter(Boolean).join(', ');
+  const stored = fitting.map(each => [each.sop_instance_uid, textOf(each)]);
   const none = slot.required ? (stored.length || hasDrawing ? 'Choose one' : 'None yet: draw one below') : 'None';
   return [['', none], ...(hasDrawing ? [[DRAWING, 'What is drawn now (is saved first)']] : []), ...stored];
 }
@@ -24,7 +25,8 @@ export function presetFor(slot, choices, ...wanted) {
 /** The help of a slot of drawings: its sentence, then what a lesion may be, by its class or name. */
 export function drawingHelp({ description, classes }) {
   const names = Object.values(classes || {});
-  return names.length ? `${description} Each must have one of these classes or names: ${names.join(', ')}.` : description;
+  const classed = `Each must have one of these classes or names: ${names.join(', ')}.`;
+  return names.length ? `${description} ${classed}` : description;
 }
 
 /** The help of a slot of JSON: its sentence, then what its schema says of the values. */
@@ -33,7 +35,8 @@ export function jsonHelp({ description, json_schema: schema }) {
   const properties = Object.entries(schema?.properties || {}).map(([name, each]) => {
     const need = (schema.required || []).includes(name) ? 'required' : 'optional';
     const kind = each.enum ? each.enum.map(value => JSON.stringify(value)).join(' | ') : each.type;
-    return `${JSON.stringify(name)} (${[kind, need].filter(Boolean).join(', ')})${each.description ? `: ${each.description}` : ''}`;
+    const about = each.description ? `: ${each.description}` : '';
+    return `${JSON.stringify(name)} (${[kind, need].filter(Boolean).join(', ')})${about}`;
   });
   return [...lines.filter(Boolean), ...properties].join('\n');
 }

@@ -12,7 +12,7 @@ const settingsOf = ({ parameters }) =>
     .filter(([name, value]) => isSaid(value) && name !== 'rendering' && name !== 'seed')
     .map(([name, value]) => [title(name), SAID[String(value)] ?? textOf(value)]);
 
-/** Model, rendering, seed and settings (but not what was left off) in one line: "residual 0.1.0, sampled, seed 7"; without what `said` says. */
+/** Model, rendering, seed and what is on, in one line ("residual 0.1.0, sampled, seed 7"), without what `said` says. */
 export function summaryOf(entry, said = '') {
   const { bundle, bundle_version, rendering, seed } = entry;
   const isOn = ([, value]) => value !== SAID.false;
