@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.ohif import names, open_study, options, shot, shown, wait_for, wait_until_drawn
+from tests.support.ohif import names, open_study, options, plain_names, shot, shown, wait_for, wait_until_drawn
 from tests.support.server import find_series, made, order, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -28,11 +28,6 @@ _GO = """path => {
 
 def _generate(panel):
     panel.get_by_role("button", name="Generate", exact=True).click()
-
-
-def _plain(page):
-    """What each viewport shows, without model and rendering."""
-    return [name.partition(" expected ")[0] for name in names(page)]
 
 
 def _thumbnails(page):
@@ -68,7 +63,7 @@ def test_the_address_of_a_result_hangs_it_beside_its_source_and_asks_nobody_else
     page.goto(server.address + result["viewer_url"])
     left, right = wait_until_drawn(page, 2)
     shot(page, "side-by-side", server)
-    assert _plain(page) == ["L CC low energy", "SYNTHETIC contrast L CC"]
+    assert plain_names(page) == ["L CC low energy", "SYNTHETIC contrast L CC"]
     assert np.abs(left[:600, :400] - right[:600, :400]).mean() > 2
     assert min(len(left), len(right)) > 700, "the pair should fill the height of the screen"
     assert "P002" not in page.inner_text("body")
@@ -85,7 +80,7 @@ def test_a_radiologist_generates_and_the_result_hangs_linked_beside_its_source_w
     panel.get_by_text("Done: the result hangs beside its source.").wait_for()
     wait_until_drawn(page, 2)
     shot(page, "generated", server)
-    assert _plain(page) == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
+    assert plain_names(page) == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
     assert any("SYNTHETIC contrast R MLO" in text for text in _thumbnails(page))
     assert page.evaluate("window.isStillThisPage")
 
@@ -114,7 +109,7 @@ def test_history_shows_provenance_and_deletes_from_archive_and_viewer_after_aski
     assert result["provenance"][0]["weights_sha256"][:12] in text
     assert "breast_cem_residual" in text
     entry.get_by_role("button", name="Show").click()
-    assert wait_for(page, lambda: _plain(page) == ["R CC low energy", "SYNTHETIC contrast R CC"])
+    assert wait_for(page, lambda: plain_names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"])
     shot(page, "history", server)
 
     entry.get_by_role("button", name="Delete").click()
@@ -125,13 +120,13 @@ def test_history_shows_provenance_and_deletes_from_archive_and_viewer_after_aski
     entry.get_by_role("button", name="Delete for good").click()
     panel.get_by_text("Deleted: SYNTHETIC contrast R CC").wait_for()
     assert made(result)["series_instance_uid"] not in _archived(server, "P003")
-    assert wait_for(page, lambda: _plain(page) == ["R CC low energy", "R CC low energy"])
+    assert wait_for(page, lambda: plain_names(page) == ["R CC low energy", "R CC low energy"])
     assert wait_for(page, lambda: not any("SYNTHETIC contrast R CC" in text for text in _thumbnails(page)))
 
     panel.locator("#source").select_option(label=next(o for o in options(panel) if o.endswith("R CC low energy")))
     _generate(panel)  # the same again, after it was forgotten: it has the same UIDs
     panel.get_by_text("Done: the result hangs beside its source.").wait_for()
-    assert _plain(page) == ["R CC low energy", "SYNTHETIC contrast R CC"]
+    assert plain_names(page) == ["R CC low energy", "SYNTHETIC contrast R CC"]
 
 
 def _archived(server, patient):

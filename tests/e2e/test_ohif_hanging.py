@@ -6,8 +6,9 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.ohif import names, open_study, shot, shown, wait_for, wait_until_drawn
+from tests.support.ohif import names, open_study, plain_names, shot, shown, wait_for, wait_until_drawn
 from tests.support.server import find_series, running
+from tests.support.viewports import views as places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
@@ -104,25 +105,27 @@ def test_each_view_hangs_beside_what_was_synthesized_from_it(page, server):
         server.synthesize(*find_series(server, "USUAL")[f"{view} low energy"], parameters={"uncertainty": True})
     panel = open_study(page, server, _study(server, "USUAL"))
     layout = panel.get_by_label("Layout")
-    assert layout.input_value() == "mammosynth.screening"
+    assert layout.input_value() == "mammosynth.pair"
     layout.select_option("mammosynth.current-synthesized")
     right, left = [FOUR[0], "SYNTHETIC contrast R CC"], [FOUR[3], "SYNTHETIC contrast L MLO"]
-    assert wait_for(page, lambda: names(page) == [*right, FOUR[1], FOUR[2], *left]), names(page)
+    assert wait_for(page, lambda: plain_names(page) == [*right, FOUR[1], FOUR[2], *left]), plain_names(page)
     grid = page.locator("[data-cy='viewport-grid'] [data-cy='viewport-pane']")
     assert grid.count() == 8
     shot(page, "hanging-current-synthesized", server)
 
+    page.mouse.click(*places(page)[0].at(60, 60))
     layout.select_option("mammosynth.pair")
-    assert wait_for(page, lambda: names(page) == right), names(page)
+    assert wait_for(page, lambda: plain_names(page) == right), plain_names(page)
     layout.select_option("mammosynth.screening")
-    assert wait_for(page, lambda: names(page) == FOUR), names(page)
+    assert wait_for(page, lambda: plain_names(page) == FOUR), plain_names(page)
 
 
 def test_a_mirrored_image_is_shown_the_usual_way_beside_another_too(page, server):
     open_study(page, server, _study(server, "MIRRORED"))
     page.evaluate(
         """async () => {
-          const { mammograms, showBeside } = await import('/ohif/extensions/viewer.js');
+          const { mammograms } = await import('/ohif/extensions/viewer.js');
+          const { showBeside } = await import('/ohif/extensions/beside.js');
           const named = view => mammograms().find(set => set.SeriesDescription.includes(view));
           await showBeside(named('R CC'), [named('L CC')]);
         }"""

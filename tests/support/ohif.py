@@ -62,6 +62,11 @@ def names(page):
     return [view["series"] for view in shown(page)]
 
 
+def plain_names(page):
+    """What each viewport shows, without model and rendering."""
+    return [name.partition(" expected ")[0] for name in names(page)]
+
+
 def wait_for(page, question, timeout_s=WAIT_MS / 1000):
     """The first answer that is true; None if there is none in time."""
     for _ in range(int(timeout_s * 4)):

@@ -54,9 +54,11 @@ function write(label, element, { displaySet, sopInstanceUid }) {
   const isRight = image && conventionalEdge(image) === 'left'; // where there is no breast
   label.style.cssText =
     `position: absolute; top: 36px; ${isRight ? 'right: 12px; text-align: right' : 'left: 12px'}; max-width: 60%; ` +
-    `z-index: 1; pointer-events: none; color: #fff; text-shadow: 0 0 3px #000, 0 0 3px #000; overflow-wrap: anywhere; ` +
+    'z-index: 1; pointer-events: none; color: #fff; text-shadow: 0 0 3px #000, 0 0 3px #000; ' +
+    'overflow-wrap: anywhere; ' +
     `font: ${element.clientWidth < SMALL ? 11 : 13}px/1.35 sans-serif;`;
-  const heading = Object.assign(document.createElement('strong'), { textContent: view || '' });
+  const heading = document.createElement('strong');
+  heading.textContent = view || '';
   heading.style.cssText = 'display: block; font-size: 1.4em;';
   label.replaceChildren(heading, ...lines.map(lineOf));
 }

@@ -46,7 +46,8 @@ function createLink(id, event, follow) {
     core.getRenderingEngine(renderingEngineId)?.getViewport(viewportId);
   return tools.SynchronizerManager.createSynchronizer(id, core.Enums.Events[event], (link, from, to, { detail }) => {
     const [source, target] = [viewport(from), viewport(to)];
-    if (isFitted(source) && isFitted(target)) follow(source, target, { detail, options: link.getOptions(to.viewportId) });
+    if (!isFitted(source) || !isFitted(target)) return;
+    follow(source, target, { detail, options: link.getOptions(to.viewportId) });
   });
 }
 

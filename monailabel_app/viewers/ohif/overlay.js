@@ -2,7 +2,10 @@
 
 import { cornerstone } from './ohif.js';
 
-/** From pixels of the image (outer corner at 0, 0) to those of the viewport's canvas; null before it is loaded, and when it is gone. */
+/**
+ * From pixels of the image (outer corner at 0, 0) to those of the viewport's canvas; null before it is loaded or once
+ * it is gone.
+ */
 export function imageToCanvas(viewport) {
   if (viewport.isDisabled) return null;
   const image = viewport.getImageData?.()?.imageData;

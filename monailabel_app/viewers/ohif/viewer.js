@@ -172,7 +172,8 @@ async function retrieve(StudyInstanceUID, seriesInstanceUID) {
 
 /** Resolves to the display sets of a series as soon as OHIF has made them. */
 async function appeared(seriesUid) {
-  const found = await answer(() => (displaySetsOf(seriesUid).length ? displaySetsOf(seriesUid) : null), APPEARS_WITHIN_MS);
+  const made = () => (displaySetsOf(seriesUid).length ? displaySetsOf(seriesUid) : null);
+  const found = await answer(made, APPEARS_WITHIN_MS);
   if (!found) throw new Error('The series is in the archive, but the viewer does not show it; reload the page.');
   return found;
 }
