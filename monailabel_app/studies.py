@@ -217,7 +217,7 @@ class DicomWebStudies:
                 f"{view.source_name} ({view.image_laterality or '?'} {view.view_position or '?'})" for view in views
             )
             raise UnsupportedImageError(
-                f"series {image_id} holds {len(views)} images: {choices}. Set sop_instance_uid to one of them"
+                f"series {image_id} holds {len(views)} images: {choices}. Ask for one of them by this UID as image"
             )
         return views[0], None
 

@@ -261,6 +261,8 @@ def _parse_params(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise InvalidParameterError(f"params is a JSON {type(values).__name__}, expected an object")
+    if not isinstance(values.get("inputs") or {}, dict):
+        raise InvalidParameterError(f"inputs is a JSON {type(values['inputs']).__name__}, expected an object")
     return values
 
 

@@ -14,7 +14,7 @@ from mammosynth.errors import UnsupportedImageError
 from monailabel_app.database import Database
 from tests.support.phantom_views import left_cc
 from tests.support.real_data import REAL_DICOM
-from tests.support.server import find_series, order, retrieve, running
+from tests.support.server import find_series, made, order, retrieve, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -23,7 +23,8 @@ def test_a_job_stores_a_marked_series_in_the_study_of_its_source(server):
     study, series = find_series(server, "P001")["L CC low energy"]
     status = server.synthesize(study, series, parameters={"seed": 11})
     result = status["result"]
-    derived = retrieve(server, study, result["series_instance_uid"], result["sop_instance_uids"][0])
+    output = made(result)
+    derived = retrieve(server, study, output["series_instance_uid"], output["sop_instance_uid"])
     assert status["progress"] == 1.0
     assert derived.StudyInstanceUID == study
     assert derived.PatientID == "P001"
@@ -40,9 +41,9 @@ def test_the_same_job_again_adds_no_second_image(server):
     study, series = find_series(server, "P001")["R CC low energy"]
     first = server.synthesize(study, series)["result"]
     again = server.synthesize(study, series)["result"]
-    assert again["sop_instance_uids"] == first["sop_instance_uids"]
-    stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{first['series_instance_uid']}/instances").json()
-    assert len(stored) == 1
+    assert again["outputs"] == first["outputs"]
+    uid = made(first)["series_instance_uid"]
+    assert len(server.get(f"/proxy/dicom/qido/studies/{study}/series/{uid}/instances").json()) == 1
 
 
 def test_a_job_that_waits_is_cancelled_over_http(server):
@@ -64,12 +65,16 @@ def test_a_job_that_waits_is_cancelled_over_http(server):
 def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
     study, series = find_series(server, "P002")["all views low energy"]
     result = server.synthesize(study, series)["result"]
-    stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances").json()
-    assert len(result["sop_instance_uids"]) == 4
-    assert "SYNTHETIC contrast" in find_series(server, "P002")
-    metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{result['series_instance_uid']}/metadata").json()
-    assert {item["0008103E"]["Value"][0] for item in metadata} == {"SYNTHETIC contrast"}
-    assert {item["00080018"]["Value"][0] for item in stored} == set(result["sop_instance_uids"])
+    uid = made(result)["series_instance_uid"]
+    assert {output["series_instance_uid"] for output in result["outputs"]} == {uid}
+    instances = {output["sop_instance_uid"] for output in result["outputs"]}
+    assert len(instances) == 4
+    description = "SYNTHETIC contrast expected breast_cem_residual 0.2.0"  # of no view, since it holds several
+    assert description in find_series(server, "P002")
+    metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{uid}/metadata").json()
+    assert {item["0008103E"]["Value"][0] for item in metadata} == {description}
+    assert {item["00080018"]["Value"][0] for item in metadata} == instances
+    assert sorted(item["00200013"]["Value"][0] for item in metadata) == [1, 2, 3, 4]
 
 
 def test_one_view_of_a_series_can_be_chosen(server):
@@ -82,7 +87,7 @@ def test_one_view_of_a_series_can_be_chosen(server):
 
 def test_a_synthesized_series_is_refused_as_a_source(server):
     study, series = find_series(server, "P001")["L CC low energy"]
-    derived = server.synthesize(study, series)["result"]
+    derived = made(server.synthesize(study, series)["result"])
     body = order(study, derived["series_instance_uid"])
     status = server.wait(server.post("/synthesis", json=body).json()["job_id"], "failed")
     assert "SYNTHETIC" in status["message"].upper()
@@ -90,13 +95,13 @@ def test_a_synthesized_series_is_refused_as_a_source(server):
     assert answer.status_code == 422
     with pytest.raises(UnsupportedImageError):
         read_mammogram(
-            retrieve(server, study, derived["series_instance_uid"], derived["sop_instance_uids"][0]),
+            retrieve(server, study, derived["series_instance_uid"], derived["sop_instance_uid"]),
         )
 
 
 def test_synthesized_series_are_no_candidates_for_the_next_sample(server):
     study, series = find_series(server, "P001")["L CC low energy"]
-    derived = server.synthesize(study, series)["result"]["series_instance_uid"]
+    derived = made(server.synthesize(study, series)["result"])["series_instance_uid"]
     images = server.get("/datastore/?output=all").json()["objects"]
     assert series in images
     assert derived not in images
@@ -127,12 +132,15 @@ def test_an_unknown_series_fails_with_a_sentence(server):
     ("body", "words"),
     [
         ({"model": "nonsense"}, "expected one of contrast"),
-        ({"inputs": order("1.2.3", "../../etc")["inputs"]}, "series_instance_uid"),
-        ({"parameters": {"device": "cuda"}}, "'device' is no parameter"),
-        ({"parameters": {"seed": -1}}, "seed is -1"),
-        ({"parameters": {"seed": "1; rm"}}, "seed is"),
-        ({"parameters": {"burned_in_mark": "no"}}, "expected true or false"),
-        ({"parameters": {"view_position": "XCCL"}}, "view_position is 'XCCL'"),
+        ({"inputs": order("1.2.3", "../../etc")["inputs"]}, "input 'source': series_instance_uid"),
+        ({"inputs": {}}, "input 'source' is missing"),
+        ({"inputs": {"image": "1.2"}}, "input 'image' is unknown, expected source"),
+        ({"parameters": {"device": "cuda"}}, "parameter 'device' is unknown"),
+        ({"parameters": {"seed": -1}}, "parameter 'seed' is '-1'"),
+        ({"parameters": {"seed": "1; rm"}}, "parameter 'seed' is '1; rm', expected integer"),
+        ({"parameters": {"burned_in_mark": "no"}}, "expected boolean"),
+        ({"parameters": {"view_position": "XCCL"}}, "'view_position' is 'XCCL', expected 'CC' or 'MLO'"),
+        ({"parameters": {"rendering": "sampled"}}, "'rendering' is 'sampled', expected expected"),
         ({"image": "/etc/passwd"}, "image"),
     ],
 )
@@ -192,10 +200,6 @@ def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
     download = server.get("/datastore/image", params={"image": series})
     assert (download.status_code, "holds 4 images" in download.json()["detail"]) == (422, True)
     chosen = answer.json()["detail"].split("holds 4 images: ")[1].split(" ")[0]
-    answer = server.post(
-        f"/infer/contrast?image={series}&output=json", data={"params": f'{{"sop_instance_uid": "{chosen}"}}'}
-    )
-    assert answer.json()["provenance"]["sources"][0]["sop_instance_uid"] == chosen
     answer = server.post(f"/infer/contrast?image={chosen}&output=json")
     assert answer.json()["provenance"]["sources"][0]["sop_instance_uid"] == chosen
 
@@ -207,9 +211,13 @@ def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
         ("image=..%2F..%2Fsecret", "{}", 422, "not a path"),
         ("image=1.2.3.4", "{}", 404, "no series or instance"),
         ("", "{}", 422, "image is missing"),
-        ("image=1.2.3.4", '{"image": "/etc/passwd"}', 422, "no parameter"),
-        ("image=1.2.3.4", '{"model": "other"}', 422, "no parameter"),
+        ("image=1.2.3.4", '{"image": "/etc/passwd"}', 422, "'image' is unknown"),
+        ("image=1.2.3.4", '{"model": "other"}', 422, "'model' is unknown"),
         ("image=1.2.3.4", '{"result_dtype": "uint8"}', 422, "uint16"),
+        ("image=1.2.3.4", '{"path": "/etc/passwd"}', 422, "'path' is unknown"),
+        ("", '{"inputs": {"source": "/etc/passwd"}}', 422, "not a path"),
+        ("", '{"inputs": {"source": {"path": "/etc/passwd"}}}', 422, "not a path"),
+        ("", '{"inputs": ["/etc/passwd"]}', 422, "inputs is a JSON list, expected an object"),
         ("image=1.2.3.4", "not json", 422, "no valid JSON"),
         ("image=1.2.3.4", "[1]", 422, "expected an object"),
         ("image=1.2.3.4&output=dicom_seg", "{}", 422, "dicom_seg"),
@@ -287,7 +295,8 @@ def test_jobs_and_images_survive_a_restart(exams, tmp_path):
         server.process.wait()
     with running(data_dir, "--studies", str(exams / "P001")) as server:
         result = server.wait(job, "done")["result"]
-        stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{result['series_instance_uid']}/instances")
+        uid = made(result)["series_instance_uid"]
+        stored = server.get(f"/proxy/dicom/qido/studies/{study}/series/{uid}/instances")
         assert len(stored.json()) == 1
     assert server.process.returncode == 0
     assert server.lines[-1] == "Stopped."
