@@ -27,8 +27,10 @@ def test_info_lists_the_task_as_something_stock_clients_do_not_show_as_a_label(c
     assert info["labels"] == []
     assert contrast["type"] == "others"
     assert contrast["labels"] == []
-    assert {p["name"] for p in contrast["parameters"]} >= {"seed", "sop_instance_uid", "view_position"}
-    assert all({"name", "type", "default", "unit", "description"} <= set(p) for p in contrast["parameters"])
+    properties = contrast["parameters"]["properties"]
+    assert set(properties) >= {"seed", "rendering", "view_position"}
+    assert all({"type", "default", "description"} <= set(each) for each in properties.values())
+    assert [slot["role"] for slot in contrast["slots"]] == ["source"]
     assert "steps" in info["trainers"]["contrast"]["config"]
 
 
