@@ -28,6 +28,7 @@ RECIPE = {
     "steps": 3,
     "batch_size": 2,
     "warmup_steps": 0,
+    "learning_rate": 0.02,  # after three steps of less, random weights still say nothing but black
     "validate_every": 2,
     "sample_every": 0,
     "threads": 1,
