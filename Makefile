@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check $(if $(CI),
 READY := $(VENV)/.ready
 
 # Workers share the cores: one thread each. More than four workers wait for one another's servers and browsers.
-PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=25
+PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=25
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 
 .PHONY: demo test test-fast lint hooks slicer-venv clean

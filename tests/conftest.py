@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,21 +24,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests go first, so that no worker waits for another at the end; see `_group` for which go together."""
-    if not _IS_WORKER:
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: ("e2e" not in item.keywords, "slow" not in item.keywords))
+    """Long tests go first, so that no worker waits for another at the end."""
+    if _IS_WORKER:
+        items.sort(key=lambda item: ("e2e" not in item.keywords, "slow" not in item.keywords))
 
 
-def _group(item: pytest.Item) -> str:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Which tests go together is read from their names: xdist 3.8 loses the marks of groups under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByGroup(config, log)
+
+
+def _group(nodeid: str) -> str:
     """A file is for one worker, since its tests share fixtures; so are a folder's tests with one kind of archive."""
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    file, _, test = nodeid.partition("::")
+    parameters = test.partition("[")[2].rstrip("]").split("-")
     for kind in _KINDS_OF_ARCHIVES:
-        if kind in [value for value in parameters if isinstance(value, str)]:
-            return f"{Path(item.path).parent.name} {kind}"
-    return item.nodeid.partition("::")[0]
+        if kind in parameters:
+            return f"{Path(file).parent.name} {kind}"
+    return file
 
 
 @pytest.hookimpl(tryfirst=True)
