@@ -10,6 +10,7 @@ from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS
 from tests.support.processes import refuse_unless_marked
 from tests.support.server import Server, running_over, stow
 from tests.support.shared import made_once
+from tests.support.viewports import SCREENS
 
 PIXEL_MM = 1.8  # 127 x 106 pixels
 
@@ -53,6 +54,19 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module", params=SCREENS)
+def screen(request):
+    return request.param
+
+
+@pytest.fixture
+def nothing_went_wrong(page):
+    """Neither an error in the console nor a toast, whatever a test does; for a `watched_page`."""
+    page.faults.clear()
+    yield
+    assert page.faults == []
 
 
 @pytest.fixture

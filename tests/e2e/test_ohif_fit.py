@@ -10,7 +10,7 @@ from tests.support.ohif import names, open_study, wait_for
 from tests.support.server import find_series, running, stow
 from tests.support.viewports import EDGE, SCREENS, assert_in_place, misplaced, screenshot, views, watched_page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong")]
 PIXEL_MM = 1.8  # 127 x 106 pixels
 _DONE = "Done: the result hangs beside its source."
 _GO = """path => {
@@ -55,25 +55,12 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(scope="module", params=SCREENS)
-def screen(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def page(browser, screen):
     """One page a size, since opening it takes longer than the tests do."""
     page = watched_page(browser, screen)
     yield page
     page.context.close()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_went_wrong(page):
-    """Neither an error in the console nor a toast, whatever a test does."""
-    page.faults.clear()
-    yield
-    assert page.faults == []
 
 
 def reset(page):

@@ -7,9 +7,9 @@ from pydicom import dcmread
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, shown, wait_for
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, assert_in_place, misplaced, screenshot, views, watched_page
+from tests.support.viewports import assert_in_place, misplaced, screenshot, views, watched_page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong")]
 PIXEL_MM = 1.8  # 127 x 106 pixels
 FOUR = ["R CC", "L CC", "R MLO", "L MLO"]
 # Pixels of each viewport's overlay of lesions that show something, within a part of the image.
@@ -43,25 +43,12 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(scope="module", params=SCREENS)
-def screen(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def page(browser, screen):
     """One page a size, since opening it takes longer than the tests do."""
     page = watched_page(browser, screen)
     yield page
     page.context.close()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_went_wrong(page):
-    """Neither an error in the console nor a toast, whatever a test does."""
-    page.faults.clear()
-    yield
-    assert page.faults == []
 
 
 def open_patient(page, server, patient, count):
