@@ -336,6 +336,16 @@ def test_another_modality_passes_if_it_is_accepted(tmp_path: Path) -> None:
 def test_an_instance_that_is_there_twice_is_done_once(tmp_path: Path) -> None:
     dicom(tmp_path / "in" / "a.dcm")
     dicom(tmp_path / "in" / "copy of a.dcm")
+    for times in range(2):  # the second time the result of the first one is kept
+        report = run(tmp_path / "in", output=tmp_path / "out", skip_existing=True)
+        assert names_in(tmp_path / "out") == ["a_contrast.dcm"]
+        assert (len(report.written), report.kept) == (1 - times, times)
+        assert report.notes == (("copy of a.dcm", "the same image as a.dcm; synthesized once"),)
+
+
+def test_an_instance_that_was_refused_is_tried_again_in_another_file(tmp_path: Path) -> None:
+    dicom(tmp_path / "in" / "a.dcm", Modality="CR")
+    dicom(tmp_path / "in" / "b.dcm")
     report = run(tmp_path / "in", output=tmp_path / "out")
-    assert [path.name for path in report.written] == ["a_contrast.dcm"]
-    assert report.notes == (("copy of a.dcm", "the same image as a.dcm; synthesized once"),)
+    assert [path.name for path in report.written] == ["b_contrast.dcm"]
+    assert [name for name, _ in report.refused] == ["a.dcm"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom import dcmread
+
 from mammosynth.dicom.attributes import integer_of, text_of
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
@@ -125,12 +127,17 @@ def synthesize_files(
     found, skipped = _find(inputs, output)
     sink = _Files(output, chosen, {item.path.resolve() for item in found})
     refused: list[tuple[str, str]] = []
+    done_before: dict[str, str] = {}
     for done, item in enumerate(found, start=1):
         sink.item = item
+        uid = _sop_instance_uid(item.path)
         try:
-            named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
-            given = _given({first: item.path, **named}, order, chosen)
-            perform(order, given, sink)
+            if same := done_before.get(uid):
+                sink.notes.append((item.name.as_posix(), f"the same image as {same}; synthesized once"))
+            else:
+                named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
+                perform(order, _given({first: item.path, **named}, order, chosen), sink)
+                done_before |= {uid: item.name.as_posix()} if uid else {}
         except MammoSynthError as error:
             refused.append((item.name.as_posix(), str(error)))
         if progress is not None:
@@ -210,6 +217,16 @@ def _is_image(path: Path) -> bool:
         return True
 
 
+def _sop_instance_uid(path: Path) -> str:
+    """Of a DICOM file; "" of others, and of one that cannot be read: reading all of it says why."""
+    try:
+        if format_of_file(path) is not FileFormat.DICOM:
+            return ""
+        return text_of(dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True), "SOPInstanceUID")
+    except Exception:  # a damaged header fails in any way that pydicom's parsers know
+        return ""
+
+
 class _Files:
     """Where results of files go: beside nothing that is an input or was written in this run."""
 
@@ -221,7 +238,6 @@ class _Files:
         self.kept = 0
         self._output, self._options, self._taken = output, options, taken
         self._run = new_uid()
-        self._done: dict[str, str] = {}
         self._numbers: dict[str, set[int]] = {}
 
     def find(self, work: Work) -> list[Path] | None:
@@ -243,10 +259,6 @@ class _Files:
         """Write every output as a file."""
         name = self.item.name.as_posix()
         self.warnings += [(name, warning) for warning in result.provenance.warnings]
-        lead = next(iter(result.inputs.values()))
-        if known := self._twice(lead, name):
-            self.notes.append((name, f"the same image as {known}; synthesized once"))
-            return []
         ending = self._ending()
         targets = [self._target(result.task.name, output.role, ending) for output in result.outputs]
         if ENDINGS[ending] is FileFormat.DICOM:
@@ -267,13 +279,6 @@ class _Files:
         number = wanted if wanted not in taken else max(taken) + 1
         taken.add(number)
         return number
-
-    def _twice(self, lead: Any, name: str) -> str:
-        """The name of the input that was the same DICOM instance; "" if there was none."""
-        header = getattr(lead, "header", None)
-        uid = "" if header is None else text_of(header, "SOPInstanceUID")
-        first = self._done.setdefault(uid, name) if uid else name
-        return "" if first == name else first
 
     def _ending(self) -> str:
         """The ending of a result's name."""

@@ -192,7 +192,7 @@ def test_the_server_trains_it_on_what_is_drawn_in_the_archive(server: Server) ->
     answer = server.post("/train/mirror", json={"name": "learnt"})
     assert answer.status_code == 200, answer.text
     deadline = time.monotonic() + 120
-    while (status := server.get("/train/").json())["status"] == "RUNNING":
+    while (status := server.get("/train/").json())["status"] in ("SUBMITTED", "RUNNING"):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert status["status"] == "DONE", status
