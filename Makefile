@@ -7,6 +7,8 @@ PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check $(if $(CI),
 READY := $(VENV)/.ready
 
 # Workers share the cores: one thread each. More than four workers wait for one another's servers and browsers.
+# What Python has compiled is kept, whatever the environment says: every server that a test starts would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=25
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 

@@ -27,6 +27,8 @@ _FONTS = re.compile(
     r"<link[^>]+fonts\.(?:googleapis|gstatic)\.com[^>]*>|@import url\(https://fonts\.googleapis[^)]*\);"
 )
 _ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
+_NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{20}\.(?:js|wasm)$")  # other content has another name
+_FOR_EVER = "private, max-age=31536000, immutable"
 _CONFIG = {
     "routerBasename": "/ohif/",
     "investigationalUseDialog": {"option": "never"},
@@ -91,7 +93,8 @@ def create_ohif() -> APIRouter:
     @router.get("/ohif/{path:path}", include_in_schema=False)
     def static(path: str, request: Request) -> Response:
         if path in files and path != "index.html":
-            return pages.get(path) or FileResponse(files[path])
+            headers = {"cache-control": _FOR_EVER} if _NAMED_BY_CONTENT.search(path) else None
+            return pages.get(path) or FileResponse(files[path], headers=headers)
         if viewer_scope(identity_of(request)) == NOTHING:
             return RedirectResponse(SIGN_IN)  # which says so; the viewer would stay black
         return pages["index.html"]

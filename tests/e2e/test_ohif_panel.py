@@ -81,15 +81,22 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(params=SCREENS)
-def page(request, browser):
-    width, height = SCREENS[request.param]
+@pytest.fixture(scope="module")
+def context(browser, screen):
+    """One for each size, so that its pages load the viewer once."""
+    width, height = SCREENS[screen]
     context = browser.new_context(viewport={"width": width, "height": height})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, screen):
     page = context.new_page()
     page.set_default_timeout(60_000)
-    page.size = request.param
+    page.size = screen
     yield page
-    context.close()
+    page.close()
 
 
 def _study(server, patient="EXAM"):

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
 from monailabel_app.errors import NotFoundError
-from monailabel_app.gateway.ohif import EXTENSIONS, create_ohif, viewer_url
+from monailabel_app.gateway.ohif import EXTENSIONS, ROOT, create_ohif, viewer_url
 from tests.support.asgi import as_asked_by
 
 
@@ -33,6 +33,15 @@ def test_every_module_and_what_it_imports_is_served_and_never_kept(client, name)
     assert answer.headers["cache-control"] == "no-store"
     for imported in re.findall(r"^(?:import|\} from|.* from) '\./(.+)';$", answer.text, re.MULTILINE):
         assert (EXTENSIONS / imported).is_file(), f"{name} imports {imported}"
+
+
+def test_what_is_named_by_its_content_is_kept_and_nothing_else(client):
+    names = [path.name for path in ROOT.iterdir() if path.is_file()]
+    bundle = next(name for name in names if name.startswith("app.bundle.") and name.endswith(".js"))
+    codec = next(name for name in names if name.endswith(".wasm"))
+    assert all("immutable" in client.get(f"/ohif/{name}").headers["cache-control"] for name in (bundle, codec))
+    for other in ("", "app.bundle.css", "init-service-worker.js", "app-config.js"):
+        assert "immutable" not in client.get(f"/ohif/{other}").headers.get("cache-control", "")
 
 
 @pytest.mark.parametrize("name", ["..%2F..%2Fapp.py", "%2e%2e%2f%2e%2e%2fapp.py"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,20 @@ def test_another_version_of_the_software_makes_another_image(
     assert stored(archive, request.study_instance_uid) == {"image": 2}
 
 
+@pytest.fixture(scope="module")
+def one_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of four views in one series; not to be changed."""
+    folder = tmp_path_factory.mktemp("one series")
+    write_exam(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
+    return folder
+
+
 @pytest.fixture
-def four_views(tmp_path: Path) -> Iterator[tuple[DicomWebStudies, JobRequest, Path]]:
+def four_views(one_series: Path, tmp_path: Path) -> Iterator[tuple[DicomWebStudies, JobRequest, Path]]:
     """Four views in one series of an archive, an order for all of them, and the folder of their files."""
     folder = tmp_path / "exams"
-    files = write_exam(folder, seed=7, pixel_mm=3.6, patient_id="P", one_series=True)
-    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    shutil.copytree(one_series, folder)
+    header = pydicom.dcmread(folder / "R-CC-low-energy.dcm", stop_before_pixels=True)
     with embedded_store(folder, index_folder=tmp_path / "index") as url:
         yield DicomWebStudies(url), order_of(header.StudyInstanceUID, header.SeriesInstanceUID), folder
 

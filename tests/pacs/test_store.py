@@ -23,7 +23,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from requests_toolbelt import MultipartDecoder
 
 from mammosynth.atomic import UNFINISHED
-from monailabel_app.pacs import create_store_app
+from monailabel_app.pacs import create_store_app, index
 from monailabel_app.pacs.store import RefusedInstanceError, Store
 from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, store_process
 from tests.support.images import as_file, mammogram
@@ -36,8 +36,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    with embedded_store(folder, index_folder=folder.parent / "index") as root:
-        yield root
+    """Of a store that looks for new files twenty times as often, so that nobody waits a second for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "_SCAN_INTERVAL_S", 0.05)
+        with embedded_store(folder, index_folder=folder.parent / "index") as root:
+            yield root
 
 
 def instance_url(url: str, image: Dataset) -> str:
@@ -64,7 +67,7 @@ def wait_until_listed(url: str, patient_id: str, count: int) -> int:
         found = len(requests.get(f"{url}/instances?PatientID={patient_id}", timeout=10).json())
         if found == count:
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -48,10 +49,18 @@ def embedded_store(folder: Path, *, index_folder: Path) -> Iterator[str]:
         yield f"{address}/dicom-web"
 
 
+class _PromptServer(uvicorn.Server):
+    """Ends at once when it is told to, not at the next tenth of a second: hundreds of tests start one."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """An app on a free port of the loopback interface, in a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
+    server = _PromptServer(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

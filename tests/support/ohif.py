@@ -10,6 +10,7 @@ from PIL import Image
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 FLAGS = [
     "--no-sandbox",
+    "--disable-gpu-compositing",  # of the page; what is drawn in software is drawn once, images by WebGL
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",

@@ -26,6 +26,7 @@ def test_module(file):
     _run("--test", file)
 
 
+@pytest.mark.slow
 @needs_node
 @pytest.mark.skipif(not TYPESCRIPT.is_file(), reason="TypeScript is not installed: npm ci --prefix tests/viewers")
 def test_types():
