@@ -9,7 +9,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     BreastProjectionXRayImageStorageForPresentation,
@@ -24,6 +23,7 @@ from pydicom.uid import (
 )
 
 from mammosynth.dicom.attributes import integer_of, label_of, numbers_of, text_of, texts_of, value_of
+from mammosynth.dicom.bounded import open_regular, parse_instance
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.display import padding_mask, presentation_display, processing_display
 from mammosynth.dicom.generated import generated_mark_of, is_phantom_uid
@@ -163,7 +163,7 @@ def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: 
     elif isinstance(source, Path):
         name = source_name or source.name
         try:
-            with source.open("rb") as file:
+            with open_regular(source) as file:
                 dataset = _parse(file, name, accepted)
         except OSError as error:
             raise UnreadableImageError(
@@ -185,17 +185,30 @@ def _parse(file: BinaryIO, name: str, accepted: Collection[str]) -> Dataset:
 
 
 def _parse_elements(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> Dataset:
-    file.seek(0)
-    try:  # force: `looks_like_dicom` knows files without preamble
-        dataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
-        for tag in list(dataset.keys()):
-            if tag.group in (0x0028, _PIXEL_DATA_GROUP):
+    dataset = parse_instance(file, name, stop_before_pixels=stop_before_pixels)
+    for tag in list(dataset.keys()):
+        if tag.group in (0x0028, _PIXEL_DATA_GROUP):
+            try:
                 dataset[tag]
-    except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
-        raise UnreadableImageError(
-            f"{name}: the DICOM header cannot be read ({error}); the file is truncated or damaged, fetch it again."
-        ) from error
+            except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
+                raise UnreadableImageError(
+                    f"{name}: {tag} cannot be read ({error}); the file is truncated or damaged, fetch it again."
+                ) from error
+    _drop_damaged(dataset)
     return dataset
+
+
+def _drop_damaged(dataset: Dataset) -> None:
+    """Convert every value now, and leave out what cannot be converted, so that nobody stumbles over it later."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # a damaged element fails in any way that pydicom's parsers know
+            del dataset[tag]
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                _drop_damaged(item)
 
 
 def _complete_file_meta(dataset: Dataset) -> None:
