@@ -176,8 +176,11 @@ def _decode(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> np.ndarr
     try:
         image.convert_pixel_data("numpy" if syntax in UNCOMPRESSED else "pylibjpeg")
         pixels = np.asarray(image.pixel_array)
-    except Exception as error:  # whatever a codec meets in a damaged stream
-        raise _damaged(name, error) from error
+    except BaseException as error:  # whatever a codec meets in a damaged stream
+        # pylibjpeg-rle 2.0.0 panics at one that is too long; PyO3's exception for that is no Exception, on purpose.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise _damaged(name, error) from error
+        raise
     if pixels.shape != (frame.rows, frame.columns):
         raise _damaged(name, f"decoded to {pixels.shape}, expected {(frame.rows, frame.columns)}")
     return pixels.astype(np.int32)

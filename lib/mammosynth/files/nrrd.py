@@ -61,9 +61,6 @@ def read_nrrd_header(file: BinaryIO, name: str) -> VolumeHeader:
     """
     lines, start = _lines(file.read(_HEADER_BYTES + 1), name)
     fields, texts = _fields(lines, name)
-    for field in _ELSEWHERE:
-        if fields.pop(field, "0") != "0":
-            raise detached(name, ".nrrd")
     if start is None:
         raise UnreadableImageError(f"{name}: the header does not end; the file is truncated, fetch it again.")
     geometry = {key: fields.pop(key) for key in _GEOMETRY if key in fields}
@@ -117,6 +114,8 @@ def _fields(lines: list[str], name: str) -> tuple[dict[str, str], tuple[str, ...
                 f"{name}: the header has the field {key[:40]!r}, which is not known; save it again as .nrrd."
             )
         fields[field] = value.strip()
+        if field in _ELSEWHERE and fields[field] != "0":
+            raise detached(name, ".nrrd")
         if field in _DESCRIPTIONS:
             texts.append(value)
     return fields, tuple(texts)
