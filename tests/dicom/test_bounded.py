@@ -12,15 +12,20 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import RLELossless
 
 from mammosynth.dicom.bounded import MAX_DEPTH, MAX_ELEMENTS, check_pixels, open_regular, parse_instance
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
+from tests.support.bombs import (
+    BIG,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    beginning_of_file,
+    nested_sequences,
+    packed_zeros,
+)
 from tests.support.instances import as_file, build_instance, coded
-
-EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", str(ImplicitVRLittleEndian), str(DeflatedExplicitVRLittleEndian)
-BIG = str(ExplicitVRBigEndian)
-KNOWN, PRIVATE = (0x0040, 0x0275), (0x0009, 0x1001)  # Request Attributes Sequence; somebody's
 
 
 def parse(content: bytes, *, stop_before_pixels: bool = False) -> Dataset:
@@ -32,34 +37,6 @@ def in_syntax(syntax: str, **attributes: object) -> bytes:
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.is_implicit_VR, dataset.is_little_endian = syntax == IMPLICIT, syntax != BIG
     return as_file(dataset).getvalue()
-
-
-def meta(syntax: str) -> bytes:
-    """What stands before a dataset: preamble and file meta information."""
-    dataset = Dataset()
-    dataset.SOPClassUID = dataset.SOPInstanceUID = "1.2"
-    dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.is_implicit_VR, dataset.is_little_endian = syntax == IMPLICIT, syntax != BIG
-    whole = as_file(dataset).getvalue()
-    start = io.BytesIO(whole)
-    pydicom.filereader.read_preamble(start, force=False)
-    pydicom.filereader._read_file_meta_info(start)
-    return whole[: start.tell()]
-
-
-def nested(levels: int, syntax: str, *, defined: bool, tag: tuple[int, int] = KNOWN, vr: bytes = b"SQ") -> bytes:
-    """Sequences in sequences."""
-    order = ">" if syntax == BIG else "<"
-    content = b""
-    for _ in range(levels):
-        length = len(content) if defined else 0xFFFFFFFF
-        item = struct.pack(order + "HHL", 0xFFFE, 0xE000, length) + content
-        item += b"" if defined else struct.pack(order + "HHL", 0xFFFE, 0xE00D, 0)
-        header = struct.pack(order + "HH", *tag) + (b"" if syntax == IMPLICIT else vr + b"\0\0")
-        content = header + struct.pack(order + "L", len(item) if defined else 0xFFFFFFFF) + item
-        content += b"" if defined else struct.pack(order + "HHL", 0xFFFE, 0xE0DD, 0)
-    return content
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
@@ -89,11 +66,11 @@ def test_an_ordinary_file_is_parsed_as_pydicom_does(syntax: str, stop: bool) -> 
 def test_sequences_may_be_nested_but_not_without_end(
     syntax: str, defined: bool, tag: tuple[int, int], vr: bytes
 ) -> None:
-    beginning = meta(syntax)
-    assert len(parse(beginning + nested(MAX_DEPTH, syntax, defined=defined, tag=tag, vr=vr))) == 1
+    beginning = beginning_of_file(syntax)
+    assert len(parse(beginning + nested_sequences(MAX_DEPTH, syntax, defined=defined, tag=tag, vr=vr))) == 1
     for levels in (MAX_DEPTH + 1, 300, 3000):
         with pytest.raises(UnreadableImageError, match=r"^a\.dcm: sequences nested more than 32 deep"):
-            parse(beginning + nested(levels, syntax, defined=defined, tag=tag, vr=vr))
+            parse(beginning + nested_sequences(levels, syntax, defined=defined, tag=tag, vr=vr))
 
 
 def tiny_elements(syntax: str) -> bytes:
@@ -143,7 +120,7 @@ def meta_information(syntax: str) -> bytes:
     ],
 )
 def test_4_mb_of_tiny_parts_are_refused_at_once(syntax: str, bomb: object) -> None:
-    content = meta(syntax) + bomb(syntax)
+    content = beginning_of_file(syntax) + bomb(syntax)
     start = time.perf_counter()
     with pytest.raises(UnreadableImageError, match=r"^a\.dcm: (more than|file meta information of more than) \d+"):
         parse(content)
@@ -151,15 +128,14 @@ def test_4_mb_of_tiny_parts_are_refused_at_once(syntax: str, bomb: object) -> No
 
 
 def test_as_many_elements_as_are_accepted_are_parsed() -> None:
-    content = meta(EXPLICIT) + tiny_elements(EXPLICIT)[: 8 * MAX_ELEMENTS]
+    content = beginning_of_file(EXPLICIT) + tiny_elements(EXPLICIT)[: 8 * MAX_ELEMENTS]
     assert len(parse(content)) == MAX_ELEMENTS
 
 
 @pytest.mark.slow  # to make the bomb
 def test_a_deflated_file_is_inflated_to_a_limit() -> None:
-    deflate = zlib.compressobj(9, wbits=-15)
-    bomb = meta(DEFLATED) + b"".join(deflate.compress(bytes(1 << 20)) for _ in range(129)) + deflate.flush()
-    assert len(bomb) < 300_000
+    bomb = beginning_of_file(DEFLATED) + packed_zeros(1 << 30, -zlib.MAX_WBITS)
+    assert len(bomb) < 1_200_000
     with pytest.raises(UnreadableImageError, match=r"a\.dcm: inflates to more than 128 MiB"):
         parse(bomb)
 
@@ -172,11 +148,15 @@ def test_a_deflated_file_that_ends_early_is_refused() -> None:
 def test_what_a_deflated_file_holds_is_counted_as_well() -> None:
     deflate = zlib.compressobj(wbits=-15)
     with pytest.raises(UnreadableImageError, match="nested more than 32 deep"):
-        parse(meta(DEFLATED) + deflate.compress(nested(300, EXPLICIT, defined=True)) + deflate.flush())
+        parse(
+            beginning_of_file(DEFLATED)
+            + deflate.compress(nested_sequences(300, EXPLICIT, defined=True))
+            + deflate.flush()
+        )
 
 
 def test_a_value_beyond_the_end_of_the_file_is_never_allocated() -> None:
-    content = meta(EXPLICIT) + struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFF0) + bytes(20)
+    content = beginning_of_file(EXPLICIT) + struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 0xFFFFFFF0) + bytes(20)
     with pytest.raises(UnreadableImageError, match=r"\(0009,1001\) has 4294967280 bytes, 20 are there"):
         parse(content)
 

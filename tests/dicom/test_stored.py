@@ -24,6 +24,7 @@ from pydicom.uid import (
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
+from tests.support.bombs import too_long_rle_file
 from tests.support.image_files import in_rle_or_jpeg_2000
 from tests.support.instances import as_file, breast_values, build_instance
 
@@ -131,6 +132,11 @@ def test_a_truncated_codestream_is_refused(syntax: str, kept: float) -> None:
     dataset.PixelData = encapsulate([stream[: int(kept * len(stream))]])
     with pytest.raises(UnreadableImageError, match="truncated"):
         read_mammogram(dataset)
+
+
+def test_a_panic_of_the_rle_decoder_is_an_error_in_words() -> None:
+    with pytest.raises(UnreadableImageError, match="cannot be decoded"):
+        read_mammogram(io.BytesIO(too_long_rle_file()))
 
 
 def test_a_codestream_of_another_size_than_the_header_is_refused_before_it_is_decoded() -> None:

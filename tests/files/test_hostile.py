@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.encaps import encapsulate
 
 from mammosynth.dicom.bounded import MAX_PIXELS
 from mammosynth.errors import MammoSynthError, UnreadableImageError
 from mammosynth.files import read_image
+from tests.support.bombs import DEFLATED, beginning_of_file, packed_zeros, rle_file
 from tests.support.image_files import image_file
 from tests.support.instances import as_file, build_instance
 
@@ -179,29 +179,10 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
             read_image(tmp_path / name)
 
 
-def packed_zeros(count: int, wbits: int) -> bytes:
-    """A stream of zeros, a thousandth of their size: one packed block again and again."""
-    deflate = zlib.compressobj(9, zlib.DEFLATED, wbits)
-    first = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
-    block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
-    return first + block * (count // (1 << 20) - 1) + deflate.flush()
-
-
 def picture(side: int) -> bytes:
     content = io.BytesIO()
     Image.new("L", (side, side)).save(content, "PNG", compress_level=1)
     return content.getvalue()
-
-
-def rle(side: int) -> bytes:
-    """A DICOM in RLE of that many pixels a side, all black."""
-    dataset = build_instance(Rows=side, Columns=side)
-    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.5"
-    segment = b"\x81\0" * (side * side // 128)
-    stream = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
-    dataset.PixelData = encapsulate([stream])
-    dataset["PixelData"].is_undefined_length = True
-    return as_file(dataset).getvalue()
 
 
 def frames(count: int) -> bytes:
@@ -209,9 +190,11 @@ def frames(count: int) -> bytes:
 
 
 def deflated(size: int) -> bytes:
-    content = image_file("deflated.dcm")
-    (meta_bytes,) = struct.unpack_from("<L", content, 140)  # (0002,0000) File Meta Information Group Length
-    return content[: 144 + meta_bytes] + packed_zeros(size, -15)
+    return beginning_of_file(DEFLATED) + packed_zeros(size, -zlib.MAX_WBITS)
+
+
+def rle(side: int) -> bytes:
+    return rle_file(side, side, b"\x81\0" * (side * side // 128))
 
 
 def nrrd(size: int) -> bytes:

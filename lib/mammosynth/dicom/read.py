@@ -36,6 +36,7 @@ from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPositi
 _PREAMBLE_BYTES = 128
 _SNIFFED_BYTES = 256
 _PIXEL_DATA_GROUP = 0x7FE0
+_PIXEL_GROUPS = (0x0028, _PIXEL_DATA_GROUP)
 _TOMOSYNTHESIS = (
     BreastTomosynthesisImageStorage,
     BreastProjectionXRayImageStorageForPresentation,
@@ -159,6 +160,7 @@ def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: 
     """The instance, which belongs to us, and how messages name it."""
     if isinstance(source, Dataset):
         dataset, name = copy.deepcopy(source), source_name or text_of(source, "SOPInstanceUID") or "the image"
+        _convert_values(dataset, name)
         _refuse_other_images(dataset, name, accepted)
     elif isinstance(source, Path):
         name = source_name or source.name
@@ -186,29 +188,28 @@ def _parse(file: BinaryIO, name: str, accepted: Collection[str]) -> Dataset:
 
 def _parse_elements(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> Dataset:
     dataset = parse_instance(file, name, stop_before_pixels=stop_before_pixels)
-    for tag in list(dataset.keys()):
-        if tag.group in (0x0028, _PIXEL_DATA_GROUP):
-            try:
-                dataset[tag]
-            except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
-                raise UnreadableImageError(
-                    f"{name}: {tag} cannot be read ({error}); the file is truncated or damaged, fetch it again."
-                ) from error
-    _drop_damaged(dataset)
+    _convert_values(dataset, name)
     return dataset
 
 
-def _drop_damaged(dataset: Dataset) -> None:
-    """Convert every value now, and leave out what cannot be converted, so that nobody stumbles over it later."""
+def _convert_values(dataset: Dataset, name: str, *, in_item: bool = False) -> None:
+    """Convert every value now, so that nobody stumbles over a malformed one later: it is left out.
+
+    One that says how the pixels of the image are stored is an error.
+    """
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # a damaged element fails in any way that pydicom's parsers know
+        except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
+            if tag.group in _PIXEL_GROUPS and not in_item:
+                raise UnreadableImageError(
+                    f"{name}: {tag} cannot be read ({error}); the file is truncated or damaged, fetch it again."
+                ) from error
             del dataset[tag]
             continue
         if element.VR == "SQ":
             for item in element.value:
-                _drop_damaged(item)
+                _convert_values(item, name, in_item=True)
 
 
 def _complete_file_meta(dataset: Dataset) -> None:

@@ -133,8 +133,8 @@ def read_picture(path: Path, *, drawn: bool = False) -> np.ndarray:
 
 def _has_pages(image: Image.Image) -> bool:
     """Whether there is a second page; those of a TIFF are not counted, which takes as long as there are pages."""
-    if image.format == "TIFF":
-        return bool(getattr(image.tag_v2, "next", 0))
+    if (directory := getattr(image, "tag_v2", None)) is not None:
+        return bool(directory.next)
     return getattr(image, "n_frames", 1) > 1
 
 
