@@ -7,6 +7,7 @@ import os
 import struct
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pydicom
@@ -14,6 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
+from mammosynth.dicom import bounded
 from mammosynth.dicom.bounded import MAX_DEPTH, MAX_ELEMENTS, check_pixels, open_regular, parse_instance
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from tests.support.bombs import (
@@ -25,7 +27,9 @@ from tests.support.bombs import (
     nested_sequences,
     packed_zeros,
 )
+from tests.support.image_files import NAMES, image_file
 from tests.support.instances import as_file, build_instance, coded
+from tests.support.mutants import mutants
 
 
 def parse(content: bytes, *, stop_before_pixels: bool = False) -> Dataset:
@@ -71,6 +75,41 @@ def test_sequences_may_be_nested_but_not_without_end(
     for levels in (MAX_DEPTH + 1, 300, 3000):
         with pytest.raises(UnreadableImageError, match=r"^a\.dcm: sequences nested more than 32 deep"):
             parse(beginning + nested_sequences(levels, syntax, defined=defined, tag=tag, vr=vr))
+
+
+def parts_of(dataset: Dataset) -> int:
+    """Elements, and items of sequences."""
+    sequences = [element.value for element in dataset if element.VR == "SQ"]
+    return len(dataset) + sum(1 + parts_of(item) for sequence in sequences for item in sequence)
+
+
+@pytest.mark.parametrize("name", ["implicit.dcm", "explicit.dcm", "big.dcm", "deflated.dcm", "rle.dcm"])
+def test_what_is_counted_is_what_pydicom_finds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = image_file(name)
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    count = parts_of(dataset) + (2 if name == "rle.dcm" else 0)  # fragments: an empty offset table, and the frame
+    monkeypatch.setattr(bounded, "MAX_ELEMENTS", count)
+    assert parse(content) == dataset
+    monkeypatch.setattr(bounded, "MAX_ELEMENTS", count - 1)
+    with pytest.raises(UnreadableImageError, match=f"more than {count - 1} elements"):
+        parse(content)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".dcm")])
+def test_a_damaged_file_is_parsed_or_refused_in_words(name: str) -> None:
+    for content in mutants(image_file(name), 16, 40):
+        start = time.perf_counter()
+        with suppress(UnreadableImageError):
+            assert isinstance(parse(content), Dataset)
+        assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("end", [b"", b"\xfe\xff\xdd\xe0\0\0\0\0"])
+def test_pixel_data_that_are_not_encapsulated_as_they_should_be_end_at_a_delimiter(end: bytes) -> None:
+    header = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+    after = struct.pack("<HH2sH", 0xFFFC, 0xFFFC, b"CS", 4) + b"LAST"
+    found = parse(beginning_of_file(EXPLICIT) + header + b"no item" + bytes(70_001) + end + after)
+    assert ("PixelData" in found) is bool(end)
 
 
 def tiny_elements(syntax: str) -> bytes:

@@ -25,7 +25,7 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
 from tests.support.bombs import too_long_rle_file
-from tests.support.image_files import in_rle_or_jpeg_2000
+from tests.support.image_files import image_file, in_rle_or_jpeg_2000
 from tests.support.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
@@ -137,6 +137,13 @@ def test_a_truncated_codestream_is_refused(syntax: str, kept: float) -> None:
 def test_a_panic_of_the_rle_decoder_is_an_error_in_words() -> None:
     with pytest.raises(UnreadableImageError, match="cannot be decoded"):
         read_mammogram(io.BytesIO(too_long_rle_file()))
+
+
+def test_a_codestream_of_more_bits_than_a_mammogram_has_is_refused_before_it_is_decoded() -> None:
+    content = bytearray(image_file("jpeg2000.dcm"))
+    content[content.index(b"\xff\x51") + 40] = 19  # Ssiz of ISO/IEC 15444-1, A.5.1: bits less one
+    with pytest.raises(UnsupportedImageError, match="stream has 20 bits a value, expected at most 16"):
+        read_mammogram(io.BytesIO(content))
 
 
 def test_a_codestream_of_another_size_than_the_header_is_refused_before_it_is_decoded() -> None:

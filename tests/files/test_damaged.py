@@ -17,8 +17,8 @@ from tests.support.instances import build_instance
 from tests.support.mutants import mutants
 
 SECONDS = 2.0  # for one file; most take 2 ms
-MUTANTS = 60
-FULL = 1500
+MUTANTS = 20
+MANY = 100  # of each of 16 kinds
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,5 +50,5 @@ def test_a_damaged_drawing_gives_a_label_map_or_an_error_in_words(name: str, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_1500_damaged_files_of_every_kind_give_images_or_errors_in_words(name: str, tmp_path: Path) -> None:
-    check(read_image, name, tmp_path, seed=2026, count=FULL)
+def test_1600_damaged_files_give_images_or_errors_in_words(name: str, tmp_path: Path) -> None:
+    check(read_image, name, tmp_path, seed=2026, count=MANY)

@@ -157,7 +157,11 @@ def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -
             name,
             f"the {syntax.name} stream has {size} pixels in {planes} planes, the header {(frame.rows, frame.columns)}",
         )
-    return 8 if int(found["precision"]) <= 8 else 16  # the stream's own depth; Bits Allocated may be larger
+    if (precision := int(found["precision"])) > 16:
+        raise UnsupportedImageError(
+            f"{name}: the {syntax.name} stream has {precision} bits a value, expected at most 16; choose another image."
+        )
+    return 8 if precision <= 8 else 16  # the stream's own depth; Bits Allocated may be larger
 
 
 def _planes(parameters: Mapping[str, object]) -> int:
