@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydicom.uid import JPEGLSLossless
 from mammosynth.batch import BatchReport, FileOptions, synthesize_files
 from mammosynth.errors import InvalidParameterError, OutputError
 from mammosynth.journey import Order
+from mammosynth.task import Slot, SlotKind
 from mammosynth.terms import ViewPosition
 from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, nested_sequences, packed_zeros, too_long_rle_file
 from tests.support.image_files import NAMES, image_file
@@ -320,6 +322,19 @@ def test_another_slot_is_filled_by_one_file_for_all_or_by_a_folder_with_one_for_
     report = paint(first, second, output=tmp_path / "all", lesions=masks / "b_L_CC.png")
     both = [np.asarray(Image.open(path)).max() for path in report.written]
     assert both == pytest.approx([0.3 * 65535] * 2, abs=1)
+
+
+def test_json_that_is_nested_without_end_or_comes_from_a_pipe_stops_no_batch(tmp_path: Path) -> None:
+    note = Slot("note", SlotKind.JSON, "Of anything.", required=False, json_schema={})
+    task = replace(PAINTING, slots=(*PAINTING.slots, note))
+    order = Order.parse(bundle_of(Painter(), task=task), {"burned_in_mark": False})
+    first, second = png(tmp_path / "in" / "a_L_CC.png"), png(tmp_path / "in" / "b_L_CC.png")
+    others = {"lesions": drawn(tmp_path / "lesions.png"), "note": tmp_path / "notes"}
+    others["note"].mkdir()
+    (others["note"] / "a_L_CC.json").write_text("[" * 100_000)
+    os.mkfifo(others["note"] / "b_L_CC.json")
+    report = synthesize_files([first, second], tmp_path / "out", order, others=others)
+    assert ["is no readable JSON" in message for _, message in report.refused] == [True, True]
 
 
 def test_a_missing_or_misshapen_drawing_refuses_its_image_only(tmp_path: Path) -> None:

@@ -164,8 +164,9 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with open_regular(path) as file:
+            return json.loads(file.read())
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidParameterError(f"{path.name}: is no readable JSON ({error}); repair it") from error
 
 

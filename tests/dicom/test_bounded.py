@@ -98,10 +98,10 @@ def test_what_is_counted_is_what_pydicom_finds(name: str, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".dcm")])
 def test_a_damaged_file_is_parsed_or_refused_in_words(name: str) -> None:
     for content in mutants(image_file(name), 16, 40):
-        start = time.perf_counter()
+        start = time.process_time()
         with suppress(UnreadableImageError):
             assert isinstance(parse(content), Dataset)
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("end", [b"", b"\xfe\xff\xdd\xe0\0\0\0\0"])
@@ -160,10 +160,10 @@ def meta_information(syntax: str) -> bytes:
 )
 def test_4_mb_of_tiny_parts_are_refused_at_once(syntax: str, bomb: object) -> None:
     content = beginning_of_file(syntax) + bomb(syntax)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UnreadableImageError, match=r"^a\.dcm: (more than|file meta information of more than) \d+"):
         parse(content)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_as_many_elements_as_are_accepted_are_parsed() -> None:

@@ -42,7 +42,9 @@ _DESCRIPTIONS = frozenset(
     ("content", "number", "blocksize", "min", "max", "oldmin", "oldmax", "labels", "units", "spaceunits")
     + ("sampleunits", "thicknesses", "measurementframe")
 )
-_ELSEWHERE = ("datafile", "lineskip", "byteskip")
+_ELSEWHERE = "datafile"
+_SKIPS = ("lineskip", "byteskip")
+_KNOWN = {*_GEOMETRY, *_DESCRIPTIONS, *_SKIPS, _ELSEWHERE, "type", "dimension", "sizes", "encoding", "endian"}
 _PLAIN = re.compile(r"[-+\w.(), ]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -109,13 +111,18 @@ def _fields(lines: list[str], name: str) -> tuple[dict[str, str], tuple[str, ...
             raise UnreadableImageError(
                 f"{name}: the header line {line[:40]!r} is no field, or a second one; the file is damaged."
             )
-        if field not in {*_GEOMETRY, *_DESCRIPTIONS, *_ELSEWHERE, "type", "dimension", "sizes", "encoding", "endian"}:
+        if field not in _KNOWN:
             raise UnsupportedImageError(
                 f"{name}: the header has the field {key[:40]!r}, which is not known; save it again as .nrrd."
             )
         fields[field] = value.strip()
-        if field in _ELSEWHERE and fields[field] != "0":
+        if field == _ELSEWHERE:
             raise detached(name, ".nrrd")
+        if field in _SKIPS and fields[field] != "0":
+            raise UnsupportedImageError(
+                f"{name}: {key} is '{fields[field][:20]}', expected the pixels at once after the header; save it again "
+                "as a single .nrrd file."
+            )
         if field in _DESCRIPTIONS:
             texts.append(value)
     return fields, tuple(texts)

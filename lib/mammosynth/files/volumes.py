@@ -11,12 +11,14 @@ from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import numbers_of
 from mammosynth.dicom.bounded import open_regular
+from mammosynth.errors import UnreadableImageError
 from mammosynth.files.formats import FileFormat, format_of_file
 from mammosynth.files.nifti import read_nifti_header
 from mammosynth.files.nrrd import read_nrrd_header
 from mammosynth.files.volume_header import VolumeHeader, told_by_itk
 from mammosynth.mammogram import Mammogram
 
+_FLAT = 1e-6  # determinant of direction cosines, 1 for axes at right angles
 _READERS = {FileFormat.NRRD: read_nrrd_header, FileFormat.NIFTI: read_nifti_header}
 
 
@@ -63,13 +65,27 @@ def read_geometry(path: Path, header: VolumeHeader | None = None) -> Geometry:
         UnsupportedImageError: If the header points to another file for its pixels, or is of something that no image is.
     """
     reader = told_by_itk(header or read_header(path), path.name)
-    return Geometry(
+    geometry = Geometry(
         size=reader.GetSize(),
         spacing=reader.GetSpacing(),
         origin=reader.GetOrigin(),
         direction=reader.GetDirection(),
         components=reader.GetNumberOfComponents(),
     )
+    _refuse_impossible(geometry, path.name)
+    return geometry
+
+
+def _refuse_impossible(geometry: Geometry, name: str) -> None:
+    """Refuse axes that no image can have, which ITK says only when an image is made."""
+    direction = np.array(geometry.direction).reshape(len(geometry.size), -1)
+    numbers = (*geometry.spacing, *geometry.origin, *geometry.direction)
+    if not np.isfinite(numbers).all() or min(geometry.spacing) <= 0 or abs(np.linalg.det(direction)) < _FLAT:
+        raise UnreadableImageError(
+            f"{name}: spacing {' x '.join(f'{length:g}' for length in geometry.spacing)} mm along axes "
+            f"{np.array2string(direction, precision=3).replace(chr(10), '')}, expected positive lengths along "
+            "different axes; the header is damaged."
+        )
 
 
 def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
