@@ -6,12 +6,14 @@ import io
 import os
 import struct
 import time
+import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
@@ -75,6 +77,18 @@ def test_sequences_may_be_nested_but_not_without_end(
     for levels in (MAX_DEPTH + 1, 300, 3000):
         with pytest.raises(UnreadableImageError, match=r"^a\.dcm: sequences nested more than 32 deep"):
             parse(beginning + nested_sequences(levels, syntax, defined=defined, tag=tag, vr=vr))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr"), [("PatientBirthDate", "DA"), ("PatientID", "LO"), ("PatientName", "PN"), ("PatientAge", "AS")]
+)
+def test_a_malformed_value_of_a_patient_is_quoted_in_no_warning(keyword: str, vr: str) -> None:
+    dataset = build_instance()
+    dataset[keyword] = pydicom.DataElement(keyword, vr, "Muster of Musterstadt" * 4, validation_mode=config.IGNORE)
+    content = as_file(dataset).getvalue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "Musterstadt" in str(parse(content)[keyword].value)
 
 
 def parts_of(dataset: Dataset) -> int:

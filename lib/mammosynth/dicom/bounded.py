@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from pydicom import config
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 
@@ -31,6 +32,9 @@ from pydicom.values import converters
 
 from mammosynth.dicom.attributes import integer_of, label_of, text_of, value_of
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
+
+# What pydicom warns of while it reads quotes values of patients, and would go into the log.
+config.settings.reading_validation_mode = config.IGNORE
 
 UNCOMPRESSED = (
     ImplicitVRLittleEndian,
