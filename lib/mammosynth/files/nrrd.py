@@ -68,7 +68,7 @@ def read_nrrd_header(file: BinaryIO, name: str) -> VolumeHeader:
     geometry = {key: fields.pop(key) for key in _GEOMETRY if key in fields}
     sizes, dtype = _sizes(fields, name), _dtype(fields, name)
     if (encoding := fields.get("encoding", "").lower()) not in _ENCODINGS:
-        raise UnsupportedImageError(f"{name}: the encoding is '{encoding}', expected raw or gzip; save it as one.")
+        raise UnsupportedImageError(f"{name}: the encoding is '{encoding[:20]}', expected raw or gzip; save it as one.")
     return VolumeHeader(
         sizes=sizes,
         dtype=dtype,
