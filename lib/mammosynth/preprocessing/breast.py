@@ -86,14 +86,22 @@ def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | N
     share = np.clip((smooth - (air + start)) / (_resized(end, pixels.shape) - start), 0, 1)
 
     depth = _resized(depth, pixels.shape)
+    edge = np.zeros(pixels.shape, np.float32)
+    if (searched := depth >= EDGE_SEARCH_PX[0]).any():
+        near = _box_around(searched, round(EDGE_NOTCH_PX * scale) + 2)
+        edge[near] = _cleaned(share[near], depth[near], scale)
+    return edge if valid is None else edge * valid
+
+
+def _cleaned(share: np.ndarray, depth: np.ndarray, scale: float) -> np.ndarray:
+    """The share of breast in every pixel without what is no edge: holes, notches, and specks and folds in the air."""
     outside = depth < EDGE_SEARCH_PX[0]
     breast = _without_specks((share >= 1) & ~outside | (depth > EDGE_SEARCH_PX[1]), (EDGE_SPECK_PX * scale) ** 2)
     breast = _filled(_largest(_without_notches(breast, EDGE_NOTCH_PX * scale)), outside)
     # What fades from the breast is its edge; noise, marks and folds of skin elsewhere are not.
     reach = ndimage.binary_dilation(breast, iterations=max(1, round(EDGE_FADE_PX * scale))) & ~outside
     share = np.where(_touching(reach & (share > 0), breast), share * share * (3 - 2 * share), np.float32(0))
-    share = np.where(breast, np.float32(1), share)
-    return share if valid is None else share * valid
+    return np.where(breast, np.float32(1), share)
 
 
 def chest_wall_on_left(breast_mask: np.ndarray) -> bool:
@@ -205,6 +213,15 @@ def _level_under_skin(small: np.ndarray, depth: np.ndarray, unit: float) -> np.n
     total = ndimage.gaussian_filter(np.where(inside, small, np.float32(0)), max(1.0, EDGE_TISSUE_PX[1] / 2 * unit))
     usual = float(np.median(small[inside]))
     return (total + 1e-4 * usual) / (weight + 1e-4)
+
+
+def _box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The rows and columns of a mask with as many more on every side, as far as the image has them."""
+    ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    return (
+        slice(max(0, ends[0][0] - margin), ends[0][1] + 1 + margin),
+        slice(max(0, ends[1][0] - margin), ends[1][1] + 1 + margin),
+    )
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
