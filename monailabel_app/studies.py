@@ -30,7 +30,13 @@ from mammosynth.errors import InvalidParameterError, MammoSynthError, Unsupporte
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
-from monailabel_app.archive_session import ArchiveSession, NoDicomJsonError, TooLongError, UnwantedError, read_dicom_json
+from monailabel_app.archive_session import (
+    ArchiveSession,
+    NoDicomJsonError,
+    TooLongError,
+    UnwantedError,
+    read_dicom_json,
+)
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, value_of
 from monailabel_app.errors import NotFoundError, PacsError
 
@@ -343,8 +349,8 @@ def _check_stored(answer: requests.Response, sop_instance_uid: str) -> None:
         kind = answer.headers.get("Content-Type", "no content type")[:80]
         raise PacsError(
             f"the archive answered {answer.status_code} ({kind}) and does not say that it has stored the result: its "
-            f"answer names no {sop_instance_uid} in (0008,1199) Referenced SOP Sequence; check that --studies names its "
-            "DICOMweb root, and see its log"
+            f"answer names no {sop_instance_uid} in (0008,1199) Referenced SOP Sequence; check that --studies names "
+            "its DICOMweb root, and see its log"
         )
 
 

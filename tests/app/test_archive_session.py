@@ -108,7 +108,12 @@ def _confirmed(uid: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "content", "media_type", "words"),
     [
-        (200, b"<html>Thank you</html>", "text/html", r"answered 200 \(text/html\) and does not say that it has stored"),
+        (
+            200,
+            b"<html>Thank you</html>",
+            "text/html",
+            r"answered 200 \(text/html\) and does not say that it has stored",
+        ),
         (204, b"", "", "answered 204 .* does not say that it has stored"),
         (200, {}, "application/dicom+json", r"names no [0-9.]+ in \(0008,1199\)"),
         (200, _confirmed("9.9.9"), "application/dicom+json", r"names no [0-9.]+ in \(0008,1199\)"),
