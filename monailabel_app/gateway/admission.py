@@ -73,7 +73,11 @@ class Admission:
             if not is_late:
                 await send(message)
 
-        await self._app(scope, in_time, unless_late)
+        try:
+            await self._app(scope, in_time, unless_late)
+        except Exception:
+            if not is_late:  # otherwise it only says that there is no body
+                raise
         if is_late:
             detail = f"the body did not arrive within {self._upload_s:g} s; send it over a faster connection"
             headers = {"Connection": "close"}
