@@ -50,6 +50,10 @@ MAMMOGRAPHY_SOP_CLASSES = (
 _FAILED_SEQUENCE, _STORED_SEQUENCE = "00081198", "00081199"
 
 
+class UnreadableAnswerError(PacsError):
+    """What the archive sent cannot be understood."""
+
+
 @dataclass(frozen=True)
 class ViewRequest:
     """Which view of an image id is meant, and what to assume where its header is silent."""
@@ -149,8 +153,8 @@ class DicomWebStudies:
                 found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
         if not found:
             raise NotFoundError(f"no series or instance {image_id} in the archive; choose an image of the study list")
-        addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
-        return choose_instance([address for _, address in addresses], image_id, sop_instance_uid)
+        addresses = [address for _, address in sorted(_addresses(found), key=lambda pair: pair[0])]
+        return choose_instance(addresses, image_id, sop_instance_uid)
 
     def study(self, study_instance_uid: str) -> list[InstanceAddress]:
         """Every instance of a study.
@@ -163,7 +167,7 @@ class DicomWebStudies:
             found = self.client.search_for_instances(study_instance_uid)
         if not found:
             raise NotFoundError(f"no study {study_instance_uid} in the archive; choose one of the study list")
-        return [_address(item, index)[1] for index, item in enumerate(found)]
+        return [address for _, address in _addresses(found)]
 
     def series_metadata(self, study_instance_uid: str, series_instance_uid: str) -> list[dict[str, Any]]:
         """The header of every instance of a series, in the DICOM JSON model.
@@ -304,6 +308,15 @@ class FolderStudies:
 AnyStudies = DicomWebStudies | FolderStudies
 
 
+def _addresses(found: list[dict[str, Any]]) -> Iterator[tuple[tuple[int, int], InstanceAddress]]:
+    """Where instances lie, with what they are sorted by; those whose identifiers are none cannot be asked for."""
+    for index, item in enumerate(found):
+        place, address = _address(item, index)
+        uids = (address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid)
+        if all(len(uid) <= UID_MAX_LENGTH and _UID.fullmatch(uid) for uid in uids):
+            yield place, address
+
+
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:
     number = _whole(value_of(item, "00200013"), index)
     address = InstanceAddress(
@@ -363,8 +376,9 @@ def pacs_errors(action: str) -> Iterator[None]:
     """Turn into one sentence what fails in the transport, or in reading what the archive has sent.
 
     Raises:
-        PacsError: For everything but our own errors, which pass: in such a block nothing else can go wrong than the
-            archive's part.
+        NotFoundError: If the archive does not hold it.
+        PacsError: For everything else but our own errors, which pass: in such a block nothing else can go wrong than
+            the archive's part. `UnreadableAnswerError`, if it is in what the archive has sent.
     """
     try:
         yield
@@ -375,7 +389,7 @@ def pacs_errors(action: str) -> Iterator[None]:
     except UnwantedError as error:
         raise PacsError(f"stopped while trying to {action}") from error
     except NoDicomJsonError as error:
-        raise PacsError(
+        raise UnreadableAnswerError(
             f"the archive's answer cannot be understood while trying to {action} ({error}); check that --studies names "
             "its DICOMweb root, and see its log"
         ) from error
@@ -390,6 +404,6 @@ def pacs_errors(action: str) -> Iterator[None]:
             "check that it runs and that --studies names its DICOMweb root"
         ) from error
     except Exception as error:  # whatever the parsers of the client raise
-        raise PacsError(
+        raise UnreadableAnswerError(
             f"the archive's answer cannot be understood while trying to {action} ({type(error).__name__}); see its log"
         ) from error

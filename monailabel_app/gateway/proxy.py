@@ -197,6 +197,8 @@ def _is_dicomweb(answer: httpx.Response) -> bool:
     if answer.status_code in (204, 304):
         return True
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type and answer.headers.get("content-length") == "0":
+        return True
     return not 300 <= answer.status_code < 400 and _DICOMWEB_TYPES.fullmatch(media_type) is not None
 
 

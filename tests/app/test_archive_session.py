@@ -94,8 +94,11 @@ def test_an_instance_that_is_none_is_an_error_of_the_archive(content: bytes) -> 
 
 def test_an_instance_number_that_is_no_number_leaves_the_order_of_the_answer() -> None:
     items = [
-        {"00200013": {"vr": "IS", "Value": [number]}, "00080018": {"vr": "UI", "Value": [f"1.2.{number}"]}}
-        for number in ("first", None, 1e400)
+        {
+            "00200013": {"vr": "IS", "Value": [number]},
+            **{tag: {"vr": "UI", "Value": [f"1.2.{index}"]} for tag in ("0020000D", "0020000E", "00080018")},
+        }
+        for index, number in enumerate(("first", None, 1e400))
     ]
     with odd_archive(fixed(200, items)) as url:
         assert len(DicomWebStudies(url).instances("1.2.3")) == 3

@@ -1,4 +1,4 @@
-"""The server among hostile clients, over archives that stall, with a full disk: it answers, and it says what is wrong."""
+"""The server among hostile clients, over an archive that stalls, with a full disk: it answers and says what is wrong."""
 
 from __future__ import annotations
 

@@ -9,8 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mammosynth.task import Slot, SlotKind
 from monailabel_app.gateway import proxy
 from monailabel_app.gateway.app import create_gateway
+from monailabel_app.gateway.history import list_synthesized
+from monailabel_app.gateway.segmentations import list_segmentations
+from monailabel_app.inputs import list_sources
+from monailabel_app.studies import DicomWebStudies
 from tests.support.asgi import AsgiClient, as_asked_by
 from tests.support.odd_archives import Answer, dripping, fixed, odd_archive, silent
 
@@ -106,3 +111,30 @@ def test_an_archive_that_stalls_is_not_waited_for(
     got = gateway.ask(answer, "studies")
     assert (got.status_code, got.json()["detail"][:48]) == (502, "the archive does not answer as it should (Timeou")
     assert time.monotonic() - began < 2
+
+
+def _item(**elements: tuple[str, object]) -> dict[str, object]:
+    return {tag.removeprefix("t"): {"vr": vr, "Value": [value]} for tag, (vr, value) in elements.items()}
+
+
+MARKED = _item(
+    t00080008=("CS", "DERIVED"),
+    t00080018=("UI", "1.2.5"),
+    t0008001C=("CS", "YES"),
+    t00080070=("LO", "MammoSynth"),
+    t0008103E=("LO", "SYNTHETIC contrast"),
+    t0020000D=("UI", "1.2.3"),
+    t0020000E=("UI", "1.2.4"),
+)
+
+
+@pytest.mark.parametrize("odd", [{"odd": 1}, None, 5, "x" * 100_000, -1e300])
+@pytest.mark.parametrize("tag", sorted(MARKED))
+def test_one_odd_header_does_not_spoil_what_is_listed_of_a_study(tag: str, odd: object) -> None:
+    items = [MARKED, {**MARKED, tag: {"vr": "UN", "Value": [odd]}}]
+    with odd_archive(fixed(200, items)) as url:
+        archive = DicomWebStudies(url)
+        assert isinstance(list_synthesized(archive, "1.2.3"), list)
+        assert isinstance(list_segmentations(archive, "1.2.3"), list)
+        slot = Slot("source", SlotKind.IMAGE, "the image")
+        assert isinstance(list_sources(archive, slot, "1.2.3"), list)
