@@ -91,12 +91,12 @@ def serve(
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
-        gateway = _guarded_gateway(options, studies, credentials, port, tokens)
-        return _run_until_stopped(gateway, listener, options, address, started, say, when_ready)
+        server = _server(options, studies, credentials, port, tokens)
+        return _run_until_stopped(server, listener, options, address, started, say, when_ready)
 
 
 def _run_until_stopped(
-    gateway: Any,
+    server: Any,
     listener: socket.socket,
     options: ServeOptions,
     address: str,
@@ -104,10 +104,6 @@ def _run_until_stopped(
     say: Callable[[str], None],
     when_ready: Callable[[str, Callable[[], None]], None] | None,
 ) -> int:
-    from monailabel_app.gateway.connections import build_server
-
-    server = build_server(gateway, trusted_proxies=options.trusted_proxies)
-
     def stop() -> None:
         server.should_exit = True
 
@@ -173,12 +169,13 @@ def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | No
     return tokens
 
 
-def _guarded_gateway(
+def _server(
     options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int, tokens: TokenBook | None
 ) -> Any:
     from monailabel_app.gateway.answers import SafeHeaders
-    from monailabel_app.gateway.app import create_gateway
+    from monailabel_app.gateway.app import create_gateway, interrupt
     from monailabel_app.gateway.audit import Audit
+    from monailabel_app.gateway.connections import build_server
     from monailabel_app.gateway.guard import Guard
 
     archive = studies if studies.startswith("http") else None
@@ -187,7 +184,8 @@ def _guarded_gateway(
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
     gateway = create_gateway(archive, credentials, options.data_dir)
-    return SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
+    app = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
+    return build_server(app, trusted_proxies=options.trusted_proxies, when_stopping=lambda: interrupt(gateway))
 
 
 @contextmanager

@@ -91,8 +91,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
             )
             gateway.state.worker.start()
         yield
-        if isinstance(app.source_studies, DicomWebStudies):
-            app.source_studies.session.stop()  # whoever waits for the archive is told so
+        interrupt(gateway)
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
@@ -116,6 +115,14 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     _add_inference(gateway)
     _add_platform(gateway)
     return gateway
+
+
+def interrupt(gateway: FastAPI) -> None:
+    """Give up whatever waits for the archive, because the server stops; a running job is kept for the next start."""
+    studies = app_instance().source_studies
+    if isinstance(studies, DicomWebStudies):
+        gateway.state.worker.stop(0)  # first, so that its job does not fail
+        studies.session.stop()
 
 
 def _archive() -> DicomWebStudies:

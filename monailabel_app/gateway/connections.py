@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -34,11 +36,26 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def build_server(app: Any, *, trusted_proxies: str = "") -> uvicorn.Server:
+class _Server(uvicorn.Server):
+    """Says that it stops before it waits for answers that are under way."""
+
+    def __init__(self, config: uvicorn.Config, when_stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_stopping = when_stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._when_stopping()
+        await super().shutdown(sockets)
+
+
+def build_server(
+    app: Any, *, trusted_proxies: str = "", when_stopping: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
     """A server for sockets that listen already.
 
     Args:
         app: An ASGI app.
+        when_stopping: Called when it begins to stop, to give up what would be waited for.
         trusted_proxies: Addresses, joined by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed; of
             nobody else, for whoever asks could write them.
     """
@@ -52,7 +69,7 @@ def build_server(app: Any, *, trusted_proxies: str = "") -> uvicorn.Server:
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return uvicorn.Server(config)
+    return _Server(config, when_stopping)
 
 
 class PromptProtocol(H11Protocol):
