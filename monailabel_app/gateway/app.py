@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -51,8 +51,8 @@ from monailabel_app.studies import DicomWebStudies, check_image_id
 logger = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 10.0
-_ONE_INFERENCE = threading.Lock()
-"""Whoever has it decodes and synthesizes: several images at once would need several times the memory."""
+_INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+"""The one thread that decodes and synthesizes for `/infer`: the allocator keeps for every thread what it once needed."""
 
 
 class SynthesisRequest(BaseModel):
@@ -205,8 +205,7 @@ def _add_inference(gateway: FastAPI) -> None:
                 named["image"] = check_image_id(image)
             elif not parameters.get("inputs"):
                 raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
-            with _ONE_INFERENCE:
-                result = app.infer({**parameters, "model": model, **named})
+            result = _INFERENCE.submit(app.infer, {**parameters, "model": model, **named}).result()
         concerns(request, result["params"])
         return send_response(app.datastore(), result, output, background_tasks)
 
