@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 10.0
 _INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-"""The one thread that decodes and synthesizes for `/infer`: the allocator keeps for every thread what it once needed."""
+"""The one thread that decodes and synthesizes for `/infer`: the allocator keeps for each what it once needed."""
 
 
 class SynthesisRequest(BaseModel):

@@ -185,3 +185,12 @@ def test_a_full_disk_is_told_and_waited_out(tmp_path: Path) -> None:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         job = server.post("/synthesis", json=order("1.2.3", "1.2.4"))
         assert "no series or instance" in server.wait(job.json()["job_id"], "failed")["message"]
+
+
+def test_a_foreign_site_cannot_show_ours_in_a_frame(page: Any, alone: Server) -> None:
+    frame = f"<iframe src='{alone.address}/ohif/'></iframe>"
+    page.route("http://foreign.example/", lambda route: route.fulfill(body=frame, content_type="text/html"))
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/ohif/")):
+        page.goto("http://foreign.example/")
+    page.wait_for_function("frames.length === 1")
+    assert page.frames[1].url == "chrome-error://chromewebdata/"
