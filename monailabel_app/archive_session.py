@@ -79,7 +79,7 @@ class ArchiveSession(requests.Session):
         """Give up all requests that are under way, and refuse new ones: the server stops."""
         self._is_stopped.set()
 
-    def request(self, method: str | bytes, url: str | bytes, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         """See `requests.Session.request`; streams are read to their end."""
         kwargs.setdefault("timeout", (_CONNECT_S, self._deadline_s))
         unwanted = _is_unwanted.get() or (lambda: False)
@@ -164,16 +164,16 @@ class _WatchedHttps(_Watched, HTTPSConnection):
 
 
 class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _WatchedHttp  # type: ignore[assignment]
+    ConnectionCls = _WatchedHttp
 
 
 class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedHttps  # type: ignore[assignment]
+    ConnectionCls = _WatchedHttps
 
 
 class _WatchedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 

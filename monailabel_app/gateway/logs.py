@@ -41,7 +41,9 @@ def warnings_without_values() -> Iterator[None]:
         warnings.showwarning = before
 
 
-def _show_place(message: Any, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+def _show_place(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
     logger.warning("%s in %s, line %d", category.__name__, "/".join(Path(filename).parts[-2:]), lineno)
 
 
