@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 10.0  # for the head of a request, from its first byte or the connection on
 BODY_GAP_S = 30.0  # between two pieces of a body
+TAKING_S = 300.0  # for what is sent in one go, such as a frame of 58 MB: 200 kB/s
 _GRACE_S = 3  # for answers that are under way when the server stops
 _BACKLOG = 128  # connections that are accepted in one go, before the oldest ones can be closed
 _RESERVED_FILES = 256 + _BACKLOG  # databases, images, the archive's connections
@@ -76,6 +77,7 @@ class PromptProtocol(H11Protocol):
     """HTTP for clients that ask in time; others are disconnected."""
 
     _timer: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
     _last_piece = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -108,9 +110,20 @@ class PromptProtocol(H11Protocol):
             self._expect(None)
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        """Wait until the client takes what it has asked for, but not for ever."""
+        super().pause_writing()
+        self._taking = self.loop.call_later(TAKING_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken it."""
+        self._has_taken()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._expect(None)
+        self._has_taken()
         super().connection_lost(exc)
 
     @property
@@ -122,6 +135,11 @@ class PromptProtocol(H11Protocol):
     def begun(self) -> float:
         """When the request began that is waited for."""
         return self._begun
+
+    def _has_taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+        self._taking = None
 
     def _expect(self, within_s: float | None) -> None:
         if self._timer is not None:

@@ -19,7 +19,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from monailabel_app import serve
@@ -29,12 +29,17 @@ from monailabel_app.gateway.connections import build_server, raise_file_limit
 from monailabel_app.gateway.logs import FewOfAKind
 from monailabel_app.options import ServeOptions
 
+_LARGE = 64 * 1024 * 1024  # more than the system keeps of what is on its way
 REQUEST = b"GET /health HTTP/1.1\r\nHost: a\r\n"
 
 
 async def _who(request: Request) -> PlainTextResponse:
     assert request.client is not None
     return PlainTextResponse(f"{request.client.host} {request.url.scheme} {len(await request.body())}")
+
+
+async def _large(_: Request) -> Response:
+    return Response(bytes(_LARGE))
 
 
 async def _broken(_: Request) -> PlainTextResponse:
@@ -44,7 +49,7 @@ async def _broken(_: Request) -> PlainTextResponse:
 @contextmanager
 def _listening(trusted_proxies: str = "") -> Iterator[int]:
     """A small app behind the listener and the server of the product; its port."""
-    routes = [Route("/health", _who, methods=["GET", "POST"]), Route("/broken", _broken)]
+    routes = [Route("/health", _who, methods=["GET", "POST"]), Route("/broken", _broken), Route("/large", _large)]
     app = Starlette(routes=routes, middleware=[Middleware(LastResort)])
     with serve._listening(ServeOptions(studies=None, data_dir=Path(), port=0)) as listener:
         server = build_server(app, trusted_proxies=trusted_proxies)
@@ -112,6 +117,24 @@ def test_a_body_that_comes_slowly_but_comes_is_taken() -> None:
             time.sleep(0.1)
             client.sendall(b"x")
         assert client.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_does_not_take_an_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TAKING_S", 0.3)
+    with _listening() as port, socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.6)
+        client.settimeout(2)
+        received = 0
+        with suppress(ConnectionResetError):
+            while piece := client.recv(1 << 20):
+                received += len(piece)
+        assert 0 < received < _LARGE
+
+
+def test_a_large_answer_is_taken_whole_by_who_takes_it() -> None:
+    with _listening() as port:
+        assert len(_ask(port, path="/large")[1]) == _LARGE
 
 
 def test_too_many_connections_close_those_that_have_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
