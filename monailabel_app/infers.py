@@ -106,7 +106,8 @@ class _NrrdFile:
         pixels = result.image.pixels
         if work.order.settings.burned_in_mark:
             pixels = burn_in_mark(pixels, like)
+        content = to_nrrd_bytes(pixels, like, self._source_path if on_source else None)  # first: it may fail
         with tempfile.NamedTemporaryFile(suffix=".nrrd", prefix=f"{result.task.name}-", delete=False) as file:
-            file.write(to_nrrd_bytes(pixels, like, self._source_path if on_source else None))
+            file.write(content)
         more = {output.role: _MORE for output in result.outputs if output.role != IMAGE}
         return file.name, {"kind": "image", "provenance": result.provenance.as_json(), **more}

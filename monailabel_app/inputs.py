@@ -32,6 +32,7 @@ from monailabel_app.studies import (
     check_image_id,
     check_uid,
     choose_instance,
+    pacs_errors,
 )
 
 UidText = Annotated[str, Field(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
@@ -203,8 +204,9 @@ def list_sources(
 
 def _judged(header: Dataset, slot: Slot, name: str) -> tuple[Mammogram | None, MammoSynthError | None]:
     try:
-        refuse_generated(header, name)
-        view = read_view(header, name)
+        with pacs_errors("read the header of an image"):
+            refuse_generated(header, name)
+            view = read_view(header, name)
         pixels = np.zeros((1, 1), np.float32)  # nothing that accepts a source looks at them
         source = Mammogram(pixels, name, view.view_position, view.image_laterality, header=header)
     except MammoSynthError as error:

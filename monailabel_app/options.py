@@ -60,6 +60,9 @@ class ServeOptions:
         allowed_hosts: Further Host names under which users reach this server, as `name` or `name:port`.
         device: Where networks run.
         credentials: User and password for the DICOMweb URL; None sends none.
+        trusted_proxies: Addresses or networks, joined by commas, of reverse proxies whose X-Forwarded-For and
+            X-Forwarded-Proto are believed; nobody else's are. From the environment variable FORWARDED_ALLOW_IPS, which
+            uvicorn and others use for it, too.
     """
 
     studies: str | Path | None
@@ -71,6 +74,7 @@ class ServeOptions:
     allowed_hosts: tuple[str, ...] = ()
     device: str = "cpu"
     credentials: tuple[str, str] | None = None
+    trusted_proxies: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe or cannot work."""
@@ -81,6 +85,12 @@ class ServeOptions:
                 f"--host {self.host} is reachable from the network: add --token-file FILE so that only people "
                 "who hold a token see patients' images (mammosynth token add NAME makes one), or use --host 127.0.0.1"
             )
+        for proxy in filter(None, self.trusted_proxies.split(",")):
+            if not _is_network(proxy.strip()):
+                raise OptionsError(
+                    f"FORWARDED_ALLOW_IPS holds {proxy.strip()[:80]!r}, expected addresses or networks of reverse "
+                    "proxies such as 127.0.0.1,10.0.0.0/24; whoever is named there can say who asks, so not everybody"
+                )
         if isinstance(self.studies, Path) and not self.studies.is_dir():
             raise OptionsError(f"--studies {self.studies} is not a folder, expected a folder or an http(s) URL")
 
@@ -92,6 +102,13 @@ def parse_studies(text: str | None) -> str | Path | None:
     if text.startswith(("http://", "https://")):
         return text.rstrip("/")
     return Path(text).expanduser().resolve()
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return ipaddress.ip_network(text).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

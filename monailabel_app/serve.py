@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         allowed_hosts=tuple(args.allowed_host),
         device=args.device,
         credentials=credentials,
+        trusted_proxies=os.environ.get("FORWARDED_ALLOW_IPS", ""),
     )
 
 
@@ -69,11 +71,18 @@ def serve(
         OptionsError: If the port or the data folder is taken, or the token file cannot be used.
         PacsError: If the archive does not answer.
     """
+    from monailabel_app.gateway.connections import raise_file_limit
+    from monailabel_app.gateway.logs import warnings_without_values
+
     started = time.monotonic()
     tokens = _tokens(options, say)
-    options.data_dir.mkdir(parents=True, exist_ok=True)
+    raise_file_limit()
     with ExitStack() as open_things:
+        open_things.enter_context(_own_files())
+        options.data_dir.mkdir(parents=True, exist_ok=True)
         open_things.enter_context(_locked(options.data_dir))
+        open_things.enter_context(_temporary_files(options.data_dir / "tmp"))
+        open_things.enter_context(warnings_without_values())
         listener = open_things.enter_context(_listening(options))
         if prepare is not None:
             prepare()
@@ -82,12 +91,12 @@ def serve(
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
-        gateway = _guarded_gateway(options, studies, credentials, port, tokens)
-        return _run_until_stopped(gateway, listener, options, address, started, say, when_ready)
+        server = _server(options, studies, credentials, port, tokens)
+        return _run_until_stopped(server, listener, options, address, started, say, when_ready)
 
 
 def _run_until_stopped(
-    gateway: Any,
+    server: Any,
     listener: socket.socket,
     options: ServeOptions,
     address: str,
@@ -95,10 +104,6 @@ def _run_until_stopped(
     say: Callable[[str], None],
     when_ready: Callable[[str, Callable[[], None]], None] | None,
 ) -> int:
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(gateway, log_config=None, access_log=False, timeout_graceful_shutdown=5))
-
     def stop() -> None:
         server.should_exit = True
 
@@ -132,6 +137,8 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
     cache = options.data_dir / "cache"
     trained = options.data_dir / "model_zoo"
     trained.mkdir(parents=True, exist_ok=True)
+    from monailabel_app.gateway.logs import configure_logging
+
     app_dir = Path(monailabel_app.__file__).parent
     os.environ.update(
         MONAI_LABEL_APP_DIR=str(app_dir),
@@ -147,9 +154,7 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
         MONAI_LABEL_DATASTORE_AUTO_RELOAD="false",
         PYTHONPATH=os.pathsep.join(filter(None, [str(app_dir.parent), os.environ.get("PYTHONPATH", "")])),
     )
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("monailabel", "dicomweb_client", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    configure_logging()
 
 
 def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | None:
@@ -164,11 +169,13 @@ def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | No
     return tokens
 
 
-def _guarded_gateway(
+def _server(
     options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int, tokens: TokenBook | None
 ) -> Any:
-    from monailabel_app.gateway.app import create_gateway
+    from monailabel_app.gateway.answers import SafeHeaders
+    from monailabel_app.gateway.app import create_gateway, interrupt
     from monailabel_app.gateway.audit import Audit
+    from monailabel_app.gateway.connections import build_server
     from monailabel_app.gateway.guard import Guard
 
     archive = studies if studies.startswith("http") else None
@@ -177,7 +184,32 @@ def _guarded_gateway(
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
     gateway = create_gateway(archive, credentials, options.data_dir)
-    return Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log")
+    app = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
+    return build_server(app, trusted_proxies=options.trusted_proxies, when_stopping=lambda: interrupt(gateway))
+
+
+@contextmanager
+def _own_files() -> Iterator[None]:
+    """Whatever is written is for the user alone who runs the server."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def _temporary_files(folder: Path) -> Iterator[None]:
+    """A place for uploads and results on their way; emptied at every start, since a kill leaves them behind."""
+    before = tempfile.tempdir
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -237,13 +269,12 @@ def _embedded_store(folder: Path, index_folder: Path) -> Iterator[tuple[str, tup
     Its port is known to this process only by a password made for this run, so other users of the machine cannot read
     past the gateway.
     """
-    import uvicorn
-
+    from monailabel_app.gateway.connections import build_server
     from monailabel_app.pacs import create_store_app
 
     credentials = ("mammosynth", secrets.token_urlsafe(32))
     store = create_store_app(folder, index_folder=index_folder, credentials=credentials)
-    server = uvicorn.Server(uvicorn.Config(store, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    server = build_server(store)
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # see `_listening`
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -6,16 +6,18 @@ The platform's own way (DICOM to NIfTI) loses view, laterality, photometric inte
 
 from __future__ import annotations
 
+import io
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
-from dicomweb_client.session_utils import create_session_from_user_pass
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
@@ -24,10 +26,17 @@ from pydicom.uid import (
 
 from mammosynth.dicom.generated import is_generated_series
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.errors import InvalidParameterError, MammoSynthError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
+from monailabel_app.archive_session import (
+    ArchiveSession,
+    NoDicomJsonError,
+    TooLongError,
+    UnwantedError,
+    read_dicom_json,
+)
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, value_of
 from monailabel_app.errors import NotFoundError, PacsError
 
@@ -38,6 +47,11 @@ MAMMOGRAPHY_SOP_CLASSES = (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
 )
+_FAILED_SEQUENCE, _STORED_SEQUENCE = "00081198", "00081199"
+
+
+class UnreadableAnswerError(PacsError):
+    """What the archive sent cannot be understood."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +113,20 @@ def check_image_id(value: str) -> str:
 
 
 class DicomWebStudies:
-    """A DICOMweb archive (PS3.18): QIDO-RS to find, WADO-RS to fetch, STOW-RS to store."""
+    """A DICOMweb archive (PS3.18): QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
+
+    Args:
+        url: DICOMweb root.
+        credentials: User and password; None sends none.
+        timeout_s: Longest time of one request, to the last byte of its answer.
+    """
 
     def __init__(self, url: str, credentials: tuple[str, str] | None = None, *, timeout_s: float = 60.0) -> None:
         self.url = url.rstrip("/")
-        self.session = create_session_from_user_pass(*credentials) if credentials else requests.Session()
-        self.session.request = _with_timeout(self.session.request, timeout_s)  # type: ignore[method-assign]
+        self.session = ArchiveSession(credentials, deadline_s=timeout_s)
         self.client = DICOMwebClient(url, session=self.session)
-        # One more try, soon: by default the client keeps a person waiting for half a minute when the archive is down.
-        self.client.set_http_retry_params(max_attempts=2, wait_exponential_multiplier=100)
+        # The session tries once more, soon; the client would keep a person waiting when the archive is down.
+        self.client.set_http_retry_params(retry=False)
 
     def check(self) -> None:
         """Ask the archive for one study.
@@ -134,8 +153,8 @@ class DicomWebStudies:
                 found = self.client.search_for_instances(search_filters={"SOPInstanceUID": image_id})
         if not found:
             raise NotFoundError(f"no series or instance {image_id} in the archive; choose an image of the study list")
-        addresses = sorted((_address(item, index) for index, item in enumerate(found)), key=lambda pair: pair[0])
-        return choose_instance([address for _, address in addresses], image_id, sop_instance_uid)
+        addresses = [address for _, address in sorted(_addresses(found), key=lambda pair: pair[0])]
+        return choose_instance(addresses, image_id, sop_instance_uid)
 
     def study(self, study_instance_uid: str) -> list[InstanceAddress]:
         """Every instance of a study.
@@ -148,7 +167,7 @@ class DicomWebStudies:
             found = self.client.search_for_instances(study_instance_uid)
         if not found:
             raise NotFoundError(f"no study {study_instance_uid} in the archive; choose one of the study list")
-        return [_address(item, index)[1] for index, item in enumerate(found)]
+        return [address for _, address in _addresses(found)]
 
     def series_metadata(self, study_instance_uid: str, series_instance_uid: str) -> list[dict[str, Any]]:
         """The header of every instance of a series, in the DICOM JSON model.
@@ -235,16 +254,18 @@ class DicomWebStudies:
         """Store one instance.
 
         Raises:
-            PacsError: If the archive refuses it.
+            PacsError: If the archive refuses it, or does not say that it has stored it.
         """
-        # dicomweb_client 0.60 writes a dataset as it is, and so without the preamble that PS3.10 asks for.
-        dataset.preamble = b"\0" * 128
+        boundary = uuid.uuid4().hex  # chance alone keeps it out of the pixels
+        start = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n"
+        headers = {
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+            "Accept": "application/dicom+json",
+        }
         with pacs_errors("store the result"):
-            answer = self.client.store_instances([dataset])
-        failed = answer.get("FailedSOPSequence")
-        if failed:
-            reason = failed[0].get("FailureReason")
-            raise PacsError(f"the archive refused to store the result (failure reason {reason}); see its log")
+            body = b"".join((start.encode(), _as_file(dataset), f"\r\n--{boundary}--\r\n".encode()))
+            answer = self.session.post(f"{self.url}/studies", data=body, headers=headers)
+        _check_stored(answer, str(dataset.SOPInstanceUID))
 
     def mammography_series(self) -> Iterator[Mapping[str, Any]]:
         """QIDO results of all acquired MG series, phantoms' included: series that were generated are left out."""
@@ -287,30 +308,91 @@ class FolderStudies:
 AnyStudies = DicomWebStudies | FolderStudies
 
 
+def _addresses(found: list[dict[str, Any]]) -> Iterator[tuple[tuple[int, int], InstanceAddress]]:
+    """Where instances lie, with what they are sorted by; those whose identifiers are none cannot be asked for."""
+    for index, item in enumerate(found):
+        place, address = _address(item, index)
+        uids = (address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid)
+        if all(len(uid) <= UID_MAX_LENGTH and _UID.fullmatch(uid) for uid in uids):
+            yield place, address
+
+
 def _address(item: Mapping[str, Any], index: int) -> tuple[tuple[int, int], InstanceAddress]:
-    number = value_of(item, "00200013", index)
+    number = _whole(value_of(item, "00200013"), index)
     address = InstanceAddress(
         study_instance_uid=str(value_of(item, "0020000D")),
         series_instance_uid=str(value_of(item, "0020000E")),
         sop_instance_uid=str(value_of(item, "00080018")),
         sop_class_uid=str(value_of(item, "00080016", "")),
     )
-    return (int(number), index), address
+    return (number, index), address
 
 
-def _with_timeout(request: Any, timeout_s: float) -> Any:
-    def timed(method: str, url: str, **kwargs: Any) -> Any:
-        kwargs.setdefault("timeout", timeout_s)
-        return request(method, url, **kwargs)
+def _whole(value: Any, default: int) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return default
 
-    return timed
+
+def _as_file(dataset: Dataset) -> bytes:
+    dataset.preamble = b"\0" * 128  # pydicom 2.4 writes a dataset as it is, and so without what PS3.10 asks for
+    with io.BytesIO() as file:
+        pydicom.dcmwrite(file, dataset)
+        return file.getvalue()
+
+
+def _check_stored(answer: requests.Response, sop_instance_uid: str) -> None:
+    """Believe that an instance is stored only if the answer names it as stored (PS3.18 section 10.5.3).
+
+    Raises:
+        PacsError: Otherwise.
+    """
+    try:
+        outcome = (read_dicom_json(answer.content) or [{}])[0]
+    except ValueError:
+        outcome = {}
+    failed, stored = (_items(outcome, tag) for tag in (_FAILED_SEQUENCE, _STORED_SEQUENCE))
+    if failed:
+        reason = value_of(failed[0], "00081197", "not told")
+        raise PacsError(f"the archive refused to store the result (failure reason {reason}); see its log")
+    with pacs_errors("store the result"):
+        answer.raise_for_status()
+    if sop_instance_uid not in [value_of(item, "00081155") for item in stored]:
+        kind = answer.headers.get("Content-Type", "no content type")[:80]
+        raise PacsError(
+            f"the archive answered {answer.status_code} ({kind}) and does not say that it has stored the result: its "
+            f"answer names no {sop_instance_uid} in (0008,1199) Referenced SOP Sequence; check that --studies names "
+            "its DICOMweb root, and see its log"
+        )
+
+
+def _items(attributes: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    return [item for item in attributes.get(tag, {}).get("Value", []) if isinstance(item, dict)]
 
 
 @contextmanager
 def pacs_errors(action: str) -> Iterator[None]:
-    """Turn transport errors into one sentence."""
+    """Turn into one sentence what fails in the transport, or in reading what the archive has sent.
+
+    Raises:
+        NotFoundError: If the archive does not hold it.
+        PacsError: For everything else but our own errors, which pass: in such a block nothing else can go wrong than
+            the archive's part. `UnreadableAnswerError`, if it is in what the archive has sent.
+    """
     try:
         yield
+    except MammoSynthError:
+        raise
+    except TooLongError as error:
+        raise PacsError(f"the archive was too slow while trying to {action}: {error}; see its log") from error
+    except UnwantedError as error:
+        raise PacsError(f"stopped while trying to {action}") from error
+    except NoDicomJsonError as error:
+        raise UnreadableAnswerError(
+            f"the archive's answer cannot be understood while trying to {action} ({error}); check that --studies names "
+            "its DICOMweb root, and see its log"
+        ) from error
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else "no status"
         if status == 404:
@@ -320,4 +402,8 @@ def pacs_errors(action: str) -> Iterator[None]:
         raise PacsError(
             f"the archive cannot be reached while trying to {action} ({type(error).__name__}); "
             "check that it runs and that --studies names its DICOMweb root"
+        ) from error
+    except Exception as error:  # whatever the parsers of the client raise
+        raise UnreadableAnswerError(
+            f"the archive's answer cannot be understood while trying to {action} ({type(error).__name__}); see its log"
         ) from error

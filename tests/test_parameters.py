@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.parameters import Parameters, merged_schema
+from mammosynth.parameters import Parameters, check_json_bounds, merged_schema
 from mammosynth.terms import ViewPosition
 
 
@@ -89,3 +89,31 @@ def test_text_becomes_a_value_of_its_field_or_stays_text() -> None:
     expected = {"strength": 1.5, "marked": False, "view": ViewPosition.MLO, "mode": "slow", "colour": "red"}
     assert Example.from_text(texts) == expected
     assert Example.from_text({"strength": "much"}) == {"strength": "much"}
+
+
+def _nested(depth):
+    values = 1
+    for _ in range(depth):
+        values = [values]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"a": _nested(5000)}, "inputs nests deeper than 16 levels"),
+        ({"a": 10**5000}, "inputs holds a whole number of 16610 bits, expected up to 63"),
+        ({"a": [-(2**63)]}, "whole number of 64 bits"),
+        ({"a": {"b": float("nan")}}, "inputs holds nan, expected a finite number"),
+        ([float("inf")], "inputs holds inf"),
+        ({"a": "\ud800"}, "inputs holds half of a surrogate pair"),
+        ({"\udfff": 1}, "inputs holds half of a surrogate pair"),
+    ],
+)
+def test_json_at_which_a_reader_would_break_is_refused_in_words(values, words):
+    with pytest.raises(InvalidParameterError, match=words):
+        check_json_bounds(values, "inputs")
+
+
+def test_json_of_an_order_is_not_refused():
+    check_json_bounds({"recipe": {"sizes": [1, 2.5, None, True, "é", 2**63 - 1]}, "deep": _nested(14)}, "inputs")

@@ -6,6 +6,7 @@ Of a synthesis, of a training run, of a request: each is a class with typed fiel
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from mammosynth.errors import InvalidParameterError
 
+_MAX_DEPTH = 16  # of JSON values: no order nests deeper, and every reader of JSON calls itself once a level
+_MAX_INTEGER = 2**63 - 1  # what databases and DICOM hold
 _SHOWN = 64  # characters of a bad value that a message repeats
 _KEPT = ("type", "description", "default", "minimum", "maximum", "enum", "unit", "advanced")
 
@@ -76,6 +79,49 @@ def _value(field: FieldInfo | None, text: str) -> Any:
         return TypeAdapter(annotation).validate_strings(text)
     except ValidationError:
         return text
+
+
+def check_json_bounds(values: Any, name: str) -> None:
+    """Refuse JSON values that no setting has, and at which one reader or another would break.
+
+    Args:
+        values: As they were parsed.
+        name: What they are, for the message.
+
+    Raises:
+        InvalidParameterError: If they nest too deep, or hold a number that is too large or none, or text that is none.
+    """
+    level, depth = [values], 0
+    while level:
+        if depth > _MAX_DEPTH:
+            raise InvalidParameterError(f"{name} nests deeper than {_MAX_DEPTH} levels; send a flatter JSON object")
+        for value in level:
+            _check_scalar(value, name)
+        level = [part for value in level for part in _parts(value)]
+        depth += 1
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _check_scalar(value: Any, name: str) -> None:
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise InvalidParameterError(f"{name} holds a whole number of {value.bit_length()} bits, expected up to 63")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidParameterError(f"{name} holds {value}, expected a finite number")
+    if isinstance(value, str) and not _is_text(value):
+        raise InvalidParameterError(f"{name} holds half of a surrogate pair, expected text in Unicode")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def merged_schema(*kinds: type[Parameters]) -> dict[str, Any]:

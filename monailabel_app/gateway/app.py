@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,11 +27,15 @@ from starlette.exceptions import HTTPException
 
 import mammosynth
 from mammosynth.errors import InvalidParameterError, MammoSynthError
+from mammosynth.parameters import check_json_bounds
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.database import Database
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.gateway.admission import Admission
+from monailabel_app.gateway.answers import LastResort
 from monailabel_app.gateway.audit import concerns
+from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
@@ -47,6 +51,8 @@ from monailabel_app.studies import DicomWebStudies, check_image_id
 logger = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 10.0
+_INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+"""The one thread that decodes and synthesizes for `/infer`: the allocator keeps for each what it once needed."""
 
 
 class SynthesisRequest(BaseModel):
@@ -85,6 +91,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
             )
             gateway.state.worker.start()
         yield
+        interrupt(gateway)
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
@@ -95,6 +102,8 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     gateway = FastAPI(
         title="MammoSynth", version=mammosynth.__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
+    gateway.add_middleware(Admission)
+    gateway.add_middleware(LastResort)
     _add_error_handlers(gateway)
     gateway.include_router(create_ohif())
     if proxy:
@@ -106,6 +115,14 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     _add_inference(gateway)
     _add_platform(gateway)
     return gateway
+
+
+def interrupt(gateway: FastAPI) -> None:
+    """Give up whatever waits for the archive, because the server stops; a running job is kept for the next start."""
+    studies = app_instance().source_studies
+    if isinstance(studies, DicomWebStudies):
+        gateway.state.worker.stop(0)  # first, so that its job does not fail
+        studies.session.stop()
 
 
 def _archive() -> DicomWebStudies:
@@ -125,17 +142,22 @@ def _archive() -> DicomWebStudies:
 
 def _add_synthesis(gateway: FastAPI) -> None:
     @gateway.get("/health")
-    def health() -> dict[str, str]:
-        """Answers as soon as requests are taken."""
-        return {"status": "ok", "version": mammosynth.__version__}
+    async def health() -> dict[str, Any]:
+        """Answers as soon as requests are taken, also while every thread is busy; and whether jobs are run."""
+        worker = gateway.state.worker.state() if gateway.state.worker else None
+        is_well = worker is None or worker["state"] in ("running", "waiting")
+        return {"status": "ok" if is_well else "degraded", "version": mammosynth.__version__, "worker": worker}
 
     @gateway.post("/synthesis", status_code=202)
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""
         _archive()
+        check_json_bounds(body.inputs, "inputs")
+        check_json_bounds(body.parameters, "parameters")
         task = app_instance().task(body.model)
         task.parse(body.parameters)
         parse_references(task.bundle.slots, body.inputs)
+        gateway.state.worker.check()
         job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=identity_of(request).name))
         concerns(request, [body.model_dump(), {"job_id": job_id}])
         gateway.state.worker.wake()
@@ -175,15 +197,15 @@ def _add_inference(gateway: FastAPI) -> None:
         app.task(model).parse({name: value for name, value in parameters.items() if name != "inputs"})
         if output == ResultType.dicom_seg:
             raise InvalidParameterError("output is 'dicom_seg', expected image, json or all: results are images")
-        if file is not None:
-            with uploaded_file(file) as path:
-                result = app.infer({**parameters, "model": model, "path": path})
-        elif image:
-            result = app.infer({**parameters, "model": model, "image": check_image_id(image)})
-        elif parameters.get("inputs"):
-            result = app.infer({**parameters, "model": model})
-        else:
-            raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
+        with ExitStack() as kept:
+            named: dict[str, Any] = {}
+            if file is not None:
+                named["path"] = kept.enter_context(uploaded_file(file))
+            elif image:
+                named["image"] = check_image_id(image)
+            elif not parameters.get("inputs"):
+                raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
+            result = _INFERENCE.submit(app.infer, {**parameters, "model": model, **named}).result()
         concerns(request, result["params"])
         return send_response(app.datastore(), result, output, background_tasks)
 
@@ -230,6 +252,7 @@ def _add_platform(gateway: FastAPI) -> None:
     def train(model: str, params: dict[str, Any] | None = None) -> Any:
         """Start the trainer of a model in a process of its own."""
         trainer = app_instance().trainer(model)
+        check_json_bounds(params, "the body")
         chosen = trainer.parse({k: v for k, v in (params or {}).items() if k not in ("client_id", "model")})
         task, problem = AsyncTask.run("train", request={"model": model}, params=chosen)
         if task is None:
@@ -255,8 +278,9 @@ def _add_platform(gateway: FastAPI) -> None:
 def _parse_params(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterError(f"params is no valid JSON ({error}), expected an object") from None
+    check_json_bounds(values, "params")
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -289,6 +313,11 @@ def _add_error_handlers(gateway: FastAPI) -> None:
     def answer(status: int, detail: str) -> JSONResponse:
         return JSONResponse({"detail": detail}, status_code=status)
 
+    @gateway.exception_handler(BusyError)
+    def busy(request: Request, error: BusyError) -> JSONResponse:
+        headers = {"Retry-After": str(error.retry_after_s)}
+        return JSONResponse({"detail": str(error)}, error.status, headers)
+
     @gateway.exception_handler(MammoSynthError)
     def known(request: Request, error: MammoSynthError) -> JSONResponse:
         return answer(http_status(error), str(error))
@@ -305,9 +334,3 @@ def _add_error_handlers(gateway: FastAPI) -> None:
     @gateway.exception_handler(HTTPException)
     def of_framework(request: Request, error: HTTPException) -> JSONResponse:
         return answer(error.status_code, str(error.detail))
-
-    @gateway.exception_handler(Exception)
-    def unknown(request: Request, error: Exception) -> JSONResponse:
-        number = os.urandom(4).hex()
-        logger.error("error %s in %s %s", number, request.method, request.url.path, exc_info=error)
-        return answer(500, f"internal error {number}; the server's log has the details under this number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +13,15 @@ from pydicom.dataset import Dataset
 from mammosynth.dicom.attributes import items_of, value_of
 from mammosynth.dicom.generated import is_generated_series
 from mammosynth.dicom.provenance_element import read_provenance, read_role
+from mammosynth.errors import InvalidParameterError
 from monailabel_app import dicom_json
 from monailabel_app.dicom_json import Uid, header_of, is_generated, is_removable
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.ohif import viewer_url
 from monailabel_app.removal import Removal, remove_series
-from monailabel_app.studies import DicomWebStudies, pacs_errors
+from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, pacs_errors
 
+logger = logging.getLogger(__name__)
 _TOLD = (
     "task",
     "bundle",
@@ -70,7 +73,7 @@ def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[
     series_of = {each.sop_instance_uid: each.series_instance_uid for each in archive.study(study_instance_uid)}
     with pacs_errors("search for the series of the study"):
         found = archive.client.search_for_series(study_instance_uid, fields=["SeriesDescription"])
-    entries = []
+    dated: list[tuple[datetime, dict[str, Any]]] = []
     deletes = Removal(archive)
     for item in found:
         uid = str(dicom_json.value_of(item, "0020000E"))
@@ -78,12 +81,18 @@ def list_synthesized(archive: DicomWebStudies, study_instance_uid: str) -> list[
             continue
         try:
             metadata = archive.series_metadata(study_instance_uid, uid)
+            with pacs_errors("read what is said of a synthesized series"):
+                if not all(is_generated(each) and is_removable(each) for each in metadata):
+                    continue
+                entry = _describe([header_of(each) for each in metadata], series_of, removable=False)
+                dated.append((_moment(entry["created"]), entry))
         except NotFoundError:
             continue  # deleted meanwhile
-        if all(is_generated(each) and is_removable(each) for each in metadata):
-            removable = deletes.is_offered(study_instance_uid, uid)
-            entries.append(_describe([header_of(each) for each in metadata], series_of, removable=removable))
-    return sorted(entries, key=lambda entry: _moment(entry["created"]), reverse=True)
+        except (UnreadableAnswerError, InvalidParameterError) as error:
+            logger.info("a series is not listed: %s", error)  # one that is damaged does not hide the others
+            continue
+        entry["removable"] = deletes.is_offered(study_instance_uid, uid)
+    return [entry for _, entry in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def _describe(headers: Sequence[Dataset], series_of: Mapping[str, str], *, removable: bool) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Served from here because the platform's own route cannot serve nested files (MON
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -16,6 +18,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 
 import monailabel_app
 from monailabel_app.errors import NotFoundError
+from monailabel_app.gateway.answers import NO_FOREIGN_FRAME
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.scope import NOTHING, viewer_scope
 from monailabel_app.gateway.sign_in import SIGN_IN
@@ -28,6 +31,7 @@ _FONTS = re.compile(
 )
 _ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
 _NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{20}\.(?:js|wasm)$")  # other content has another name
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _FOR_EVER = "private, max-age=31536000, immutable"
 _CONFIG = {
     "routerBasename": "/ohif/",
@@ -69,6 +73,7 @@ def create_ohif() -> APIRouter:
         name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
         for name, media_type in _ASKS_FOR_FONTS.items()
     }
+    pages["index.html"].headers["content-security-policy"] = _page_policy(pages["index.html"].body.decode())
     extensions = {path.name: path for path in sorted(EXTENSIONS.glob("*.js"))}
     files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*") if path.is_file()}
 
@@ -100,6 +105,20 @@ def create_ohif() -> APIRouter:
         return pages["index.html"]
 
     return router
+
+
+def _page_policy(page: str) -> str:
+    """What the viewer's page may do: run our own scripts and its inline ones by their hashes, and ask this server only.
+
+    OHIF 3.10 decodes pixels in WebAssembly and in workers that it makes of blobs, and sets styles in elements.
+    """
+    digests = [hashlib.sha256(text.encode()).digest() for text in _INLINE_SCRIPT.findall(page)]
+    inline = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' {inline}; worker-src 'self' blob:; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; font-src 'self' data:; "
+        "connect-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; " + NO_FOREIGN_FRAME
+    )
 
 
 def viewer_url(study_instance_uid: str, series_instance_uids: list[str]) -> str:

@@ -34,8 +34,10 @@ from mammosynth.dicom.display import WINDOWS, linear_window, padding_mask, prese
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.write import BITS_STORED, STORED_MAXIMUM, to_stored_values
 from mammosynth.errors import UnreadableImageError
+from monailabel_app.archive_session import read_dicom_json
 from monailabel_app.dicom_json import value_of
 from monailabel_app.errors import NotFoundError, PacsError
+from monailabel_app.studies import pacs_errors
 
 INSTANCE_TYPE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored
 METADATA_TYPE = "application/dicom+json"
@@ -80,13 +82,18 @@ class Presentation:
         self._one_at_a_time = asyncio.Lock()  # decoding takes ten times the size of the frame
 
     def rewrite(self, metadata: bytes) -> bytes:
-        """The answer to a WADO-RS metadata request as the frames will be; the same bytes if all is as stored."""
-        instances = json.loads(metadata)
-        if not any([self._learn(attributes) for attributes in instances]):
-            return metadata
-        return json.dumps(
-            [_described(each) if is_shown_wrongly(each) else each for each in instances], separators=(",", ":")
-        ).encode()
+        """The answer to a WADO-RS metadata request as the frames will be; the same bytes if all is as stored.
+
+        Raises:
+            PacsError: If it is no such answer.
+        """
+        with pacs_errors("read headers"):
+            instances = read_dicom_json(metadata)
+            if not any([self._learn(attributes) for attributes in instances]):
+                return metadata
+            return json.dumps(
+                [_described(each) if is_shown_wrongly(each) else each for each in instances], separators=(",", ":")
+            ).encode()
 
     async def frame(self, path: str, accept: str) -> Response | None:
         """The answer to a WADO-RS request for frames; None if the path is something else, or the archive may answer.
@@ -113,8 +120,9 @@ class Presentation:
             answer = await self._fetch(f"{instance}/metadata", METADATA_TYPE)
             if answer.status_code != 200:
                 return False  # the archive says why
-            for attributes in answer.json():
-                self._learn(attributes)
+            with pacs_errors("read the header of the image"):
+                for attributes in read_dicom_json(answer.content):
+                    self._learn(attributes)
         return self._shown_wrongly.get(instance, False)
 
     async def _display(self, instance: str) -> bytes:
@@ -123,8 +131,9 @@ class Presentation:
             raise NotFoundError(f"there is no {instance.replace('/', ' ')} in the archive; open the study again")
         if answer.status_code != 200:
             raise PacsError(f"the archive answered {answer.status_code} when asked for {instance}; see its log")
-        parts = MultipartDecoder(answer.content, answer.headers.get("content-type", "")).parts
-        return await anyio.to_thread.run_sync(display_frame, parts[0].content)
+        with pacs_errors(f"retrieve {instance}"):
+            content = MultipartDecoder(answer.content, answer.headers.get("content-type", "")).parts[0].content
+        return await anyio.to_thread.run_sync(display_frame, content)
 
     def _learn(self, attributes: Mapping[str, Any]) -> bool:
         """Whether an instance is replaced; what was kept of it may be older than what has just passed."""

@@ -6,26 +6,36 @@ show wrongly are replaced, see `monailabel_app.gateway.presentation`; everything
 
 Who may not see every study is told nothing of the others, not even that they exist: searches are filtered, and whatever
 else names no study of theirs is not found, without a question to the archive.
+
+The archive is another party: what it answers passes only in DICOMweb's own media types, none of which a browser runs as
+a page of ours, and within a time.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlencode
 
+import anyio
 import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from monailabel_app.archive_session import read_dicom_json
 from monailabel_app.dicom_json import value_of
 from monailabel_app.errors import NotFoundError, PacsError
 from monailabel_app.gateway.audit import concerns
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.presentation import METADATA_TYPE, Presentation
 from monailabel_app.gateway.scope import ViewerScope, viewer_scope
+from monailabel_app.studies import pacs_errors
 
+logger = logging.getLogger(__name__)
+_DEADLINE_S = 60.0  # for the beginning of an answer, or all of one that is read here
+_TRANSFER_S = 600.0  # for files, up and down: 1 GiB at 2 MiB/s
 _WORD = "studies|series|instances|frames|metadata|rendered|thumbnail|bulkdata"
 _SEGMENT = rf"(?:{_WORD}|[0-9A-Fa-f]{{8}}|[0-9][0-9.,]{{0,127}})"
 _READ_PATH = re.compile(rf"(?:studies|series|instances)(?:/{_SEGMENT}){{0,12}}/?")
@@ -38,6 +48,11 @@ _STUDY_UID = "0020000D"
 _NOT_NAMED = "name the study, as in studies/UID: what lies outside it is not shown to you"
 _STORE_PATH = re.compile(r"studies(?:/[0-9][0-9.]{0,63})?/?")
 _PASSED_HEADERS = ("accept", "content-type", "if-none-match")
+# PS3.18 section 8.7: nothing that a browser would run, such as HTML or SVG.
+_DICOMWEB_TYPES = re.compile(
+    r"application/(?:dicom|dicom\+json|json|dicom\+xml|octet-stream)|multipart/related|video/(?:mpeg|mp4|mpeg2|h265)|"
+    r"image/(?:jpeg|png|gif|jp2|jpx|jph|jphc|jls|jxl|webp|dicom-rle|x-jls|x-dicom-rle)"
+)
 _RETURNED_HEADERS = ("content-type", "content-length", "content-encoding", "etag", "warning", "last-modified")
 
 
@@ -60,8 +75,9 @@ def create_proxy(
 
     async def fetch(path: str, accept: str) -> httpx.Response:
         try:
-            return await client.get(f"{archive_url}/{path}", headers={"accept": accept})
-        except httpx.HTTPError as error:
+            with anyio.fail_after(_DEADLINE_S):
+                return await client.get(f"{archive_url}/{path}", headers={"accept": accept})
+        except (httpx.HTTPError, TimeoutError) as error:
             raise PacsError(_silent_archive(error)) from error
 
     presentation = Presentation(fetch)
@@ -78,15 +94,20 @@ def create_proxy(
         if body is not None and "content-length" in request.headers:
             headers["content-length"] = request.headers["content-length"]
         upstream = client.build_request(request.method, url, headers=headers, content=body)
+        deadline_s = _DEADLINE_S if body is None else _TRANSFER_S
         try:
-            answer = await client.send(upstream, stream=True)
-        except httpx.HTTPError as error:
-            return JSONResponse({"detail": _silent_archive(error)}, status_code=502)
+            with anyio.fail_after(deadline_s):
+                answer = await client.send(upstream, stream=True)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise PacsError(_silent_archive(error)) from error
+        if not _is_dicomweb(answer):
+            await answer.aclose()
+            return _replaced(answer)
         kept = {name: answer.headers[name] for name in _RETURNED_HEADERS if name in answer.headers}
         kept["cache-control"] = "no-store"
+        status = 502 if answer.status_code == 500 else answer.status_code  # the fault is the archive's, not ours
         if is_filtered or body is not None or "json" in answer.headers.get("content-type", ""):
-            content = await answer.aread()
-            await answer.aclose()
+            content = await _whole(answer, deadline_s)
             kept.pop("content-length", None)
             kept.pop("content-encoding", None)
             if body is not None:
@@ -97,8 +118,11 @@ def create_proxy(
                     kept.pop(name, None)
             if is_metadata and answer.status_code == 200:
                 content = presentation.rewrite(content)
-            return Response(_with_own_addresses(content, archive_url), answer.status_code, kept)
-        return StreamingResponse(_closing(answer), answer.status_code, kept)
+            return Response(_with_own_addresses(content, archive_url), status, kept)
+        if answer.status_code in (204, 304):
+            await answer.aclose()
+            return Response(None, status, kept)
+        return StreamingResponse(_closing(answer), status, kept)
 
     @router.get("/proxy/dicom/{path:path}")
     async def read(request: Request, path: str) -> Response:
@@ -155,10 +179,8 @@ def _without_pages(request: Request) -> str:
 
 def _within(content: bytes, scope: ViewerScope, request: Request) -> bytes:
     """The answer to a search or for metadata without what is outside the scope."""
-    try:
-        items = json.loads(content or b"[]")
-    except ValueError as error:
-        raise PacsError("the archive answered a search otherwise than asked, not in JSON; see its log") from error
+    with pacs_errors("search for what may be seen"):
+        items = read_dicom_json(content)
     kept = [item for item in items if scope.holds(value_of(item, _STUDY_UID))]
     offset, limit = (request.query_params.get(name, "") for name in ("offset", "limit"))
     start = int(offset) if offset.isdecimal() else 0
@@ -170,8 +192,45 @@ def _refused(path: str) -> Response:
     return JSONResponse({"detail": detail}, status_code=404)
 
 
-def _silent_archive(error: httpx.HTTPError) -> str:
-    return f"the archive does not answer ({type(error).__name__}); check that it runs"
+def _is_dicomweb(answer: httpx.Response) -> bool:
+    """Whether an answer may pass: in one of DICOMweb's media types, or without any content, and no redirection."""
+    if answer.status_code in (204, 304):
+        return True
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type and answer.headers.get("content-length") == "0":
+        return True
+    return not 300 <= answer.status_code < 400 and _DICOMWEB_TYPES.fullmatch(media_type) is not None
+
+
+def _replaced(answer: httpx.Response) -> Response:
+    """What is said instead of an answer that may not pass."""
+    kind = answer.headers.get("content-type", "no content type")[:80]
+    if 400 <= answer.status_code < 500:
+        return JSONResponse({"detail": f"the archive answered {answer.status_code}"}, answer.status_code)
+    detail = (
+        f"the archive answered {answer.status_code} in {kind!r}, expected a media type of DICOMweb; check that "
+        "--studies names its DICOMweb root, and see its log"
+    )
+    return JSONResponse({"detail": detail}, 502)
+
+
+async def _whole(answer: httpx.Response, deadline_s: float) -> bytes:
+    """The content of an answer that is read here.
+
+    Raises:
+        PacsError: If it does not come in time, or not in one piece.
+    """
+    try:
+        with anyio.fail_after(deadline_s):
+            return await answer.aread()
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise PacsError(_silent_archive(error)) from error
+    finally:
+        await answer.aclose()
+
+
+def _silent_archive(error: Exception) -> str:
+    return f"the archive does not answer as it should ({type(error).__name__}); check that it runs, and see its log"
 
 
 def _with_own_addresses(content: bytes, archive_url: str) -> bytes:
@@ -180,8 +239,15 @@ def _with_own_addresses(content: bytes, archive_url: str) -> bytes:
 
 
 async def _closing(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """What comes, in time; whatever ends it too early also ends the connection to the client, who must notice."""
+    ends = anyio.current_time() + _TRANSFER_S
+    chunks = answer.aiter_raw()
     try:
-        async for chunk in answer.aiter_raw():
+        while True:
+            with anyio.fail_after(ends - anyio.current_time()):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
             yield chunk
     finally:
         await answer.aclose()

@@ -35,7 +35,7 @@ from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.identity import LOCAL
 from monailabel_app.removal import Removal, remove_series
-from monailabel_app.studies import DicomWebStudies
+from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, pacs_errors
 
 logger = logging.getLogger(__name__)
 _PREAMBLE_BYTES = 132  # with the letters DICM, PS3.10 section 7.1
@@ -132,11 +132,14 @@ def list_segmentations(archive: DicomWebStudies, study_instance_uid: str) -> lis
         if address.sop_class_uid != SegmentationStorage:
             continue
         try:
-            entry = StudySegmentation(archive, instances, archive.retrieve(address)).as_json()
+            dataset = archive.retrieve(address)
+            with pacs_errors("read a segmentation"):
+                entry = StudySegmentation(archive, instances, dataset).as_json()
             if entry["removable"]:
                 entry["removable"] = deletes.is_offered(study_instance_uid, address.series_instance_uid)
             entries.append(entry)
-        except (UnsupportedImageError, UnreadableImageError, NotFoundError) as error:  # the last: deleted meanwhile
+        except (UnsupportedImageError, UnreadableImageError, UnreadableAnswerError, NotFoundError) as error:
+            # The last one: deleted meanwhile. The others: one that is damaged does not hide the rest.
             logger.info("a segmentation is not listed: %s", error)
     return sorted(entries, key=lambda entry: entry["created"] or "", reverse=True)
 

@@ -70,8 +70,8 @@ def signed_in(scope: Scope, origin: str, token: str, next_path: str) -> Response
     """Keep the token in the browser, and go on.
 
     The cookie is for https alone where the browser came by https: by its own word (Origin), which no other site can
-    forge, or by that of the server or of a proxy that it trusts (uvicorn believes X-Forwarded-Proto of a proxy on this
-    machine, and of those in FORWARDED_ALLOW_IPS).
+    forge, or by that of the server or of a proxy that it trusts (uvicorn believes X-Forwarded-Proto of those in
+    FORWARDED_ALLOW_IPS, see `ServeOptions.trusted_proxies`).
     """
     response = RedirectResponse(own_path(next_path), status_code=303, headers={"cache-control": "no-store"})
     secure = origin.startswith("https://") or scope["scheme"] == "https"

@@ -35,3 +35,10 @@ def test_conf_names_model_zoos_that_exist(tmp_path):
     assert AppOptions.from_conf({"model_zoo": str(tmp_path)}, "app").model_zoo == (tmp_path,)
     with pytest.raises(OptionsError, match="is not a folder"):
         AppOptions.from_conf({"model_zoo": str(tmp_path / "none")}, "app")
+
+
+@pytest.mark.parametrize("proxies", ["*", "0.0.0.0/0", "127.0.0.1,proxy.example"])
+def test_a_proxy_that_is_trusted_is_named_by_its_address(tmp_path, proxies):
+    with pytest.raises(OptionsError, match="FORWARDED_ALLOW_IPS holds .* expected addresses or networks"):
+        ServeOptions(None, tmp_path, trusted_proxies=proxies)
+    assert ServeOptions(None, tmp_path, trusted_proxies="127.0.0.1, 10.0.0.0/24").trusted_proxies

@@ -1,13 +1,16 @@
 """What is refused before a server generates or opens anything."""
 
+import os
 import socket
+import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions
-from monailabel_app.serve import serve
+from monailabel_app.serve import _own_files, _temporary_files, serve
 
 
 def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
@@ -19,3 +22,27 @@ def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> Non
         with pytest.raises(OptionsError, match="cannot listen on 127.0.0.1 port .* choose another --port"):
             serve(options, say=prepared.append, prepare=lambda: prepared.append("exam"))
     assert prepared == []
+
+
+def test_what_is_written_while_serving_is_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with _own_files():
+            (tmp_path / "folder").mkdir()
+            (tmp_path / "file").touch()
+        assert os.umask(0o022) == 0o022, "afterwards it is as it was"
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("folder", "file")] == [0o700, 0o600]
+
+
+def test_what_a_killed_server_left_of_uploads_is_gone_after_the_next_start(tmp_path: Path) -> None:
+    folder, before = tmp_path / "tmp", tempfile.gettempdir()
+    (folder / "mammosynth-upload-x").mkdir(parents=True)
+    (folder / "mammosynth-upload-x" / "patient.dcm").write_bytes(b"DICM")
+    with _temporary_files(folder):
+        assert list(folder.iterdir()) == []
+        assert tempfile.gettempdir() == str(folder)
+        assert Path(tempfile.mkdtemp()).parent == folder
+    assert not folder.exists()
+    assert tempfile.gettempdir() == before

@@ -1,13 +1,17 @@
+import resource
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from mammosynth.errors import UnsupportedImageError
 from monailabel_app.database import Database
 from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
 from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
+from monailabel_app.studies import DicomWebStudies
+from tests.support.odd_archives import odd_archive, silent
 
 
 def _request(study="1.2", requester="a"):
@@ -163,10 +167,21 @@ def test_a_done_job_cannot_be_cancelled(store):
 
 def test_a_full_queue_refuses(database):
     store = JobStore(database, max_queued=2)
-    store.submit(_request())
-    store.submit(_request())
+    store.submit(_request(requester="a"))
+    store.submit(_request(requester="b"))
     with pytest.raises(ConflictError, match="2 jobs wait already"):
+        store.submit(_request(requester="c"))
+
+
+def test_one_requester_fills_no_more_than_a_quarter_of_the_queue(database):
+    store = JobStore(database, max_queued=8)
+    first = [store.submit(_request()) for _ in range(2)][0]
+    with pytest.raises(BusyError, match="2 of your jobs wait already, the most of one person") as refusal:
         store.submit(_request())
+    assert (refusal.value.status, refusal.value.retry_after_s) == (TOO_MANY, 60)
+    store.submit(_request(requester="another"))
+    store.cancel(first)
+    store.submit(_request())
 
 
 def test_the_worker_ends_jobs_as_done_with_progress_one(store):
@@ -248,3 +263,147 @@ def test_reporting_on_a_cancelled_job_raises(store):
     store.cancel(job_id)
     with pytest.raises(JobCancelled):
         store.report(job_id, 0.5, "half")
+
+
+@contextmanager
+def _full_disk():
+    """No file of this process can grow: every write fails, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+_WRITES = {
+    "submit": (lambda store, job: store.submit(_request()), lambda store, job: None),
+    "claim": (lambda store, job: store.claim_next(), lambda store, job: None),
+    "report": (lambda store, job: store.report(job, 0.5, "half"), lambda store, job: store.claim_next()),
+    "cancel": (lambda store, job: store.cancel(job), lambda store, job: store.claim_next()),
+    "end": (lambda store, job: store.end(job, JobState.DONE, "done", {}), lambda store, job: store.claim_next()),
+    "release": (lambda store, job: store.release(job), lambda store, job: store.claim_next()),
+}
+
+
+@pytest.mark.parametrize("write", _WRITES)
+def test_a_full_disk_is_told_in_words_at_every_write_and_it_goes_on_with_space(store, write):
+    job_id = store.submit(_request())
+    action, before = _WRITES[write]
+    before(store, job_id)
+    with (
+        _full_disk(),
+        pytest.raises(BusyError, match="cannot be written down .* make sure that the disk has space") as it,
+    ):
+        action(store, job_id)
+    assert it.value.status == NOT_NOW
+    action(store, job_id)
+
+
+def _eventually(is_so, timeout_s=5.0):
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.01)
+
+
+def test_the_worker_says_that_the_disk_is_full_refuses_new_jobs_and_goes_on_with_space(store):
+    worker = Worker(store, lambda request, report: {}, pause_s=0.05)
+    job_id = store.submit(_request())
+    with _full_disk():
+        worker.start()
+        _eventually(lambda: worker.state()["state"] == "failing")
+        with pytest.raises(
+            BusyError, match=r"jobs cannot be run since \d{4}-.*: jobs cannot be written down"
+        ) as refusal:
+            worker.check()
+    assert (refusal.value.status, set(worker.state())) == (NOT_NOW, {"state", "failed", "since"})
+    _wait(store, job_id, "done")
+    _eventually(lambda: worker.state() == {"state": "waiting"})
+    worker.check()
+    worker.stop()
+    assert worker.state() == {"state": "stopped"}
+
+
+def test_work_that_is_done_is_not_lost_to_a_full_disk(store):
+    runs = []
+    is_full, may_end = threading.Event(), threading.Event()
+
+    def run(request, report):
+        runs.append(request)
+        report(0.2, "begun")
+        is_full.set()
+        assert may_end.wait(5)
+        report(0.5, "half")
+        return {"made": 1}
+
+    worker = Worker(store, run, pause_s=0.05)
+    job_id = store.submit(_request())
+    worker.start()
+    assert is_full.wait(5)
+    with _full_disk():
+        may_end.set()
+        _eventually(lambda: worker.state()["state"] == "failing")
+        time.sleep(0.1)
+    assert _wait(store, job_id, "done")["result"] == {"made": 1}
+    worker.stop()
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])
+def test_no_exception_ends_the_worker(store, kind):
+    def run(request, report):
+        if request.study_instance_uid == "1.2":
+            raise kind
+        return {}
+
+    worker = Worker(store, run)
+    bad, good = store.submit(_request()), store.submit(_request(study="2.2"))
+    worker.start()
+    assert _wait(store, bad, "failed")["message"].startswith("internal error")
+    _wait(store, good, "done")
+    worker.stop()
+
+
+def test_a_queue_that_cannot_be_read_is_tried_again_less_and_less_often(database):
+    asked = []
+
+    class Broken(JobStore):
+        def claim_next(self):
+            asked.append(time.monotonic())
+            if len(asked) < 4:
+                raise SystemExit
+            return super().claim_next()
+
+    store = Broken(database)
+    job_id = store.submit(_request())
+    worker = Worker(store, lambda request, report: {}, pause_s=0.05)
+    worker.start()
+    _wait(store, job_id, "done")
+    worker.stop()
+    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)][:3]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 0.05
+    assert pauses[2] >= 0.2
+
+
+@pytest.mark.parametrize("action", ["cancel", "stop"])
+def test_a_job_that_waits_for_a_silent_archive_is_given_up_at_once(store, action):
+    asked = threading.Event()
+
+    def answer(request):
+        asked.set()
+        silent(request)
+
+    with odd_archive(answer) as url:
+        worker = Worker(store, lambda request, report: DicomWebStudies(url).check())
+        job_id = store.submit(_request())
+        worker.start()
+        assert asked.wait(5)
+        started = time.monotonic()
+        if action == "cancel":
+            store.cancel(job_id)
+            _wait(store, job_id, "cancelled", timeout_s=2)
+        worker.stop()
+        assert time.monotonic() - started < 2
+    assert store.status(job_id)["state"] == ("cancelled" if action == "cancel" else "queued")

@@ -1,0 +1,84 @@
+"""How many requests to `/infer` are in the house at once; the rest are sent away before their body is read.
+
+A request that is let in holds its upload on disk and, in its turn, a decoded image and the network's memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import anyio
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monailabel_app.gateway.busy import TOO_MANY
+
+MAX_INFERENCES = 5  # one runs, four wait: at half a second each on a CPU the last one waits two seconds
+RETRY_AFTER_S = 3
+_UPLOAD_S = 120.0  # for a whole body: 2 MiB/s of the largest one; a slow client must not keep a place for ever
+_LIMITED = re.compile(r"/infer/.*")
+
+
+class Admission:
+    """ASGI middleware that answers 429 to what is too much, and 408 to a body that does not come.
+
+    Args:
+        app: What is behind it.
+        places: Requests that are let in at once.
+        upload_s: Longest time for a request's body.
+    """
+
+    def __init__(self, app: ASGIApp, *, places: int = MAX_INFERENCES, upload_s: float = _UPLOAD_S) -> None:
+        self._app = app
+        self._places = places
+        self._upload_s = upload_s
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let in, or send away."""
+        if scope["type"] != "http" or scope["method"] != "POST" or not _LIMITED.fullmatch(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        if self._inside >= self._places:
+            detail = (
+                f"{self._inside} inferences run or wait already, the most that are taken at once; try again in "
+                f"{RETRY_AFTER_S} seconds, or use POST /synthesis, which waits for its turn"
+            )
+            headers: Mapping[str, str] = {"Retry-After": str(RETRY_AFTER_S)}
+            await JSONResponse({"detail": detail}, TOO_MANY, headers)(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self._pass_on(scope, receive, send)
+        finally:
+            self._inside -= 1
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ends = anyio.current_time() + self._upload_s
+        is_late = is_read = False
+
+        async def in_time() -> Message:
+            nonlocal is_late, is_read
+            if is_read:
+                return await receive()
+            with anyio.move_on_at(ends):
+                message = await receive()
+                is_read = not message.get("more_body", False)
+                return message
+            is_late = True
+            return {"type": "http.disconnect"}
+
+        async def unless_late(message: Message) -> None:
+            if not is_late:
+                await send(message)
+
+        try:
+            await self._app(scope, in_time, unless_late)
+        except Exception:
+            if not is_late:  # otherwise it only says that there is no body
+                raise
+        if is_late:
+            detail = f"the body did not arrive within {self._upload_s:g} s; send it over a faster connection"
+            headers = {"Connection": "close"}
+            await JSONResponse({"detail": detail}, 408, headers)(scope, receive, send)

@@ -1,0 +1,78 @@
+"""What may go into the log: little of a kind, and no value of an image's header."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_SAY_LESS = ("monailabel", "dicomweb_client", "httpx")
+_SAY_VALUES = ("pydicom",)  # repeat what a header holds; what is wrong with a file is said by our own errors
+
+
+def configure_logging() -> None:
+    """Write warnings and worse to the terminal, few of a kind."""
+    logging.basicConfig(level=logging.WARNING, format=_FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FewOfAKind())
+    for name in _SAY_LESS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SAY_VALUES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def warnings_without_values() -> Iterator[None]:
+    """Log of Python's warnings their kind and place alone: pydicom's repeat the value that they are about.
+
+    For the whole process, all its threads included.
+    """
+    before = warnings.showwarning
+    warnings.showwarning = _show_place
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _show_place(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    logger.warning("%s in %s, line %d", category.__name__, "/".join(Path(filename).parts[-2:]), lineno)
+
+
+class FewOfAKind(logging.Filter):
+    """Lets some records of a kind pass in every interval, and says with the next one how many did not.
+
+    A kind is a logger and a message before its arguments are put in.
+
+    Args:
+        most: Records of a kind in an interval.
+        interval_s: Its length.
+    """
+
+    def __init__(self, most: int = 20, interval_s: float = 60.0) -> None:
+        super().__init__()
+        self._most = most
+        self._interval_s = interval_s
+        self._seen: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0, 0])
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if len(self._seen) > 1000:
+            self._seen.clear()
+        kind = record.name, str(record.msg)[:200]
+        begun, passed, left_out = self._seen[kind]
+        if record.created - begun >= self._interval_s:
+            if left_out:
+                record.msg = f"{record.msg} ({left_out:.0f} more like this were left out)"
+            begun, passed, left_out = record.created, 0, 0
+        is_written = passed < self._most
+        self._seen[kind] = [begun, passed + 1, left_out] if is_written else [begun, passed, left_out + 1]
+        return is_written

@@ -1,0 +1,76 @@
+"""Of many inferences at once few are let in; the rest hear so before they have sent what they have."""
+
+from __future__ import annotations
+
+import anyio
+import httpx
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from monailabel_app.gateway.admission import RETRY_AFTER_S, Admission
+
+
+class House:
+    """A slow model behind its admission, which counts what it sees."""
+
+    def __init__(self, **settings: float) -> None:
+        self.most = self.inside = self.pieces = 0
+        routes = [Route("/infer/a", self._infer, methods=["POST"]), Route("/health", self._health)]
+        self._app = Starlette(routes=routes, middleware=[Middleware(Admission, **settings)])
+
+    async def _infer(self, request: Request) -> PlainTextResponse:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await request.body()
+            await anyio.sleep(0.05)
+        finally:
+            self.inside -= 1
+        return PlainTextResponse("made")
+
+    async def _health(self, request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    def ask(self, count: int, *, drip_s: float = 0.0) -> list[httpx.Response]:
+        answers: list[httpx.Response] = []
+
+        async def body():
+            for _ in range(3):
+                self.pieces += 1
+                yield b"x"
+                await anyio.sleep(drip_s)
+
+        async def one(client: httpx.AsyncClient) -> None:
+            answers.append(await client.post("/infer/a", content=body()))
+
+        async def everybody() -> None:
+            transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(count):
+                        tasks.start_soon(one, client)
+                assert (await client.get("/health")).text == "ok"
+
+        anyio.run(everybody)
+        return answers
+
+
+def test_fifty_at_once_are_five_and_the_rest_are_told_when_to_come_back() -> None:
+    house = House()
+    answers = house.ask(50)
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [429] * 45
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.headers["retry-after"] for answer in refused} == {str(RETRY_AFTER_S)}
+    assert refused[0].json()["detail"].startswith("5 inferences run or wait already, the most that are taken at once")
+    assert (house.most, house.pieces) == (5, 15), "bodies of the others were not read"
+    assert [answer.status_code for answer in house.ask(5)] == [200] * 5, "all places are free again"
+
+
+def test_a_body_that_does_not_come_in_time_gives_its_place_up() -> None:
+    house = House(places=1, upload_s=0.2)
+    (late,) = house.ask(1, drip_s=0.3)
+    assert (late.status_code, late.json()["detail"][:39]) == (408, "the body did not arrive within 0.2 s; s")
+    assert [answer.status_code for answer in house.ask(1)] == [200]
