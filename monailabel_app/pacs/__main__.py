@@ -39,7 +39,7 @@ def main() -> None:
             options.folder, index_folder=options.index_folder, credentials=credentials, progress=_tell_progress
         )
     except FolderInUseError as error:
-        parser.exit(1, f"{error.strerror}.\n")
+        parser.exit(1, f"{error}\n")
     # no access log: query strings hold patient identifiers
     uvicorn.run(app, host="127.0.0.1", port=options.port, access_log=False, log_level="warning")
 

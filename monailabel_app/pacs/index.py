@@ -180,16 +180,19 @@ class Index:
 
     def _read_all(self, keys: list[str]) -> int:
         """Read files into the index; returns how many are unusable."""
-        unusable, told = 0, time.monotonic()
+        unusable, started = 0, time.monotonic()
+        told = started
         for number, key in enumerate(keys):
             if self._closed:
                 break
-            if time.monotonic() - told > _TELL_INTERVAL_S:
+            if time.monotonic() - told >= _TELL_INTERVAL_S:
                 told = time.monotonic()
                 self._progress(number, len(keys))
                 with self._lock:
                     self._commit()
             unusable += not self._read(key)
+        if told > started:
+            self._progress(len(keys), len(keys))
         return unusable
 
     def _read(self, key: str) -> bool:

@@ -223,8 +223,7 @@ def _lock(folder: Path) -> BinaryIO | None:
     except BlockingIOError as error:
         file.close()
         raise FolderInUseError(
-            errno.EBUSY,
-            f"The folder {folder.name} is in use by another server; stop that one, or give this one another folder",
+            f"The folder {folder.name} is in use by another server; stop that one, or give this one another folder."
         ) from error
     except OSError as error:  # a network drive that knows no locks
         logger.warning("the archive's folder is served without a lock: %s", error.strerror)
