@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from monailabel_app.pacs.catalogue import Catalogue, Study
 from monailabel_app.pacs.instances import (
+    LISTED_TAGS,
     Header,
     NativePixels,
     Stamp,
@@ -31,6 +32,8 @@ from monailabel_app.pacs.instances import (
 
 logger = logging.getLogger(__name__)
 
+_LISTED = frozenset(LISTED_TAGS)
+
 Progress = Callable[[int, int], None]
 """Told how many files have been read, and how many there are to read."""
 
@@ -38,6 +41,7 @@ _SCHEMA_VERSION = 2
 _SCAN_INTERVAL_S = 1.0
 _SCAN_SHARE = 0.1  # a scan of a large folder may take at most this part of the time
 _PATIENCE_S = 0.03  # how long a query waits for a scan: it takes 10 ms over 500 files
+_LONGEST_WAIT_S = 2.0  # for a scan that has found thousands of new files
 _TELL_INTERVAL_S = 2.0
 
 
@@ -64,7 +68,7 @@ class Index:
         name = f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.sqlite"
         self._database = _open_database(index_folder / name, self._load)
         self._scanning = threading.Lock()
-        self._next_scan = 0.0
+        self._last_scan = self._next_scan = 0.0
         self._closed = False
         self._remembers = True
         self.refresh()
@@ -104,8 +108,8 @@ class Index:
 
     def element(self, instance: StoredInstance, tag: str) -> str | None:
         """One element as JSON text; None if the instance has none."""
-        if tag in instance.listed:
-            return instance.listed[tag]
+        if tag in _LISTED:
+            return instance.listed.get(tag)
         place = f'$."{tag}"'
         row = self._row("coalesce(json_extract(light, ?), json_extract(bulky, ?))", (place, place), instance)
         if row is not None:
@@ -124,12 +128,21 @@ class Index:
             self._keep(instance)
             self._commit()
 
+    def remove(self, instances: Iterable[StoredInstance]) -> None:
+        """Forget instances whose files were just removed."""
+        with self._lock:
+            for key in map(self._key, instances):
+                if key in self._stamps:
+                    self._forget(key)
+            self._commit()
+
     def refresh(self, *, now: bool = True) -> None:
         """Look for files that were added, changed or removed by others.
 
         Args:
-            now: False leaves it if the last look is recent (less than a second ago, or ten times what it took), and
-                leaves a look at a large folder to a thread, so that its news are seen by the next query.
+            now: True returns when all is read, or after two seconds if somebody else is reading. False leaves it if
+                the last look is recent (less than a second ago, or ten times what it took), and leaves a look at a
+                large folder to a thread, so that its news are seen by the next query.
         """
         if now:
             self._look()
@@ -149,13 +162,22 @@ class Index:
             self._database.close()
 
     def _look(self) -> None:
-        with self._scanning:
-            started = time.monotonic()
-            try:
-                changed, removed, unusable = self._compare()
-            finally:
-                took = time.monotonic() - started
-                self._next_scan = time.monotonic() + max(_SCAN_INTERVAL_S, took / _SCAN_SHARE)
+        asked = time.monotonic()
+        if not self._scanning.acquire(timeout=_LONGEST_WAIT_S):
+            return
+        try:
+            if self._last_scan < asked and not self._closed:  # or somebody has looked while this one waited
+                self._last_scan = time.monotonic()
+                self._bring_up_to_date(self._last_scan)
+        finally:
+            self._scanning.release()
+
+    def _bring_up_to_date(self, started: float) -> None:
+        try:
+            changed, removed, unusable = self._compare()
+        finally:
+            took = time.monotonic() - started
+            self._next_scan = time.monotonic() + max(_SCAN_INTERVAL_S, took / _SCAN_SHARE)
         if changed or removed:
             logger.info("indexed %d new or changed files in %.1f s, %d removed", changed, took, removed)
         if unusable:
@@ -163,8 +185,6 @@ class Index:
 
     def _compare(self) -> tuple[int, int, int]:
         """Bring the index up to the files; how many were read, are gone, are unusable."""
-        if self._closed:
-            return 0, 0, 0
         with self._lock:
             before = dict(self._stamps)
         found = dict(_scan(self._prefix))

@@ -30,7 +30,9 @@ _LARGEST_INLINE_TEXT = 400_000  # characters of base64: a 16-bit VOI LUT of 6553
 _BULKY = 4096  # characters of JSON above which an element is kept apart, for queries that show every attribute
 _LONGEST_LISTED = 1024  # characters of a value that queries show; PS3.5 allows 64, of a name 5 times as many
 _MOST_LISTED = 16  # values of one attribute that queries show
+_MOST_TRAILING = 1000  # elements after the pixel data: padding, signatures, private ones
 _PREAMBLE = 128
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _DAMAGED = (  # what pydicom was seen to raise for values that are not what their VR says
     ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error,
 )  # fmt: skip
@@ -98,7 +100,7 @@ class Header:
         """All of it, in the order of the tags."""
         if self.bulky == "{}":
             return self.light
-        return json.dumps(dict(sorted((json.loads(self.light) | json.loads(self.bulky)).items())), allow_nan=False)
+        return json_text(dict(sorted((json.loads(self.light) | json.loads(self.bulky)).items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +186,9 @@ def is_uid(text: str) -> bool:
 def json_text(value: Any) -> str:
     """JSON as short as possible, and always valid: what is no number in JSON becomes null."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(value)
     except (TypeError, ValueError):
-        return json.dumps(_without_foreign(value), allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(_without_foreign(value))
 
 
 def _without_foreign(value: Any) -> Any:
@@ -295,7 +297,10 @@ def _check_complete(header: FileDataset, syntax: str, sop_class_uid: str, file: 
     size = file.seek(0, io.SEEK_END)
     file.seek(start)
     has_pixels, place = False, None
-    for element in data_element_generator(file, header.is_implicit_VR, header.is_little_endian, defer_size=0):
+    elements = data_element_generator(file, header.is_implicit_VR, header.is_little_endian, defer_size=0)
+    for number, element in enumerate(elements):
+        if number > _MOST_TRAILING:
+            raise UnservableFileError(f"more than {_MOST_TRAILING} elements after the pixel data")
         has_pixels |= element.tag.group == 0x7FE0
         if element.tag == 0x7FE00010 and element.length != 0xFFFFFFFF:
             place = element.value_tell, element.length

@@ -141,7 +141,7 @@ class Store:
             for instance in instances:
                 instance.path.unlink(missing_ok=True)
             sync_folder(instances[0].path.parent)
-            self.index.refresh()
+            self.index.remove(instances)
 
     def is_removable(self, instances: Iterable[StoredInstance]) -> bool:
         """Whether this software has made all of them, and they lie in the store's own layout."""

@@ -82,18 +82,6 @@ def with_element(tag: int, vr: str, value: object) -> Spoiler:
     return spoil
 
 
-def deep(depth: int) -> Spoiler:
-    def spoil(image: FileDataset) -> None:
-        item = Dataset()
-        for _ in range(depth):
-            outer = Dataset()
-            outer.add_new(0x00082112, "SQ", [item])
-            item = outer
-        image.update(item)
-
-    return spoil
-
-
 TOLERATED = {
     "SeriesNumber is text": with_element(0x00200011, "LO", "first"),
     "InstanceNumber is text": with_element(0x00200013, "LO", "1a"),
@@ -124,7 +112,7 @@ REFUSED = {
     "a study UID that is floating": with_element(0x0020000D, "FD", 1.5),
     "a series UID that is a name": with_element(0x0020000E, "PN", "1.2.3"),
     "an instance UID of two values": with_element(0x00080018, "UI", ["1.2.3", "1.2.4"]),
-    "a class UID that is a sequence": with_element(0x00080016, "SQ", [Dataset()]),
+    "a class UID that is a text": with_element(0x00080016, "LO", "mammogram"),
     "no study UID": with_element(0x0020000D, "UI", ""),
 }
 
@@ -207,7 +195,8 @@ def test_headers_that_the_index_has_lost_are_read_from_the_file(client: TestClie
         pytest.param(lambda: as_file(mammogram())[:-300], id="cut off"),
         pytest.param(lambda: deflated()[:-100], id="deflated and cut off"),
         pytest.param(lambda: nested(300), id="sequences in sequences"),
-        pytest.param(lambda: as_file(mammogram()) + b"\x09\x00\x01\x00LO\x02\x00a " * 100_000, id="tiny elements"),
+        pytest.param(lambda: with_tiny_elements(before=b"\x08\x00\x05\x00CS"), id="tiny elements"),
+        pytest.param(lambda: with_tiny_elements(before=b""), id="tiny elements after the pixels"),
     ],
 )
 def test_a_hostile_file_is_refused_soon_and_left_out(client: TestClient, folder: Path, content: Callable) -> None:
@@ -237,10 +226,20 @@ def deflated() -> bytes:
     return as_file(image)
 
 
+def with_tiny_elements(*, before: bytes) -> bytes:
+    """A million elements of 8 bytes."""
+    content = as_file(mammogram())
+    place = content.index(before) if before else len(content)
+    return content[:place] + b"\x09\x00\x01\x00LO\0\0" * 1_000_000 + content[place:]
+
+
 def nested(depth: int) -> bytes:
-    image = mammogram()
-    deep(depth)(image)
-    return as_file(image)
+    """Sequences of undefined length, one in the other, before everything else."""
+    start = b"\x08\x00\x12\x21SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * depth
+    end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * depth
+    content = as_file(mammogram())
+    first = content.index(b"\x08\x00\x05\x00CS")
+    return content[:first] + start + end + content[first:]
 
 
 def test_pipes_and_odd_names_in_the_folder_are_no_obstacle(folder: Path) -> None:
