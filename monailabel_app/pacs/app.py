@@ -129,7 +129,7 @@ def _retrieve_routes(store: Store) -> APIRouter:
     routes = APIRouter()
 
     def metadata(study: str, series: str | None = None, instance: str | None = None) -> Response:
-        texts = [store.index.header(found).text() for found in _find(store, study, series, instance)]
+        texts = [store.index.metadata(found) for found in _find(store, study, series, instance)]
         return Response(f"[{','.join(texts)}]", media_type=_DICOM_JSON)
 
     @routes.get("/studies/{study}/metadata")

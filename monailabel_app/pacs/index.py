@@ -25,6 +25,7 @@ from monailabel_app.pacs.instances import (
     Stamp,
     StoredInstance,
     UnservableFileError,
+    json_text,
     read_instance,
     shared,
     stamp_of,
@@ -48,8 +49,8 @@ _TELL_INTERVAL_S = 2.0
 class Index:
     """The instances below a folder. Safe to use from several threads.
 
-    In memory is what queries show and order by: about 4 kB an instance. Whole headers are read from SQLite, which saves
-    reading unchanged files again at the next start, too; it may be deleted at any time, and then the files are read.
+    In memory is what queries show and order by: about 4 kB an instance. Other attributes are read from SQLite, which
+    saves reading unchanged files again at the next start, too; it may be deleted at any time.
 
     Args:
         folder: Any layout of DICOM files; hidden files and folders are not looked at.
@@ -110,17 +111,21 @@ class Index:
         """One element as JSON text; None if the instance has none."""
         if tag in _LISTED:
             return instance.listed.get(tag)
-        place = f'$."{tag}"'
-        row = self._row("coalesce(json_extract(light, ?), json_extract(bulky, ?))", (place, place), instance)
-        if row is not None:
+        row = self._row("json_extract(light, ?), whole", (f'$."{tag}"',), instance)
+        if row is not None and (row[0] is not None or row[1]):
             return row[0]
         element = json.loads(_header_of_file(instance).text()).get(tag)
-        return None if element is None else json.dumps(element)
+        return None if element is None else json_text(element)
 
-    def header(self, instance: StoredInstance) -> Header:
-        """The whole header of an instance."""
-        row = self._row("light, bulky", (), instance)
-        return Header(*row) if row is not None else _header_of_file(instance)
+    def header(self, instance: StoredInstance) -> str:
+        """The header of an instance without bulky elements, as JSON text."""
+        row = self._row("light", (), instance)
+        return row[0] if row is not None else _header_of_file(instance).light
+
+    def metadata(self, instance: StoredInstance) -> str:
+        """The whole header of an instance as JSON text; bulky elements, which few have, are read from the file."""
+        row = self._row("light, whole", (), instance)
+        return row[0] if row is not None and row[1] else _header_of_file(instance).text()
 
     def add(self, instance: StoredInstance) -> None:
         """Take in an instance as it was read from its file."""
@@ -257,9 +262,8 @@ class Index:
         if header is None:
             self._write("DELETE FROM headers WHERE path = ?", name)
         else:
-            self._write(
-                "INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?, ?)", name, *stamp, header.light, header.bulky
-            )
+            values = *stamp, header.light, header.is_light
+            self._write("INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?, ?)", name, *values)
 
     def _write(self, statement: str, *values: Any) -> None:
         with self._tolerating_errors():
@@ -381,11 +385,11 @@ def _open_database(path: Path, load: Callable[[sqlite3.Connection], None]) -> sq
 
 
 def _create_tables(database: sqlite3.Connection) -> None:
-    """Small rows to load at a start apart from large ones, bulky elements where reading the others passes them by."""
+    """Small rows, which a start loads, apart from large ones."""
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("CREATE TABLE files (path BLOB PRIMARY KEY, modified INTEGER, size INTEGER, instance TEXT)")
     database.execute(
-        "CREATE TABLE headers (path BLOB PRIMARY KEY, modified INTEGER, size INTEGER, light TEXT, bulky TEXT)"
+        "CREATE TABLE headers (path BLOB PRIMARY KEY, modified INTEGER, size INTEGER, light TEXT, whole INTEGER)"
     )
     database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     database.commit()

@@ -96,9 +96,14 @@ class Header:
     light: str
     bulky: str = "{}"
 
+    @property
+    def is_light(self) -> bool:
+        """Whether there are no bulky elements."""
+        return self.bulky == "{}"
+
     def text(self) -> str:
         """All of it, in the order of the tags."""
-        if self.bulky == "{}":
+        if self.is_light:
             return self.light
         return json_text(dict(sorted((json.loads(self.light) | json.loads(self.bulky)).items())))
 

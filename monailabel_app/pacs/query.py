@@ -19,7 +19,6 @@ from monailabel_app.pacs.instances import (
     INSTANCE_TAGS,
     SERIES_TAGS,
     STUDY_TAGS,
-    Header,
     StoredInstance,
     joined,
     json_text,
@@ -91,8 +90,8 @@ class Elements(Protocol):
     def element(self, instance: StoredInstance, tag: str) -> str | None:
         """One element as JSON text; None if the instance has none."""
 
-    def header(self, instance: StoredInstance) -> Header:
-        """The whole header."""
+    def header(self, instance: StoredInstance) -> str:
+        """The header without bulky elements, as JSON text."""
 
 
 def answer(
@@ -129,7 +128,7 @@ def answer(
     answers = []
     for instance, counts in itertools.islice(matching(), query.offset, end):
         if query.include is None:
-            texts = {tag: json_text(value) for tag, value in json.loads(elements.header(instance).light).items()}
+            texts = {tag: json_text(value) for tag, value in json.loads(elements.header(instance)).items()}
         else:
             found = ((tag, elements.element(instance, tag)) for tag in shown)
             texts = {tag: text for tag, text in found if text is not None}

@@ -453,7 +453,7 @@ def test_a_full_disk_under_the_index_hides_nothing(tmp_path: Path, monkeypatch: 
     image.ViewPosition = "MLO"
     store.add(as_file(image))
     (found,) = store.index.find()
-    assert json.loads(store.index.header(found).text())["00185101"]["Value"] == ["MLO"]
+    assert json.loads(store.index.metadata(found))["00185101"]["Value"] == ["MLO"]
     store.close()
 
 
