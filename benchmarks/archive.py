@@ -73,7 +73,7 @@ def measure(url: str) -> None:
 def write_studies(folder: Path, count: int) -> int:
     """Copies of one exam's four views with UIDs and a patient of their own; how many files."""
     with tempfile.TemporaryDirectory() as name:
-        views = write_exam(Path(name), seed=1, pixel_mm=3.0, workers=None, patient_id="P000000")
+        views = write_exam(Path(name), seed=1, pixel_mm=3.0, patient_id="P000000")
         originals = [with_tables(pydicom.dcmread(view)) for view in views]
     for number in range(count):
         for view, (header, content) in enumerate(originals):

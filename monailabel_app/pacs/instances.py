@@ -19,6 +19,7 @@ from pydicom.dataset import FileDataset
 from pydicom.filereader import data_element_generator
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from mammosynth.dicom.attributes import integer_of, text_of
 from mammosynth.dicom.bounded import check_pixels, open_regular, parse_instance
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, is_generated, is_removable, value_of
@@ -173,14 +174,15 @@ def read_instance(path: Path, content: bytes | None = None) -> StoredInstance:
             syntax = _transfer_syntax(header)
             elements = _elements(header)
             listed = _listed(elements)
-            pixels = _check_complete(header, syntax, value_of(listed, _CLASS_UID), file)
+            place = _check_complete(header, syntax, value_of(listed, _CLASS_UID), file)
+            pixels = _native_pixels(header, listed, place)
         except UnservableFileError:
             raise
         except UnreadableImageError as error:
             raise UnservableFileError(f"not readable as DICOM: {error}") from error
         except Exception as error:  # pydicom walks over damaged pixel data by exceptions of any kind
             raise UnservableFileError(f"damaged after its header: {error or type(error).__name__}") from error
-    return _instance(path, stamp, syntax, elements, listed, _native_pixels(header, listed, pixels))
+    return _instance(path, stamp, syntax, elements, listed, pixels)
 
 
 def is_uid(text: str) -> bool:
@@ -322,13 +324,15 @@ def _native_pixels(header: FileDataset, listed: Attributes, place: tuple[int, in
         return None
     try:
         check_pixels(header, "the instance")
-        bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated
-        if header.get("PhotometricInterpretation") == "YBR_FULL_422":  # PS3.3 C.7.6.3.1.2: colour by pairs
-            bits = bits * 2 // 3
-    except (UnreadableImageError, UnsupportedImageError, AttributeError, TypeError, ValueError):
+    except (UnreadableImageError, UnsupportedImageError):
         return None
+    bits = integer_of(header, "BitsAllocated") or 0
+    for keyword in ("Rows", "Columns", "SamplesPerPixel"):
+        bits *= integer_of(header, keyword) or 1
+    if text_of(header, "PhotometricInterpretation") == "YBR_FULL_422":  # PS3.3 C.7.6.3.1.2: colour by pairs
+        bits = bits * 2 // 3
     frames = value_of(listed, _NUMBER_OF_FRAMES) or 1
-    if not isinstance(bits, int) or bits < 8 or bits % 8 or bits // 8 * frames > place[1]:
+    if frames < 1 or bits < 8 or bits % 8 or bits // 8 * frames > place[1]:
         return None
     return NativePixels(place[0], bits // 8, frames)
 

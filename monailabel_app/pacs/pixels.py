@@ -118,7 +118,9 @@ def _decoding(instance: StoredInstance) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or "not a readable file"
         raise UnavailableFrameError(f"Instance {instance.sop_instance_uid} cannot be read: {reason}.") from error
-    except Exception as error:  # parsers and codecs raise whatever they meet in a damaged file
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # parsers and codecs raise what they meet; the one of RLE panics beside Exception
         reason = str(error) or type(error).__name__
         raise UndecodableFrameError(
             f"The pixels ({UID(instance.transfer_syntax_uid).name}) cannot be decoded here: {reason}"

@@ -345,6 +345,13 @@ def test_frames_of_an_uncompressed_file_are_its_bytes(tmp_path: Path, syntax: st
     assert read_frames(instance, [2, 3], as_stored=False)[1] == [pixels[size : 2 * size], pixels[2 * size :]]
 
 
+def test_a_value_of_no_known_vr_is_no_obstacle_to_the_others(tmp_path: Path) -> None:
+    image = mammogram(4)
+    instance = stored(tmp_path, as_file(image).replace(b"\x28\0\x04\0CS", b"\x28\0\x04\0CQ"))
+    assert "00280004" not in instance.header.text()
+    assert read_frames(instance, [1], as_stored=False)[1] == [image.PixelData]
+
+
 def test_a_file_that_was_replaced_since_is_parsed_anew(tmp_path: Path) -> None:
     instance = stored(tmp_path, as_file(mammogram(1)))
     other = mammogram(2, PatientComments="moves the pixels by a few bytes")
