@@ -33,8 +33,6 @@ from monailabel_app.pacs.instances import (
 
 logger = logging.getLogger(__name__)
 
-_LISTED = frozenset(LISTED_TAGS)
-
 Progress = Callable[[int, int], None]
 """Told how many files have been read, and how many there are to read."""
 
@@ -109,7 +107,7 @@ class Index:
 
     def element(self, instance: StoredInstance, tag: str) -> str | None:
         """One element as JSON text; None if the instance has none."""
-        if tag in _LISTED:
+        if tag in LISTED_TAGS:
             return instance.listed.get(tag)
         row = self._row("json_extract(light, ?), whole", (f'$."{tag}"',), instance)
         if row is not None and (row[0] is not None or row[1]):

@@ -60,7 +60,7 @@ SERIES_TAGS = tags_of(
 INSTANCE_TAGS = tags_of(
     "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames",
 )  # fmt: skip
-LISTED_TAGS = (*STUDY_TAGS, *SERIES_TAGS, *INSTANCE_TAGS)
+LISTED_TAGS = frozenset((*STUDY_TAGS, *SERIES_TAGS, *INSTANCE_TAGS))
 _LISTED_VRS = {tag: dictionary_VR(int(tag, 16)) for tag in LISTED_TAGS}
 _STUDY_UID, _SERIES_UID, _SOP_UID, _CLASS_UID = _IDENTIFIERS = tags_of(
     "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"

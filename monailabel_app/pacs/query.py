@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from monailabel_app.pacs.catalogue import Study
 from monailabel_app.pacs.instances import (
     INSTANCE_TAGS,
+    LISTED_TAGS,
     SERIES_TAGS,
     STUDY_TAGS,
     StoredInstance,
@@ -24,6 +25,8 @@ from monailabel_app.pacs.instances import (
     json_text,
     tags_of,
 )
+
+_REMEMBERED_LENGTH = 256  # characters of an element's JSON text
 
 
 class InvalidQueryError(ValueError):
@@ -115,29 +118,39 @@ def answer(
         elements: For attributes that are not listed.
         series: The only series to look at; None for all.
     """
-
-    def matching() -> Iterator[tuple[StoredInstance, Mapping[str, str]]]:
-        for instances, counts in _entities(studies, level, series):
-            for instance in instances:
-                if all(matches(elements.element(instance, tag)) for tag, matches in query.matchers):
-                    yield instance, counts
-                    break
-
     end = None if query.limit is None else query.offset + query.limit
-    shown = sorted({*level.value, *(query.include or ()), *(tag for tag, _ in query.matchers)})
+    matching = _matching(_entities(studies, level, series), query, elements)
+    shown = {*level.value, *(query.include or ()), *(tag for tag, _ in query.matchers)}
+    kept, further = sorted(shown & LISTED_TAGS), sorted(shown - LISTED_TAGS)
     answers = []
-    for instance, counts in itertools.islice(matching(), query.offset, end):
+    for instance, counts in itertools.islice(matching, query.offset, end):
         if query.include is None:
             texts = {tag: json_text(value) for tag, value in json.loads(elements.header(instance)).items()}
         else:
-            found = ((tag, elements.element(instance, tag)) for tag in shown)
-            texts = {tag: text for tag, text in found if text is not None}
+            texts = {tag: instance.listed[tag] for tag in kept if tag in instance.listed}
+            found = ((tag, elements.element(instance, tag)) for tag in further)
+            texts |= {tag: text for tag, text in found if text is not None}
         texts |= counts
         texts[_RETRIEVE_URL] = json_text({"vr": "UR", "Value": [retrieve_url(instance)]})
         if level is Level.INSTANCE:
             texts[_SYNTAX] = json_text({"vr": "UI", "Value": [instance.transfer_syntax_uid]})
         answers.append(joined(texts))
     return f"[{','.join(answers)}]"
+
+
+def _matching(
+    entities: Iterable[tuple[Sequence[StoredInstance], Mapping[str, str]]], query: Query, elements: Elements
+) -> Iterator[tuple[StoredInstance, Mapping[str, str]]]:
+    """Of each entity the first instance that matches; thousands are looked at for one patient."""
+    for instances, counts in entities:
+        for instance in instances:
+            for tag, matches in query.matchers:
+                text = instance.listed.get(tag) if tag in LISTED_TAGS else elements.element(instance, tag)
+                if not matches(text):
+                    break
+            else:
+                yield instance, counts
+                break
 
 
 def _entities(
@@ -158,20 +171,30 @@ def _entities(
 
 
 def _of_element(matches: Callable[[str], bool]) -> Callable[[str | None], bool]:
-    """Whether one value of an element matches; asked once for equal texts, which instances of a study share."""
+    """Whether one value of an element matches; asked once for equal short texts, which the images of a study share."""
+    known: dict[str | None, bool] = {None: False}
 
-    @functools.cache
     def one_matches(text: str | None) -> bool:
-        return text is not None and any(map(matches, _texts(json.loads(text))))
+        verdict = known.get(text)
+        if verdict is not None or text is None:
+            return bool(verdict)
+        if len(text) > _REMEMBERED_LENGTH:
+            return any(map(matches, _texts(text)))
+        return known.setdefault(text, any(map(matches, _remembered_texts(text))))
 
     return one_matches
 
 
-def _texts(element: dict[str, Any]) -> list[str]:
+def _texts(text: str) -> tuple[str, ...]:
+    """The values of an element as texts."""
+    element = json.loads(text)
     values = element.get("Value") or []
     if element.get("vr") == "PN":
-        return [value.get("Alphabetic") or "" for value in values if value]
-    return [str(value) for value in values if value is not None and not isinstance(value, dict)]
+        return tuple(value.get("Alphabetic") or "" for value in values if value)
+    return tuple(str(value) for value in values if value is not None and not isinstance(value, dict))
+
+
+_remembered_texts = functools.lru_cache(maxsize=1 << 14)(_texts)  # the next query asks for the same patients
 
 
 def _matcher(name: str, vr: str, value: str) -> Callable[[str], bool]:
