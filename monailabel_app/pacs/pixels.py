@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +32,7 @@ _PIXEL_KEYWORDS = (  # PS3.3 table C.7-11b
     "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "PlanarConfiguration",
 )  # fmt: skip
+_SLOTS = threading.BoundedSemaphore(2)  # images decoded at once: of the largest accepted, one takes half a GiB
 _BLOCK_PIXELS = 1 << 20  # windowed at a time, since windowing takes 8 bytes a pixel several times over
 
 
@@ -61,7 +63,7 @@ def read_frames(instance: StoredInstance, numbers: Sequence[int], *, as_stored: 
     if native is not None:
         return _typed("application/octet-stream", ExplicitVRLittleEndian), native
     compressed = UID(instance.transfer_syntax_uid).is_compressed
-    with _decoding(instance):
+    with _SLOTS, _decoding(instance):
         dataset = _read_image(instance, numbers)
         if as_stored and compressed:
             name = next((m for p, m in _MEDIA_TYPES.items() if instance.transfer_syntax_uid.startswith(p)), None)
@@ -95,7 +97,7 @@ def render(
         UnavailableFrameError: If there is no such frame.
         UndecodableFrameError: If decoding fails.
     """
-    with _decoding(instance), np.errstate(all="ignore"):
+    with _SLOTS, _decoding(instance), np.errstate(all="ignore"):
         dataset = _read_image(instance, [number])
         (pixels,) = _decoded(dataset, [number])
         if pixels.ndim == 2:

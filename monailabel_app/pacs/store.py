@@ -76,6 +76,7 @@ class Store:
         except BaseException:
             self._unlock()
             raise
+        self._reading = threading.BoundedSemaphore(2)  # at once, since a deflated file may take a quarter of a GiB
         self._writing = threading.Lock()
 
     def add(self, content: bytes, *, study_instance_uid: str | None = None) -> StoredInstance:
@@ -93,7 +94,8 @@ class Store:
             RefusedInstanceError: With DICOM's failure reason and a sentence.
         """
         try:
-            instance = read_instance(self.folder, content)
+            with self._reading:
+                instance = read_instance(self.folder, content)
         except UnservableFileError as error:
             raise RefusedInstanceError(CANNOT_UNDERSTAND, f"The part is not stored: {error}.") from error
         instance = replace(instance, path=self._path_of(instance))

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from mammosynth.dicom.compress import compress_instance
-from monailabel_app.pacs import create_store_app
+from monailabel_app.pacs import create_store_app, pixels
 from monailabel_app.pacs.instances import StoredInstance, UnservableFileError, read_instance
 from monailabel_app.pacs.pixels import UnavailableFrameError, UndecodableFrameError, read_frames, render
 from tests.support.images import as_file, mammogram
@@ -337,12 +338,12 @@ def test_only_the_frames_that_are_asked_for_are_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("syntax", [None, DeflatedExplicitVRLittleEndian])
 def test_frames_of_an_uncompressed_file_are_its_bytes(tmp_path: Path, syntax: str | None) -> None:
     image = frames_of(3)
-    pixels, size = image.PixelData, 24 * 16 * 2
+    values, size = image.PixelData, 24 * 16 * 2
     if syntax is not None:
         image.file_meta.TransferSyntaxUID = syntax
     instance = stored(tmp_path, as_file(image))
     assert (instance.pixels is None) == (syntax is not None)
-    assert read_frames(instance, [2, 3], as_stored=False)[1] == [pixels[size : 2 * size], pixels[2 * size :]]
+    assert read_frames(instance, [2, 3], as_stored=False)[1] == [values[size : 2 * size], values[2 * size :]]
 
 
 def test_a_value_of_no_known_vr_is_no_obstacle_to_the_others(tmp_path: Path) -> None:
@@ -381,6 +382,24 @@ def test_an_image_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Pat
     for ask in (lambda: read_frames(instance, [1], as_stored=False), lambda: render(instance, 1, image_format="PNG")):
         with pytest.raises(UndecodableFrameError, match="20000 x 20000"):
             ask()
+
+
+def test_few_images_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance, decode = stored(tmp_path, run_length_encoded()), pixels._decoded
+    running, most = [], []
+
+    def watched(dataset: FileDataset, numbers: list[int]) -> Iterator[np.ndarray]:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.01)
+        yield from decode(dataset, numbers)
+        running.pop()
+
+    monkeypatch.setattr(pixels, "_decoded", watched)
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(read_frames, instance, [1], as_stored=False) for _ in range(16)]
+    assert {frame.result()[1][0] for frame in found} == {mammogram(3).PixelData}
+    assert max(most) == 2
 
 
 def test_a_code_stream_of_another_size_than_its_header_is_refused(tmp_path: Path) -> None:
