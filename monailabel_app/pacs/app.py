@@ -30,6 +30,7 @@ from monailabel_app.pacs.store import NotRemovableError, RefusedInstanceError, S
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 MAX_BODY_BYTES = 512 * 1024 * 1024  # of one STOW request: dozens of uncompressed mammograms
+MAX_PARTS = 10_000  # of one STOW request; taking one apart takes longer than reading it
 THUMBNAIL_SIZE = 256  # pixels
 
 _DICOM_JSON = "application/dicom+json"
@@ -381,6 +382,11 @@ def _chunks_of(path: Path) -> Iterator[bytes]:
 def _parts(request: Request, body: bytes) -> list[bytes]:
     """The DICOM files of a multipart/related body."""
     content_type = request.headers.get("content-type", "")
+    message = Message()
+    message["Content-Type"] = content_type
+    if body.count(f"--{message.get_boundary('')}".encode()) > MAX_PARTS + 1:
+        sentence = f"The request has more than {MAX_PARTS} parts; send fewer instances at a time."
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
     try:
         parts = MultipartDecoder(body, content_type).parts
     except (

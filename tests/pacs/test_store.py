@@ -463,6 +463,15 @@ def test_a_request_above_the_limit_is_refused(tmp_path: Path) -> None:
         assert client.post("/dicom-web/studies", content=b"x" * 1001).status_code == 413
 
 
+def test_a_request_of_too_many_parts_is_refused(tmp_path: Path) -> None:
+    body = b"--B\r\nContent-Type: application/dicom\r\n\r\n\r\n" * 10_001 + b"--B--"
+    headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=B'}
+    app = create_store_app(tmp_path / "d", index_folder=tmp_path / "i")
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        answer = client.post("/dicom-web/studies", content=body, headers=headers)
+    assert (answer.status_code, "10000 parts" in answer.json()["detail"]) == (413, True)
+
+
 def test_a_folder_that_cannot_be_written_is_served_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.dcm").write_bytes(as_file(mammogram()))
