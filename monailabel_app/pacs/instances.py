@@ -28,7 +28,7 @@ Attributes = dict[str, dict[str, Any]]  # DICOM JSON model, PS3.18 annex F
 Stamp = tuple[int, int]  # modification time in ns, size in bytes
 
 _LARGEST_INLINE_TEXT = 400_000  # characters of base64: a 16-bit VOI LUT of 65536 entries fits, private pictures do not
-_BULKY = 4096  # characters of JSON above which an element is kept apart, for queries that show every attribute
+_BULKY = 20_000  # characters of JSON above which the index leaves an element in its file: a LUT of 4096 entries fits
 _LONGEST_LISTED = 1024  # characters of a value that queries show; PS3.5 allows 64, of a name 5 times as many
 _MOST_LISTED = 16  # values of one attribute that queries show
 _MOST_TRAILING = 1000  # elements after the pixel data: padding, signatures, private ones
@@ -90,7 +90,7 @@ class Header:
     """The data set without pixel data and without binary values above 400,000 base64 characters, as JSON texts.
 
     Attributes:
-        light: An object of the elements up to 4096 characters.
+        light: An object of the elements up to 20,000 characters.
         bulky: An object of the others.
     """
 

@@ -257,10 +257,11 @@ def test_includefield_all_shows_every_attribute(url: str) -> None:
     assert long["00185101"]["Value"] == ["CC"]
 
 
-def test_a_lookup_table_is_part_of_the_metadata(url: str) -> None:
+@pytest.mark.parametrize("entries", [4096, 65536], ids=["kept in the index", "read from the file"])
+def test_a_lookup_table_is_part_of_the_metadata(url: str, entries: int) -> None:
     table = Dataset()
-    table.add_new(0x00283002, "US", [4096, 0, 12])
-    table.add_new(0x00283006, "OW", np.arange(4096, dtype="<u2").tobytes())
+    table.add_new(0x00283002, "US", [entries % 65536, 0, 16])
+    table.add_new(0x00283006, "OW", np.arange(entries, dtype="<u2").tobytes())
     image = mammogram(VOILUTSequence=[table])
     stow(url, as_file(image))
     (header,) = DICOMwebClient(url).retrieve_series_metadata(image.StudyInstanceUID, image.SeriesInstanceUID)
