@@ -117,7 +117,13 @@ def test_the_index_is_built_again_after_loss_or_damage(tmp_path: Path) -> None:
     with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
         stow(url, as_file(image))
     (database,) = (tmp_path / "i").glob("*.sqlite")
-    for damage in (database.unlink, lambda: database.write_bytes(b"no database" * 1000)):
+
+    def damage_a_line() -> None:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE files SET instance = substr(instance, 1, 100)")
+            connection.commit()
+
+    for damage in (database.unlink, damage_a_line, lambda: database.write_bytes(b"no database" * 1000)):
         damage()
         with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
             assert sop_instance_uids(url) == {image.SOPInstanceUID}
@@ -448,7 +454,7 @@ def test_a_slow_look_at_the_folder_keeps_no_query_waiting(tmp_path: Path, monkey
 
 def test_a_full_disk_under_the_index_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "d", index_folder=tmp_path / "i")
-    store.index._database.execute("PRAGMA query_only = ON")  # SQLite refuses to write, as on a full disk
+    store.index._memory._database.execute("PRAGMA query_only = ON")  # SQLite refuses to write, as on a full disk
     image = mammogram(generated=True)
     store.add(as_file(image))
     image.ViewPosition = "MLO"
