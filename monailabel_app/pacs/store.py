@@ -76,7 +76,7 @@ class Store:
         except BaseException:
             self._unlock()
             raise
-        self._reading = threading.BoundedSemaphore(2)  # at once, since a deflated file may take a quarter of a GiB
+        self._reading = threading.BoundedSemaphore(2)  # at once: a deflated file takes memory
         self._writing = threading.Lock()
 
     def add(self, content: bytes, *, study_instance_uid: str | None = None) -> StoredInstance:
