@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+import warnings
 from pathlib import Path
 
 import uvicorn
 
 from monailabel_app.pacs.app import create_store_app
+from monailabel_app.pacs.store import FolderInUseError
 
 
 def main() -> None:
@@ -30,9 +33,19 @@ def main() -> None:
         if not password:
             parser.error("--user needs a password in the environment variable MAMMOSYNTH_PACS_PASSWORD")
         credentials = (options.user, password)
-    app = create_store_app(options.folder, index_folder=options.index_folder, credentials=credentials)
+    warnings.filterwarnings("ignore", module="pydicom")  # which tell values of patients
+    try:
+        app = create_store_app(
+            options.folder, index_folder=options.index_folder, credentials=credentials, progress=_tell_progress
+        )
+    except FolderInUseError as error:
+        parser.exit(1, f"{error}\n")
     # no access log: query strings hold patient identifiers
     uvicorn.run(app, host="127.0.0.1", port=options.port, access_log=False, log_level="warning")
+
+
+def _tell_progress(done: int, total: int) -> None:
+    sys.stderr.write(f"Reading the archive: {done} of {total} files\n")
 
 
 if __name__ == "__main__":

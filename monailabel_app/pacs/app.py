@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from email.message import Message
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monailabel_app.dicom_json import Uid
+from monailabel_app.pacs.index import Progress
 from monailabel_app.pacs.instances import Attributes, StoredInstance
 from monailabel_app.pacs.pixels import UnavailableFrameError, UndecodableFrameError, read_frames, render
 from monailabel_app.pacs.query import InvalidQueryError, Level, answer, parse_query
@@ -28,6 +30,7 @@ from monailabel_app.pacs.store import NotRemovableError, RefusedInstanceError, S
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 MAX_BODY_BYTES = 512 * 1024 * 1024  # of one STOW request: dozens of uncompressed mammograms
+MAX_PARTS = 10_000  # of one STOW request; taking one apart takes longer than reading it
 THUMBNAIL_SIZE = 256  # pixels
 
 _DICOM_JSON = "application/dicom+json"
@@ -42,6 +45,7 @@ def create_store_app(
     index_folder: Path,
     credentials: tuple[str, str] | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    progress: Progress | None = None,
 ) -> FastAPI:
     """A DICOMweb service below `/dicom-web` over a folder; answers only to loopback host names, never across origins.
 
@@ -54,11 +58,14 @@ def create_store_app(
         index_folder: For the index, which may be deleted at any time.
         credentials: User and password for HTTP Basic; None lets everybody on this machine in.
         max_body_bytes: Largest STOW request.
+        progress: Told every two seconds how many files have been read, and how many there are to read; the first start
+            over a folder reads all. None writes it to the log.
 
     Raises:
+        FolderInUseError: If another server has the folder.
         OSError: If one of the folders cannot be used.
     """
-    store = Store(folder, index_folder=index_folder)
+    store = Store(folder, index_folder=index_folder, progress=progress)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,9 +91,13 @@ def _query_routes(store: Store) -> APIRouter:
             query = parse_query(request.query_params.multi_items())
         except InvalidQueryError as error:
             raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
-        store.index.refresh(now=False)
-        found = answer(store.index.find(study, series), level, query, lambda i: _url_of(request, i, level))
-        return Response(json.dumps(found), media_type=_DICOM_JSON)
+        index = store.index
+        index.refresh(now=False)
+        one = None if study is None else index.study(study)
+        studies = index.studies() if study is None else [one] if one else []
+        url_of = partial(_url_of, request, level=level)
+        found = answer(studies, level, query, url_of, elements=index, series=series)
+        return Response(found, media_type=_DICOM_JSON)
 
     @routes.get("/studies")
     def search_studies(request: Request) -> Response:
@@ -119,7 +130,7 @@ def _retrieve_routes(store: Store) -> APIRouter:
     routes = APIRouter()
 
     def metadata(study: str, series: str | None = None, instance: str | None = None) -> Response:
-        texts = store.index.metadata(_find(store, study, series, instance))
+        texts = [store.index.metadata(found) for found in _find(store, study, series, instance)]
         return Response(f"[{','.join(texts)}]", media_type=_DICOM_JSON)
 
     @routes.get("/studies/{study}/metadata")
@@ -174,8 +185,11 @@ def _pixel_routes(store: Store) -> APIRouter:
         (found,) = _find(store, study, series, instance)
         accepted = _accepted(request)
         as_stored = any(parameters.get("transfer-syntax") == found.transfer_syntax_uid for _, parameters in accepted)
+        wanted = [int(number) for number in numbers.split(",")]
+        if len({*wanted}) != len(wanted):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "A frame is asked for twice; name each once.")
         with _pixel_errors_as_answers():
-            media_type, pixels = read_frames(found, [int(n) for n in numbers.split(",")], as_stored=as_stored)
+            media_type, pixels = read_frames(found, wanted, as_stored=as_stored)
         multipart = any(name in ("multipart/related", "*/*") for name, _ in accepted)
         if not multipart and len(pixels) == 1:
             return Response(pixels[0], media_type=media_type)
@@ -368,6 +382,11 @@ def _chunks_of(path: Path) -> Iterator[bytes]:
 def _parts(request: Request, body: bytes) -> list[bytes]:
     """The DICOM files of a multipart/related body."""
     content_type = request.headers.get("content-type", "")
+    message = Message()
+    message["Content-Type"] = content_type
+    if body.count(f"--{message.get_boundary('')}".encode()) > MAX_PARTS + 1:
+        sentence = f"The request has more than {MAX_PARTS} parts; send fewer instances at a time."
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
     try:
         parts = MultipartDecoder(body, content_type).parts
     except (

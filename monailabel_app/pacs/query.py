@@ -3,55 +3,47 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import itertools
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Protocol
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from monailabel_app.pacs.instances import Attributes, StoredInstance
+from monailabel_app.pacs.catalogue import Study
+from monailabel_app.pacs.instances import (
+    INSTANCE_TAGS,
+    LISTED_TAGS,
+    SERIES_TAGS,
+    STUDY_TAGS,
+    StoredInstance,
+    joined,
+    json_text,
+    tags_of,
+)
+
+_REMEMBERED_LENGTH = 256  # characters of an element's JSON text
 
 
 class InvalidQueryError(ValueError):
     """The query cannot be answered as asked; the message says why and what is accepted."""
 
 
-def _tags(*keywords: str) -> tuple[str, ...]:
-    return tuple(f"{tag_for_keyword(keyword):08X}" for keyword in keywords)
-
-
-# PS3.18 tables 10.6.3-3 to 10.6.3-5, and Study and Series Description, which every viewer lists
-_STUDY = _tags(
-    "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "TimezoneOffsetFromUTC", "StudyDescription",
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID",
-)  # fmt: skip
-_SERIES = _tags(
-    "Modality", "SeriesDate", "SeriesTime", "SeriesDescription", "SeriesInstanceUID", "SeriesNumber", "Laterality",
-    "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
-)  # fmt: skip
-_INSTANCE = _tags(
-    "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated", "NumberOfFrames",
-)  # fmt: skip
-_STUDY_UID, _SERIES_UID, _SOP_UID, _MODALITY, _MODALITIES_IN_STUDY, _RETRIEVE_URL = _tags(
-    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "ModalitiesInStudy", "RetrieveURL"
-)
-_STUDY_SERIES, _STUDY_INSTANCES, _SERIES_INSTANCES, _SYNTAX = _tags(
-    "NumberOfStudyRelatedSeries",
-    "NumberOfStudyRelatedInstances",
-    "NumberOfSeriesRelatedInstances",
-    "AvailableTransferSyntaxUID",
+_MODALITY, _MODALITIES_IN_STUDY, _RETRIEVE_URL, _SYNTAX = tags_of(
+    "Modality", "ModalitiesInStudy", "RetrieveURL", "AvailableTransferSyntaxUID"
 )
 
 
 class Level(Enum):
-    """What one answer stands for: its identifying attribute and the attributes shown."""
+    """What one answer stands for: the attributes shown."""
 
-    STUDY = (_STUDY_UID, _STUDY)
-    SERIES = (_SERIES_UID, _STUDY + _SERIES)
-    INSTANCE = (_SOP_UID, _STUDY + _SERIES + _INSTANCE)
+    STUDY = STUDY_TAGS
+    SERIES = STUDY_TAGS + SERIES_TAGS
+    INSTANCE = STUDY_TAGS + SERIES_TAGS + INSTANCE_TAGS
 
 
 @dataclass(frozen=True)
@@ -59,13 +51,13 @@ class Query:
     """A parsed query string.
 
     Attributes:
-        matchers: Per tag, whether one value matches.
+        matchers: Per tag, whether one of the values in an element's JSON text matches.
         include: Further tags to show; None for every attribute.
         limit: Most answers; None for all.
         offset: Answers left out at the beginning.
     """
 
-    matchers: tuple[tuple[str, Callable[[str], bool]], ...] = ()
+    matchers: tuple[tuple[str, Callable[[str | None], bool]], ...] = ()
     include: tuple[str, ...] | None = ()
     limit: int | None = None
     offset: int = 0
@@ -89,69 +81,120 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
             include += value.split(",")
         elif value.strip("*"):
             tag = _tag(name)
-            matchers.append((_MODALITY if tag == _MODALITIES_IN_STUDY else tag, _matcher(name, _vr(tag), value)))
+            matches = _of_element(_matcher(name, _vr(tag), value))
+            matchers.append((_MODALITY if tag == _MODALITIES_IN_STUDY else tag, matches))
     shown = None if "all" in include else tuple(tag for tag in map(_tag_or_none, include) if tag)
     return Query(tuple(matchers), shown, numbers["limit"], numbers["offset"])
 
 
+class Elements(Protocol):
+    """Where what queries do not usually show is read: the index."""
+
+    def element(self, instance: StoredInstance, tag: str) -> str | None:
+        """One element as JSON text; None if the instance has none."""
+
+    def header(self, instance: StoredInstance) -> str:
+        """The header without bulky elements, as JSON text."""
+
+
 def answer(
-    instances: Sequence[StoredInstance], level: Level, query: Query, retrieve_url: Callable[[StoredInstance], str]
-) -> list[Attributes]:
-    """The answers of a level, in the order of the instances.
+    studies: Iterable[Study],
+    level: Level,
+    query: Query,
+    retrieve_url: Callable[[StoredInstance], str],
+    *,
+    elements: Elements,
+    series: str | None = None,
+) -> str:
+    """The answers of a level as a JSON text, in the order of the studies.
+
+    Texts of elements are joined as they are: making them anew from values would take most of the time of a list.
 
     Args:
-        instances: Whole studies or series; an entity matches if one of its instances does.
+        studies: An entity of them matches if one of its instances does.
         level: What an answer stands for.
         query: What to match and to show.
         retrieve_url: Where an instance's entity at this level can be retrieved.
+        elements: For attributes that are not listed.
+        series: The only series to look at; None for all.
     """
-    identifier, shown = level.value
-    by_entity = _group(instances, identifier)
-    by_study, by_series = _group(instances, _STUDY_UID), _group(instances, _SERIES_UID)
     end = None if query.limit is None else query.offset + query.limit
-    matching = (next((i for i in entity if _matches(i, query)), None) for entity in by_entity.values())
-    found = itertools.islice((instance for instance in matching if instance), query.offset, end)
+    matching = _matching(_entities(studies, level, series), query, elements)
+    shown = {*level.value, *(query.include or ()), *(tag for tag, _ in query.matchers)}
+    kept, further = sorted(shown & LISTED_TAGS), sorted(shown - LISTED_TAGS)
     answers = []
-    for instance in found:
-        wanted = (
-            instance.attributes if query.include is None else (*shown, *query.include, *(t for t, _ in query.matchers))
-        )
-        study = by_study[instance.study_instance_uid]
-        result = {tag: instance.attributes[tag] for tag in sorted({*wanted}) if tag in instance.attributes}
-        result[_RETRIEVE_URL] = _element("UR", retrieve_url(instance))
-        if level is Level.INSTANCE:
-            result[_SYNTAX] = _element("UI", instance.transfer_syntax_uid)
+    for instance, counts in itertools.islice(matching, query.offset, end):
+        if query.include is None:
+            texts = {tag: json_text(value) for tag, value in json.loads(elements.header(instance)).items()}
         else:
-            modalities = {str(value) for i in study for value in i.attributes.get(_MODALITY, {}).get("Value", [])}
-            result[_MODALITIES_IN_STUDY] = _element("CS", *sorted(modalities))
-            result[_STUDY_SERIES] = _element("IS", len({i.series_instance_uid for i in study}))
-            result[_STUDY_INSTANCES] = _element("IS", len(study))
-        if level is Level.SERIES:
-            result[_SERIES_INSTANCES] = _element("IS", len(by_series[instance.series_instance_uid]))
-        answers.append(dict(sorted(result.items())))
-    return answers
+            texts = {tag: instance.listed[tag] for tag in kept if tag in instance.listed}
+            found = ((tag, elements.element(instance, tag)) for tag in further)
+            texts |= {tag: text for tag, text in found if text is not None}
+        texts |= counts
+        texts[_RETRIEVE_URL] = json_text({"vr": "UR", "Value": [retrieve_url(instance)]})
+        if level is Level.INSTANCE:
+            texts[_SYNTAX] = json_text({"vr": "UI", "Value": [instance.transfer_syntax_uid]})
+        answers.append(joined(texts))
+    return f"[{','.join(answers)}]"
 
 
-def _group(instances: Iterable[StoredInstance], identifier: str) -> dict[str, list[StoredInstance]]:
-    groups: dict[str, list[StoredInstance]] = {}
-    for instance in instances:
-        groups.setdefault(instance.attributes[identifier]["Value"][0], []).append(instance)
-    return groups
+def _matching(
+    entities: Iterable[tuple[Sequence[StoredInstance], Mapping[str, str]]], query: Query, elements: Elements
+) -> Iterator[tuple[StoredInstance, Mapping[str, str]]]:
+    """Of each entity the first instance that matches; thousands are looked at for one patient."""
+    for instances, counts in entities:
+        for instance in instances:
+            for tag, matches in query.matchers:
+                text = instance.listed.get(tag) if tag in LISTED_TAGS else elements.element(instance, tag)
+                if not matches(text):
+                    break
+            else:
+                yield instance, counts
+                break
 
 
-def _element(vr: str, *values: Any) -> dict[str, Any]:
-    return {"vr": vr, "Value": list(values)}
+def _entities(
+    studies: Iterable[Study], level: Level, series: str | None
+) -> Iterator[tuple[Sequence[StoredInstance], Mapping[str, str]]]:
+    """The instances of each entity, and what there is to say about all of them."""
+    for study in studies:
+        if level is Level.STUDY:
+            yield study.instances, study.counts
+            continue
+        for each in study.series:
+            if series not in (None, each.uid):
+                continue
+            if level is Level.SERIES:
+                yield each.instances, each.counts
+            else:
+                yield from (((instance,), {}) for instance in each.instances)
 
 
-def _matches(instance: StoredInstance, query: Query) -> bool:
-    return all(any(map(matcher, _texts(instance.attributes.get(tag, {})))) for tag, matcher in query.matchers)
+def _of_element(matches: Callable[[str], bool]) -> Callable[[str | None], bool]:
+    """Whether one value of an element matches; asked once for equal short texts, which the images of a study share."""
+    known: dict[str | None, bool] = {None: False}
+
+    def one_matches(text: str | None) -> bool:
+        verdict = known.get(text)
+        if verdict is not None or text is None:
+            return bool(verdict)
+        if len(text) > _REMEMBERED_LENGTH:
+            return any(map(matches, _texts(text)))
+        return known.setdefault(text, any(map(matches, _remembered_texts(text))))
+
+    return one_matches
 
 
-def _texts(element: dict[str, Any]) -> list[str]:
-    values = element.get("Value", [])
+def _texts(text: str) -> tuple[str, ...]:
+    """The values of an element as texts."""
+    element = json.loads(text)
+    values = element.get("Value") or []
     if element.get("vr") == "PN":
-        return [value.get("Alphabetic", "") for value in values if value]
-    return [str(value) for value in values if value is not None and not isinstance(value, dict)]
+        return tuple(value.get("Alphabetic") or "" for value in values if value)
+    return tuple(str(value) for value in values if value is not None and not isinstance(value, dict))
+
+
+_remembered_texts = functools.lru_cache(maxsize=1 << 14)(_texts)  # the next query asks for the same patients
 
 
 def _matcher(name: str, vr: str, value: str) -> Callable[[str], bool]:
@@ -166,10 +209,17 @@ def _matcher(name: str, vr: str, value: str) -> Callable[[str], bool]:
             number = float(value)
         except ValueError:
             raise InvalidQueryError(f"{name} is {value!r}, expected a number.") from None
-        return lambda found: float(found) == number
+        return lambda found: _number(found) == number
     flags = re.IGNORECASE if vr == "PN" else 0
     pattern = re.compile(fnmatch.translate(value.replace("[", "[[]")), flags)
     return lambda found: pattern.match(found) is not None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _range_matcher(name: str, value: str) -> Callable[[str], bool]:

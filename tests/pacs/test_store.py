@@ -1,11 +1,15 @@
 """What is particular to the embedded store: durability, the user's files, refusals."""
 
 import contextlib
+import errno
 import io
 import json
 import re
 import signal
 import sqlite3
+import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,8 +28,9 @@ from requests_toolbelt import MultipartDecoder
 
 from mammosynth.atomic import UNFINISHED
 from monailabel_app.pacs import create_store_app, index
-from monailabel_app.pacs.store import RefusedInstanceError, Store
-from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, store_process
+from monailabel_app.pacs import store as store_module
+from monailabel_app.pacs.store import FolderInUseError, RefusedInstanceError, Store
+from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, free_port, store_process
 from tests.support.images import as_file, mammogram
 
 
@@ -112,7 +117,13 @@ def test_the_index_is_built_again_after_loss_or_damage(tmp_path: Path) -> None:
     with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
         stow(url, as_file(image))
     (database,) = (tmp_path / "i").glob("*.sqlite")
-    for damage in (database.unlink, lambda: database.write_bytes(b"no database" * 1000)):
+
+    def damage_a_line() -> None:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE files SET instance = substr(instance, 1, 100)")
+            connection.commit()
+
+    for damage in (database.unlink, damage_a_line, lambda: database.write_bytes(b"no database" * 1000)):
         damage()
         with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
             assert sop_instance_uids(url) == {image.SOPInstanceUID}
@@ -252,10 +263,11 @@ def test_includefield_all_shows_every_attribute(url: str) -> None:
     assert long["00185101"]["Value"] == ["CC"]
 
 
-def test_a_lookup_table_is_part_of_the_metadata(url: str) -> None:
+@pytest.mark.parametrize("entries", [4096, 65536], ids=["kept in the index", "read from the file"])
+def test_a_lookup_table_is_part_of_the_metadata(url: str, entries: int) -> None:
     table = Dataset()
-    table.add_new(0x00283002, "US", [4096, 0, 12])
-    table.add_new(0x00283006, "OW", np.arange(4096, dtype="<u2").tobytes())
+    table.add_new(0x00283002, "US", [entries % 65536, 0, 16])
+    table.add_new(0x00283006, "OW", np.arange(entries, dtype="<u2").tobytes())
     image = mammogram(VOILUTSequence=[table])
     stow(url, as_file(image))
     (header,) = DICOMwebClient(url).retrieve_series_metadata(image.StudyInstanceUID, image.SeriesInstanceUID)
@@ -328,10 +340,143 @@ def test_with_credentials_nobody_else_gets_in(tmp_path: Path) -> None:
         assert requests.get(f"{url}/studies", auth=("reader", "secret"), timeout=10).json() == []
 
 
+def test_a_second_store_over_the_same_folder_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+    first = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    with pytest.raises(FolderInUseError, match="The folder d is in use by another server; stop that one"):
+        Store(tmp_path / "d", index_folder=tmp_path / "other index")
+    first.close()
+    Store(tmp_path / "d", index_folder=tmp_path / "i").close()
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_second_server_over_the_same_folder_says_so_and_ends(tmp_path: Path) -> None:
+    places = ["--folder", str(tmp_path / "d"), "--index-folder", str(tmp_path / "i2"), "--port", str(free_port())]
+    with store_process(tmp_path / "d", index_folder=tmp_path / "i"):
+        command = [sys.executable, "-m", "monailabel_app.pacs", *places]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert "in use by another server" in second.stderr
+
+
+def test_a_file_copied_in_a_moment_ago_is_not_overwritten(tmp_path: Path) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    acquired, sent = mammogram(1), mammogram(2)
+    sent.SOPInstanceUID = sent.file_meta.MediaStorageSOPInstanceUID = acquired.SOPInstanceUID
+    sent.StudyInstanceUID, sent.SeriesInstanceUID = acquired.StudyInstanceUID, acquired.SeriesInstanceUID
+    place = tmp_path / "d" / acquired.StudyInstanceUID / acquired.SeriesInstanceUID / f"{acquired.SOPInstanceUID}.dcm"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(as_file(acquired))
+    with pytest.raises(RefusedInstanceError, match="is not replaced") as refused:
+        store.add(as_file(sent))
+    assert refused.value.failure_reason == 0x0111
+    assert place.read_bytes() == as_file(acquired)
+    assert store.add(as_file(acquired)).path == place
+    store.close()
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
+def test_a_file_that_appears_while_the_store_writes_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    image, write = mammogram(1), store_module._write_durably
+
+    def write_while_another_copies(path: Path, content: bytes) -> object:
+        (path.parent / f"{image.SOPInstanceUID}.dcm").write_bytes(b"somebody's file")
+        return write(path, content)
+
+    def refuse_links(_: Path, __: Path) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(store_module, "_write_durably", write_while_another_copies)
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse_links)
+    with pytest.raises(RefusedInstanceError, match="is not replaced"):
+        store.add(as_file(image))
+    (file,) = (tmp_path / "d").rglob("*.dcm")
+    assert file.read_bytes() == b"somebody's file"
+    store.close()
+
+
+def test_where_there_are_no_hard_links_images_are_stored_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_links(_: Path, __: Path) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse_links)
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    content = as_file(mammogram())
+    assert store.add(content).path.read_bytes() == content
+    store.close()
+
+
+def test_only_the_owner_may_read_what_is_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    store.add(as_file(mammogram()))
+    store.close()
+    paths = [path for name in ("d", "i") for path in (tmp_path / name, *(tmp_path / name).rglob("*"))]
+    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in paths}
+    assert modes == {True: 0o700, False: 0o600}
+    assert len(paths) == 7  # folder, lock, study, series, instance; folder of the index, index
+
+
+def test_reading_many_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    for number in range(3):
+        (tmp_path / "d" / f"{number}.dcm").write_bytes(as_file(mammogram()))
+    monkeypatch.setattr(index, "_TELL_INTERVAL_S", 0)
+    told: list[tuple[int, int]] = []
+    Store(tmp_path / "d", index_folder=tmp_path / "i", progress=lambda done, total: told.append((done, total))).close()
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    Store(tmp_path / "d", index_folder=tmp_path / "i", progress=pytest.fail).close()
+
+
+def test_a_slow_look_at_the_folder_keeps_no_query_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_store_app(tmp_path / "d", index_folder=tmp_path / "i")
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        (tmp_path / "d" / "a.dcm").write_bytes(as_file(mammogram()))
+        may_end, scan = threading.Event(), index._scan
+
+        def slow_scan(prefix: str) -> Iterator[tuple[str, tuple[int, int]]]:
+            may_end.wait(10)
+            return scan(prefix)
+
+        monkeypatch.setattr(index, "_scan", slow_scan)
+        app.state.store.index._next_scan = 0.0
+        assert client.get("/dicom-web/studies").json() == []
+        may_end.set()
+        app.state.store.index.refresh()
+        assert len(client.get("/dicom-web/studies").json()) == 1
+
+
+def test_a_full_disk_under_the_index_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    store.index._memory._database.execute("PRAGMA query_only = ON")  # SQLite refuses to write, as on a full disk
+    image = mammogram(generated=True)
+    store.add(as_file(image))
+    image.ViewPosition = "MLO"
+    store.add(as_file(image))
+    (found,) = store.index.find()
+    assert json.loads(store.index.metadata(found))["00185101"]["Value"] == ["MLO"]
+    store.close()
+
+
 def test_a_request_above_the_limit_is_refused(tmp_path: Path) -> None:
     app = create_store_app(tmp_path / "d", index_folder=tmp_path / "i", max_body_bytes=1000)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         assert client.post("/dicom-web/studies", content=b"x" * 1001).status_code == 413
+
+
+def test_a_request_of_too_many_parts_is_refused(tmp_path: Path) -> None:
+    body = b"--B\r\nContent-Type: application/dicom\r\n\r\n\r\n" * 10_001 + b"--B--"
+    headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=B'}
+    app = create_store_app(tmp_path / "d", index_folder=tmp_path / "i")
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        answer = client.post("/dicom-web/studies", content=body, headers=headers)
+    assert (answer.status_code, "10000 parts" in answer.json()["detail"]) == (413, True)
 
 
 def test_a_folder_that_cannot_be_written_is_served_and_says_so(tmp_path: Path) -> None:
