@@ -258,12 +258,14 @@ def _archive(options: ServeOptions, say: Callable[[str], None]) -> Iterator[tupl
         yield str(folder), None
         return
     say(f"Embedded archive over {folder}")
-    with _embedded_store(folder, options.data_dir / "index") as (url, credentials):
+    with _embedded_store(folder, options.data_dir / "index", say) as (url, credentials):
         yield url, credentials
 
 
 @contextmanager
-def _embedded_store(folder: Path, index_folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+def _embedded_store(
+    folder: Path, index_folder: Path, say: Callable[[str], None]
+) -> Iterator[tuple[str, tuple[str, str]]]:
     """The embedded DICOMweb store on a loopback port of its own, in a thread with its own event loop.
 
     Its port is known to this process only by a password made for this run, so other users of the machine cannot read
@@ -271,9 +273,18 @@ def _embedded_store(folder: Path, index_folder: Path) -> Iterator[tuple[str, tup
     """
     from monailabel_app.gateway.connections import build_server
     from monailabel_app.pacs import create_store_app
+    from monailabel_app.pacs.store import FolderInUseError
 
     credentials = ("mammosynth", secrets.token_urlsafe(32))
-    store = create_store_app(folder, index_folder=index_folder, credentials=credentials)
+    try:
+        store = create_store_app(
+            folder,
+            index_folder=index_folder,
+            credentials=credentials,
+            progress=lambda done, total: say(f"Reading the archive: {done} of {total} files"),
+        )
+    except FolderInUseError as error:
+        raise OptionsError(str(error)) from None
     server = build_server(store)
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # see `_listening`
         listener.bind(("127.0.0.1", 0))
