@@ -15,6 +15,8 @@ from monailabel_app.studies import DicomWebStudies, InstanceAddress
 from tests.support.images import mammogram
 from tests.support.odd_archives import Answer, dripping, fixed, odd_archive, silent
 
+pytestmark = pytest.mark.slow  # several seconds in all
+
 ADDRESS = InstanceAddress("1.2.3", "1.2.3.4", "1.2.3.4.5", "")
 SLOW = {"silent": silent, "body": dripping(), "head": dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: 1\r\n")}
 

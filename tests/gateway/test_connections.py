@@ -29,6 +29,8 @@ from monailabel_app.gateway.connections import build_server, raise_file_limit
 from monailabel_app.gateway.logs import FewOfAKind
 from monailabel_app.options import ServeOptions
 
+pytestmark = pytest.mark.slow  # several seconds in all
+
 _LARGE = 64 * 1024 * 1024  # more than the system keeps of what is on its way
 REQUEST = b"GET /health HTTP/1.1\r\nHost: a\r\n"
 
@@ -178,7 +180,7 @@ def test_a_kept_connection_answers_no_later_than_a_new_one(which: str, tmp_path:
         if which == "gateway":
             port, path, headers = stack.enter_context(_listening()), "/health", {}
         else:
-            url, credentials = stack.enter_context(serve._embedded_store(tmp_path / "d", tmp_path / "i"))
+            url, credentials = stack.enter_context(serve._embedded_store(tmp_path / "d", tmp_path / "i", print))
             port, path = int(url.split(":")[2].split("/")[0]), "/dicom-web/studies"
             headers = {"Authorization": "Basic " + b64encode(":".join(credentials).encode()).decode()}
         kept, new = (statistics.median(_latencies(port, path, headers, is_kept=kept)) for kept in (True, False))

@@ -19,6 +19,8 @@ from monailabel_app.studies import DicomWebStudies
 from tests.support.asgi import AsgiClient, as_asked_by
 from tests.support.odd_archives import Answer, dripping, fixed, odd_archive, silent
 
+pytestmark = pytest.mark.slow  # several seconds in all
+
 STUDY = "studies/1.2.3"
 INSTANCE = f"{STUDY}/series/1.2.4/instances/1.2.5"
 PATHS = ("studies", f"{STUDY}/series", f"{STUDY}/metadata", INSTANCE, f"{INSTANCE}/frames/1", f"{INSTANCE}/rendered")

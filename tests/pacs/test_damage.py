@@ -28,6 +28,8 @@ from tests.support.instances import as_file as instance_file
 from tests.support.instances import breast_values, build_instance
 from tests.support.mutants import mutants
 
+pytestmark = pytest.mark.slow  # several seconds in all
+
 INFINITE = (float("nan"), float("inf"), float("-inf"))
 Spoiler = Callable[[FileDataset], None]
 
