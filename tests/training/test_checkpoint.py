@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mammosynth.atomic import UNFINISHED
 from mammosynth.errors import OutputError
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
@@ -160,6 +161,18 @@ def test_a_damaged_run_is_refused_until_its_copy_is_put_back(
     assert path.read_bytes() == content[:-9]
     path.write_bytes(content)
     assert train(pairs, tmp_path, template).completed
+
+
+def test_what_a_killed_run_was_writing_is_removed_by_the_next(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path, template, steps=1)
+    half, own = tmp_path / "run" / f"{UNFINISHED}0123-checkpoint.pt", tmp_path / "run" / "notes.txt"
+    for path in (half, own):
+        path.write_bytes(b"half")
+    assert train(pairs, tmp_path, template).completed
+    assert not half.exists()
+    assert own.exists()
 
 
 def without_step(state: dict[str, Any]) -> dict[str, Any]:

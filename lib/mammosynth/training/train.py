@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.training.checkpoint import CHECKPOINT
+from mammosynth.training.checkpoint import CHECKPOINT, remove_unfinished
 from mammosynth.training.dataset import Cases, count_cases, hash_cases
 from mammosynth.training.export import write_bundle
 from mammosynth.training.log import RunLog
@@ -130,6 +130,8 @@ def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callabl
     """Steps until the run ends; why it does."""
     recipe, first = run.recipe, run.processes.rank == 0
     (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    if first:
+        remove_unfinished(output)
     log = RunLog(output, run.step) if first else None
     saved_at = time.monotonic()
     stopped = False
