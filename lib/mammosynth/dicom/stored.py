@@ -13,10 +13,6 @@ from pydicom.encaps import generate_pixel_data_frame
 from pydicom.uid import (
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -28,17 +24,9 @@ from pydicom.uid import (
 )
 
 from mammosynth.dicom.attributes import integer_of, label_of, value_of
+from mammosynth.dicom.bounded import MAX_PIXELS, UNCOMPRESSED, check_pixels
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 
-MAX_PIXELS = (
-    100_000_000  # six times the largest detector on sale (about 4800 x 6000); refuses hostile sizes before allocation
-)
-_UNCOMPRESSED = (
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
-)
 _JPEG = (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -50,6 +38,8 @@ _JPEG = (
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _END_OF_IMAGE = b"\xff\xd9"  # EOI of JPEG and JPEG-LS (ITU-T T.81, T.87), EOC of JPEG 2000 (T.800)
 _TRAILER_BYTES = 64  # some encoders pad after the end marker
+
+__all__ = ["MAX_PIXELS", "StoredValues", "read_stored_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +82,10 @@ def read_stored_values(dataset: Dataset, name: str) -> StoredValues:
     """
     frame = _frame(dataset, name)
     syntax = _transfer_syntax(dataset, name)
-    if syntax in _UNCOMPRESSED:
-        expected, found = frame.rows * frame.columns * frame.bits_allocated // 8, len(dataset.PixelData)
-        if found < expected:
-            raise UnreadableImageError(
-                f"{name}: (7FE0,0010) Pixel Data have {found} bytes, expected {expected} for {frame.rows} x "
-                f"{frame.columns} pixels of {frame.bits_allocated} bits; the file is truncated, fetch it again."
-            )
-    else:
+    if syntax not in UNCOMPRESSED:
         frame = replace(frame, bits_allocated=_check_codestream(dataset, frame, syntax, name))
     values = _decode(dataset, frame, syntax, name)
-    if syntax in _UNCOMPRESSED or syntax == RLELossless:  # JPEG decoders deliver values that are already right-aligned
+    if syntax in UNCOMPRESSED or syntax == RLELossless:  # JPEG decoders deliver values that are already right-aligned
         values = values >> (frame.high_bit + 1 - frame.bits_stored)
     return _within_bits(values, frame, embedded_overlay=_has_embedded_overlay(dataset), name=name)
 
@@ -124,17 +107,6 @@ def _frame(dataset: Dataset, name: str) -> _Frame:
             f"{name}: (7FE0,0010) Pixel Data are empty, expected an image; choose one, or fetch this again if it "
             "is cut off."
         )
-    rows, columns = integer_of(dataset, "Rows") or 0, integer_of(dataset, "Columns") or 0
-    if rows < 1 or columns < 1:
-        raise UnreadableImageError(
-            f"{name}: {label_of('Rows')} x {label_of('Columns')} are {rows} x {columns}, expected positive numbers; "
-            "the header is damaged, fetch the image again."
-        )
-    if rows * columns > MAX_PIXELS:
-        raise UnsupportedImageError(
-            f"{name}: {label_of('Rows')} x {label_of('Columns')} are {rows} x {columns}, at most "
-            f"{MAX_PIXELS // 1_000_000} megapixels are accepted; the header is damaged or this is not a mammogram."
-        )
     allocated = integer_of(dataset, "BitsAllocated") or 0
     stored = integer_of(dataset, "BitsStored") or allocated
     high = integer_of(dataset, "HighBit")
@@ -144,12 +116,14 @@ def _frame(dataset: Dataset, name: str) -> _Frame:
             f"{name}: {label_of('BitsAllocated')}, Bits Stored and High Bit are {allocated}, {stored} and {high}, "
             "expected 8 or 16 bits allocated with 8 to 16 of them stored; choose another image."
         )
+    check_pixels(dataset, name)
+    rows, columns = integer_of(dataset, "Rows") or 0, integer_of(dataset, "Columns") or 0
     return _Frame(rows, columns, allocated, stored, high, signed=integer_of(dataset, "PixelRepresentation") == 1)
 
 
 def _transfer_syntax(dataset: Dataset, name: str) -> UID:
     syntax = UID(getattr(dataset.file_meta, "TransferSyntaxUID", ""))
-    if syntax not in (*_UNCOMPRESSED, *_JPEG, *_JPEG_2000, RLELossless):
+    if syntax not in (*UNCOMPRESSED, *_JPEG, *_JPEG_2000, RLELossless):
         raise UnsupportedImageError(
             f"{name}: (0002,0010) Transfer Syntax UID is {syntax.name or 'empty'}, expected uncompressed, RLE, JPEG, "
             "JPEG Lossless, JPEG-LS or JPEG 2000; convert the file, for example with gdcmconv --raw."
@@ -200,7 +174,7 @@ def _decode(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> np.ndarr
     image.PixelRepresentation, image.PhotometricInterpretation = int(frame.signed), "MONOCHROME2"
     image["PixelData"] = dataset["PixelData"]
     try:
-        image.convert_pixel_data("numpy" if syntax in _UNCOMPRESSED else "pylibjpeg")
+        image.convert_pixel_data("numpy" if syntax in UNCOMPRESSED else "pylibjpeg")
         pixels = np.asarray(image.pixel_array)
     except Exception as error:  # whatever a codec meets in a damaged stream
         raise _damaged(name, error) from error
