@@ -22,10 +22,10 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
-from tests.support.mutants import mutants
 
 from mammosynth.dicom.compress import compress_instance
 from tests.support.instances import as_file, breast_values, build_instance
+from tests.support.mutants import mutants
 
 Named = tuple[str, bytes]
 
@@ -58,7 +58,7 @@ def hostile_instances() -> Iterator[Named]:
         (0x00080020, b"UL", b"\x01\0\0\0"),
     ):
         yield f"{tag:08X} as {vr.decode()}", with_element(_bytes(_instance()), tag, vr, value)
-    yield "sequences 300 deep", _bytes(_nested(300))
+    yield "sequences 300 deep", _nested(_bytes(_instance()), 300)
     yield "deflated to 1 GiB", _deflate_bomb(1 << 30)
     yield "250,000 tiny elements", _tiny_elements(250_000)
     yield "20000 x 20000 in RLE", _bytes(_run_length_bomb())
@@ -113,17 +113,20 @@ def hostile_pictures(secret: Path) -> Iterator[Named]:
 
 def with_element(content: bytes, tag: int, vr: bytes, value: bytes) -> bytes:
     """An explicit little endian file with one element of short length put in its place, whatever its VR should be."""
-    start = content.index(b"DICM") + 4
-    group, element = tag >> 16, tag & 0xFFFF
-    new = struct.pack("<HH2sH", group, element, vr, len(value)) + value
-    position = start
+    new = struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+    start, end = _place_of(content, tag)
+    return content[:start] + new + content[end:]
+
+
+def _place_of(content: bytes, tag: int) -> tuple[int, int]:
+    """Where an element begins and ends; of one that is not there, where it would be put."""
+    position = content.index(b"DICM") + 4
     while position < len(content):
-        found = struct.unpack_from("<HH", content, position)
-        if found >= (group, element):
-            end = _end_of_element(content, position) if found == (group, element) else position
-            return content[:position] + new + content[end:]
+        group, element = struct.unpack_from("<HH", content, position)
+        if group << 16 | element >= tag:
+            return position, _end_of_element(content, position) if group << 16 | element == tag else position
         position = _end_of_element(content, position)
-    return content + new
+    return position, position
 
 
 def _end_of_element(content: bytes, position: int) -> int:
@@ -178,13 +181,14 @@ def _run_length_bomb() -> Dataset:
     return dataset
 
 
-def _nested(depth: int) -> Dataset:
-    dataset = inner = _instance()
-    for _ in range(depth):
-        item = Dataset()
-        inner.add_new(0x00081115, "SQ", [item])
-        inner = item
-    return dataset
+def _nested(content: bytes, depth: int) -> bytes:
+    """Referenced Series Sequence (0008,1115) in itself, of undefined lengths; pydicom cannot write that deep."""
+    begin = struct.pack("<HH2sHI", 0x0008, 0x1115, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    position, _ = _place_of(content, 0x00081115)
+    return content[:position] + begin * depth + end * depth + content[position:]
 
 
 def _deflate_bomb(size: int) -> bytes:
