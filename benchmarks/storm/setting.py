@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from mammosynth.phantom.clinic.exam import write_exam
@@ -61,7 +62,7 @@ def make_place(folder: Path, *, pixel_mm: float) -> Place:
     """An archive with the phantom study of `CONTROL`."""
     place = Place(folder)
     place.uploads.mkdir()
-    write_exam(place.studies, seed=1, pixel_mm=pixel_mm, workers=1, patient_id=CONTROL)
+    write_exam(place.studies, seed=1, pixel_mm=pixel_mm, workers=None, patient_id=CONTROL)
     return place
 
 
@@ -73,8 +74,11 @@ def serving(place: Place) -> Iterator[Server]:
 
 
 def control_series(server: Server) -> dict[str, tuple[str, str]]:
-    """Study and series UID of the control's images by their description; empty if they are not listed."""
-    return find_series(server, CONTROL)
+    """Study and series UID of the control's images by their description; empty if they cannot be listed."""
+    try:
+        return find_series(server, CONTROL)
+    except (httpx.HTTPStatusError, ValueError):
+        return {}
 
 
 class Memory:
