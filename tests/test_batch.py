@@ -1,5 +1,8 @@
 """Folders in, folders out: nothing is lost, nothing is overwritten, one bad file stops nothing."""
 
+import os
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,13 @@ from pydicom.uid import JPEGLSLossless
 from mammosynth.batch import BatchReport, FileOptions, synthesize_files
 from mammosynth.errors import InvalidParameterError, OutputError
 from mammosynth.journey import Order
+from mammosynth.task import Slot, SlotKind
 from mammosynth.terms import ViewPosition
+from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, nested_sequences, packed_zeros, too_long_rle_file
+from tests.support.image_files import NAMES, image_file
 from tests.support.instances import as_file, breast_values, build_instance
 from tests.support.models import PAINTING, Inverting, Painter, bundle_of
+from tests.support.mutants import mutants
 
 VALUES = breast_values()
 
@@ -76,6 +83,41 @@ def test_a_bad_file_is_reported_and_the_others_are_done(tmp_path: Path) -> None:
     assert "set view_position" in messages
     assert "expected MG" in messages
     assert str(tmp_path) not in messages
+
+
+@pytest.mark.slow
+def test_hostile_files_stop_no_batch(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    first, last = (
+        dicom(source / "a.dcm", SOPInstanceUID="1.2.3.4.7"),
+        dicom(source / "z.dcm", SOPInstanceUID="1.2.3.4.6"),
+    )
+    hostile = {
+        "deflated.dcm": beginning_of_file(DEFLATED) + packed_zeros(1 << 28, -zlib.MAX_WBITS),
+        "nested.dcm": first.read_bytes()[:-3852] + nested_sequences(300, EXPLICIT, defined=True, tag=(0x0040, 0xA730)),
+        "pairs.nrrd": b"NRRD0004\rtype: uint8\rdimension: 1\rsizes: 9\rdata file: /etc/hostname\rencoding: raw\r\r",
+        "rle.dcm": too_long_rle_file(),
+        "sixteen.nrrd": f"NRRD0004\ntype: uint8\ndimension: 16\nsizes:{16 * ' 2'}\nencoding: raw\n\n".encode(),
+    }
+    for name, content in hostile.items():
+        (source / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe.nrrd")
+    report = run(source, tmp_path / "pipe.nrrd", output=tmp_path / "out")
+    assert [path.name for path in report.written] == [f"{path.stem}_contrast.dcm" for path in (first, last)]
+    assert [name for name, _ in report.refused] == [*hostile, "pipe.nrrd"]
+    assert "nested more than" in dict(report.refused)["nested.dcm"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_file_is_done_or_reported(name: str, tmp_path: Path) -> None:
+    for number, content in enumerate(mutants(image_file(name), 15, 8)):
+        (tmp_path / "in" / str(number)).mkdir(parents=True)
+        (tmp_path / "in" / str(number) / name).write_bytes(content)
+    png(tmp_path / "in" / "z_L_CC.png")
+    report = run(tmp_path / "in", output=tmp_path / "out")
+    same = [message for _, message in report.notes if message.startswith("the same image")]
+    assert len(report.written) + len(report.refused) + len(same) == 9
+    assert report.written[-1].name == "z_L_CC_contrast.png"
 
 
 def test_hidden_files_and_other_files_of_folders_are_counted_only(tmp_path: Path) -> None:
@@ -280,6 +322,19 @@ def test_another_slot_is_filled_by_one_file_for_all_or_by_a_folder_with_one_for_
     report = paint(first, second, output=tmp_path / "all", lesions=masks / "b_L_CC.png")
     both = [np.asarray(Image.open(path)).max() for path in report.written]
     assert both == pytest.approx([0.3 * 65535] * 2, abs=1)
+
+
+def test_json_that_is_nested_without_end_or_comes_from_a_pipe_stops_no_batch(tmp_path: Path) -> None:
+    note = Slot("note", SlotKind.JSON, "Of anything.", required=False, json_schema={})
+    task = replace(PAINTING, slots=(*PAINTING.slots, note))
+    order = Order.parse(bundle_of(Painter(), task=task), {"burned_in_mark": False})
+    first, second = png(tmp_path / "in" / "a_L_CC.png"), png(tmp_path / "in" / "b_L_CC.png")
+    others = {"lesions": drawn(tmp_path / "lesions.png"), "note": tmp_path / "notes"}
+    others["note"].mkdir()
+    (others["note"] / "a_L_CC.json").write_text("[" * 100_000)
+    os.mkfifo(others["note"] / "b_L_CC.json")
+    report = synthesize_files([first, second], tmp_path / "out", order, others=others)
+    assert ["is no readable JSON" in message for _, message in report.refused] == [True, True]
 
 
 def test_a_missing_or_misshapen_drawing_refuses_its_image_only(tmp_path: Path) -> None:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
-
 from mammosynth.dicom.attributes import integer_of, text_of
+from mammosynth.dicom.bounded import open_regular, parse_instance
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
-from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError
+from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnreadableImageError
 from mammosynth.files import read_image, read_label_map, write_image, write_label_map
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.journey import Given, Order, Work, perform
@@ -165,8 +164,9 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with open_regular(path) as file:
+            return json.loads(file.read())
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidParameterError(f"{path.name}: is no readable JSON ({error}); repair it") from error
 
 
@@ -222,8 +222,9 @@ def _sop_instance_uid(path: Path) -> str:
     try:
         if format_of_file(path) is not FileFormat.DICOM:
             return ""
-        return text_of(dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True), "SOPInstanceUID")
-    except Exception:  # a damaged header fails in any way that pydicom's parsers know
+        with open_regular(path) as file:
+            return text_of(parse_instance(file, path.name, stop_before_pixels=True), "SOPInstanceUID")
+    except (OSError, UnreadableImageError):
         return ""
 
 

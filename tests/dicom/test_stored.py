@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import openjpeg
 import pydicom
 import pytest
 from hypothesis import given, settings
@@ -25,6 +24,8 @@ from pydicom.uid import (
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.errors import MammoSynthError, UnreadableImageError, UnsupportedImageError
+from tests.support.bombs import too_long_rle_file
+from tests.support.image_files import image_file, in_rle_or_jpeg_2000
 from tests.support.instances import as_file, breast_values, build_instance
 
 VALUES = breast_values()
@@ -34,25 +35,12 @@ def stored_values_of(dataset: Dataset) -> np.ndarray:
     return read_stored_values(dataset, "image").values
 
 
-def compressed(dataset: Dataset, syntax: str) -> Dataset:
-    """The instance in RLE or JPEG 2000."""
-    if syntax == RLELossless:
-        dataset.compress(RLELossless, encoding_plugin="pydicom")
-        return dataset
-    stream = openjpeg.encode(dataset.pixel_array, bits_stored=dataset.BitsStored)
-    dataset.PixelData = encapsulate([stream])
-    dataset["PixelData"].is_undefined_length = True
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
-    return dataset
-
-
 @pytest.mark.parametrize(("bits", "allocated"), [(8, 8), (8, 16), (10, 16), (12, 16), (13, 16), (14, 16), (16, 16)])
 @pytest.mark.parametrize("syntax", [None, RLELossless, JPEG2000Lossless])
 def test_every_depth_is_read_exactly(bits: int, allocated: int, syntax: str | None) -> None:
     values = breast_values(bits=bits)
     dataset = build_instance(values, bits=bits, allocated=allocated)
-    np.testing.assert_array_equal(stored_values_of(compressed(dataset, syntax) if syntax else dataset), values)
+    np.testing.assert_array_equal(stored_values_of(in_rle_or_jpeg_2000(dataset, syntax) if syntax else dataset), values)
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
@@ -139,15 +127,27 @@ def test_truncated_pixel_data_are_refused_with_both_lengths() -> None:
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
 def test_a_truncated_codestream_is_refused(syntax: str, kept: float) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (48, 40))
-    dataset = compressed(build_instance(values), syntax)
+    dataset = in_rle_or_jpeg_2000(build_instance(values), syntax)
     stream = next(pydicom.encaps.generate_pixel_data_frame(dataset.PixelData, 1))
     dataset.PixelData = encapsulate([stream[: int(kept * len(stream))]])
     with pytest.raises(UnreadableImageError, match="truncated"):
         read_mammogram(dataset)
 
 
+def test_a_panic_of_the_rle_decoder_is_an_error_in_words() -> None:
+    with pytest.raises(UnreadableImageError, match="cannot be decoded"):
+        read_mammogram(io.BytesIO(too_long_rle_file()))
+
+
+def test_a_codestream_of_more_bits_than_a_mammogram_has_is_refused_before_it_is_decoded() -> None:
+    content = bytearray(image_file("jpeg2000.dcm"))
+    content[content.index(b"\xff\x51") + 40] = 19  # Ssiz of ISO/IEC 15444-1, A.5.1: bits less one
+    with pytest.raises(UnsupportedImageError, match="stream has 20 bits a value, expected at most 16"):
+        read_mammogram(io.BytesIO(content))
+
+
 def test_a_codestream_of_another_size_than_the_header_is_refused_before_it_is_decoded() -> None:
-    dataset = compressed(build_instance(VALUES), JPEG2000Lossless)
+    dataset = in_rle_or_jpeg_2000(build_instance(VALUES), JPEG2000Lossless)
     dataset.Rows = 47
     with pytest.raises(UnreadableImageError, match=r"\(48, 40\) pixels in 1 planes, the header \(47, 40\)"):
         read_mammogram(dataset)
@@ -156,7 +156,7 @@ def test_a_codestream_of_another_size_than_the_header_is_refused_before_it_is_de
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"Rows": 60000, "Columns": 60000}, "60000 x 60000, at most 100 megapixels"),
+        ({"Rows": 60000, "Columns": 60000}, "60000 x 60000, at most 60 megapixels"),
         ({"BitsAllocated": 32}, "Bits Allocated, Bits Stored and High Bit are 32, 12 and 11"),
         ({"BitsStored": 17, "HighBit": 16}, "are 16, 17 and 16"),
         ({"BitsStored": 4, "HighBit": 3}, "are 16, 4 and 3"),
@@ -182,7 +182,7 @@ def test_a_transfer_syntax_without_decoder_is_refused_by_name() -> None:
 @pytest.mark.parametrize("syntax", [None, RLELossless, JPEG2000Lossless])
 def test_a_file_cut_off_anywhere_gives_an_error_in_words(syntax: str | None, tmp_path: Path) -> None:
     dataset = build_instance(VALUES)
-    content = as_file(compressed(dataset, syntax) if syntax else dataset).getvalue()
+    content = as_file(in_rle_or_jpeg_2000(dataset, syntax) if syntax else dataset).getvalue()
     path = tmp_path / "cut.dcm"
     for length in [*range(0, len(content) - 2, 37), len(content) - 20, len(content) - 9]:
         path.write_bytes(content[:length])

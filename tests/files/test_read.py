@@ -117,7 +117,7 @@ def test_volumes_of_several_slices_are_refused(shape: tuple[int, ...], tmp_path:
 def test_a_multi_page_tiff_is_refused(tmp_path: Path) -> None:
     pages = [Image.fromarray(VALUES_8), Image.fromarray(VALUES_8)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(UnsupportedImageError, match="2 pages, expected one"):
+    with pytest.raises(UnsupportedImageError, match="several pages, expected one"):
         read_image(tmp_path / "a.tif")
 
 
@@ -145,7 +145,7 @@ def test_headers_that_itk_must_not_see_are_refused(header: str, reason: str, tmp
 def test_hostile_sizes_are_refused_before_pixels_are_read(tmp_path: Path) -> None:
     header = "NRRD0004\ntype: uint16\ndimension: 2\nsizes: 90000 90000\nencoding: raw\nendian: little\n\n"
     (tmp_path / "a.nrrd").write_text(header)
-    with pytest.raises(UnsupportedImageError, match="at most 100 megapixels"):
+    with pytest.raises(UnsupportedImageError, match="at most 60 megapixels"):
         read_image(tmp_path / "a.nrrd")
 
 

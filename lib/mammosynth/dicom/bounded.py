@@ -38,14 +38,12 @@ UNCOMPRESSED = (
     ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
 )
-MAX_PIXELS = (
-    100_000_000  # six times the largest detector on sale (about 4800 x 6000); refuses hostile sizes before allocation
-)
+MAX_PIXELS = 60_000_000  # twice the largest detector on sale (about 4800 x 6000), and a film at 43.5 um has 38 million
 MAX_PIXELS_OF_ALL_FRAMES = 1_000_000_000  # twice a tomosynthesis of 100 slices
 MAX_ELEMENTS = 20_000  # items and fragments included; a tomosynthesis of 100 frames has about 3,000, pydicom takes 1 s
 MAX_VALUES = 200_000  # of texts with many values; pydicom takes 1 s
 MAX_DEPTH = 32  # of sequences in sequences; reports of mammography CAD reach 12
-MAX_INFLATED_BYTES = 1 << 28  # MAX_PIXELS of 16 bits and a header
+MAX_INFLATED_BYTES = 1 << 27  # MAX_PIXELS of 16 bits and a header
 _MAX_META_BYTES = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -66,6 +64,26 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(0, "no regular file")
     return path.open("rb")
+
+
+def inflate(file: BinaryIO, limit: int, *, wbits: int) -> tuple[bytes, bool]:
+    """What follows in a file, inflated, in steps that never go beyond a limit.
+
+    Args:
+        file: At the first compressed byte.
+        limit: One byte more than this is inflated at most, which says that there is more.
+        wbits: As `zlib.decompressobj` takes it: negative for a bare stream, 16 more for gzip with its checksum.
+
+    Returns:
+        The bytes, and whether the stream ends with them.
+
+    Raises:
+        zlib.error: If the stream is damaged.
+    """
+    inflater, content = zlib.decompressobj(wbits), BytesIO()
+    while not inflater.eof and content.tell() <= limit and (piece := file.read(1 << 16)):
+        content.write(inflater.decompress(piece, limit + 1 - content.tell()))
+    return content.getvalue(), inflater.eof
 
 
 def parse_instance(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> FileDataset:
@@ -174,7 +192,7 @@ def _parse(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> FileDatase
     stop = _PIXELS if stop_before_pixels else frozenset()
     if syntax == DeflatedExplicitVRLittleEndian:
         file.seek(start)
-        return _parse_inflated(_inflate(file, name), preamble, meta, name, stop)
+        return _parse_inflated(_inflated(file, name), preamble, meta, name, stop)
     _Headers(file, name).check(start, syntax, stop)
     file.seek(0)
     return dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
@@ -192,19 +210,17 @@ def _parse_inflated(
     return instance
 
 
-def _inflate(file: BinaryIO, name: str) -> BytesIO:
-    """What follows in a deflated file, inflated; at most one byte more than is accepted."""
-    inflater, content = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
-    while not inflater.eof and (piece := file.read(1 << 16)):
-        content.write(inflater.decompress(piece, MAX_INFLATED_BYTES + 1 - content.tell()))
-        if content.tell() > MAX_INFLATED_BYTES:
-            raise UnreadableImageError(
-                f"{name}: inflates to more than {MAX_INFLATED_BYTES >> 20} MiB; no image of an accepted size does, "
-                "fetch it again."
-            )
-    if not inflater.eof:
+def _inflated(file: BinaryIO, name: str) -> BinaryIO:
+    """What follows in a deflated file, inflated."""
+    content, ended = inflate(file, MAX_INFLATED_BYTES, wbits=-zlib.MAX_WBITS)
+    if len(content) > MAX_INFLATED_BYTES:
+        raise UnreadableImageError(
+            f"{name}: inflates to more than {MAX_INFLATED_BYTES >> 20} MiB; no image of an accepted size does, "
+            "fetch it again."
+        )
+    if not ended:
         raise UnreadableImageError(f"{name}: the deflated dataset ends early; the file is truncated, fetch it again.")
-    return content
+    return BytesIO(content)
 
 
 class _Headers:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
+from mammosynth.dicom.bounded import check_pixels, open_regular, parse_instance
 from mammosynth.dicom.segmentation import (
     Segment,
     check_matrix,
@@ -28,14 +28,11 @@ def open_segmentation(path: Path) -> Dataset:
         UnreadableImageError: If the file is missing or damaged.
     """
     try:
-        return pydicom.dcmread(path)
+        with open_regular(path) as file:
+            return parse_instance(file, path.name, stop_before_pixels=False)
     except OSError as error:
         raise UnreadableImageError(
             f"{path.name}: cannot be read ({error.strerror}); check that it is there."
-        ) from error
-    except Exception as error:  # a damaged file fails in any way that pydicom's parsers know
-        raise UnreadableImageError(
-            f"{path.name}: the DICOM file cannot be read ({error}); it is truncated or damaged, fetch it again."
         ) from error
 
 
@@ -53,12 +50,13 @@ def read_drawing(dataset: Dataset, name: str, image: Mammogram | None, classes: 
         UnreadableImageError: If it cannot be decoded.
     """
     check_segmentation(dataset, name)
+    check_pixels(dataset, name)
     shown = referenced_images(dataset)
     own = "" if image is None or image.header is None else str(image.header.SOPInstanceUID)
-    if image is not None and own not in shown:
+    if not shown or (image is not None and own not in shown):
         raise UnsupportedImageError(
-            f"{name}: drawn on image {', '.join(shown) or 'none'}, the source is {own or image.source_name}; draw on "
-            "the source itself"
+            f"{name}: drawn on image {', '.join(shown) or 'none'}, expected {own or 'one image'}; draw on the "
+            "source itself"
         )
     shape = (int(dataset.Rows), int(dataset.Columns))
     if image is not None and image.header is not None:

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     BreastProjectionXRayImageStorageForPresentation,
@@ -24,6 +23,7 @@ from pydicom.uid import (
 )
 
 from mammosynth.dicom.attributes import integer_of, label_of, numbers_of, text_of, texts_of, value_of
+from mammosynth.dicom.bounded import open_regular, parse_instance
 from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
 from mammosynth.dicom.display import padding_mask, presentation_display, processing_display
 from mammosynth.dicom.generated import generated_mark_of, is_phantom_uid
@@ -36,6 +36,7 @@ from mammosynth.terms import ImageLaterality, PresentationIntentType, ViewPositi
 _PREAMBLE_BYTES = 128
 _SNIFFED_BYTES = 256
 _PIXEL_DATA_GROUP = 0x7FE0
+_PIXEL_GROUPS = (0x0028, _PIXEL_DATA_GROUP)
 _TOMOSYNTHESIS = (
     BreastTomosynthesisImageStorage,
     BreastProjectionXRayImageStorageForPresentation,
@@ -159,11 +160,12 @@ def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: 
     """The instance, which belongs to us, and how messages name it."""
     if isinstance(source, Dataset):
         dataset, name = copy.deepcopy(source), source_name or text_of(source, "SOPInstanceUID") or "the image"
+        _convert_values(dataset, name)
         _refuse_other_images(dataset, name, accepted)
     elif isinstance(source, Path):
         name = source_name or source.name
         try:
-            with source.open("rb") as file:
+            with open_regular(source) as file:
                 dataset = _parse(file, name, accepted)
         except OSError as error:
             raise UnreadableImageError(
@@ -185,17 +187,29 @@ def _parse(file: BinaryIO, name: str, accepted: Collection[str]) -> Dataset:
 
 
 def _parse_elements(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> Dataset:
-    file.seek(0)
-    try:  # force: `looks_like_dicom` knows files without preamble
-        dataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
-        for tag in list(dataset.keys()):
-            if tag.group in (0x0028, _PIXEL_DATA_GROUP):
-                dataset[tag]
-    except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
-        raise UnreadableImageError(
-            f"{name}: the DICOM header cannot be read ({error}); the file is truncated or damaged, fetch it again."
-        ) from error
+    dataset = parse_instance(file, name, stop_before_pixels=stop_before_pixels)
+    _convert_values(dataset, name)
     return dataset
+
+
+def _convert_values(dataset: Dataset, name: str, *, in_item: bool = False) -> None:
+    """Convert every value now, so that nobody stumbles over a malformed one later: it is left out.
+
+    One that says how the pixels of the image are stored is an error.
+    """
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception as error:  # a damaged element fails in any way that pydicom's parsers know
+            if tag.group in _PIXEL_GROUPS and not in_item:
+                raise UnreadableImageError(
+                    f"{name}: {tag} cannot be read ({error}); the file is truncated or damaged, fetch it again."
+                ) from error
+            del dataset[tag]
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                _convert_values(item, name, in_item=True)
 
 
 def _complete_file_meta(dataset: Dataset) -> None:

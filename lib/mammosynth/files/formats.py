@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
+from mammosynth.dicom.bounded import open_regular
 from mammosynth.dicom.read import looks_like_dicom
 
 
@@ -63,9 +64,9 @@ def format_of_file(path: Path) -> FileFormat | None:
     """The format of a file by its content; None if it is none that is read.
 
     Raises:
-        OSError: If the file cannot be read.
+        OSError: If the file cannot be read, or is none: a pipe or a device is never opened.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(_SNIFFED_BYTES)
     if start[128:132] == b"DICM":  # before the others: a DICOM preamble may hold a TIFF header
         return FileFormat.DICOM

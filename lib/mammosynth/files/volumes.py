@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import re
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +10,16 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import numbers_of
-from mammosynth.errors import UnreadableImageError, UnsupportedImageError
+from mammosynth.dicom.bounded import open_regular
+from mammosynth.errors import UnreadableImageError
 from mammosynth.files.formats import FileFormat, format_of_file
+from mammosynth.files.nifti import read_nifti_header
+from mammosynth.files.nrrd import read_nrrd_header
+from mammosynth.files.volume_header import VolumeHeader, told_by_itk
 from mammosynth.mammogram import Mammogram
 
-_IMAGE_IO = {FileFormat.NRRD: "NrrdImageIO", FileFormat.NIFTI: "NiftiImageIO"}
-_NRRD_HEADER_BYTES = 65536
-_NIFTI_HEADER_BYTES = 348
-_MAX_AXES = 5
+_FLAT = 1e-6  # determinant of direction cosines, 1 for axes at right angles
+_READERS = {FileFormat.NRRD: read_nrrd_header, FileFormat.NIFTI: read_nifti_header}
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,6 @@ class Geometry:
         origin: Position of the first pixel, LPS, mm.
         direction: Direction cosines, row-major.
         components: Values per pixel.
-        texts: Free texts in the header.
-        image_io: ITK's name of the format's reader.
     """
 
     size: tuple[int, ...]
@@ -44,61 +39,53 @@ class Geometry:
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     components: int = 1
-    texts: tuple[str, ...] = ()
-    image_io: str = ""
 
 
-def read_geometry(path: Path) -> Geometry:
+def read_header(path: Path) -> VolumeHeader:
+    """What an NRRD or NIfTI file says of its pixels.
+
+    Raises:
+        UnreadableImageError: If the header is truncated or damaged.
+        UnsupportedImageError: If it points to another file for its pixels, or is of something that no image is.
+    """
+    read = _READERS[FileFormat(str(format_of_file(path)))]
+    with open_regular(path) as file:
+        return read(file, path.name)
+
+
+def read_geometry(path: Path, header: VolumeHeader | None = None) -> Geometry:
     """The geometry of an NRRD or NIfTI file; pixels are not read.
+
+    Args:
+        path: The file.
+        header: Its header, if it is read already.
 
     Raises:
         UnreadableImageError: If the header is damaged.
-        UnsupportedImageError: If the header points to another file for its pixels, or has more axes than an image.
+        UnsupportedImageError: If the header points to another file for its pixels, or is of something that no image is.
     """
-    file_format = format_of_file(path)
-    if file_format is FileFormat.NRRD:
-        _refuse_dangerous_header(path)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(_IMAGE_IO[FileFormat(str(file_format))])
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise UnreadableImageError(
-            f"{path.name}: the header cannot be read; the file is truncated or damaged, fetch it again."
-        ) from error
-    return Geometry(
+    reader = told_by_itk(header or read_header(path), path.name)
+    geometry = Geometry(
         size=reader.GetSize(),
         spacing=reader.GetSpacing(),
         origin=reader.GetOrigin(),
         direction=reader.GetDirection(),
         components=reader.GetNumberOfComponents(),
-        texts=tuple(reader.GetMetaData(key) for key in reader.GetMetaDataKeys()),
-        image_io=reader.GetImageIO(),
     )
+    _refuse_impossible(geometry, path.name)
+    return geometry
 
 
-def refuse_truncated_nifti(path: Path, geometry: Geometry) -> None:
-    """Refuse a NIfTI file that ends before its last pixel: ITK 5.4 fills what is missing with zeros and says nothing.
-
-    Raises:
-        UnreadableImageError: If the file is too short.
-    """
-    try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            header = file.read(_NIFTI_HEADER_BYTES)
-            order = "<" if header[:4] == _NIFTI_HEADER_BYTES.to_bytes(4, "little") else ">"
-            (bits,), (offset,) = (
-                struct.unpack_from(f"{order}h", header, 72),
-                struct.unpack_from(f"{order}f", header, 108),
-            )
-            last = int(offset) + math.prod(geometry.size) * bits // 8 - 1
-            file.seek(last)
-            is_whole = len(file.read(1)) == 1
-    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError):
-        is_whole = False
-    if not is_whole:
-        raise UnreadableImageError(f"{path.name}: ends before its last pixel; the file is truncated, fetch it again.")
+def _refuse_impossible(geometry: Geometry, name: str) -> None:
+    """Refuse axes that no image can have, which ITK says only when an image is made."""
+    direction = np.array(geometry.direction).reshape(len(geometry.size), -1)
+    numbers = (*geometry.spacing, *geometry.origin, *geometry.direction)
+    if not np.isfinite(numbers).all() or min(geometry.spacing) <= 0 or abs(np.linalg.det(direction)) < _FLAT:
+        raise UnreadableImageError(
+            f"{name}: spacing {' x '.join(f'{length:g}' for length in geometry.spacing)} mm along axes "
+            f"{np.array2string(direction, precision=3).replace(chr(10), '')}, expected positive lengths along "
+            "different axes; the header is damaged."
+        )
 
 
 def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
@@ -112,7 +99,7 @@ def geometry_beside(like: Mammogram, source_path: Path | None) -> Geometry:
         The file's geometry, or a slice (W, H, 1) as ITK and Slicer load it from the DICOM: spacing, Image Position
         (Patient) and Image Orientation (Patient), which mammograms usually lack: then origin 0 and identity.
     """
-    if source_path is not None and format_of_file(source_path) in _IMAGE_IO:
+    if source_path is not None and format_of_file(source_path) in _READERS:
         return read_geometry(source_path)
     height, width = like.pixels.shape
     row_spacing, column_spacing = like.pixel_spacing_mm or (1.0, 1.0)
@@ -147,26 +134,3 @@ def to_volume(stored_values: np.ndarray, geometry: Geometry) -> sitk.Image:
     volume.SetOrigin(geometry.origin)
     volume.SetDirection(geometry.direction)
     return volume
-
-
-def _refuse_dangerous_header(path: Path) -> None:
-    """Refuse an NRRD header that names any file of this machine as its pixels, or has more axes than ITK survives.
-
-    ITK 5.4 ends in a segmentation fault at 11 to 16 axes.
-    """
-    with path.open("rb") as file:
-        content = file.read(_NRRD_HEADER_BYTES)
-    header, end, _ = content.replace(b"\r\n", b"\n").partition(b"\n\n")
-    if re.search(rb"^data ?file\s*:", header, re.IGNORECASE | re.MULTILINE):
-        raise UnsupportedImageError(
-            f"{path.name}: the pixels are in another file, expected them in this one; save it as a single .nrrd file."
-        )
-    axes = re.search(rb"^dimension\s*:\s*(\d+)", header, re.IGNORECASE | re.MULTILINE)
-    if axes and int(axes[1]) > _MAX_AXES:
-        raise UnsupportedImageError(
-            f"{path.name}: {int(axes[1])} axes, expected at most {_MAX_AXES}; choose a 2-D image."
-        )
-    if not end and len(content) == _NRRD_HEADER_BYTES:
-        raise UnsupportedImageError(
-            f"{path.name}: the header does not end within {_NRRD_HEADER_BYTES} bytes; save it as a single .nrrd file."
-        )
