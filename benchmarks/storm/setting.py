@@ -155,7 +155,7 @@ class Table:
     def print(self) -> bool:
         """Write the table; whether every goal is met."""
         print(f"\n{self.title}")
-        width = max(len(label) for label, *_ in self.rows)
+        width = max(len(label) for label, value, *_ in self.rows if value)
         for label, value, goal, met in self.rows:
             verdict = "" if met is None else f"  {'ok' if met else 'MISSED'}"
             print(f"{label:{width}}  {value:>14}  {goal:>16}{verdict}".rstrip())
