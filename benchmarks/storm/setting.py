@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from tests.support.server import Server, find_series, running
 
 CONTROL = "CONTROL"
 """Patient whose study must stay listed, whatever comes."""
+_ACQUIRED = re.compile("[LR] (CC|MLO) low energy")
 _SAMPLE_EVERY_S = 0.05
 
 
@@ -74,11 +76,12 @@ def serving(place: Place) -> Iterator[Server]:
 
 
 def control_series(server: Server) -> dict[str, tuple[str, str]]:
-    """Study and series UID of the control's images by their description; empty if they cannot be listed."""
+    """Study and series UID of the control's own images by their description; empty if they cannot be listed."""
     try:
-        return find_series(server, CONTROL)
+        found = find_series(server, CONTROL)
     except (httpx.HTTPStatusError, ValueError):
         return {}
+    return {description: uids for description, uids in found.items() if _ACQUIRED.fullmatch(description)}
 
 
 class Memory:

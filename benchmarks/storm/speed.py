@@ -35,14 +35,14 @@ def latency(*, count: int, pixel_mm: float) -> bool:
         }
         with httpx.Client(base_url=server.address, timeout=30) as client:
             kept = {what: [_get(client, path) for _ in range(count)] for what, path in paths.items()}
-        new = [timed(lambda: server.get("/health").raise_for_status()) for _ in range(count)]
+        new = [_over_new_connection(server.address) for _ in range(count)]
     table = Table(f"{count} requests of each kind over one kept-alive connection")
     health = statistics.median(kept["/health"])
     table.below("/health, median", health * 1000, HEALTH_LIMIT_MS, "ms", 2)
     for what, seconds in kept.items():
         half, most = statistics.median(seconds) * 1000, percentile(seconds, 0.95) * 1000
         table.tell(f"{what}: median, p95", f"{half:.1f}, {most:.1f} ms")
-    table.tell("/health over a new client and connection, median", f"{statistics.median(new) * 1000:.1f} ms")
+    table.tell("/health over a new connection, median", f"{statistics.median(new) * 1000:.1f} ms")
     table.tell("kept-alive over new, ratio", f"{health / statistics.median(new):.2f}")
     total = sum(sum(seconds) for seconds in kept.values())
     table.tell("requests a second of one client", f"{count * len(kept) / total:.0f}")
@@ -51,6 +51,12 @@ def latency(*, count: int, pixel_mm: float) -> bool:
 
 def _get(client: httpx.Client, path: str) -> float:
     return timed(lambda: client.get(path).raise_for_status())
+
+
+def _over_new_connection(address: str) -> float:
+    # Without TLS there is nothing to verify, and loading certificates takes longer than a request.
+    with httpx.Client(base_url=address, timeout=30, verify=False) as client:
+        return _get(client, "/health")
 
 
 def infer(*, repeats: int, pixel_mm: float) -> bool:
