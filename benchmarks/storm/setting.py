@@ -29,14 +29,7 @@ _SAMPLE_EVERY_S = 0.05
 
 @dataclass(frozen=True)
 class Place:
-    """Folders of one run, all below one temporary folder.
-
-    Attributes:
-        folder: The temporary folder.
-        studies: What is served.
-        data: Jobs, index and trained models of the server.
-        uploads: The server's TMPDIR, where nothing may stay.
-    """
+    """Folders of one run, all below one temporary folder."""
 
     folder: Path
 
@@ -56,8 +49,9 @@ class Place:
         return self.folder / "tmp"
 
     def left_in_uploads(self) -> list[str]:
-        """Names of what lies in TMPDIR."""
-        return sorted(path.name for path in self.uploads.rglob("*") if path.is_file())
+        """Names of the files that lie in TMPDIR, or in a place of the server's own for such files."""
+        folders = self.uploads, self.data / "tmp"
+        return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
 def make_place(folder: Path, *, pixel_mm: float) -> Place:
