@@ -19,6 +19,7 @@ from mammosynth.errors import BundleError, DataError, InvalidParameterError, Out
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
+from mammosynth.training.checkpoint import CHECKPOINT, read_checkpoint
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.template import Template
 from mammosynth.training.train import TrainingResult, train_model
@@ -338,7 +339,7 @@ def test_two_processes_of_torchrun_train_what_one_trains(pairs: list[ContrastPai
     for part in ("networks", "best"):
         assert all(torch.equal(first[part][key], second[part][key]) for key in first[part])
     # One convolution has no batch statistics: what is left is the order of sums.
-    alone = torch.load(tmp_path / "alone" / "run" / "checkpoint.pt", weights_only=True)
+    alone = read_checkpoint(tmp_path / "alone" / CHECKPOINT, "cpu")
     for part in ("networks", "best"):
         torch.testing.assert_close(dict(first[part]), dict(alone[part]), atol=1e-5, rtol=0)
     assert load_bundle(tmp_path / "shared").metadata["mammosynth"]["training"]["val_in_frame"]["best_step"]

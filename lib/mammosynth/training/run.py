@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from mammosynth.atomic import atomic_path
 from mammosynth.errors import InvalidParameterError, OutputError
+from mammosynth.training.checkpoint import CHECKPOINT, read_checkpoint, unfit, write_checkpoint
 from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.training.processes import Processes
 from mammosynth.training.recipe import TrainingRecipe
 
-CHECKPOINT = Path("run", "checkpoint.pt")
 SCORE = "val_score"
 ALL_STEPS = "all steps are done"
 
@@ -175,24 +174,32 @@ class TrainingRun:
             "step": self.step,
             "seconds": self.seconds,
         }
-        with atomic_path(output / CHECKPOINT) as temporary:
-            torch.save(state, temporary)
+        write_checkpoint(output / CHECKPOINT, state)
 
     def load(self, checkpoint: Path) -> None:
         """Go on from a checkpoint, if it exists.
 
         Raises:
-            OutputError: If it belongs to another run, or to another version of this software.
+            OutputError: If it is damaged, or belongs to another run or to another version of this software.
         """
         if not checkpoint.is_file():
             return
-        state = torch.load(checkpoint, map_location=self.processes.device, weights_only=True)
+        state = read_checkpoint(checkpoint, self.processes.device)
+        try:
+            if differing := self._differing(state):
+                raise OutputError(
+                    f"{checkpoint.parent.parent.name}: holds a checkpoint of another run ({', '.join(differing)} "
+                    "differ); choose another output folder, or do not resume"
+                )
+            self._take(state)
+        except (AttributeError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            raise unfit(checkpoint, error) from error
+
+    def _differing(self, state: dict[str, Any]) -> list[str]:
         theirs, ours = json.loads(state["identity"]), json.loads(json.dumps(self.identity))
-        if differing := sorted(key for key in ours if theirs.get(key) != ours[key]):
-            raise OutputError(
-                f"{checkpoint.parent.parent.name}: holds a checkpoint of another run ({', '.join(differing)} differ); "
-                "choose another output folder, or do not resume"
-            )
+        return sorted(key for key in ours if theirs.get(key) != ours[key])
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.networks.load_state_dict(state["networks"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])

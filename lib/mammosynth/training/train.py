@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from mammosynth.errors import InvalidParameterError
+from mammosynth.training.checkpoint import CHECKPOINT, remove_unfinished
 from mammosynth.training.dataset import Cases, count_cases, hash_cases
 from mammosynth.training.export import write_bundle
 from mammosynth.training.log import RunLog
 from mammosynth.training.processes import Processes, join_processes
 from mammosynth.training.recipe import TrainingRecipe
-from mammosynth.training.run import CHECKPOINT, TrainingRun
+from mammosynth.training.run import TrainingRun
 from mammosynth.training.template import Template
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def train_model(
         BundleError: If template or initial weights cannot be used.
         DataError: With every case that cannot be used.
         InvalidParameterError: If the recipe does not fit template, machine or number of processes, or it diverges.
-        OutputError: If `output` holds the checkpoint of another run.
+        OutputError: If `output` holds the checkpoint of another run, or a damaged one.
     """
     recipe = recipe or template.recipe()
     with _prepared(recipe) as processes:
@@ -129,6 +130,8 @@ def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callabl
     """Steps until the run ends; why it does."""
     recipe, first = run.recipe, run.processes.rank == 0
     (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
+    if first:
+        remove_unfinished(output)
     log = RunLog(output, run.step) if first else None
     saved_at = time.monotonic()
     stopped = False

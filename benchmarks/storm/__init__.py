@@ -1,0 +1,1 @@
+"""What `benchmarks/weather.py` lets loose on the product."""
