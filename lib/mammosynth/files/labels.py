@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from mammosynth.dicom.attributes import integer_of
 from mammosynth.dicom.drawn import open_segmentation, read_drawing
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
-from mammosynth.files.formats import FileFormat, stem_of
+from mammosynth.files.formats import FileFormat, format_of_file, stem_of
 from mammosynth.files.names import view_from_name
 from mammosynth.files.read import kind_of_file, read_picture, read_volume
 from mammosynth.files.volumes import Geometry, direction_of, read_geometry
@@ -37,7 +37,7 @@ def read_labels(path: Path, image: Dataset) -> np.ndarray:
             that are no whole numbers from 0 to 255.
     """
     name = path.name
-    if kind_of_file(path) not in (FileFormat.NRRD, FileFormat.NIFTI):
+    if not path.is_file() or format_of_file(path) not in (FileFormat.NRRD, FileFormat.NIFTI):
         raise UnreadableImageError(f"{name}: neither NRRD nor NIfTI; save the label map as .nrrd or .nii.gz.")
     geometry = read_geometry(path)
     rows, columns = integer_of(image, "Rows") or 0, integer_of(image, "Columns") or 0
