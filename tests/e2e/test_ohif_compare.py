@@ -55,16 +55,15 @@ def _slide(page, name, value):
 def _do(page, body):
     """Run JavaScript with cornerstone's viewports of the pair as `source` and `synthesized`."""
     return page.evaluate(
-        """async body => {
+        """async () => {
           const viewer = await import('/ohif/extensions/viewer.js');
           const { Comparison } = await import('/ohif/extensions/comparison.js');
           const { cornerstoneViewportService } = viewer.services();
           const of = view => cornerstoneViewportService.getCornerstoneViewport(view.viewportId);
           const hung = viewer.pair();
-          const run = new Function('viewer', 'Comparison', 'source', 'synthesized', 'hung', body);
-          return run(viewer, Comparison, of(hung.source), of(hung.synthesized), hung);
-        }""",
-        body,
+          const [source, synthesized] = [of(hung.source), of(hung.synthesized)];
+          BODY
+        }""".replace("BODY", body)
     )
 
 
