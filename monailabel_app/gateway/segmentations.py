@@ -10,16 +10,16 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
-import pydicom
 from fastapi import APIRouter, Body, File, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import DeflatedExplicitVRLittleEndian, SegmentationStorage
 
 from mammosynth import __version__
 from mammosynth.dicom.attributes import integer_of, label_of
+from mammosynth.dicom.bounded import MAX_PIXELS, parse_instance
 from mammosynth.dicom.segmentation import (
     MAX_SEGMENTS,
     LesionClass,
@@ -27,7 +27,6 @@ from mammosynth.dicom.segmentation import (
     label_map,
     segments_of,
 )
-from mammosynth.dicom.stored import MAX_PIXELS
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
 from monailabel_app.drawings import StudySegmentation, address_of, find_segmentation, text_or_none
@@ -38,7 +37,6 @@ from monailabel_app.removal import Removal, remove_series
 from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, pacs_errors
 
 logger = logging.getLogger(__name__)
-_PREAMBLE_BYTES = 132  # with the letters DICM, PS3.10 section 7.1
 LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f]*$")]  # VR LO, PS3.5 section 6.2
 
 
@@ -219,11 +217,10 @@ def _opened(content: bytes) -> Dataset:
     """A DICOM file; a deflated one, which may unpack to any size, is refused before."""
     file = io.BytesIO(content)
     try:
-        file.seek(_PREAMBLE_BYTES)
+        read_preamble(file, force=False)
         meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
         deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-        file.seek(0)
-        dataset = None if deflated else pydicom.dcmread(file)
+        dataset = None if deflated else parse_instance(file, "the file", stop_before_pixels=False)
     except Exception as error:  # a damaged file fails in any way that pydicom's parsers know
         raise UnreadableImageError(f"the file is not readable as DICOM ({error}); choose a DICOM SEG") from error
     if dataset is None:

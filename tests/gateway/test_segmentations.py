@@ -18,6 +18,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.bounded import MAX_ELEMENTS
 from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
@@ -26,6 +27,7 @@ from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
 from tests.support.asgi import as_asked_by
+from tests.support.bombs import EXPLICIT, beginning_of_file
 from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
@@ -232,6 +234,14 @@ def test_a_deflated_file_is_not_unpacked(client: Client) -> None:
     answer = client.upload(dataset)
     assert answer.status_code == 422
     assert "Deflated Explicit VR Little Endian" in answer.json()["detail"]
+
+
+def test_an_upload_of_tiny_elements_is_refused_before_they_are_parsed(client: Client) -> None:
+    tiny = b"\x11\x00\x01\x10LO\x00\x00" * (MAX_ELEMENTS + 1)
+    content = beginning_of_file(EXPLICIT) + tiny
+    answer = client.client.post(f"{client.root}/file", content=content, headers={"content-type": "application/dicom"})
+    assert answer.status_code == 422
+    assert f"more than {MAX_ELEMENTS} elements" in answer.json()["detail"]
 
 
 def test_what_is_no_dicom_file_is_refused(client: Client) -> None:

@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from mammosynth.dicom.attributes import integer_of, label_of, value_of
-from mammosynth.dicom.bounded import MAX_PIXELS, UNCOMPRESSED, check_pixels
+from mammosynth.dicom.bounded import UNCOMPRESSED, check_pixels
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 
 _JPEG = (
@@ -38,8 +38,6 @@ _JPEG = (
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _END_OF_IMAGE = b"\xff\xd9"  # EOI of JPEG and JPEG-LS (ITU-T T.81, T.87), EOC of JPEG 2000 (T.800)
 _TRAILER_BYTES = 64  # some encoders pad after the end marker
-
-__all__ = ["MAX_PIXELS", "StoredValues", "read_stored_values"]
 
 
 @dataclass(frozen=True, eq=False)
