@@ -1,0 +1,1 @@
+"""Mask: a whole mammogram from a drawn label map."""

@@ -1,0 +1,53 @@
+"""`MaskCase`: a mammogram with the label map of what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
+
+Density = Literal["a", "b", "c", "d"]
+"""ACR BI-RADS breast composition."""
+
+
+class Look(StrEnum):
+    """How an image was taken."""
+
+    DIGITAL = "digital"
+    FILM = "film"
+
+
+@dataclass(frozen=True, eq=False)
+class MaskCase:
+    """One view, and what is where in it.
+
+    Attributes:
+        image: As stored; the side of the chest wall is told by the pixels, not by the laterality.
+        labels: Of the table in `classes`, on the image's matrix.
+        patient_id: Groups the views of a patient.
+        look: Digital or film.
+        density: None if it is not known.
+    """
+
+    image: Mammogram
+    labels: LabelMap
+    patient_id: str
+    look: Look
+    density: Density | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the image."""
+        return self.image.source_name
+
+    def digest(self) -> str:
+        """SHA-256 of everything that a network learns from, hexadecimal."""
+        told = f"{self.name}|{self.patient_id}|{self.look}|{self.density}|{self.image.view_position}"
+        hashed = hashlib.sha256(told.encode())
+        hashed.update(self.image.pixels.tobytes())
+        hashed.update(self.labels.labels.tobytes())
+        return hashed.hexdigest()

@@ -1,0 +1,41 @@
+"""The classes of a label map of the breast: one table for drawing, files, networks and metrics."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class BreastClass(IntEnum):
+    """What a pixel of a label map is."""
+
+    BACKGROUND = 0
+    ADIPOSE = 1
+    FIBROGLANDULAR = 2
+    SKIN = 3
+    PECTORAL_MUSCLE = 4
+    NIPPLE = 5
+    BENIGN_LESION = 6
+    MALIGNANT_LESION = 7
+    CALCIFICATION = 8
+
+
+CLASSES: dict[int, str] = {
+    int(each): each.name.lower().replace("_", " ") for each in BreastClass if each is not BreastClass.BACKGROUND
+}
+"""Number to name, as slots, DICOM Segmentations and messages tell them."""
+
+LESIONS = (BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION, BreastClass.CALCIFICATION)
+
+
+def is_lesion(labels: np.ndarray) -> np.ndarray:
+    """Which pixels are of any lesion.
+
+    Args:
+        labels: (H, W) uint8.
+
+    Returns:
+        (H, W) bool.
+    """
+    return np.isin(labels, LESIONS)
