@@ -22,8 +22,8 @@ def accept_breast(drawn: LabelMap) -> None:
     breast = (drawn.labels > 0) & ~is_lesion(drawn.labels)
     if breast.mean() < LEAST_SHARE:
         raise UnsupportedImageError(
-            f"{drawn.source_name}: {100 * breast.mean():.1f} % of it is breast (classes 1 to 5), expected {LEAST_SHARE:.0%} "
-            "and more; draw the breast first, or let `mammosynth labels` make it from an image"
+            f"{drawn.source_name}: {100 * breast.mean():.1f} % of it is breast (classes 1 to 5), expected "
+            f"{LEAST_SHARE:.0%} and more; draw the breast first, or let `mammosynth labels` make it from an image"
         )
 
 
