@@ -87,45 +87,54 @@ class Drawing:
 
     @cached_property
     def depth(self) -> np.ndarray:
-        """(512, W) float32: distance from the skin in pixels, 0 outside."""
-        return skin_distance(self.breast).astype(np.float32)
+        """(512, W) float16: distance from the skin in pixels, 0 outside."""
+        return skin_distance(self.breast).astype(np.float16)
 
     @cached_property
-    def polar(self) -> tuple[np.ndarray, np.ndarray]:
-        """(512, W) float32: distance in pixels and angle of every pixel, seen from before the nipple."""
-        row, column = self._nipple
-        y, x = np.mgrid[: self.labels.shape[0], : self.labels.shape[1]].astype(np.float32)
-        column += BEHIND_NIPPLE_PX
-        return np.hypot(y - row, x - column), np.arctan2(y - row, column - x)
+    def nipple(self) -> tuple[float, float]:
+        """Row and column of it in the frame; where none is drawn, the outermost place of the breast."""
+        rows, columns = np.nonzero(self.labels == BreastClass.NIPPLE)
+        if not rows.size:
+            rows, columns = np.nonzero(self.breast)
+            outermost = columns >= columns.max() - 1
+            rows, columns = rows[outermost], columns[outermost]
+        return float(rows.mean()), float(columns.mean())
 
-    @cached_property
-    def fixed(self) -> np.ndarray:
-        """(14, 512, W) float32: soft shares of the eight classes, three depths, where the nipple is."""
-        distance, angle = self.polar
-        shares = [ndimage.gaussian_filter((self.labels == number).astype(np.float32), SOFT_PX) for number in CLASSES]
-        depths = [np.exp(-self.depth / fall) for fall in DEPTHS_PX]
-        places = [np.cos(angle), np.sin(angle), distance / 256]
-        return np.stack([*shares, *(each * self.breast for each in (*depths, *places))]).astype(np.float32)
-
-    def channels(self, random: np.random.Generator, at: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
-        """What the network sees: `fixed`, and strands that are drawn anew.
+    def channels(self, random: np.random.Generator | None, at: tuple[slice, slice] | None = None) -> np.ndarray:
+        """What the network sees: soft shares of the eight classes, depths, the nipple's direction, strands.
 
         Args:
-            random: Where the strands come from.
-            at: Rows and columns of the frame.
+            random: Where the strands come from; None leaves them at zero.
+            at: Rows and columns of the frame; None takes all.
 
         Returns:
             (17, h, w) float32.
         """
-        distance, angle = (each[at] for each in self.polar)
-        wave = _smooth_noise(random, distance.shape)
-        fields = []
-        for along, across in STRANDS:
-            table = random.normal(size=_TABLE).astype(np.float32)
-            u = distance * along + _WAVES[0] * wave
-            v = (angle + _WAVES[1] * wave) * across
-            fields.append(ndimage.map_coordinates(table, [u, v], order=1, mode="grid-wrap") * self.breast[at])
-        return np.concatenate([self.fixed[(slice(None), *at)], np.stack(fields)]).astype(np.float32)
+        rows, columns = at or (slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]))
+        distance, angle = self._polar(rows, columns)
+        breast = self.breast[rows, columns]
+        depths = [np.exp(-self.depth[rows, columns].astype(np.float32) / fall) for fall in DEPTHS_PX]
+        places = [np.cos(angle), np.sin(angle), distance / 256]
+        strands = _strands(random, distance, angle) if random is not None else np.zeros((len(STRANDS), *breast.shape))
+        inside = np.stack([*depths, *places, *strands]) * breast
+        return np.concatenate([self._shares(rows, columns), inside]).astype(np.float32)
+
+    def _shares(self, rows: slice, columns: slice) -> np.ndarray:
+        """As if the whole frame had been smoothed."""
+        reach = int(np.ceil(4 * SOFT_PX))
+        top, left = max(rows.start - reach, 0), max(columns.start - reach, 0)
+        wide = self.labels[top : rows.stop + reach, left : columns.stop + reach]
+        inner = np.s_[rows.start - top :, columns.start - left :]
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        soft = (ndimage.gaussian_filter((wide == number).astype(np.float32), SOFT_PX) for number in CLASSES)
+        return np.stack([each[inner][:height, :width] for each in soft])
+
+    def _polar(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Distance in pixels and angle of every pixel, seen from before the nipple."""
+        row, column = self.nipple
+        y, x = np.mgrid[rows, columns].astype(np.float32)
+        down, inwards = y - row, column + BEHIND_NIPPLE_PX - x
+        return np.hypot(down, inwards), np.arctan2(down, inwards)
 
     def restore(self, pixels: np.ndarray) -> np.ndarray:
         """An image of the frame in the matrix and orientation of the label map.
@@ -146,14 +155,15 @@ class Drawing:
     def _width(self) -> int:
         return max(1, round(self.shape[1] * ROWS / self.shape[0]))
 
-    @property
-    def _nipple(self) -> tuple[float, float]:
-        rows, columns = np.nonzero(self.labels == BreastClass.NIPPLE)
-        if not rows.size:
-            rows, columns = np.nonzero(self.breast)
-            outermost = columns >= columns.max() - 1
-            rows, columns = rows[outermost], columns[outermost]
-        return float(rows.mean()), float(columns.mean())
+
+def _strands(random: np.random.Generator, distance: np.ndarray, angle: np.ndarray) -> list[np.ndarray]:
+    wave = _smooth_noise(random, distance.shape)
+    fields = []
+    for along, across in STRANDS:
+        table = random.normal(size=_TABLE).astype(np.float32)
+        places = distance * along + _WAVES[0] * wave, (angle + _WAVES[1] * wave) * across
+        fields.append(ndimage.map_coordinates(table, places, order=1, mode="grid-wrap"))
+    return fields
 
 
 def _smooth_noise(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -15,6 +15,7 @@ from mammosynth.parameters import Parameters
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, LABELS, Output, Rendering
 from mammosynth.tasks.mask.cases import Density, Look
+from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.specification import LABEL_MAP, MASK
@@ -115,9 +116,7 @@ class MaskSynthesizer:
         noise = decoder.noise(1, drawing.labels.shape, torch.Generator().manual_seed(int(random.integers(2**62))))
         if not is_sampled:
             noise = [torch.zeros_like(each) for each in noise]
-        channels = drawing.channels(random)
-        if not is_sampled:
-            channels[len(drawing.fixed) :] = 0
+        channels = drawing.channels(random if is_sampled else None)
         where = next(decoder.parameters()).device
         given = (torch.from_numpy(each)[None].to(where) for each in (channels, np.concatenate([style, known])))
         with torch.inference_mode():
@@ -125,6 +124,4 @@ class MaskSynthesizer:
 
 
 def _view_of(drawing: Drawing) -> ViewPosition:
-    from mammosynth.tasks.mask.classes import BreastClass
-
     return ViewPosition.MLO if (drawing.labels == BreastClass.PECTORAL_MUSCLE).any() else ViewPosition.CC
