@@ -1,7 +1,7 @@
 """`PatchCritic`: does every part of an image look real, for the class that is drawn there?
 
 A mammogram's grain is a hundredth of its grey range, so what varies finely is given beside the image, amplified: else
-the classes, which are plain to see, drown it. Convolutions with stride as in Isola et al. 2017, doi:10.1109/CVPR.2017.632.
+the classes, which are plain to see, drown it. Strided convolutions as in Isola et al. 2017, doi:10.1109/CVPR.2017.632.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The objective "adversarial": the sampled and the expected image of a label map, together.
 
 Sampled: the generator sees the style that was measured of the real image, and must be like it in what can be told
-without being the same image: grey on a coarse scale, strength of bands per tissue, the distribution of every feature of the
-critics (sliced Wasserstein distance over channels, Heitz et al. 2021, doi:10.1109/CVPR46437.2021.00929), and it must
-pass the critics (Goodfellow et al. 2014; penalty on the gradient, Mescheder et al. 2018, arXiv:1801.04406). Images are
-judged as JPEG gives them back, since the real ones were published so; the gradient goes past it unchanged.
+without being the same image: grey on a coarse scale, strength of bands per tissue, the distribution of every feature of
+the critics (sliced Wasserstein distance over channels, Heitz et al. 2021, doi:10.1109/CVPR46437.2021.00929). And it
+must pass the critics (Goodfellow et al. 2014; penalty on the gradient, Mescheder et al. 2018, arXiv:1801.04406). Images
+are judged as JPEG gives them back, since the real ones were published so; the gradient goes past it unchanged.
 
 Expected: mean absolute error without noise and without the style, so that it becomes the median of what is possible.
 """
