@@ -28,16 +28,13 @@ class NoiseDecoder(nn.Module):
     """Images whose sides are multiples of 2 ** (len(features) - 1).
 
     Args:
-        in_channels: Of the drawing; the first `classes` of them are shares of classes, whose sum is the share of
-            breast.
-        classes: How many.
+        in_channels: Of the drawing; the first one is the share of breast.
         style: Length of the vector that says how the image looks.
         features: Channels per scale, from the coarsest to the finest.
     """
 
-    def __init__(self, in_channels: int, classes: int, style: int, features: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, style: int, features: Sequence[int]) -> None:
         super().__init__()
-        self.classes = classes
         self.embedding = nn.Sequential(
             nn.Linear(style, _EMBEDDING), nn.LeakyReLU(0.2), nn.Linear(_EMBEDDING, _EMBEDDING), nn.LeakyReLU(0.2)
         )
@@ -75,7 +72,7 @@ class NoiseDecoder(nn.Module):
             skipped: How many of the finest scales are left out.
 
         Returns:
-            (B, 1, H >> skipped, W >> skipped); 0 where no class is drawn.
+            (B, 1, H >> skipped, W >> skipped); 0 where no breast is drawn.
         """
         embedded = self.embedding(style)
         pyramid = [drawing]
@@ -90,8 +87,7 @@ class NoiseDecoder(nn.Module):
             features = self.blocks[scale](torch.cat(given, dim=1), noise[scale].to(drawing)[:, 1:], embedded)
             added = self.to_image[scale](features)
             image = added if image is None else _doubled(image) + added
-        breast = pyramid[self.scales - 1 - skipped][:, : self.classes].sum(dim=1, keepdim=True).clamp(0, 1)
-        return (_LEVEL + _SPAN * image) * breast
+        return (_LEVEL + _SPAN * image) * pyramid[self.scales - 1 - skipped][:, :1]
 
 
 class _Block(nn.Module):

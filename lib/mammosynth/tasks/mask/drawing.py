@@ -21,8 +21,19 @@ MULTIPLE = 32
 """Of the frame's width, for six scales."""
 MARGIN_PX = 4
 """Kept on both sides of the breast."""
-SOFT_PX = 1.2
-"""Edges of classes are smoothed by this much, so that pixels of the map's matrix do not show."""
+OUTLINE_PX = 1.2
+"""The breast's outline is smoothed by this much, so that pixels of the map's matrix do not show."""
+SOFT_PX = {
+    BreastClass.ADIPOSE: 5.0,
+    BreastClass.FIBROGLANDULAR: 5.0,
+    BreastClass.SKIN: 1.2,
+    BreastClass.PECTORAL_MUSCLE: 3.0,
+    BreastClass.NIPPLE: 1.2,
+    BreastClass.BENIGN_LESION: 2.5,
+    BreastClass.MALIGNANT_LESION: 2.5,
+    BreastClass.CALCIFICATION: 1.0,
+}
+"""How surely a line is where it is drawn: nobody draws the border of gland and fat to the pixel."""
 DEPTHS_PX = (6.0, 20.0, 60.0)
 """How fast three of the channels fall with the distance from the skin."""
 BEHIND_NIPPLE_PX = 20.0
@@ -31,7 +42,7 @@ STRANDS = ((1 / 60, 7.0), (1 / 30, 14.0), (1 / 14, 26.0))
 """Per field: cycles per pixel towards the nipple, cycles per radian across."""
 _TABLE = (64, 128)
 _WAVE_PX, _WAVES = 50, (0.6, 0.12)
-CHANNELS = len(CLASSES) + len(DEPTHS_PX) + 3 + len(STRANDS)
+CHANNELS = 1 + len(CLASSES) + len(DEPTHS_PX) + 3 + len(STRANDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +112,14 @@ class Drawing:
         return float(rows.mean()), float(columns.mean())
 
     def channels(self, random: np.random.Generator | None, at: tuple[slice, slice] | None = None) -> np.ndarray:
-        """What the network sees: soft shares of the eight classes, depths, the nipple's direction, strands.
+        """What the network sees: shares of the breast and of its eight classes, depths, where the nipple is, strands.
 
         Args:
             random: Where the strands come from; None leaves them at zero.
             at: Rows and columns of the frame; None takes all.
 
         Returns:
-            (17, h, w) float32.
+            (18, h, w) float32.
         """
         rows, columns = at or (slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]))
         distance, angle = self._polar(rows, columns)
@@ -121,13 +132,12 @@ class Drawing:
 
     def _shares(self, rows: slice, columns: slice) -> np.ndarray:
         """As if the whole frame had been smoothed."""
-        reach = int(np.ceil(4 * SOFT_PX))
+        reach = int(np.ceil(4 * max(SOFT_PX.values())))
         top, left = max(rows.start - reach, 0), max(columns.start - reach, 0)
         wide = self.labels[top : rows.stop + reach, left : columns.stop + reach]
-        inner = np.s_[rows.start - top :, columns.start - left :]
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        soft = (ndimage.gaussian_filter((wide == number).astype(np.float32), SOFT_PX) for number in CLASSES)
-        return np.stack([each[inner][:height, :width] for each in soft])
+        inner = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        masks = [(wide > BreastClass.BACKGROUND, OUTLINE_PX), *((wide == each, soft) for each, soft in SOFT_PX.items())]
+        return np.stack([ndimage.gaussian_filter(mask.astype(np.float32), sigma)[inner] for mask, sigma in masks])
 
     def _polar(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Distance in pixels and angle of every pixel, seen from before the nipple."""

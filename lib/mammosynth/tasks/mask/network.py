@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import nn
 
 from mammosynth.networks.noise_decoder import NoiseDecoder
-from mammosynth.tasks.mask.classes import CLASSES
 from mammosynth.tasks.mask.drawing import CHANNELS
 from mammosynth.tasks.mask.style import ABOUT, LENGTH, StyleModel
 
@@ -22,6 +21,6 @@ class MaskNetwork(nn.Module):
 
     def __init__(self, features: Sequence[int], expected_features: Sequence[int]) -> None:
         super().__init__()
-        self.sampled = NoiseDecoder(CHANNELS, len(CLASSES), LENGTH + ABOUT, features)
-        self.expected = NoiseDecoder(CHANNELS, len(CLASSES), LENGTH + ABOUT, expected_features)
+        self.sampled = NoiseDecoder(CHANNELS, LENGTH + ABOUT, features)
+        self.expected = NoiseDecoder(CHANNELS, LENGTH + ABOUT, expected_features)
         self.styles = StyleModel()

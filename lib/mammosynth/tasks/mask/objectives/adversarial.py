@@ -36,7 +36,10 @@ from mammosynth.training.recipe import Decay, Fraction, LearningRate, Norm, Sche
 CRITICS = "critics"
 JUDGES = 3
 """Critics at once, each at half the resolution of the one before."""
-CLASSES_DRAWN = len(CLASSES)
+DRAWN = slice(1, 1 + len(CLASSES))
+"""Channels of the classes."""
+ANGLE, STRANDS_FROM = 1 + len(CLASSES) + 4, 1 + len(CLASSES) + 6
+"""Channels of the sine of the nipple's direction, and the first of the strands."""
 BANDS = 4
 LEAST_BREAST, TRIES = 0.35, 20
 SAMPLES = 768
@@ -141,7 +144,7 @@ class AdversarialObjective:
             np.stack([case.style for case in self._train]), np.stack([case.known for case in self._train])
         )
         self.network = network
-        critics = nn.ModuleList(PatchCritic(CLASSES_DRAWN) for _ in range(JUDGES + 2))
+        critics = nn.ModuleList(PatchCritic(len(CLASSES)) for _ in range(JUDGES + 2))
         for critic in critics:
             _initialise(critic)
             nn.init.normal_(critic.verdict.weight, std=0.02)
@@ -174,7 +177,7 @@ class AdversarialObjective:
     def losses(self, batch: Crops) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
         """Two updates: of the critics, then of both decoders."""
         recipe, skipped = self.recipe, self.recipe.skipped
-        real, drawn = batch.real, batch.channels[:, :CLASSES_DRAWN]
+        real, drawn = batch.real, batch.channels[:, DRAWN]
         for _ in range(skipped):
             real, drawn = F.avg_pool2d(real, 2), F.avg_pool2d(drawn, 2)
         decoder = self.network.sampled
@@ -251,7 +254,7 @@ class AdversarialObjective:
         channels, pixels = case.drawing.channels(random, at), case.pixels[at].astype(np.float32)
         if random.random() < 0.5:  # upside down: the angle's sine turns its sign
             channels, pixels = channels[:, ::-1].copy(), pixels[::-1]
-            channels[CLASSES_DRAWN + 4] *= -1
+            channels[ANGLE] *= -1
         return _padded(pixels, side), _padded(channels, side), case
 
     def _judge(self, image: torch.Tensor, drawn: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
@@ -272,7 +275,7 @@ class AdversarialObjective:
         decoder, skipped = self.network.expected, 1
         noise = [torch.zeros_like(each) for each in decoder.noise(*_size(batch.channels))]
         channels = batch.channels.clone()
-        channels[:, CLASSES_DRAWN + 6 :] = 0
+        channels[:, STRANDS_FROM:] = 0
         made = decoder(channels, batch.expected_style, noise, skipped=skipped)
         return (made - F.avg_pool2d(batch.real, 2)).abs().mean()
 
