@@ -43,6 +43,7 @@ class NoiseDecoder(nn.Module):
             _Block(coarse + in_channels, own) for coarse, own in zip(before, features, strict=True)
         )
         self.to_image = nn.ModuleList(nn.Conv2d(own, 1, 1) for own in features)
+        self._initialise()
 
     @property
     def scales(self) -> int:
@@ -88,6 +89,18 @@ class NoiseDecoder(nn.Module):
             added = self.to_image[scale](features)
             image = added if image is None else _doubled(image) + added
         return (_LEVEL + _SPAN * image) * pyramid[self.scales - 1 - skipped][:, :1]
+
+    def _initialise(self) -> None:
+        """Every scale adds little at first."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+                nn.init.zeros_(module.bias)
+        for layer in self.to_image:
+            nn.init.normal_(layer.weight, std=0.05)
+        for block in self.blocks:
+            nn.init.normal_(block.modulation.weight, std=0.02)
+            nn.init.zeros_(block.modulation.bias)
 
 
 class _Block(nn.Module):

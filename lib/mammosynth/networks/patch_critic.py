@@ -33,6 +33,10 @@ class PatchCritic(nn.Module):
         strided = (nn.Conv2d(i, o, 4, stride=2, padding=1) for i, o in pairwise(widths))
         self.layers = nn.ModuleList([first, *strided])
         self.verdict = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, a=0.2)
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.verdict.weight, std=0.02)
 
     def forward(self, image: torch.Tensor, drawn: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Verdicts, higher is more real, and the features of every layer.

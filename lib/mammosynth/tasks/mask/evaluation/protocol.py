@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from mammosynth.evaluation.texture import features, interior, moments, through_codec
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.tasks.mask.cases import JPEG_QUALITY, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 
 ROWS = 512
@@ -24,8 +24,6 @@ AIR = 0.02
 """Grey at or below which a pixel of the ring is air."""
 LEAST_LESION, LEAST_RING, LEAST_TISSUE = 50, 200, 500
 """Fewer pixels than these have no contrast worth a number."""
-QUALITY = {Look.DIGITAL: 75, Look.FILM: 91}
-"""Of the JPEG through which the real images of each look went."""
 THUMBNAIL = (64, 40)
 """Grid on which images are compared as wholes."""
 
@@ -55,7 +53,7 @@ class Shown:
         if not chest_wall_on_left(labels > 0):
             pixels, labels = pixels[:, ::-1], labels[:, ::-1]
         pixels, labels = in_frame(pixels, Image.Resampling.BOX), in_frame(labels, Image.Resampling.NEAREST)
-        return cls(through_codec(pixels, QUALITY[look]) if generated else pixels, labels)
+        return cls(through_codec(pixels, JPEG_QUALITY[look]) if generated else pixels, labels)
 
     @cached_property
     def interior(self) -> np.ndarray:

@@ -24,10 +24,9 @@ from torch.nn import functional as F
 from mammosynth.evaluation.texture import SLOPE, features, interior, through_codec
 from mammosynth.networks.noise_decoder import NoiseDecoder
 from mammosynth.networks.patch_critic import PatchCritic, smooth
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.cases import JPEG_QUALITY, Look, MaskCase
 from mammosynth.tasks.mask.classes import CLASSES
 from mammosynth.tasks.mask.drawing import Drawing
-from mammosynth.tasks.mask.evaluation.protocol import QUALITY
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.style import about, measure_style
 from mammosynth.training.objective import GENERATOR
@@ -55,7 +54,7 @@ class AdversarialRecipe(TrainingRecipe):
     """A run of the objective "adversarial"."""
 
     batch_size: int = Field(4, ge=1, le=4096)
-    learning_rate: LearningRate = 1e-3
+    learning_rate: LearningRate = 4e-4
     schedule: Schedule = "constant"
     warmup_steps: StepsOrNone = 0
     weight_decay: Fraction = 0.0
@@ -65,19 +64,17 @@ class AdversarialRecipe(TrainingRecipe):
     """Finest scales that are left out: train coarse scales first, then go on from their weights."""
     crop: int = Field(256, ge=64, le=512)
     """Side in pixels of the frame of 512 rows, a multiple of 32."""
-    critic_learning_rate: LearningRate = 6e-4
+    critic_learning_rate: LearningRate = 1e-3
     critic_weight: float = Field(1.0, ge=0.0, le=1000.0)
     """Of the adversarial loss."""
-    features_weight: float = Field(5.0, ge=0.0, le=1000.0)
+    features_weight: float = Field(2.0, ge=0.0, le=1000.0)
     """Of the distance of the critics' features."""
     coarse_weight: float = Field(20.0, ge=0.0, le=1000.0)
     """Of the difference of coarse grey."""
     bands_weight: float = Field(1.0, ge=0.0, le=1000.0)
     """Of the difference of the strength of bands."""
-    penalty: float = Field(0.01, ge=0.0, le=1000.0)
+    penalty: float = Field(0.002, ge=0.0, le=1000.0)
     """Of the gradient of the critics at real images."""
-    start: str = ""
-    """Weights file (safetensors) of the same network to go on from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,21 +130,11 @@ class AdversarialObjective:
     ) -> None:
         self.recipe = recipe
         self._train, self._val = ([Framed.of(case) for case in cases] for cases in (train, val))
-        if recipe.start:
-            from safetensors.torch import load_file
-
-            network.load_state_dict({key: value.float() for key, value in load_file(recipe.start).items()})
-        else:
-            _initialise(network.sampled)
-            _initialise(network.expected)
         network.styles.fit(
             np.stack([case.style for case in self._train]), np.stack([case.known for case in self._train])
         )
         self.network = network
         critics = nn.ModuleList(PatchCritic(len(CLASSES)) for _ in range(JUDGES + 2))
-        for critic in critics:
-            _initialise(critic)
-            nn.init.normal_(critic.verdict.weight, std=0.02)
         self.networks = nn.ModuleDict({GENERATOR: network, CRITICS: critics})
         self._step = 0
 
@@ -171,7 +158,7 @@ class AdversarialObjective:
             channels=_stack([crop[1] for crop in crops]),
             style=_stack([np.concatenate([styles.standardised(crop[2].style), crop[2].known]) for crop in crops]),
             expected_style=_stack([self._expected_style(crop[2].known) for crop in crops]),
-            quality=tuple(QUALITY[crop[2].look] for crop in crops),
+            quality=tuple(JPEG_QUALITY[crop[2].look] for crop in crops),
         )
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
@@ -236,7 +223,7 @@ class AdversarialObjective:
         columns = []
         for case in (self._val or self._train)[:SHOWN]:
             sampled = self._sampled(case, generator)
-            real = case.pixels.astype(np.float32)
+            real = self._real(case)
             expected = self._expected(case, generator)
             rows = [case.drawing.labels / len(CLASSES), expected, sampled, real]
             columns.append(np.concatenate([_padded(row, 384) for row in rows]))
@@ -287,43 +274,44 @@ class AdversarialObjective:
         """With the real image's own style and a fixed seed: what differs is texture."""
         random = np.random.default_rng(0)
         style = np.concatenate([generator.styles.standardised(case.style), case.known])
-        made = _run(generator.sampled, case.drawing.channels(random), style, torch.Generator().manual_seed(0))
-        return _as_published(made, case.look)
+        noise = torch.Generator().manual_seed(0)
+        made = _run(generator.sampled, case.drawing.channels(random), style, noise, self.recipe.skipped)
+        return made if self.recipe.skipped else through_codec(made, JPEG_QUALITY[case.look])
 
     def _expected(self, case: Framed, generator: Any) -> np.ndarray:
-        return _run(generator.expected, case.drawing.channels(None), self._expected_style(case.known), None)
+        return _run(generator.expected, case.drawing.channels(None), self._expected_style(case.known), None, 1)
 
     def _features(self, case: Framed, generator: nn.Module) -> np.ndarray:
         made = self._sampled(case, generator)
         return features(made, interior(made))
 
+    def _real(self, case: Framed) -> np.ndarray:
+        """As coarse as the generated ones."""
+        pixels = torch.from_numpy(case.pixels.astype(np.float32))[None, None]
+        for _ in range(self.recipe.skipped):
+            pixels = F.avg_pool2d(pixels, 2)
+        return _enlarged(pixels, self.recipe.skipped)
+
     def _real_features(self, case: Framed) -> np.ndarray:
-        real = case.pixels.astype(np.float32)
+        real = self._real(case)
         return features(real, interior(real))
 
 
 def _run(
-    decoder: NoiseDecoder, channels: np.ndarray, style: np.ndarray, generator: torch.Generator | None
+    decoder: NoiseDecoder, channels: np.ndarray, style: np.ndarray, generator: torch.Generator | None, skipped: int
 ) -> np.ndarray:
     where = next(decoder.parameters()).device
     noise = decoder.noise(1, (channels.shape[1], channels.shape[2]), generator)
     if generator is None:
         noise = [torch.zeros_like(each) for each in noise]
     given = (torch.from_numpy(each.astype(np.float32))[None].to(where) for each in (channels, style))
-    return np.clip(decoder(*given, noise)[0, 0].float().cpu().numpy(), 0, 1)
+    return _enlarged(decoder(*given, noise, skipped=skipped).float().cpu(), skipped)
 
 
-def _initialise(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.2)
-            nn.init.zeros_(module.bias)
-    if isinstance(network, NoiseDecoder):
-        for layer in network.to_image:
-            nn.init.normal_(layer.weight, std=0.05)
-        for block in network.blocks:
-            nn.init.normal_(block.modulation.weight, std=0.02)
-            nn.init.zeros_(block.modulation.bias)
+def _enlarged(pixels: torch.Tensor, doublings: int) -> np.ndarray:
+    if doublings:
+        pixels = F.interpolate(pixels, scale_factor=2**doublings, mode="bilinear", align_corners=False)
+    return np.clip(pixels[0, 0].numpy(), 0, 1)
 
 
 def _size(channels: torch.Tensor) -> tuple[int, tuple[int, int]]:
@@ -339,10 +327,6 @@ def _padded(pixels: np.ndarray, width: int) -> np.ndarray:
     if missing <= 0:
         return pixels[..., :width]
     return np.pad(pixels, [(0, 0)] * (pixels.ndim - 1) + [(0, missing)])
-
-
-def _as_published(pixels: np.ndarray, look: Look) -> np.ndarray:
-    return through_codec(pixels, QUALITY[look])
 
 
 def _past_codec(made: torch.Tensor, quality: Sequence[int]) -> torch.Tensor:
