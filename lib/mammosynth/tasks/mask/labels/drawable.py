@@ -20,8 +20,8 @@ LEAST_AREA_MM2 = 25.0
 """Of an island and of a hole."""
 ASSUMED_MM, ASSUMED_HEIGHT = 0.5, 512
 """Where no spacing is known, an image of 512 rows has half a millimetre per pixel."""
-TOLERANCE = 0.002
-"""Share of the breast in which a drawable map may differ from its own smoothing: the grid's, after it was resized."""
+TOLERANCE = 0.01
+"""Share of the breast in which a drawable map may differ from its own smoothing, after it was put on another grid."""
 _PASSES = 12
 
 _BACKGROUND, _ADIPOSE, _GLAND, _SKIN, _MUSCLE, _NIPPLE = (BreastClass(number) for number in range(6))
@@ -67,7 +67,7 @@ def drawable(labels: np.ndarray, pixel_mm: float) -> np.ndarray:
 
 
 def is_drawable(label_map: LabelMap) -> bool:
-    """Whether `drawable` would leave all but a trace of it, 0.2 % of the breast, as it is."""
+    """Whether `drawable` would leave all but a trace of it, 1 % of the breast, as it is."""
     return undrawable_share(label_map) <= TOLERANCE
 
 
@@ -100,8 +100,10 @@ def open_and_close(mask: np.ndarray, radius: float, wild: np.ndarray | None = No
 def _once(labels: np.ndarray, pixel_mm: float) -> np.ndarray:
     radius, least = OUTLINE_RADIUS_MM / pixel_mm, LEAST_AREA_MM2 / pixel_mm**2
     lesions = is_lesion(labels)
-    breast = largest(ndimage.binary_fill_holes(open_and_close(labels > 0, radius))) | lesions
-    nipple = open_and_close(labels == _NIPPLE, NIPPLE_RADIUS_MM / pixel_mm, lesions) & breast
+    nipple = open_and_close(labels == _NIPPLE, NIPPLE_RADIUS_MM / pixel_mm, lesions)
+    breast = open_and_close(labels > 0, radius, lesions | nipple) | lesions | nipple
+    breast = largest(ndimage.binary_fill_holes(breast)) | lesions
+    nipple &= breast
     inner = (labels > 0) & (labels != _SKIN) & (labels != _NIPPLE)
     inner = open_and_close(inner, radius, lesions | nipple) & breast
     # What was nothing but is breast now, or was skin but is inside now, is fat.
