@@ -42,8 +42,10 @@ BENDS = ((70, 14.0), (28, 3.5), (12, 1.2))
 """Size and reach of what bends the grid, in pixels."""
 UNEVEN = ((90, 70, 0.45), (40, 30, 0.35))
 """Size along, size across, strength: where tissue is rich in detail and where it is plain."""
-GRAIN = ((0.5, 1.15, 0.35), (1.1, 2.2, 0.25))
-"""Smoothing in pixels of white noise from, to, and its share of the finest bands."""
+GRAIN = ((0.5, 1.15, 0.65), (1.1, 2.2, 0.75))
+"""Smoothing in pixels of white noise from, to, and its share of the strength of the finest bands."""
+LOST = (1.15, 1.25, 1.15, 1.05, 1.0)
+"""By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
 """Of the setting of bands, which overlap."""
 FINER = (1.3, 0.8, 0.5)
@@ -87,8 +89,8 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     nearby = _smooth(share, 25)
     image = image + 0.075 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * (0.4 + 0.6 * thickness)
     image = image + _drawn_parts(drawing, style)
-    image = image + _grain(random, image.shape, style, dense, uneven, breast)
     image = _with_strength(image, drawing, style, dense, breast)
+    image = image + _grain(random, image.shape, style, dense, uneven, breast)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
     return (image.clamp(0, 1) * _smooth(breast, 0.8) * breast).numpy()
 
@@ -187,8 +189,8 @@ def _grain(
     for band, (finest, coarsest, gain) in enumerate(GRAIN):
         noise = _smooth(torch.from_numpy(random.normal(size=shape).astype(np.float32)), finest)
         noise = noise - _smooth(noise, coarsest)
-        strength = float(np.exp(style.adipose_bands[band])), float(np.exp(style.dense_bands[band]))
-        total = total + gain * noise / noise.std() * (strength[0] * (1 - share) + strength[1] * share) * local
+        adipose, glandular = _wanted(style, band)
+        total = total + gain * noise / noise.std() * (adipose * (1 - share) + glandular * share) * local
     return total
 
 
@@ -203,14 +205,20 @@ def _with_strength(
         bands, rest = split_bands(image, breast)
         image = rest
         for band, own in enumerate(bands):
-            wanted = float(np.exp(style.adipose_bands[band])), float(np.exp(style.dense_bands[band]))
+            left = (1 - GRAIN[band][2] ** 2) ** 0.5 if band < len(GRAIN) else 1.0  # grain comes on top
+            wanted = _wanted(style, band)
             gains = [
-                (target / (own[mask].std() + 1e-5)).clamp(0.3, 4)
+                (left * target / (own[mask].std() + 1e-5)).clamp(0.3, 4)
                 for target, mask in zip(wanted, (adipose_mask, dense_mask), strict=True)
             ]
             image = image + own * (gains[0] * (1 - share) + gains[1] * share)
     lift = style.adipose - image[adipose_mask].mean(), style.dense - image[dense_mask].mean()
     return image + lift[0] * (1 - share) + lift[1] * share
+
+
+def _wanted(style: Style, band: int) -> tuple[float, float]:
+    """Standard deviation of a band in adipose and in dense tissue, before the codec."""
+    return LOST[band] * float(np.exp(style.adipose_bands[band])), LOST[band] * float(np.exp(style.dense_bands[band]))
 
 
 def _with_skin(image: torch.Tensor, drawing: Drawing, style: Style, unevenness: torch.Tensor) -> torch.Tensor:
