@@ -108,17 +108,21 @@ class StyleModel(nn.Module):
     """The distribution of styles, given what is known: a Gaussian copula about a linear trend.
 
     Every number is taken through its own ranks to a normal one, so its real distribution comes back whatever its form.
+    The mean grey of the breast and the contrast of its tissues stand for the two tissues' own greys: windows are chosen
+    for the whole image, so those two vary less and with less to do with each other.
     """
 
     knots: torch.Tensor
     weights: torch.Tensor
     root: torch.Tensor
+    darkest: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("knots", torch.linspace(-2, 2, _KNOTS).repeat(LENGTH, 1))
         self.register_buffer("weights", torch.zeros(ABOUT, LENGTH))
         self.register_buffer("root", torch.eye(LENGTH))
+        self.register_buffer("darkest", torch.zeros(1))
 
     def fit(self, styles: np.ndarray, known: np.ndarray) -> None:
         """Learn the distribution from real images.
@@ -127,6 +131,8 @@ class StyleModel(nn.Module):
             styles: (N, 14), NaN where a number could not be measured.
             known: (N, 10), see `about`.
         """
+        self.darkest.fill_(float(styles[:, _ADIPOSE].min()))
+        styles = _as_level_and_contrast(styles, known)
         knots = np.nanquantile(styles, np.linspace(0, 1, _KNOTS), axis=0).T
         normal = np.stack([_to_normal(column, own) for column, own in zip(styles.T, knots, strict=True)], axis=1)
         gram = known.T @ known + np.diag([1e-3, *[_RIDGE] * (ABOUT - 1)])
@@ -152,7 +158,28 @@ class StyleModel(nn.Module):
         places = norm.cdf(normal) * (_KNOTS - 1)
         at = np.arange(_KNOTS)
         knots = self.knots.cpu().numpy()
-        return Style.of(np.array([np.interp(place, at, own) for place, own in zip(places, knots, strict=True)]))
+        numbers = np.array([np.interp(place, at, own) for place, own in zip(places, knots, strict=True)])
+        return Style.of(_as_greys(numbers, known, float(self.darkest)))
+
+
+_ADIPOSE, _DENSE = 0, 1 + len(SIGMAS)
+
+
+def _as_level_and_contrast(styles: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(N, 14) with the greys of the tissues replaced by their mean, by area, and their difference."""
+    share = known[:, 1] + known[:, 2]
+    told = styles.copy()
+    told[:, _ADIPOSE] = styles[:, _ADIPOSE] * (1 - share) + styles[:, _DENSE] * share
+    told[:, _DENSE] = styles[:, _DENSE] - styles[:, _ADIPOSE]
+    return told
+
+
+def _as_greys(told: np.ndarray, known: np.ndarray, darkest: float) -> np.ndarray:
+    """(14,): the way back; no adipose tissue is darker than any that was seen."""
+    numbers = told.copy()
+    numbers[_ADIPOSE] = max(told[_ADIPOSE] - told[_DENSE] * (known[1] + known[2]), darkest)
+    numbers[_DENSE] = numbers[_ADIPOSE] + told[_DENSE]
+    return numbers
 
 
 def _to_normal(column: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
 law of mammograms (Burgess 1999, doi:10.1117/12.349652), those near their zeros ridges and lines, as ligaments are
-thin and long, and ducts (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of every band is
-set to the style's, in adipose and in dense tissue apart, so that images differ from each other as real ones do.
+thin and long, and ducts (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of
+every band is set to the style's, in adipose and in dense tissue apart, so that images differ from each other as real ones do.
 
 What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
 """
