@@ -1,8 +1,8 @@
 """How well classes are found on phantoms, where the truth is known: Dice of every class, and what finding them costs.
 
-Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/label_maps.py [--cases 16]`. Both views of the left breast of
-each case, densities in turn. Lesions are given to the label map, as annotators give them, and should come back as they
-are. `drawn`: against the truth as a person could draw it; `as is`: against the truth with its texture.
+Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/label_maps.py [--cases 16]`. Both views of the left breast
+of each case, densities in turn. Lesions are given to the label map, as annotators give them, and should come back as
+they are. `drawn`: against the truth as a person could draw it; `as is`: against the truth with its texture.
 """
 
 from __future__ import annotations

@@ -173,28 +173,29 @@ def find_nipple(breast: np.ndarray, muscle: np.ndarray, pixel_mm: float) -> np.n
     rows, columns = np.nonzero(breast & ~ndimage.binary_erosion(breast, border_value=1))
     if not len(rows):
         return np.zeros_like(breast)
-    normal = _muscle_normal(muscle)
+    normal = muscle_normal(muscle)
     reach = rows * normal[0] + columns * normal[1]
     far = reach >= reach.max() - 1.0 / pixel_mm
     row, column = float(np.median(rows[far])), float(np.median(columns[far]))
-    half = np.array(NIPPLE_MM) / pixel_mm
-    y, x = np.ogrid[: breast.shape[0], : breast.shape[1]]
+    half, place = np.array(NIPPLE_MM) / pixel_mm, (row, column)
     bumps, count = ndimage.label(breast & ~open_and_close(breast, BUMP_MM / pixel_mm))
-    best = LEAST_BUMP_MM2 / pixel_mm**2
+    largest = LEAST_BUMP_MM2 / pixel_mm**2
     for number, (r, c) in enumerate(ndimage.center_of_mass(bumps > 0, bumps, range(1, count + 1)), start=1):
-        lag = reach.max() - (r * normal[0] + c * normal[1])
-        size = int((bumps == number).sum())
-        if size > best and lag < BUMP_LAG_MM / pixel_mm and np.hypot(r - row, c - column) < NIPPLE_SEARCH_MM / pixel_mm:
-            best = size
-            extent = [np.clip(0.58 * (np.ptp(at) + 1), 3 / pixel_mm, 8 / pixel_mm) for at in np.nonzero(bumps == number)]
-            half = np.array(extent)
-            row, column = r + half[1] / 2 * normal[0], c + half[1] / 2 * normal[1]
+        bump = bumps == number
+        lag = (reach.max() - (r * normal[0] + c * normal[1])) * pixel_mm
+        away = np.hypot(r - row, c - column) * pixel_mm
+        if bump.sum() > largest and lag < BUMP_LAG_MM and away < NIPPLE_SEARCH_MM:
+            largest = bump.sum()
+            half = np.array([np.clip(0.58 * (np.ptp(at) + 1), 3 / pixel_mm, 8 / pixel_mm) for at in np.nonzero(bump)])
+            place = r + half[1] / 2 * normal[0], c + half[1] / 2 * normal[1]
+    row, column = place
+    y, x = np.ogrid[: breast.shape[0], : breast.shape[1]]
     across = (y - row) * normal[0] + (x - column) * normal[1] + half[1] / 2
     along = (y - row) * normal[1] - (x - column) * normal[0]
     return breast & ((along / half[0]) ** 2 + (across / half[1]) ** 2 <= 1)
 
 
-def _muscle_normal(muscle: np.ndarray) -> tuple[float, float]:
+def muscle_normal(muscle: np.ndarray) -> tuple[float, float]:
     """(row, column) of the direction away from the chest: halfway to the muscle's own, as the nipple hangs."""
     if not muscle.any():
         return 0.0, 1.0
