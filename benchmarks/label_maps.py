@@ -24,9 +24,8 @@ from mammosynth.tasks.mask.labels.phantom_truth import phantom_label_map, phanto
 from mammosynth.terms import ImageLaterality
 
 FIRST_SEED, PIXEL_MM = 100, 0.5
-SEEN = 0.03
-"""Share of the breast under which a class is hardly there, and a Dice of no meaning; lesions, nipple and skin aside."""
-_SMALL = (BreastClass.SKIN, BreastClass.NIPPLE)
+SEEN, SEEN_NIPPLE_MM2 = 0.03, 10.0
+"""Share of the breast under which a tissue is hardly there, and a Dice of no meaning; area of a nipple that juts out."""
 
 
 def main() -> None:
@@ -47,8 +46,7 @@ def main() -> None:
         rows["seconds", 0]["all"].append(seconds)
         rows["breast (IoU)", 0]["all"].append(_iou(found > 0, truth > 0))
         for kind in BreastClass:
-            least = 0 if kind in _SMALL or kind > BreastClass.NIPPLE else SEEN * (truth > 0).sum()
-            if kind is BreastClass.BACKGROUND or (truth == kind).sum() <= least:
+            if kind is BreastClass.BACKGROUND or (truth == kind).sum() <= _least(kind, truth):
                 continue
             for name, against in (("drawn", drawn), ("as is", truth)):
                 for group in ("all", str(view.view_position), density):
@@ -58,6 +56,14 @@ def main() -> None:
     for (name, _), values in rows.items():
         cells = (f"{np.mean(values[g]):.3f} ({len(values[g])})" if values[g] else "" for g in groups)
         print(f"{name:32}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+def _least(kind: BreastClass, truth: np.ndarray) -> float:
+    """Pixels under which a class is not asked for."""
+    if kind is BreastClass.NIPPLE:
+        return SEEN_NIPPLE_MM2 / PIXEL_MM**2
+    is_tissue = kind in (BreastClass.ADIPOSE, BreastClass.FIBROGLANDULAR, BreastClass.PECTORAL_MUSCLE)
+    return SEEN * (truth > 0).sum() if is_tissue else 0
 
 
 def views(cases: int) -> Iterator[tuple[PhantomView, str]]:
