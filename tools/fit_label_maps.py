@@ -29,7 +29,7 @@ from mammosynth.tasks.mask.labels.draw import draw_label_map
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.tasks.mask.labels.model import DENSITIES, fit_model
-from mammosynth.tasks.mask.labels.outline import ANGLES, fill_outline, outline_radii
+from mammosynth.tasks.mask.labels.outline import ANGLES, Outline, fill_outline, outline_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 MODEL = Path(__file__).parents[1] / "lib/mammosynth/tasks/mask/labels/breasts.json"
@@ -77,8 +77,8 @@ def _cdd_cesm(folder: Path, each: int) -> Iterator[Real]:
     for row in _rows(folder / "pairs.csv", each):
         name, density = row["low_energy"], row["density"].strip().lower()[:1]
         if density in DENSITIES:
-            mask = folder / "512/masks" / Path(name).with_suffix(".png").name
-            yield from _label_map(folder / "512/images" / name, mask, row["pathology"], density, row["patient"])
+            # Its masks are of whatever was drawn, thickened skin and all: masses are learned from the other set.
+            yield from _label_map(folder / "512/images" / name, None, "", density, row["patient"])
 
 
 def _cbis_ddsm(folder: Path, each: int) -> Iterator[Real]:
@@ -89,9 +89,9 @@ def _cbis_ddsm(folder: Path, each: int) -> Iterator[Real]:
             yield from _label_map(folder / "images" / row["file"], mask, row["pathology"], density, row["patient"])
 
 
-def _label_map(image: Path, mask: Path, pathology: str, density: Density, patient: str) -> Iterator[Real]:
+def _label_map(image: Path, mask: Path | None, pathology: str, density: Density, patient: str) -> Iterator[Real]:
     """Only outlines that were drawn (255) are lesions; ellipses of boxes (128) are not."""
-    drawn = np.asarray(Image.open(mask).convert("L")) == 255 if mask.exists() else None
+    drawn = np.asarray(Image.open(mask).convert("L")) == 255 if mask and mask.exists() else None
     benign = pathology.lower().startswith("benign")
     kind = BreastClass.BENIGN_LESION if benign else BreastClass.MALIGNANT_LESION
     try:
@@ -124,7 +124,7 @@ def _measure(real: list[Real], count: int) -> None:
 def _radii(label_map: LabelMap) -> np.ndarray:
     breast = label_map.labels > 0
     breast = breast if chest_wall_on_left(breast) else breast[:, ::-1]
-    return outline_radii(breast, pixel_mm_of(breast.shape, label_map.pixel_spacing_mm))
+    return outline_of(breast, pixel_mm_of(breast.shape, label_map.pixel_spacing_mm)).radii_mm
 
 
 def _nearest(radii: np.ndarray, others: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +141,7 @@ def _nearest(radii: np.ndarray, others: np.ndarray, allowed: np.ndarray) -> tupl
 
 
 def _filled(radii: np.ndarray) -> np.ndarray:
-    return np.array([fill_outline(one, 2.0, (150, 130), 75).ravel() for one in radii], np.float32)
+    return np.array([fill_outline(Outline(one, 1e3, 75), 2.0, (150, 130)).ravel() for one in radii], np.float32)
 
 
 def _points(radii: np.ndarray) -> np.ndarray:

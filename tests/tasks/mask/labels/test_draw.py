@@ -10,7 +10,7 @@ from mammosynth.tasks.mask.classes import LESIONS, BreastClass, is_lesion
 from mammosynth.tasks.mask.labels.draw import SHAPE, draw_label_map
 from mammosynth.tasks.mask.labels.drawable import drawable, is_drawable, pixel_mm_of
 from mammosynth.tasks.mask.labels.model import BreastModel, fit_model, released_model
-from mammosynth.tasks.mask.labels.outline import ANGLES, fill_outline, outline_radii
+from mammosynth.tasks.mask.labels.outline import ANGLES, Outline, fill_outline, outline_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 SMALL = (256, 200)
@@ -88,8 +88,12 @@ def test_what_cannot_be_drawn_is_refused(wrong: dict) -> None:
 
 def test_an_outline_comes_back_from_its_numbers() -> None:
     radii = 60 + 20 * np.cos(ANGLES) + 5 * np.sin(3 * ANGLES)
-    breast = fill_outline(radii, 0.5, (300, 200), 150)
-    assert np.abs(outline_radii(breast, 0.5) - radii).max() < 2.0
+    breast = fill_outline(Outline(radii, 70.0, 150.0), 0.5, (300, 200))
+    found = outline_of(breast, 0.5)
+    assert abs(found.row - 150) < 16
+    assert np.abs(found.radii_mm - radii)[12:-12].max() < 3.0
+    again = fill_outline(found, 0.5, (300, 200))
+    assert (again & breast).sum() / (again | breast).sum() > 0.98
 
 
 def test_a_model_is_fitted_to_what_it_has_drawn_and_survives_its_file() -> None:

@@ -28,13 +28,15 @@ from mammosynth.tasks.mask.labels.model import (
     breast_coordinates,
     released_model,
 )
-from mammosynth.tasks.mask.labels.outline import fill_outline
+from mammosynth.tasks.mask.labels.outline import Outline, fill_outline
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 SHAPE = (512, 400)
 MOST_LESIONS = 8
-GLAND_SCALES_MM, GLAND_WEIGHTS = (14.0, 6.0), (0.8, 0.6)
+GLAND_SCALES_MM, GLAND_WEIGHTS = (16.0, 6.0), (0.5, 0.3)
 """Of the noise that bends the gland's outline: lobes and lobules; set so that outlines are as long as real ones'."""
+GLAND_SHIFT = np.array((0.05, 0.08))
+"""Standard deviations of where the gland lies in a breast: turned, of half a turn, and stretched."""
 CALCIFICATION_SHARE = 0.1
 """Of lesions that are clusters of calcifications (assumed: the drawn lesions of both sets are masses)."""
 _CLUSTER_MM, _SPOT_MM, _SPOTS = (4.0, 12.0), (0.8, 1.8), (4, 12)
@@ -123,15 +125,17 @@ class _Drawing:
 
     def _breast(self) -> np.ndarray:
         components = np.asarray(self._view.outline_components)
-        radii = np.exp(np.asarray(self._view.outline_mean) + self._normal(len(components)) @ components)
+        *radii, above = np.exp(np.asarray(self._view.outline_mean) + self._normal(len(components)) @ components)
         height, width = (side * self._pixel_mm for side in self._shape)
+        radii_mm, below = np.array(radii), radii[-1]
+        if not self._is_mlo:
+            above = radii[0]
+        scale = min(1.0, 0.98 * height / (above + below), 0.95 * width / radii_mm[12:].max())
+        free = max(0.0, height - scale * (above + below))
         # An oblique view goes on beyond the upper border, towards the arm.
-        above = radii[0] * (0.97 if self._is_mlo else 1.0)
-        radii = radii * min(1.0, 0.98 * height / (above + radii[-1]), 0.95 * width / radii[4:-4].max())
-        above = radii[0] * (0.97 if self._is_mlo else 1.0)
-        free = max(0.0, height - above - radii[-1])
-        row = above + (0.0 if self._is_mlo else free * self._rng.uniform(0.3, 0.7))
-        return fill_outline(radii, self._pixel_mm, self._shape, row / self._pixel_mm)
+        row = scale * above + (0.0 if self._is_mlo else free * self._rng.uniform(0.3, 0.7))
+        outline = Outline(scale * radii_mm, scale * above, row / self._pixel_mm)
+        return fill_outline(outline, self._pixel_mm, self._shape)
 
     def _muscle(self, breast: np.ndarray) -> np.ndarray:
         if self._view.muscle is None or self._rng.random() > self._view.muscle_seen:
@@ -182,8 +186,9 @@ class _Drawing:
     def _usual_gland(self, breast: np.ndarray, density: str) -> np.ndarray:
         """(H, W) quantile of a normal distribution below which gland is."""
         cells = ndtri(np.clip(np.asarray(self._view.gland_mean[density]), 0.01, 0.99))
-        angle, reach = breast_coordinates(breast)
-        at = (angle / np.pi + 0.5) * GLAND_GRID[0] - 0.5, reach * GLAND_GRID[1] - 0.5
+        angle, reach = breast_coordinates(breast, self._pixel_mm)
+        turn, stretch = GLAND_SHIFT * self._normal(2)
+        at = ((angle / np.pi + 0.5 + turn) * GLAND_GRID[0] - 0.5, reach * np.exp(stretch) * GLAND_GRID[1] - 0.5)
         return ndimage.map_coordinates(cells, at, order=1, mode="nearest")
 
     def _with_lesion(self, labels: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -22,15 +22,16 @@ from mammosynth.preprocessing.breast import chest_wall_on_left, skin_distance
 from mammosynth.tasks.mask.cases import Density
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.drawable import largest, pixel_mm_of
-from mammosynth.tasks.mask.labels.outline import ANGLES, chest_wall_middle, outline_radii, polar
+from mammosynth.tasks.mask.labels.outline import ANGLES, outline_of, polar
 
 DENSITIES: tuple[Density, ...] = get_args(Density)
 GLAND_GRID = (16, 12)
 """Cells of the gland's mean map: by angle and by share of the way from the chest wall to the outline."""
 WAVES = np.arange(2, 9)
 """Of a lesion's outline, per turn."""
-KEPT_VARIANCE, MOST_COMPONENTS = 0.98, 14
+KEPT_VARIANCE, MOST_COMPONENTS = 0.99, 14
 _LEAST_LESION_PX, _LEAST_OF_DENSITY = 30, 8
+_REJECTIONS, _MOST_DEVIATIONS = 3, 3.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class ViewModel:
     """Breasts in one view position.
 
     Attributes:
-        outline_mean: (49,) logarithm of millimetres in `outline.ANGLES`.
-        outline_components: (k, 49), each one standard deviation long.
+        outline_mean: (50,) logarithm of millimetres: radii in `outline.ANGLES`, then how far the breast goes up.
+        outline_components: (k, 50), each one standard deviation long.
         gland_mean: For each density, (16, 12) share of breasts with gland in a cell of `GLAND_GRID`.
         gland_share: For each density, mean and standard deviation of the logit of the gland's share of the tissue.
         muscle: Mean and covariance of the logarithms of its width (of the breast's) and height, and of its bend (of its
@@ -147,38 +148,49 @@ def _upright(label_map: LabelMap) -> tuple[np.ndarray, float]:
 
 
 def _fit_view(breasts: Sequence[tuple[tuple[np.ndarray, float], Density]]) -> ViewModel:
-    radii = np.log([outline_radii(labels > 0, pixel_mm) for (labels, pixel_mm), _ in breasts])
-    _, lengths, directions = np.linalg.svd(radii - radii.mean(axis=0), full_matrices=False)
+    outlines = np.array([outline_vector(labels > 0, pixel_mm) for (labels, pixel_mm), _ in breasts])
+    for _ in range(_REJECTIONS):  # outlines of arms, folds and film
+        away = np.abs(outlines - np.median(outlines, axis=0)) / (np.std(outlines, axis=0) + 1e-6)
+        outlines = outlines[away.max(axis=1) < _MOST_DEVIATIONS]
+    average = outlines.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(outlines - average, full_matrices=False)
     kept = int(np.searchsorted(np.cumsum(lengths**2) / np.sum(lengths**2), KEPT_VARIANCE)) + 1
     kept = min(kept, MOST_COMPONENTS)
-    components = directions[:kept] * lengths[:kept, None] / np.sqrt(max(1, len(breasts) - 1))
+    components = directions[:kept] * lengths[:kept, None] / np.sqrt(max(1, len(outlines) - 1))
 
     mean: dict[str, Any] = {}
     share: dict[str, tuple[float, float]] = {}
     for density in DENSITIES:
         # A rare density borrows from all: none is drawn from a few breasts.
-        own = [labels for (labels, _), said in breasts if said == density]
-        used = own if len(own) >= _LEAST_OF_DENSITY else [labels for (labels, _), _ in breasts]
-        mean[density] = np.mean([gland_cells(labels) for labels in used], axis=0)
+        own = [breast for breast, said in breasts if said == density]
+        used = own if len(own) >= _LEAST_OF_DENSITY else [breast for breast, _ in breasts]
+        mean[density] = np.mean([gland_cells(*breast) for breast in used], axis=0)
         mean[density] = ndimage.gaussian_filter(mean[density], 0.7, mode="nearest").tolist()
-        shares = [np.clip(_gland_share(labels), 0.01, 0.97) for labels in used]
+        shares = [np.clip(_gland_share(labels), 0.01, 0.97) for labels, _ in used]
         share[density] = _spread([np.log(s / (1 - s)) for s in shares])
     muscles = [found for (labels, _), _ in breasts if (found := _muscle(labels)) is not None]
     seen = len(muscles) / len(breasts)
     muscle = None
     if len(muscles) >= _LEAST_OF_DENSITY:
         muscle = (np.mean(muscles, axis=0).tolist(), np.cov(np.transpose(muscles)).tolist())
-    return ViewModel(radii.mean(axis=0).tolist(), components.tolist(), mean, share, muscle, seen if muscle else 0.0)
+    return ViewModel(average.tolist(), components.tolist(), mean, share, muscle, seen if muscle else 0.0)
 
 
-def gland_cells(labels: np.ndarray) -> np.ndarray:
+def outline_vector(breast: np.ndarray, pixel_mm: float) -> np.ndarray:
+    """(50,) as of `ViewModel.outline_mean`."""
+    outline = outline_of(breast, pixel_mm)
+    return np.log(np.r_[outline.radii_mm, max(1.0, outline.above_mm)])
+
+
+def gland_cells(labels: np.ndarray, pixel_mm: float) -> np.ndarray:
     """(16, 12) share of each cell of `GLAND_GRID` that is gland or a lesion; 0 where there is no tissue.
 
     Args:
         labels: (H, W) uint8, chest wall on the left.
+        pixel_mm: Millimetres per pixel.
     """
     breast = labels > 0
-    cells = cells_of(breast)
+    cells = cells_of(breast, pixel_mm)
     tissue = np.isin(labels, (BreastClass.ADIPOSE, BreastClass.FIBROGLANDULAR)) | (labels > BreastClass.NIPPLE)
     gland = tissue & (labels != BreastClass.ADIPOSE)
     size = GLAND_GRID[0] * GLAND_GRID[1]
@@ -186,22 +198,24 @@ def gland_cells(labels: np.ndarray) -> np.ndarray:
     return (np.bincount(cells[gland], minlength=size) / np.maximum(1, counts)).reshape(GLAND_GRID)
 
 
-def cells_of(breast: np.ndarray) -> np.ndarray:
+def cells_of(breast: np.ndarray, pixel_mm: float) -> np.ndarray:
     """(H, W) number of the cell of `GLAND_GRID` in which every pixel lies.
 
     Args:
         breast: (H, W) bool, chest wall on the left.
+        pixel_mm: Millimetres per pixel.
     """
-    angle, reach = breast_coordinates(breast)
+    angle, reach = breast_coordinates(breast, pixel_mm)
     by_angle = np.clip((angle / np.pi + 0.5) * GLAND_GRID[0], 0, GLAND_GRID[0] - 1).astype(int)
     by_reach = np.clip(reach * GLAND_GRID[1], 0, GLAND_GRID[1] - 1).astype(int)
     return by_angle * GLAND_GRID[1] + by_reach
 
 
-def breast_coordinates(breast: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def breast_coordinates(breast: np.ndarray, pixel_mm: float) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) angle from the middle of the chest wall, and the share of the way from there to the outline."""
-    angle, distance = polar(breast.shape, *chest_wall_middle(breast))
-    return angle, distance / np.interp(angle, ANGLES, outline_radii(breast, 1.0))
+    outline, left = outline_of(breast, pixel_mm), float(np.flatnonzero(breast.any(axis=0))[0])
+    angle, distance = polar(breast.shape, outline.row, left)
+    return angle, distance * pixel_mm / np.interp(angle, ANGLES, outline.radii_mm)
 
 
 def _gland_share(labels: np.ndarray) -> float:
