@@ -1,7 +1,7 @@
 """Fit the model that label maps are drawn from, and measure how near drawn outlines are to real ones.
 
 Run from the root: `PYTHONPATH=. .venv/bin/python tools/fit_label_maps.py CDD_CESM CBIS_DDSM [--cache FILE]
-[--each 400]` writes `lib/mammosynth/tasks/mask/labels/breasts.json`; with `--measure 200` it draws instead, and prints
+[--each 400]` writes `lib/mammosynth/tasks/mask/labels/breasts.json`; with `--measure 100` it draws instead, and prints
 the distance of drawn outlines to the nearest real one beside that of real ones to the nearest of another patient.
 Folders as their publishers' tables describe them; only rows of the split `train` are used. Label maps of real images
 are kept in the cache file, which is not part of the project.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mammosynth.dicom.write import write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError
-from mammosynth.files import read_label_map
+from mammosynth.files import read_image, read_label_map
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels import command
 from mammosynth.tasks.mask.labels.write import read_lesions, write_label_maps
@@ -119,8 +119,6 @@ def test_lesions_that_belong_to_no_image_are_told(image: Path, tmp_path: Path) -
 
 
 def test_a_mask_of_another_size_is_refused(image: Path, tmp_path: Path) -> None:
-    from mammosynth.files import read_image
-
     path = picture(tmp_path / "small.png", mask(255)[:64])
     with pytest.raises(MammoSynthError, match="small.png: 64 x 96 pixels, expected 128 x 96"):
         read_lesions(path, read_image(image), BreastClass.MALIGNANT_LESION)

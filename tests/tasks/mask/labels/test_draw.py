@@ -37,6 +37,7 @@ def test_the_same_seed_is_the_same_breast_and_another_is_another() -> None:
     assert (first != other).mean() > 0.01
 
 
+@pytest.mark.slow
 def test_denser_breasts_have_more_gland() -> None:
     shares = [
         np.mean([share(draw_label_map(seed, density=d, shape=SMALL), BreastClass.FIBROGLANDULAR) for seed in range(8)])
@@ -59,6 +60,7 @@ def test_a_right_breast_has_its_chest_wall_on_the_right() -> None:
     assert (left.labels > 0)[:, 0].any()
 
 
+@pytest.mark.slow
 def test_lesions_lie_in_the_tissue_apart_from_each_other() -> None:
     pieces = []
     for seed in range(6):
@@ -71,6 +73,7 @@ def test_lesions_lie_in_the_tissue_apart_from_each_other() -> None:
     assert not is_lesion(plain).any()
 
 
+@pytest.mark.slow
 def test_a_map_at_full_size_is_the_small_one_with_smooth_outlines() -> None:
     large = draw_label_map(5, shape=(2048, 1600))
     small = draw_label_map(5, shape=SHAPE).labels
@@ -96,6 +99,7 @@ def test_an_outline_comes_back_from_its_numbers() -> None:
     assert (again & breast).sum() / (again | breast).sum() > 0.98
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_to_what_it_has_drawn_and_survives_its_file() -> None:
     drawn = [
         (draw_label_map(s, density="b", lesions=1, view_position=view, shape=SMALL), "b")
