@@ -92,6 +92,8 @@ def open_and_close(mask: np.ndarray, radius: float, wild: np.ndarray | None = No
     Returns:
         (H, W) bool.
     """
+    if not mask.any():
+        return np.zeros_like(mask)
     wild = np.zeros_like(mask) if wild is None else wild
     opened = _open(mask | wild, radius) & ~wild
     return ~_open(~opened | wild, radius) & ~wild

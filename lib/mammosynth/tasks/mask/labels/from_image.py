@@ -26,7 +26,7 @@ NIPPLE_MM = (5.0, 4.5)
 """Half-axes of a nipple: along the skin and across it."""
 ROLL_OFF_MM, DEEP_MM = 35.0, 15.0
 """How far under the skin the breast may still become thicker, and where it is surely thick."""
-GLAND_SMOOTHING_MM = 2.0
+GLAND_SMOOTHING_MM = 3.0
 FAT_PERCENTILE = 15
 LEAST_CONTRAST, USUAL_SKEW = 1.2, 0.7
 """Gland is brighter than fat by this factor: below lies the unevenness of film. Skew of grey values of a breast of
@@ -35,7 +35,7 @@ FREE_OF_GLAND_MM, BEHIND_NIPPLE_MM, BEFORE_MUSCLE_MM = 4.0, 10.0, 5.0
 """Fat lies under the skin, except behind the nipple, and before the muscle."""
 WHITE, CORNER_SHARE, CHEST_WALL_MM = 0.9, 0.2, 12.0
 """Of film that was not black enough to be cut, or chest wall that came into view: grey, rows, reach."""
-THICK_SKIN_MM, LEAST_THICK_SKIN_MM2 = 6.0, 150.0
+THICK_SKIN_MM, LEAST_THICK_SKIN_MM2 = 6.0, 100.0
 BUMP_MM, LEAST_BUMP_MM2, BUMP_LAG_MM, NIPPLE_SEARCH_MM = 8.0, 8.0, 20.0, 45.0
 """What an octagon of this radius does not fit into is a bump; a nipple's size, and how far it may lie from the place
 that is farthest from the chest, towards the chest and in all."""
@@ -136,7 +136,8 @@ def _find_classes(pixels: np.ndarray, mask: np.ndarray, pixel_mm: float, view: V
     overhang = _overhang_mm(pixels, breast, depth, pixel_mm)
     gland = _fibroglandular(pixels, breast & ~nipple, muscle, depth - overhang, pixel_mm)
     near = ndimage.distance_transform_edt(~nipple) * pixel_mm < BEHIND_NIPPLE_MM
-    thick_skin = _thick_skin(gland & (depth <= overhang + THICK_SKIN_MM) & ~near, pixel_mm)
+    under_skin = (depth > overhang + SKIN_MM + 1) & (depth <= overhang + THICK_SKIN_MM)
+    thick_skin = _thick_skin(gland & under_skin & ~near, pixel_mm)
     gland &= (depth > overhang + FREE_OF_GLAND_MM) | near
     skin = (depth <= overhang + SKIN_MM) | thick_skin
 
@@ -172,29 +173,29 @@ def find_nipple(breast: np.ndarray, muscle: np.ndarray, pixel_mm: float) -> np.n
     rows, columns = np.nonzero(breast & ~ndimage.binary_erosion(breast, border_value=1))
     if not len(rows):
         return np.zeros_like(breast)
-    normal = _muscle_normal(muscle)
+    normal = muscle_normal(muscle)
     reach = rows * normal[0] + columns * normal[1]
     far = reach >= reach.max() - 1.0 / pixel_mm
     row, column = float(np.median(rows[far])), float(np.median(columns[far]))
-    half = np.array(NIPPLE_MM) / pixel_mm
-    y, x = np.ogrid[: breast.shape[0], : breast.shape[1]]
+    half, place = np.array(NIPPLE_MM) / pixel_mm, (row, column)
     bumps, count = ndimage.label(breast & ~open_and_close(breast, BUMP_MM / pixel_mm))
-    best = LEAST_BUMP_MM2 / pixel_mm**2
+    largest = LEAST_BUMP_MM2 / pixel_mm**2
     for number, (r, c) in enumerate(ndimage.center_of_mass(bumps > 0, bumps, range(1, count + 1)), start=1):
-        lag = reach.max() - (r * normal[0] + c * normal[1])
-        size = int((bumps == number).sum())
-        if size > best and lag < BUMP_LAG_MM / pixel_mm and np.hypot(r - row, c - column) < NIPPLE_SEARCH_MM / pixel_mm:
-            best = size
-            # A cone seen from the side: half its length is behind its middle, and as much is hidden in the breast.
-            y_half = np.clip(1.2 * np.ptp(np.nonzero(bumps == number)[0]) / 2, 3 / pixel_mm, 8 / pixel_mm)
-            x_half = np.clip(0.75 * np.ptp(np.nonzero(bumps == number)[1]), 3 / pixel_mm, 8 / pixel_mm)
-            row, column, half = r, c + half[1] / 2 - 1 / pixel_mm, np.array((y_half, x_half))
+        bump = bumps == number
+        lag = (reach.max() - (r * normal[0] + c * normal[1])) * pixel_mm
+        away = np.hypot(r - row, c - column) * pixel_mm
+        if bump.sum() > largest and lag < BUMP_LAG_MM and away < NIPPLE_SEARCH_MM:
+            largest = bump.sum()
+            half = np.array([np.clip(0.58 * (np.ptp(at) + 1), 3 / pixel_mm, 8 / pixel_mm) for at in np.nonzero(bump)])
+            place = r + half[1] / 2 * normal[0], c + half[1] / 2 * normal[1]
+    row, column = place
+    y, x = np.ogrid[: breast.shape[0], : breast.shape[1]]
     across = (y - row) * normal[0] + (x - column) * normal[1] + half[1] / 2
     along = (y - row) * normal[1] - (x - column) * normal[0]
     return breast & ((along / half[0]) ** 2 + (across / half[1]) ** 2 <= 1)
 
 
-def _muscle_normal(muscle: np.ndarray) -> tuple[float, float]:
+def muscle_normal(muscle: np.ndarray) -> tuple[float, float]:
     """(row, column) of the direction away from the chest: halfway to the muscle's own, as the nipple hangs."""
     if not muscle.any():
         return 0.0, 1.0
