@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammosynth.tasks.mask.classes import BreastClass
-from mammosynth.tasks.mask.drawing import CHANNELS, MULTIPLE, ROWS, Drawing
+from mammosynth.tasks.mask.drawing import MULTIPLE, ROWS, Drawing
 from tests.support.drawn_breasts import drawn_breast, painted
 
 
@@ -40,28 +40,11 @@ def test_without_a_drawn_nipple_the_outermost_place_is_taken() -> None:
     assert guessed == pytest.approx(drawn, abs=12)
 
 
-def test_fixed_channels_of_a_part_are_those_of_the_whole() -> None:
+def test_tissue_is_measured_without_the_rim_and_the_whole_where_there_is_too_little() -> None:
     drawing = Drawing.of(drawn_breast(512))
-    whole = drawing.channels(None)
-    at = slice(96, 224), slice(32, 192)
-    assert whole.shape == (CHANNELS, *drawing.labels.shape)
-    assert np.allclose(drawing.channels(None, at), whole[:, at[0], at[1]], atol=1e-5)
-
-
-def test_strands_are_a_matter_of_the_seed_and_only_they() -> None:
-    drawing = Drawing.of(drawn_breast(512))
-    first, same, other = (drawing.channels(np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert np.array_equal(first, same)
-    differs = [bool((a != b).any()) for a, b in zip(first, other, strict=True)]
-    assert differs == [False] * (CHANNELS - 3) + [True] * 3
-    assert (first[:, ~drawing.breast][9:] == 0).all()
-
-
-def test_gland_and_fat_fade_into_each_other_and_the_outline_does_not() -> None:
-    drawing = Drawing.of(drawn_breast(512))
-    breast, _, gland = drawing.channels(None)[:3]
-    unsure = (gland > 0.1) & (gland < 0.9)
-    rim = (breast > 0.1) & (breast < 0.9)
-    outline = drawing.breast ^ np.roll(drawing.breast, 1, axis=0)
-    assert unsure.sum() > 3 * rim.sum() * (gland > 0.5).sum() / drawing.breast.sum()
-    assert rim.sum() < 6 * outline.sum()
+    dense, measured = drawing.tissue(dense=True), drawing.measured(dense=True)
+    assert 0.95 * dense.sum() < measured.sum() < dense.sum()  # but for the chest wall, no gland lies at the rim
+    assert drawing.measured(dense=False).sum() < drawing.tissue(dense=False).sum()
+    plain = np.where(drawing.tissue(dense=True), BreastClass.ADIPOSE, drawing.labels).astype(np.uint8)
+    without = Drawing.of(plain)
+    assert without.measured(dense=True).sum() > without.measured(dense=False).sum()

@@ -83,7 +83,7 @@ def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
         strengths.append(tuple(float(np.log(band[within].std() + 1e-4)) for band in bands))
     skin = drawing.labels == BreastClass.SKIN
     skin_grey = float(pixels[skin if skin.any() else drawing.breast].mean())
-    lesion = _lesion_contrast(pixels, is_lesion(drawing.labels))
+    lesion = lesion_contrast(pixels, is_lesion(drawing.labels))
     return Style(means[0], strengths[0], means[1], strengths[1], skin_grey, lesion)
 
 
@@ -197,7 +197,13 @@ def _bands(pixels: np.ndarray, breast: np.ndarray) -> Sequence[np.ndarray]:
     return bands
 
 
-def _lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:
+def lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:
+    """D: mean grey of the lesions minus that of the tissue around them; NaN without enough of either.
+
+    Args:
+        pixels: (512, W) float32 in [0, 1].
+        lesion: (512, W) bool.
+    """
     if lesion.sum() < LEAST_LESION:
         return float("nan")
     distance = ndimage.distance_transform_edt(~lesion)

@@ -2,9 +2,9 @@
 
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
-law of mammograms (Burgess 1999, doi:10.1117/12.349652), those near their zeros ridges and lines, as ligaments are
-thin and long, and ducts (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of
-every band is set to the style's, in adipose and in dense tissue apart, so that images differ from each other as real ones do.
+law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges and lines, thin and long as
+ligaments and ducts are (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of
+every band is set to the style's, in adipose and in dense tissue apart, so that images differ as real ones do.
 
 What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
 """
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
-from mammosynth.tasks.mask.style import SIGMAS, Style
+from mammosynth.tasks.mask.style import SIGMAS, Style, lesion_contrast
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
@@ -48,8 +48,11 @@ LOST = (1.15, 1.25, 1.15, 1.05, 1.0)
 """By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
 """Of the setting of bands, which overlap."""
-FINER = (1.3, 0.8, 0.5)
-"""Sizes in pixels of the frame of what is added where the label map is finer than the frame."""
+FADING = 5.0
+"""Pixels over which the skin comes out of the air: thresholds then find the outline where it is drawn."""
+FINER, FINEST_CELL = (0.35, 0.2, 0.12), 0.4
+"""Sizes in pixels of the frame of what is added where the label map is finer than the frame, and the least size in
+pixels of the label map: a wave has about four cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +94,10 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     image = image + _drawn_parts(drawing, style)
     image = _with_strength(image, drawing, style, dense, breast)
     image = image + _grain(random, image.shape, style, dense, uneven, breast)
+    image = _with_lesions(image, drawing, style)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
-    return (image.clamp(0, 1) * _smooth(breast, 0.8) * breast).numpy()
+    fading = (depth / FADING).clamp(max=1)
+    return (image.clamp(0, 1) * fading * _smooth(breast, 0.8) * breast).numpy()
 
 
 def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
@@ -115,7 +120,7 @@ def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.ra
     image = torch.from_numpy(pixels)
     strength = float(np.exp(style.adipose_bands[0])) * (0.5 + image / max(style.dense, 0.05))
     for size in FINER:
-        if size * scale >= 2:
+        if size * scale >= FINEST_CELL:
             image = image + strength * size / FINER[0] * _noise(random, grid, size, 1.6)
     return (image.clamp(0, 1) * (torch.from_numpy(pixels) > 0)).numpy()
 
@@ -169,7 +174,7 @@ def _lines(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
 def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
     """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
     lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
-    parts = 0.4 * max(style.lesion, 0.0) * _smooth(lesion, 4)
+    parts = 0.4 * max(np.nan_to_num(style.lesion), 0.0) * _smooth(lesion, 4)
     parts = parts + 0.5 * style.adipose * _smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
     return parts + 0.35 * _smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
 
@@ -219,6 +224,13 @@ def _with_strength(
 def _wanted(style: Style, band: int) -> tuple[float, float]:
     """Standard deviation of a band in adipose and in dense tissue, before the codec."""
     return LOST[band] * float(np.exp(style.adipose_bands[band])), LOST[band] * float(np.exp(style.dense_bands[band]))
+
+
+def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
+    """Lesions as much brighter than their ring as the style has them."""
+    lesion = is_lesion(drawing.labels)
+    missing = style.lesion - lesion_contrast(image.numpy(), lesion)
+    return image + missing * _smooth(torch.from_numpy(lesion.astype(np.float32)), 3) if np.isfinite(missing) else image
 
 
 def _with_skin(image: torch.Tensor, drawing: Drawing, style: Style, unevenness: torch.Tensor) -> torch.Tensor:

@@ -10,19 +10,15 @@ from functools import cached_property
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from mammosynth.evaluation.texture import features, interior, moments, through_codec
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.tasks.mask.cases import JPEG_QUALITY, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
+from mammosynth.tasks.mask.style import lesion_contrast
 
 ROWS = 512
-RING = (5, 25)
-"""Tissue around a lesion, by distance to it."""
-AIR = 0.02
-"""Grey at or below which a pixel of the ring is air."""
-LEAST_LESION, LEAST_RING, LEAST_TISSUE = 50, 200, 500
+LEAST_TISSUE = 500
 """Fewer pixels than these have no contrast worth a number."""
 THUMBNAIL = (64, 40)
 """Grid on which images are compared as wholes."""
@@ -79,14 +75,7 @@ class Shown:
     @cached_property
     def lesion_contrast(self) -> float:
         """D: mean grey of the lesions minus that of the ring around them; NaN without enough of either."""
-        lesion = is_lesion(self.labels)
-        if lesion.sum() < LEAST_LESION:
-            return float("nan")
-        distance = ndimage.distance_transform_edt(~lesion)
-        ring = (distance > RING[0]) & (distance <= RING[1]) & (self.pixels > AIR)
-        if ring.sum() < LEAST_RING:
-            return float("nan")
-        return float(self.pixels[lesion].mean() - self.pixels[ring].mean())
+        return lesion_contrast(self.pixels, is_lesion(self.labels))
 
     @cached_property
     def gland_contrast(self) -> float:

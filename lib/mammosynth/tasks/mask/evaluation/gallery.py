@@ -1,0 +1,95 @@
+"""A page of an evaluation: its tables, and every case as label map, real and generated image, the strangest ones first.
+
+Images are shown as they were judged, grey 0 to 1 from black to white, the same for real and generated.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from mammosynth.evaluation.texture import Whitener
+from mammosynth.tasks.mask.cases import MaskCase
+from mammosynth.tasks.mask.classes import CLASSES
+from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, MODEL, REAL
+from mammosynth.tasks.mask.evaluation.protocol import Shown
+from mammosynth.tasks.mask.evaluation.report import format_report
+
+COLOURS = np.array(
+    [
+        (0, 0, 0),
+        (110, 80, 50),
+        (235, 210, 140),
+        (250, 150, 150),
+        (150, 70, 70),
+        (230, 80, 230),
+        (90, 220, 90),
+        (240, 60, 60),
+        (255, 255, 255),
+    ],
+    np.uint8,
+)
+"""Of background and the eight classes."""
+STRANGE = 6
+"""Cases shown first."""
+
+
+@dataclass(eq=False)
+class Gallery:
+    """Collects, while an evaluation runs, what a page shows: `evaluate_mask(..., watch=gallery.add)`."""
+
+    cases: list[tuple[str, Mapping[str, Shown]]] = field(default_factory=list)
+
+    def add(self, case: MaskCase, images: Mapping[str, Shown]) -> None:
+        """Keep one case."""
+        kept = {name: shown for name, shown in images.items() if not name.startswith(CONTROL)}
+        self.cases.append((case.name, kept))
+
+    def page(self, values: Mapping[str, Any]) -> str:
+        """One self-contained HTML page.
+
+        Args:
+            values: Of `evaluate_mask`.
+        """
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        template = files("mammosynth.tasks.mask.evaluation").joinpath("page.html").read_text("utf-8")
+        order = self._strangest_first()
+        drawn = [self._panels(index, values) for index in order]
+        names = ", ".join(f"{model['name']} {model['version']}" for model in values["models"].values())
+        return environment.from_string(template).render(
+            title=f"{names}: {values['task']}, split {values['split']}",
+            report=format_report(values),
+            strange=drawn[:STRANGE],
+            others=drawn[STRANGE:],
+            classes=[(name, "#%02x%02x%02x" % tuple(COLOURS[number])) for number, name in CLASSES.items()],
+        )
+
+    def _strangest_first(self) -> list[int]:
+        """By the distance of the first model's features from the middle of the real ones."""
+        real = np.stack([images[REAL].features for _, images in self.cases])
+        made = np.stack([images[MODEL].features for _, images in self.cases])
+        distance = np.linalg.norm(Whitener(real)(made), axis=1)
+        return [int(index) for index in np.argsort(-distance)]
+
+    def _panels(self, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        name, images = self.cases[index]
+        titles = {key: model["name"] for key, model in values["models"].items()}
+        panels = [("label map", _png(COLOURS[images[REAL].labels]))]
+        panels += [
+            (titles.get(key, key), _png(np.rint(shown.pixels * 255).astype(np.uint8))) for key, shown in images.items()
+        ]
+        return {"name": name, "panels": panels}
+
+
+def _png(pixels: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

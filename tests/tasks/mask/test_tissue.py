@@ -1,0 +1,93 @@
+"""Drawn tissue: it has the style that was asked for, obeys the drawing, and is another one by another seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mammosynth.evaluation.texture import interior, power_law_exponent
+from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.tasks.mask.drawing import Drawing
+from mammosynth.tasks.mask.style import Style, measure_style
+from mammosynth.tasks.mask.tissue import LOST, draw_finer, draw_tissue
+from tests.support.drawn_breasts import drawn_breast
+
+STYLE = Style(0.2, (-4.0, -4.0, -3.8, -3.7, -3.7), 0.45, (-4.0, -3.9, -3.6, -3.4, -3.4), 0.3, 0.2)
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Drawing:
+    return Drawing.of(drawn_breast(512))
+
+
+def made(drawing: Drawing, seed: int = 0, style: Style = STYLE) -> np.ndarray:
+    return draw_tissue(drawing, style, np.random.default_rng(seed))
+
+
+def test_the_image_has_the_style_that_was_asked_for(drawing: Drawing) -> None:
+    found = measure_style(made(drawing), drawing)
+    assert found.adipose == pytest.approx(STYLE.adipose, abs=0.03)
+    assert found.dense == pytest.approx(STYLE.dense, abs=0.04)
+    for own, asked, lost in zip(found.adipose_bands, STYLE.adipose_bands, LOST, strict=True):
+        assert own == pytest.approx(asked + np.log(lost), abs=0.35)
+    assert found.lesion == pytest.approx(STYLE.lesion, abs=0.05)
+
+
+def test_twice_the_detail_is_twice_the_detail(drawing: Drawing) -> None:
+    louder = replace(STYLE, adipose_bands=tuple(band + np.log(2) for band in STYLE.adipose_bands))
+    quiet, loud = (measure_style(made(drawing, style=style), drawing).adipose_bands[:3] for style in (STYLE, louder))
+    assert np.subtract(loud, quiet) == pytest.approx(np.log(2), abs=0.25)
+
+
+def test_it_obeys_the_drawing(drawing: Drawing) -> None:
+    image = made(drawing)
+    seen = segment_breast(image, background=0.0)
+    assert (seen & drawing.breast).sum() / (seen | drawing.breast).sum() > 0.97
+    assert (image[~drawing.breast] == 0).all()
+    gland, fat = (image[drawing.tissue(dense=dense)].mean() for dense in (True, False))
+    assert gland > fat + 0.15
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_the_seed_decides_and_nothing_else(drawing: Drawing) -> None:
+    first, same, other = made(drawing, 1), made(drawing, 1), made(drawing, 2)
+    assert np.array_equal(first, same)
+    inner = drawing.measured(dense=False)
+    assert abs(np.corrcoef(first[inner], other[inner])[0, 1]) < 0.5
+
+
+def test_it_has_the_power_law_of_mammograms(drawing: Drawing) -> None:
+    found = []
+    for seed in range(3):
+        image = made(drawing, seed)
+        found.append(power_law_exponent(image, interior(image)))
+    assert 2.4 < np.mean(found) < 3.6
+
+
+def test_calcifications_are_specks_and_muscle_is_bright() -> None:
+    labels = drawn_breast(512, lesion=False)
+    labels[250:253, 60:63] = BreastClass.CALCIFICATION
+    labels[60:130, :40][labels[60:130, :40] > 0] = BreastClass.PECTORAL_MUSCLE
+    drawing = Drawing.of(labels)
+    image, plain = made(drawing), made(Drawing.of(drawn_breast(512, lesion=False)))
+    left = 60 + 4  # the frame begins a little before the breast
+    assert image[251, left + 1] > plain[251, left + 1] + 0.1
+    muscle = drawing.labels == BreastClass.PECTORAL_MUSCLE
+    assert image[muscle].mean() > image[drawing.tissue(dense=False)].mean()
+
+
+def test_a_finer_matrix_has_finer_detail_and_the_same_image() -> None:
+    labels = drawn_breast(2048)
+    drawing = Drawing.of(labels)
+    random = np.random.default_rng(0)
+    enlarged = np.clip(drawing.restore(draw_tissue(drawing, STYLE, random)), 0, 1)
+    fine = draw_finer(enlarged, drawing, STYLE, random)
+    difference = fine - enlarged
+    assert fine.shape == labels.shape
+    assert 0.002 < difference[labels == BreastClass.ADIPOSE].std() < 0.03
+    small = difference[: 2048 // 4 * 4].reshape(512, 4, -1, 4).mean(axis=(1, 3))
+    assert small.std() < 0.8 * difference.std()
+    assert (fine[enlarged == 0] == 0).all()
