@@ -122,7 +122,9 @@ class MaskSynthesizer:
 
     def _expected(self, drawing: Drawing, known: np.ndarray) -> np.ndarray:
         half = run_whole(self.network.expected, expected_channels(drawing, known)[None])[0, 0]
-        whole = np.asarray(Image.fromarray(half).resize(drawing.labels.shape[::-1], Image.Resampling.BICUBIC))
+        whole = np.asarray(
+            Image.fromarray(half).resize((drawing.labels.shape[1], drawing.labels.shape[0]), Image.Resampling.BICUBIC)
+        )
         return whole * drawing.breast
 
 

@@ -79,7 +79,7 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     depth = torch.from_numpy(drawing.depth.astype(np.float32))
     grid, bends = _bent_grid(drawing, random)
     thickness = 1 - torch.exp(-depth / 14)  # the breast is thinner towards the skin
-    uneven = torch.exp(sum(gain * _field(random, grid, along, across) for along, across, gain in UNEVEN))
+    uneven = torch.stack([gain * _field(random, grid, along, across) for along, across, gain in UNEVEN]).sum(0).exp()
     share = _dense_share(dense, breast, bends)
     octaves = [gain * _noise(random, grid, size, stretch) for size, stretch, gain in (*OCTAVES, *FINE_OCTAVES)]
 
@@ -129,7 +129,7 @@ def _bent_grid(drawing: Drawing, random: np.random.Generator) -> tuple[_Grid, to
     """The grid, and (2, H, W) the finer bends, by which drawn borders are frayed."""
     height, width = drawing.labels.shape
     bends = [gain * _bend(random, size, (height, width)) for size, gain in BENDS]
-    down, inwards = sum(bends)
+    down, inwards = torch.stack(bends).sum(0)
     row, column = drawing.nipple
     y = torch.arange(height, dtype=torch.float32)[:, None] - row
     x = column + BEHIND_NIPPLE_PX - torch.arange(width, dtype=torch.float32)[None]

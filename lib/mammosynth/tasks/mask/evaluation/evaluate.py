@@ -109,7 +109,7 @@ def evaluate_mask(
     real = _real_numbers(pool, pool_features, len(cases))
     weights = resample_patients(patients, bootstrap)
     near = _held_out_distance(cases, train) if split != "train" else math.nan
-    methods = {
+    methods: dict[str, dict[str, Any]] = {
         name: {
             "kind": _kind(name, models),
             "measures": _measures(shown, made[REAL], pool_features, patients, weights, floors, near),

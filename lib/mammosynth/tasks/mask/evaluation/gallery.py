@@ -69,7 +69,7 @@ class Gallery:
             report=format_report(values),
             strange=drawn[:STRANGE],
             others=drawn[STRANGE:],
-            classes=[(name, "#%02x%02x%02x" % tuple(COLOURS[number])) for number, name in CLASSES.items()],
+            classes=[(name, f"#{COLOURS[number].tobytes().hex()}") for number, name in CLASSES.items()],
         )
 
     def _strangest_first(self) -> list[int]:
