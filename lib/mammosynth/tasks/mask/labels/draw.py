@@ -34,7 +34,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 SHAPE = (512, 400)
 MOST_LESIONS = 8
 GLAND_SCALES_MM, GLAND_WEIGHTS = (16.0, 6.0), (0.5, 0.4)
-"""Of the noise that bends the gland's outline: lobes and lobules; set so that outlines are as long as real ones'."""
+"""Of the noise that bends the gland's outline: lobes and lobules; outlines become about as long as real ones'."""
 GLAND_SHIFT = np.array((0.05, 0.08))
 """Standard deviations of where the gland lies in a breast: turned, of half a turn, and stretched."""
 CALCIFICATION_SHARE = 0.1
