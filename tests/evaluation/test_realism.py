@@ -17,7 +17,6 @@ from mammosynth.evaluation.realism import (
     realism_report,
     roi_power,
     spectral_slope,
-    standardised_moments,
     summary_statistics,
 )
 from mammosynth.phantom.parameters import Density
@@ -85,17 +84,6 @@ def test_a_breast_without_room_for_a_region_is_refused() -> None:
     mask[100:160, 100:300] = True
     with pytest.raises(DataError, match=r"25\.6 mm"):
         roi_power(power_law_field(3.0), mask)
-
-
-def test_moments_of_known_distributions() -> None:
-    rng = np.random.default_rng(0)
-    normal = standardised_moments(rng.normal(2.0, 3.0, 400_000))
-    assert normal == pytest.approx((2.0, 9.0, 0.0, 3.0, 0.0), abs=0.1)
-    exponential = standardised_moments(rng.exponential(1.0, 2_000_000))  # central moments n!·Σ(-1)^k/k!: 2, 9, 44
-    assert exponential == pytest.approx((1.0, 1.0, 2.0, 9.0, 44.0), rel=0.05)
-    assert standardised_moments(np.array([0.0, 0.0, 0.0, 1.0])) == pytest.approx(
-        (0.25, 0.1875, 1.1547005, 2.3333333, 3.8490018)
-    )
 
 
 def test_statistics_of_an_image_are_those_of_its_breast() -> None:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mammosynth.errors import DataError
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc
+from mammosynth.evaluation.texture import moments
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
 from mammosynth.preprocessing.breast import erode, segment_breast
@@ -84,7 +85,7 @@ def summary_statistics(
     inner = erode(segment_breast(image), RIM_MM / PIXEL_MM)
     power = roi_power(image, inner)
     return ImageStatistics(
-        values=np.array([spectral_slope(power), *standardised_moments(image[inner])]),
+        values=np.array([spectral_slope(power), *moments(image[inner])]),
         octaves=_octave_power(power),
         patient=patient,
         density=density,
@@ -140,14 +141,6 @@ def spectral_slope(power: np.ndarray) -> float:
     used = count > 0
     mean_x, mean_y = (np.bincount(index, values, minlength=BINS)[used] / count[used] for values in (x, y))
     return -float(np.polyfit(mean_x, mean_y, 1)[0])
-
-
-def standardised_moments(values: np.ndarray) -> tuple[float, float, float, float, float]:
-    """Mean, variance, skewness, kurtosis (3 for a Gaussian) and fifth standardised moment (0 for a Gaussian)."""
-    values = values.astype(np.float64)
-    mean, deviation = values.mean(), values.std()
-    z = (values - mean) / deviation
-    return float(mean), float(deviation**2), float((z**3).mean()), float((z**4).mean()), float((z**5).mean())
 
 
 def read_real(folder: Path) -> list[ImageStatistics]:

@@ -21,6 +21,10 @@ class Look(StrEnum):
     FILM = "film"
 
 
+JPEG_QUALITY = {Look.DIGITAL: 75, Look.FILM: 91}
+"""Through which the published real images of each look went; generated ones are judged after the same."""
+
+
 @dataclass(frozen=True, eq=False)
 class MaskCase:
     """One view, and what is where in it.

@@ -1,0 +1,298 @@
+"""`evaluate_mask`: mammograms from label maps beside real ones, floors and a control, by the same code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mammosynth import __version__
+from mammosynth.bundle import Bundle
+from mammosynth.errors import DataError
+from mammosynth.evaluation.evaluation import check_models
+from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
+from mammosynth.evaluation.texture import (
+    MOMENTS,
+    SLOPE,
+    Whitener,
+    frechet_distance,
+    gaps,
+    halves_distances,
+    halves_gaps,
+)
+from mammosynth.task import Rendering
+from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.tasks.mask.data import DATASET
+from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
+from mammosynth.tasks.mask.evaluation.protocol import Shown
+from mammosynth.tasks.mask.specification import LABEL_MAP, SPECIFICATION
+from mammosynth.terms import ViewPosition
+
+MODEL, REAL, CONTROL = "model", "real", "other label map"
+CLASS_MEANS, NEAREST = "class means", "nearest training image"
+HALVES, HALVES_KS = 100, 200
+LEAST_CASES = 8
+"""Fewer have no distribution."""
+FOLDS = 5
+Progress = Callable[[float, str], None]
+Watch = Callable[[MaskCase, Mapping[str, Shown]], None]
+
+
+def evaluate_mask(
+    place: Path,
+    split: str,
+    *bundles: Bundle,
+    seed: int = 0,
+    bootstrap: int = 2000,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Judge sampled renderings of the CC views of one split: do they look real, do they obey, are they new?
+
+    Every image is made from a real view's label map, and goes through the codec that the real images went through.
+    Real images of the other splits are the pool: what halves of it differ by is the measure of "alike".
+
+    Args:
+        place: As the task's dataset reads it.
+        split: Any of its splits.
+        *bundles: Mask models; the first is `model` in the report, the others go by their names.
+        seed: Of the first image; the next ones follow.
+        bootstrap: Resamples of patients for every interval.
+        progress: Told a fraction in [0, 1] and what happens.
+        watch: Given every case and its images by method, before the next is made.
+
+    Returns:
+        JSON values: what was judged; the pool's own numbers; per method the measures; models against their goals.
+
+    Raises:
+        DataError: If the split is unknown, files are bad, or there are fewer than eight views.
+        BundleError: If a model is of another task, or two have one name.
+    """
+    check_models(SPECIFICATION, bundles)
+    models = {MODEL if index == 0 else bundle.name: bundle for index, bundle in enumerate(bundles)}
+    report = progress or (lambda fraction, message: None)
+    report(0.0, "reading cases")
+    cases = _views(place, split)
+    train = cases if split == "train" else _views(place, "train")
+    others = [name for name in DATASET.splits(place) if name not in (split, "train")]
+    pool = [_real(case) for name in others for case in _views(place, name)] + [_real(case) for case in train]
+    if min(len(cases), len(pool) // 2) < LEAST_CASES:
+        raise DataError(f"split {split}: {len(cases)} CC views and {len(pool)} others, expected {LEAST_CASES} and more")
+    floors = _Floors(train)
+
+    made: dict[str, list[Shown]] = {}
+    for index, case in enumerate(cases):
+        report(0.1 + 0.7 * index / len(cases), f"generating {index + 1} of {len(cases)}")
+        other = cases[(index + 1) % len(cases)]
+        images = {REAL: _real(case), **floors.of(case)}
+        for name, bundle in models.items():
+            images[name] = generate(bundle, case, seed + index)
+            key = CONTROL if name == MODEL else f"{CONTROL}, {name}"
+            images[key] = _relabelled(generate(bundle, other, seed + index), images[REAL])
+        for name, shown in images.items():
+            made.setdefault(name, []).append(shown)
+        if watch:
+            watch(case, images)
+    report(0.8, "comparing sets")
+    patients = [case.patient_id for case in cases]
+    pool_features = np.stack([shown.features for shown in pool])
+    real = _real_numbers(pool, pool_features, len(cases))
+    weights = resample_patients(patients, bootstrap)
+    near = _held_out_distance(cases, train) if split != "train" else math.nan
+    methods = {
+        name: {
+            "kind": _kind(name, models),
+            "measures": _measures(shown, made[REAL], pool_features, patients, weights, floors, near),
+        }
+        for name, shown in made.items()
+    }
+    report(1.0, "done")
+    return {
+        "task": SPECIFICATION.name,
+        "protocol": "512 px frame, CC, sampled rendering, through the codec of the real images",
+        "split": split,
+        "n_patients": len(set(patients)),
+        "n_images": len(cases),
+        "n_pool": len(pool),
+        "software_version": __version__,
+        "models": {
+            key: {"name": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256}
+            for key, bundle in models.items()
+        },
+        "seed": seed,
+        "bootstrap": bootstrap,
+        "real": real,
+        "methods": methods,
+        "goals": {model: [_goal_row(goal, methods[model]["measures"], real) for goal in GOALS] for model in models},
+    }
+
+
+def generate(bundle: Bundle, case: MaskCase, seed: int) -> Shown:
+    """The sampled rendering of a case's label map, as it is judged; an expected one if the model has no other."""
+    rendering = Rendering.SAMPLED if Rendering.SAMPLED in bundle.renderings else bundle.renderings[0]
+    known = bundle.synthesizer.parameters.json_schema()["properties"]
+    about = {"look": str(case.look), "density": case.density}
+    parameters = {name: value for name, value in about.items() if name in known and value is not None}
+    result = bundle.synthesize({LABEL_MAP: case.labels}, parameters=parameters, rendering=rendering, seed=seed)
+    return Shown.of(result.image.pixels, case.labels.labels, case.look, generated=True)
+
+
+class _Floors:
+    """What needs no model: every class at its mean grey, and the training image whose label map is the most alike."""
+
+    def __init__(self, train: Sequence[MaskCase]) -> None:
+        self._train = [_real(case) for case in train]
+        self._looks = [case.look for case in train]
+        self.thumbnails = np.stack([shown.thumbnail.ravel() for shown in self._train])
+        self._maps = np.stack([_small(shown.labels) for shown in self._train])
+        self._means = {look: self._class_means(look) for look in set(self._looks)}
+
+    def of(self, case: MaskCase) -> dict[str, Shown]:
+        real = _real(case)
+        means = self._means.get(case.look, next(iter(self._means.values())))
+        flat = ndimage.gaussian_filter(means[real.labels], 1.0) * (real.labels > 0)
+        nearest = self._train[int((self._maps != _small(real.labels)).mean(axis=(1, 2)).argmin())]
+        return {
+            CLASS_MEANS: Shown.of(flat.astype(np.float32), real.labels, case.look, generated=True),
+            NEAREST: _relabelled(nearest, real),
+        }
+
+    def _class_means(self, look: Look) -> np.ndarray:
+        shown = [each for each, own in zip(self._train, self._looks, strict=True) if own is look]
+        labels = np.concatenate([each.labels.ravel() for each in shown])
+        pixels = np.concatenate([each.pixels.ravel() for each in shown])
+        counts = np.bincount(labels, minlength=len(BreastClass))
+        means = np.bincount(labels, pixels, minlength=len(BreastClass)) / np.maximum(counts, 1)
+        means[counts == 0] = means[BreastClass.FIBROGLANDULAR]
+        means[BreastClass.BACKGROUND] = 0
+        return means.astype(np.float32)
+
+
+def _views(place: Path, split: str) -> list[MaskCase]:
+    return [case for case in DATASET.read(place, split) if case.image.view_position is ViewPosition.CC]
+
+
+def _real(case: MaskCase) -> Shown:
+    return Shown.of(case.image.pixels, case.labels.labels, case.look, generated=False)
+
+
+def _relabelled(shown: Shown, by: Shown) -> Shown:
+    """An image beside the label map of another, on the other's matrix: what does not obey shows."""
+    canvas = np.zeros_like(by.pixels)
+    columns = min(canvas.shape[1], shown.pixels.shape[1])
+    canvas[:, :columns] = shown.pixels[:, :columns]
+    return Shown(canvas, by.labels)
+
+
+def _small(labels: np.ndarray) -> np.ndarray:
+    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
+    box = labels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    at = np.ix_(*(np.linspace(0, side - 1, 64).round().astype(int) for side in box.shape))
+    return box[at]
+
+
+def _real_numbers(pool: Sequence[Shown], pool_features: np.ndarray, count: int) -> dict[str, float]:
+    """What halves of the real pool differ by, with as many images in each as are judged."""
+    count = min(count, len(pool) // 2)
+    white = Whitener(pool_features)(pool_features)
+    moments = np.stack([shown.moments for shown in pool])
+    distances = halves_distances(white, count, HALVES)
+    ks = np.percentile(halves_gaps(moments, count, HALVES_KS), 95, axis=0)
+    return {
+        "n_each": count,
+        "frechet_median": float(np.median(distances)),
+        "frechet_95": float(np.percentile(distances, 95)),
+        "beta": float(np.nanmean(pool_features[:, SLOPE])),
+        **{f"ks95_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
+    }
+
+
+def _measures(
+    shown: Sequence[Shown],
+    real: Sequence[Shown],
+    pool_features: np.ndarray,
+    patients: Sequence[str],
+    weights: np.ndarray,
+    floors: _Floors,
+    near: float,
+) -> dict[str, Any]:
+    own, theirs = (np.stack([each.features for each in images]) for images in (shown, real))
+    white = Whitener(pool_features)
+    ks = gaps(*(np.stack([each.moments for each in images]) for images in (shown, real)))
+    distances = np.array([_distance(each, floors.thumbnails) for each in shown])
+    plain = {
+        "frechet": frechet_distance(white(own), white(pool_features)),
+        "frechet_split": frechet_distance(white(own), white(theirs)),
+        **{f"ks_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
+        "beta": float(np.nanmean(own[:, SLOPE])),
+        "beta_shift": abs(float(np.nanmean(own[:, SLOPE]) - np.nanmean(theirs[:, SLOPE]))),
+        "auc": _told_apart(own, theirs, patients),
+        "nearest_share": float((distances < near).mean()) if math.isfinite(near) else math.nan,
+    }
+    columns = {
+        name: (np.array([getattr(each, name) for each in shown]), np.array([getattr(each, name) for each in real]))
+        for name in ("lesion_contrast", "gland_contrast")
+    }
+    lesion, gland = columns["lesion_contrast"], columns["gland_contrast"]
+    return {
+        **{name: {"value": None if math.isnan(value) else round(value, 6)} for name, value in plain.items()},
+        "iou": interval(weighted_mean(np.array([each.outline_overlap for each in shown]), weights)),
+        "lesion_ratio": interval(weighted_ratio(*lesion, weights)),
+        "gland_ratio": interval(weighted_ratio(*gland, weights)),
+        "lesions": {"value": int((~np.isnan(lesion[0] + lesion[1])).sum())},
+    }
+
+
+def _told_apart(own: np.ndarray, theirs: np.ndarray, patients: Sequence[str]) -> float:
+    """AUC of a logistic classifier between generated and real images, no patient in training and test at once."""
+    if np.array_equal(own, theirs):
+        return 0.5
+    rows = np.nan_to_num(np.concatenate([own, theirs]), nan=float(np.nanmean(theirs[:, SLOPE])))
+    kind = np.repeat([1, 0], len(own))
+    groups = np.concatenate([patients, patients])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    folds = GroupKFold(min(FOLDS, len(set(patients))))
+    scores = cross_val_predict(model, rows, kind, groups=groups, cv=folds, method="decision_function")
+    return float(roc_auc_score(kind, scores))
+
+
+def _held_out_distance(cases: Sequence[MaskCase], train: Sequence[MaskCase]) -> float:
+    """The 1st percentile of the distances of held-out real images to their nearest training image."""
+    thumbnails = np.stack([_real(case).thumbnail.ravel() for case in train])
+    return float(np.percentile([_distance(_real(case), thumbnails) for case in cases], 1))
+
+
+def _distance(shown: Shown, thumbnails: np.ndarray) -> float:
+    """Root-mean-square difference to the nearest training image, each as bright as the other."""
+    own = shown.thumbnail.ravel()
+    return float(np.sqrt(((thumbnails - own) ** 2).mean(axis=1)).min())
+
+
+def _kind(name: str, models: Mapping[str, Bundle]) -> str:
+    if name in models:
+        return "model"
+    if name.startswith(CONTROL):
+        return "control"
+    return "real" if name == REAL else "floor"
+
+
+def _goal_row(goal: Goal, measures: Mapping[str, Any], real: Mapping[str, float]) -> dict[str, Any]:
+    high = goal.high * real[goal.times] if goal.times else goal.high
+    value = measures[goal.measure]["value"]
+    return {
+        "measure": goal.measure,
+        **measures[goal.measure],
+        "at_least": None if math.isinf(goal.low) else goal.low,
+        "at_most": None if math.isinf(high) else high,
+        "reached": None if value is None else bool(goal.low <= value <= high),
+    }

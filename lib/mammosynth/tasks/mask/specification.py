@@ -1,0 +1,48 @@
+"""`SPECIFICATION`: what the house knows of the task."""
+
+from __future__ import annotations
+
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.label_map import LabelMap
+from mammosynth.task import Placement, Slot, SlotKind, TaskSpec
+from mammosynth.tasks.mask.classes import CLASSES, is_lesion
+
+MASK = "mask"
+LABEL_MAP = "label_map"
+LEAST_SHARE = 0.02
+"""Of the map that must be breast."""
+
+
+def accept_breast(drawn: LabelMap) -> None:
+    """Let a drawing pass that shows a breast, not lesions alone.
+
+    Raises:
+        UnsupportedImageError: If less than 2 % of it is breast.
+    """
+    breast = (drawn.labels > 0) & ~is_lesion(drawn.labels)
+    if breast.mean() < LEAST_SHARE:
+        raise UnsupportedImageError(
+            f"{drawn.source_name}: {100 * breast.mean():.1f} % of it is breast (classes 1 to 5), expected "
+            f"{LEAST_SHARE:.0%} and more; draw the breast first, or let `mammosynth labels` make it from an image"
+        )
+
+
+SPECIFICATION = TaskSpec(
+    name=MASK,
+    title="Mask",
+    description="A whole mammogram, from a label map of the breast.",
+    slots=(
+        Slot(
+            role=LABEL_MAP,
+            kind=SlotKind.LABEL_MAP,
+            description="The parts of a breast in CC or MLO view, and its lesions.",
+            classes=CLASSES,
+            accept=accept_breast,
+        ),
+    ),
+    placement=Placement.NEW_STUDY,
+    dataset="mammosynth.tasks.mask.data:DATASET",
+    objectives="mammosynth.tasks.mask.objectives.registry:OBJECTIVES",
+    evaluation="mammosynth.tasks.mask.evaluation:EVALUATION",
+    targets=("mammosynth.tasks.mask",),
+)

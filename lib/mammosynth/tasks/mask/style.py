@@ -1,0 +1,160 @@
+"""How a mammogram looks as a whole, in 16 numbers: grey and grain of each tissue, skin, lesions against their rings.
+
+A label map does not say them: they are the patient, the exposure and the window. Of a real image they are measured; for
+a new one they are drawn from what real images have, given what the label map shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.stats import norm
+from torch import nn
+
+from mammosynth.tasks.mask.cases import Density, Look
+from mammosynth.tasks.mask.classes import BreastClass, is_lesion
+from mammosynth.tasks.mask.drawing import Drawing
+from mammosynth.terms import ViewPosition
+
+SIGMAS = (1, 2, 4, 8, 16)
+"""Between which the bands lie whose strength is measured, in pixels of the frame."""
+RIM, RING, AIR = 3, (5, 25), 0.02
+LEAST, LEAST_LESION = 200, 50
+"""Tissue and lesions of fewer pixels are not measured."""
+LENGTH = 2 * (2 + len(SIGMAS)) + 2
+ABOUT = 10
+"""Numbers that are known of a label map: see `about`."""
+_KNOTS = 33
+_RIDGE, _SHRINK = 4.0, 0.05
+
+
+def measure_style(pixels: np.ndarray, drawing: Drawing) -> np.ndarray:
+    """The 16 numbers of a real image.
+
+    Args:
+        pixels: (512, W) float32 in [0, 1], in the drawing's frame.
+        drawing: Of the same image.
+
+    Returns:
+        (16,) float32: of adipose and of dense tissue mean, log strength of five bands and skewness (bounded); mean of
+        the skin; lesion minus ring, NaN without a lesion.
+    """
+    labels, breast = drawing.labels, drawing.breast
+    inner = ndimage.binary_erosion(breast, iterations=RIM)
+    bands = _bands(pixels, breast)
+    numbers: list[float] = []
+    dense = (labels == BreastClass.FIBROGLANDULAR) | is_lesion(labels)
+    for tissue in (labels == BreastClass.ADIPOSE, dense):
+        within = tissue & inner if (tissue & inner).sum() >= LEAST else inner
+        values = pixels[within]
+        third = ((values - values.mean()) ** 3).mean() / (values.std() ** 3 + 1e-6)
+        numbers += [values.mean(), *(np.log(band[within].std() + 1e-4) for band in bands), np.tanh(third / 2)]
+    skin = labels == BreastClass.SKIN
+    numbers.append(pixels[skin if skin.any() else breast].mean())
+    numbers.append(_lesion_contrast(pixels, is_lesion(labels)))
+    return np.array(numbers, np.float32)
+
+
+def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Density | None) -> np.ndarray:
+    """What is known before an image is made.
+
+    Returns:
+        (10,) float32: 1; shares of dense tissue and of lesions in the breast, breast in the frame; MLO; film; density
+        a to d, zeros if it is not known.
+    """
+    breast = max(int(drawing.breast.sum()), 1)
+    dense = (drawing.labels == BreastClass.FIBROGLANDULAR).sum() / breast
+    lesion = is_lesion(drawing.labels).sum() / breast
+    densities = [float(density == each) for each in ("a", "b", "c", "d")]
+    frame = breast / drawing.labels.shape[0] ** 2
+    return np.array(
+        [1.0, dense, lesion, frame, float(view is ViewPosition.MLO), float(look is Look.FILM), *densities], np.float32
+    )
+
+
+class StyleModel(nn.Module):
+    """The distribution of styles, given what is known: a Gaussian copula about a linear trend.
+
+    Every number is taken through its own ranks to a normal one, so its real distribution comes back whatever its form.
+    """
+
+    knots: torch.Tensor
+    weights: torch.Tensor
+    root: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("knots", torch.linspace(-2, 2, _KNOTS).repeat(LENGTH, 1))
+        self.register_buffer("weights", torch.zeros(ABOUT, LENGTH))
+        self.register_buffer("root", torch.eye(LENGTH))
+        self.register_buffer("scale", torch.tensor([[0.0], [1.0]]).repeat(1, LENGTH))
+
+    def fit(self, styles: np.ndarray, known: np.ndarray) -> None:
+        """Learn the distribution from real images.
+
+        Args:
+            styles: (N, 16), NaN where a number could not be measured.
+            known: (N, 10), see `about`.
+        """
+        knots = np.nanquantile(styles, np.linspace(0, 1, _KNOTS), axis=0).T
+        normal = np.stack([_to_normal(column, own) for column, own in zip(styles.T, knots, strict=True)], axis=1)
+        gram = known.T @ known + np.diag([1e-3, *[_RIDGE] * (ABOUT - 1)])
+        weights = np.linalg.solve(gram, known.T @ normal)
+        rest = normal - known @ weights
+        covariance = rest.T @ rest / len(rest)
+        covariance = (1 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance) + 1e-4)
+        scale = np.stack([np.nanmean(styles, axis=0), np.nanstd(styles, axis=0) + 1e-3])
+        fitted = (knots, weights, np.linalg.cholesky(covariance), scale)
+        for buffer, values in zip((self.knots, self.weights, self.root, self.scale), fitted, strict=True):
+            buffer.copy_(torch.from_numpy(np.asarray(values, np.float32)))
+
+    def draw(self, known: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+        """A style.
+
+        Args:
+            known: (10,), see `about`.
+            random: None for the expected one.
+
+        Returns:
+            (16,) float32.
+        """
+        normal = known @ self.weights.cpu().numpy()
+        if random is not None:
+            normal = normal + self.root.cpu().numpy() @ random.normal(size=LENGTH)
+        places = norm.cdf(normal) * (_KNOTS - 1)
+        at = np.arange(_KNOTS)
+        return np.array(
+            [np.interp(place, at, own) for place, own in zip(places, self.knots.cpu().numpy(), strict=True)], np.float32
+        )
+
+    def standardised(self, styles: np.ndarray) -> np.ndarray:
+        """As the network takes them: zero mean, unit spread, 0 where a number is not known."""
+        mean, deviation = self.scale.cpu().numpy()
+        return np.nan_to_num((styles - mean) / deviation).astype(np.float32)
+
+
+def _to_normal(column: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    ranks = np.interp(column, knots, np.linspace(0, 1, _KNOTS))
+    return np.nan_to_num(norm.ppf(np.clip(ranks, 0.5 / len(column), 1 - 0.5 / len(column))))
+
+
+def _bands(pixels: np.ndarray, breast: np.ndarray) -> Sequence[np.ndarray]:
+    weight, finer, bands = breast.astype(np.float32), pixels, []
+    for sigma in SIGMAS:
+        share = ndimage.gaussian_filter(weight, sigma) + 1e-3
+        coarser = ndimage.gaussian_filter(pixels * weight, sigma) / share
+        bands.append(finer - coarser)
+        finer = coarser
+    return bands
+
+
+def _lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:
+    if lesion.sum() < LEAST_LESION:
+        return float("nan")
+    distance = ndimage.distance_transform_edt(~lesion)
+    ring = (distance > RING[0]) & (distance <= RING[1]) & (pixels > AIR)
+    return float(pixels[lesion].mean() - pixels[ring].mean()) if ring.sum() >= LEAST else float("nan")

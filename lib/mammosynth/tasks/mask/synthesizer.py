@@ -1,0 +1,127 @@
+"""`MaskSynthesizer`: a label map to a mammogram of the same matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
+from mammosynth.parameters import Parameters
+from mammosynth.synthesis.synthesizer import Progress
+from mammosynth.task import IMAGE, LABELS, Output, Rendering
+from mammosynth.tasks.mask.cases import Density, Look
+from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.tasks.mask.drawing import ROWS, Drawing
+from mammosynth.tasks.mask.network import MaskNetwork
+from mammosynth.tasks.mask.specification import LABEL_MAP, MASK
+from mammosynth.tasks.mask.style import about
+from mammosynth.terms import ViewPosition
+
+PIXEL_MM = 0.5
+"""Assumed of a frame of 512 rows where the label map says nothing."""
+
+
+class MaskParameters(Parameters):
+    """What a label map does not say."""
+
+    density: Density | None = Field(default=None)
+    """ACR breast composition, a to d; none leaves it to the label map."""
+    view_position: ViewPosition | None = Field(default=None)
+    """CC or MLO; none takes the label map's own, or MLO where a pectoral muscle is drawn."""
+    look: Look = Field(default=Look.DIGITAL)
+    """A digital mammogram or one on film."""
+
+
+class MaskSynthesizer:
+    """See `mammosynth.synthesis.synthesizer.Synthesizer`.
+
+    Args:
+        network: The model's networks.
+    """
+
+    task = MASK
+    parameters = MaskParameters
+    preprocessing = Drawing
+
+    def __init__(self, network: MaskNetwork) -> None:
+        self.network = network
+
+    def outputs(self, parameters: MaskParameters) -> tuple[str, ...]:
+        """The image, and the label map that it shows."""
+        return (IMAGE, LABELS)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: MaskParameters,
+        *,
+        rendering: Rendering,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> tuple[Output, ...]:
+        """The mammogram and its label map.
+
+        Args:
+            inputs: `label_map`.
+            parameters: What the label map does not say.
+            rendering: Expected: the mean of what the model has learnt, smooth. Sampled: one image, by its seed.
+            seed: Of strands, noise and style.
+            progress: Told a fraction in [0, 1] and what happens.
+
+        Returns:
+            In the matrix and orientation of the label map; 0 in air.
+        """
+        drawn: LabelMap = inputs[LABEL_MAP]
+        report = progress or (lambda fraction, message: None)
+        report(0.0, "laying out the breast")
+        drawing = Drawing.of(drawn.labels)
+        view = parameters.view_position or drawn.view_position or _view_of(drawing)
+        known = about(drawing, view, parameters.look, parameters.density)
+        report(0.2, "running the network")
+        pixels = self.generate(drawing, known, rendering, seed)
+        report(0.9, "returning to the label map's matrix")
+        whole = np.clip(drawing.restore(pixels), 0, 1) * (drawn.labels > 0)
+        spacing = drawn.pixel_spacing_mm or (PIXEL_MM * ROWS / drawn.labels.shape[0],) * 2
+        image = Mammogram(
+            whole.astype(np.float32),
+            drawn.source_name,
+            view_position=view,
+            image_laterality=drawn.image_laterality,
+            pixel_spacing_mm=spacing,
+        )
+        report(1.0, "done")
+        return (Output(IMAGE, image), Output(LABELS, drawn))
+
+    def generate(self, drawing: Drawing, known: np.ndarray, rendering: Rendering, seed: int) -> np.ndarray:
+        """The image in the frame.
+
+        Args:
+            drawing: What is where.
+            known: (10,), see `style.about`.
+            rendering: Which network.
+            seed: Of everything random.
+
+        Returns:
+            (512, W) float32.
+        """
+        random = np.random.default_rng(seed)
+        is_sampled = rendering is Rendering.SAMPLED
+        styles, decoder = self.network.styles, self.network.sampled if is_sampled else self.network.expected
+        style = styles.standardised(styles.draw(known, random if is_sampled else None))
+        noise = decoder.noise(1, drawing.labels.shape, torch.Generator().manual_seed(int(random.integers(2**62))))
+        if not is_sampled:
+            noise = [torch.zeros_like(each) for each in noise]
+        channels = drawing.channels(random if is_sampled else None)
+        where = next(decoder.parameters()).device
+        given = (torch.from_numpy(each)[None].to(where) for each in (channels, np.concatenate([style, known])))
+        with torch.inference_mode():
+            return decoder(*given, noise)[0, 0].float().cpu().numpy()
+
+
+def _view_of(drawing: Drawing) -> ViewPosition:
+    return ViewPosition.MLO if (drawing.labels == BreastClass.PECTORAL_MUSCLE).any() else ViewPosition.CC
