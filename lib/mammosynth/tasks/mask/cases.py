@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
 Density = Literal["a", "b", "c", "d"]
 """ACR BI-RADS breast composition."""
+DENSITIES: tuple[Density, ...] = get_args(Density)
 
 
 class Look(StrEnum):

@@ -1,0 +1,276 @@
+"""`DATASET`: mammograms with the label maps of what is in them.
+
+Folders of five layouts are read: CDD-CESM's views of 512 pixels, its full-size CC views, CBIS-DDSM's whole mammograms,
+phantoms, and drawn sets (a table, images, label maps). But for the last, label maps are made from image and lesions.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mammosynth.errors import DataError, MammoSynthError
+from mammosynth.files import read_image, read_label_map
+from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.pairs import read_table
+from mammosynth.problems import Problems
+from mammosynth.tasks.mask.cases import DENSITIES, Density, Look, MaskCase
+from mammosynth.tasks.mask.classes import CLASSES, BreastClass
+from mammosynth.tasks.mask.labels.from_image import label_map_of
+from mammosynth.terms import ImageLaterality, ViewPosition
+from mammosynth.training.dataset import Prepared, pseudonym_of
+
+PHANTOMS = "manifest.json"
+DRAWN = "cases.csv"
+DRAWN_COLUMNS = ("split", "patient", "image", "labels", "view", "side", "density", "look")
+_FEW = 8
+"""Cases that one process makes label maps for faster than several start."""
+_BENIGN, _MALIGNANT = BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION
+_DENSITIES: Mapping[str, Density] = {
+    number_or_letter: density
+    for number, density in enumerate(DENSITIES, start=1)
+    for number_or_letter in (str(number), density, density.upper())
+}
+_Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One table and how its rows are read.
+
+    Attributes:
+        table: Below the folder.
+        columns: That it must have.
+        name: Column by which messages name a row.
+        read: One case of a row.
+        wanted: Which rows are used.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    name: str
+    read: Callable[[Path, _Row], MaskCase]
+    wanted: Callable[[_Row], bool] = lambda row: True
+
+
+class MaskDataset:
+    """See `training.dataset.Dataset`."""
+
+    def read(self, place: Path, split: str) -> list[MaskCase]:
+        """The cases of one split.
+
+        Raises:
+            DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
+        """
+        if (place / PHANTOMS).is_file():
+            from mammosynth.phantom.clinic.read import read_phantoms  # its DICOM library may be absent where one trains
+
+            return [
+                _phantom(pair.low_energy, pair.low_energy_lesion, pair.patient_id)
+                for pair in read_phantoms(place, split)
+            ]
+        layout = _layout_of(place)
+        known = read_table(place, layout.table, layout.columns)
+        rows = [row for row in known if row["split"] == split and layout.wanted(row)]
+        if not rows:
+            found = ", ".join(sorted({row["split"] for row in known})) or "none"
+            raise DataError(
+                f"{place.name}/{layout.table}: no rows with split '{split}', found {found}; choose one of these"
+            )
+        return _read_rows(place, layout, rows, split)
+
+    def splits(self, place: Path) -> list[str]:
+        """Names of the splits of a folder.
+
+        Raises:
+            DataError: If the layout is unknown.
+        """
+        if (place / PHANTOMS).is_file():
+            from mammosynth.phantom.clinic.read import phantom_splits
+
+            return phantom_splits(place)
+        layout = _layout_of(place)
+        return sorted({row["split"] for row in read_table(place, layout.table, layout.columns)})
+
+    def collect(self, images: Iterable[Mammogram], label_maps: Sequence[LabelMap]) -> list[MaskCase]:
+        """The images of an archive on which a whole breast is drawn.
+
+        Args:
+            images: Read one by one.
+            label_maps: Of whole breasts, with the headers of their segmentations.
+
+        Raises:
+            DataError: If nothing is drawn on any.
+        """
+        drawn = {uid: labels for labels in label_maps for uid in _referenced(labels)}
+        cases = []
+        for image in images:
+            if image.header is not None and (labels := drawn.get(str(image.header.SOPInstanceUID))) is not None:
+                study = str(image.header.StudyInstanceUID)
+                cases.append(MaskCase(image, labels, pseudonym_of(image, study), Look.DIGITAL))
+        if not cases:
+            raise DataError(
+                "the archive holds no mammogram with a label map drawn on it, expected DICOM Segmentations of "
+                f"{', '.join(CLASSES.values())}"
+            )
+        return cases
+
+    def prepare(self, train: Sequence[MaskCase], val: Sequence[MaskCase], preprocessing: Any) -> Prepared:
+        """All cases as they are: each objective lays them out itself.
+
+        Raises:
+            DataError: If there is none, a patient is in both sets, or a case shows no breast.
+        """
+        problems = Problems()
+        if not train:
+            problems.add("no training cases, expected one and more")
+        for patient in sorted({case.patient_id for case in train} & {case.patient_id for case in val}):
+            problems.add(f"patient {patient} is in training and validation, expected in one of them")
+        for case in (*train, *val):
+            if not case.labels.labels.any():
+                problems.add(f"{case.name}: its label map is empty; draw the breast")
+            if case.labels.labels.shape != case.image.pixels.shape:
+                problems.add(
+                    f"{case.name}: its label map is {case.labels.labels.shape}, the image {case.image.pixels.shape}"
+                )
+        problems.raise_if_any("the data cannot be trained on:")
+        return Prepared(list(train), list(val))
+
+
+DATASET = MaskDataset()
+
+
+def _layout_of(place: Path) -> _Layout:
+    for layout in _LAYOUTS:
+        if (place / layout.table).is_file() and set(layout.columns) <= _header(place / layout.table):
+            return layout
+    expected = "; ".join(f"{layout.table} with {', '.join(layout.columns)}" for layout in _LAYOUTS)
+    raise DataError(f"{place.name}: holds no layout that is known, expected {PHANTOMS} of phantoms, or {expected}")
+
+
+def _header(table: Path) -> set[str]:
+    with table.open(newline="", encoding="utf-8") as stream:
+        return set(next(csv.reader(stream), []))
+
+
+def _read_rows(place: Path, layout: _Layout, rows: Sequence[_Row], split: str) -> list[MaskCase]:
+    problems, cases = Problems(), []
+    jobs = [(place, layout.table, row) for row in rows]
+    workers = min(os.cpu_count() or 1, len(rows) // _FEW)
+    if workers > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            found = list(pool.map(_read_row, jobs, chunksize=4))
+    else:
+        found = list(map(_read_row, jobs))
+    for row, case in zip(rows, found, strict=True):
+        if isinstance(case, MaskCase):
+            cases.append(case)
+        else:
+            problems.add(f"{row[layout.name]}: {case}")
+    problems.raise_if_any(
+        f"{place.name}: {len(problems)} of {len(rows)} images of split '{split}' cannot be used; repair or remove "
+        f"these rows of {layout.table}:"
+    )
+    return cases
+
+
+def _read_row(job: tuple[Path, str, _Row]) -> MaskCase | str:
+    """A case, or what is wrong with it: exceptions with several arguments do not come back from another process."""
+    place, table, row = job
+    layout = next(each for each in _LAYOUTS if each.table == table)
+    try:
+        return layout.read(place, row)
+    except (OSError, ValueError, KeyError, MammoSynthError, UnidentifiedImageError) as error:
+        return str(error)
+
+
+def _read_cdd_cesm(place: Path, row: _Row) -> MaskCase:
+    name = row["low_energy"]
+    lesions = {_MALIGNANT: _read_mask(place / "512" / "masks" / name)}
+    return _made(place / "512" / "images" / name, row, lesions, Look.DIGITAL)
+
+
+def _read_full(place: Path, row: _Row) -> MaskCase:
+    lesions = {}
+    if row["mask"]:
+        kind = _BENIGN if row["category"] == "benign" else _MALIGNANT
+        lesions[kind] = _read_mask(place / "full" / "cc_masks" / row["mask"])
+    patient = row["patient"] or row["file"]
+    return _made(
+        place / "full" / "cc_low_energy" / row["file"], {**row, "view": "CC", "patient": patient}, lesions, Look.DIGITAL
+    )
+
+
+def _read_cbis_ddsm(place: Path, row: _Row) -> MaskCase:
+    drawn = _read_grey(place / "masks" / Path(row["file"]).with_suffix(".png"))
+    kind = _MALIGNANT if "MALIGNANT" in row["pathology"] else _BENIGN
+    return _made(place / "images" / row["file"], row, {kind: drawn > 0.75}, Look.FILM)
+
+
+def _read_drawn(place: Path, row: _Row) -> MaskCase:
+    image = read_image(place / row["image"])
+    labels = read_label_map(place / row["labels"], image=image, classes=CLASSES)
+    view, side = ViewPosition(row["view"]), ImageLaterality(row["side"])
+    shown = Mammogram(image.pixels, row["image"], view, side, image.pixel_spacing_mm, valid=image.valid)
+    named = LabelMap(labels.labels, row["labels"], CLASSES, image.pixel_spacing_mm, view, side)
+    return MaskCase(shown, named, row["patient"], Look(row["look"]), _DENSITIES.get(row["density"]))
+
+
+def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskCase:
+    lesions = {} if lesion is None else {_MALIGNANT: lesion}
+    return MaskCase(image, label_map_of(image, lesions), patient, Look.DIGITAL)
+
+
+def _made(path: Path, row: _Row, lesions: Mapping[BreastClass, np.ndarray], look: Look) -> MaskCase:
+    pixels = _read_grey(path)
+    for mask in lesions.values():
+        if mask.shape != pixels.shape:
+            raise DataError(f"its lesion mask is {mask.shape}, the image {pixels.shape}")
+    image = Mammogram(pixels, path.name, ViewPosition(row["view"]), ImageLaterality(row["side"]))
+    return MaskCase(image, label_map_of(image, lesions), row["patient"], look, _DENSITIES.get(row["density"]))
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"), np.float32) / np.float32(255)
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    return _read_grey(path.with_suffix(".png")) > 0.5
+
+
+def _referenced(labels: LabelMap) -> Sequence[str]:
+    from mammosynth.dicom.segmentation import referenced_images
+
+    return referenced_images(labels.header) if labels.header is not None else ()
+
+
+def _measured(row: _Row) -> bool:
+    """Lesions drawn by a person on an image whose aspect is known: the others would teach wrong shapes."""
+    return "assumed" not in row["aspect"] and set(row["mask_kind"].split("+")) == {"drawn"}
+
+
+_LAYOUTS = (
+    _Layout(DRAWN, DRAWN_COLUMNS, "image", _read_drawn),
+    _Layout("pairs.csv", ("split", "patient", "side", "view", "low_energy", "density"), "low_energy", _read_cdd_cesm),
+    _Layout(
+        "full/cc_index.csv", ("split", "file", "category", "side", "patient", "density", "mask"), "file", _read_full
+    ),
+    _Layout(
+        "index.csv",
+        ("split", "file", "patient", "side", "view", "mask_kind", "aspect", "pathology", "density"),
+        "file",
+        _read_cbis_ddsm,
+        _measured,
+    ),
+)

@@ -1,0 +1,1 @@
+"""How mask models are trained."""
