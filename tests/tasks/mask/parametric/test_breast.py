@@ -4,9 +4,9 @@ import jsonschema
 import pytest
 
 from mammosynth.errors import InvalidParameterError
+from mammosynth.task import check_inputs
 from mammosynth.tasks.mask.parametric.breast import PARAMETRIC_SCHEMA, Ellipse, ParametricBreast
 from mammosynth.tasks.mask.parametric.slot import BREAST, PARAMETRIC_SLOT, given_label_map
-from mammosynth.task import check_inputs
 
 WHOLE = {
     "view_position": "MLO",

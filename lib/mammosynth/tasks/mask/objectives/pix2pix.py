@@ -70,7 +70,7 @@ class Pix2pixRecipe(TrainingRecipe):
 
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """A case in the frame: (9, H, W) classes, (1, H, W) image in [-1, 1], and (S H, S W) uint8 or None if it is small."""
+    """A case: (9, H, W) classes, (1, H, W) image in [-1, 1], and the large (S H, S W) uint8 or None."""
 
     channels: torch.Tensor
     image: torch.Tensor
@@ -101,7 +101,7 @@ class Pix2pixObjective:
     def __init__(
         self, train: Sequence[MaskCase], val: Sequence[MaskCase], network: Pix2pixNetwork, recipe: Pix2pixRecipe
     ) -> None:
-        self._recipe = recipe
+        self._recipe, self._network = recipe, network
         self._preprocessing = LabelFrame(network.frame_shape)
         self._scale = network.upsampler.scale
         self._train, self._val = ([self._framed(case) for case in cases] for cases in (train, val))
@@ -120,11 +120,10 @@ class Pix2pixObjective:
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Adam for each network; the upsampler is not part of the generator's."""
-        generator = self.networks[GENERATOR]
-        modules = {
-            GENERATOR: generator.image,
+        modules: dict[str, nn.Module] = {
+            GENERATOR: self._network.image,
             DISCRIMINATOR: self.networks[DISCRIMINATOR],
-            UPSAMPLER: generator.upsampler,
+            UPSAMPLER: self._network.upsampler,
             LARGE_DISCRIMINATOR: self.networks[LARGE_DISCRIMINATOR],
         }
         rate = self._recipe.learning_rate
@@ -149,13 +148,10 @@ class Pix2pixObjective:
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
         """Two updates, or four: generator and its discriminator, upsampler and its discriminator."""
-        generator = self.networks[GENERATOR]
-        made = generator.image(batch.channels)
-        yield from self._updates(
-            GENERATOR, DISCRIMINATOR, made, batch.image, self._recipe.error_weight, batch.channels
-        )
+        made = self._network.image(batch.channels)
+        yield from self._updates(GENERATOR, DISCRIMINATOR, made, batch.image, self._recipe.error_weight, batch.channels)
         if batch.small is not None and batch.large is not None:
-            made = generator.upsampler(batch.small)
+            made = self._network.upsampler(batch.small)
             weight = self._recipe.upsampler_error_weight
             yield from self._updates(UPSAMPLER, LARGE_DISCRIMINATOR, made, batch.large, weight, None)
 
@@ -176,7 +172,7 @@ class Pix2pixObjective:
         loss = _against(judge(_beside(real, given)), 1.0) + _against(judge(_beside(made.detach(), given)), 0.0)
         yield judge_name, loss / 2, {}
 
-    def validate(self, generator: nn.Module) -> dict[str, float]:
+    def validate(self, generator: Pix2pixNetwork) -> dict[str, float]:
         """Means over the validation cases; see this module's text."""
         if not self._val:
             return {}
@@ -185,7 +181,7 @@ class Pix2pixObjective:
         means = {name: float(np.mean([score[name] for score in scores if name in score])) for name in names}
         return {"val_score": -sum(value * (0.1 if "detail" in name else 1) for name, value in means.items()), **means}
 
-    def _scores(self, generator: nn.Module, case: Framed) -> dict[str, float]:
+    def _scores(self, generator: Pix2pixNetwork, case: Framed) -> dict[str, float]:
         real = case.image[None].to(self._recipe.device).float()
         made = generator.image(case.channels[None].to(real).float())
         scores = {"val_error": float((made - real).abs().mean()), "val_detail": _detail_ratio(made, real)}
@@ -196,7 +192,7 @@ class Pix2pixObjective:
             scores["val_large_detail"] = _detail_ratio(made, patch)
         return scores
 
-    def sample_grid(self, generator: nn.Module) -> np.ndarray:
+    def sample_grid(self, generator: Pix2pixNetwork) -> np.ndarray:
         """A row for each of the first validation cases, else of the training cases: label map, generated, real."""
         rows = []
         for case in (self._val or self._train)[:SHOWN]:

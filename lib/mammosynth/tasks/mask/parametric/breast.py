@@ -15,14 +15,15 @@ import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.parameters import Parameters
 from mammosynth.terms import ImageLaterality, ViewPosition
 
-HEIGHTS = {"unit": "image heights"}
-DEGREES = {"unit": "degrees"}
-MM = {"unit": "mm"}
+HEIGHTS: JsonDict = {"unit": "image heights"}
+DEGREES: JsonDict = {"unit": "degrees"}
+MM: JsonDict = {"unit": "mm"}
 MOST_POINTS = 2000
 """Of an outline: ten times what the longest one of a fitted breast has."""
 LEAST_AREA = 1e-6
@@ -56,7 +57,7 @@ class Ellipse(Part):
     """Semi-axis that lies along x while angle is 0."""
     b: SemiAxis
     """The other semi-axis."""
-    angle: float = Field(0.0, ge=-180.0, le=180.0, json_schema_extra=DEGREES)
+    angle: float = Field(default=0.0, ge=-180.0, le=180.0, json_schema_extra=DEGREES)
     """Of semi-axis a, from x downwards."""
 
 
@@ -83,10 +84,13 @@ Shape = Annotated[
 ]
 
 
+Pathology = Literal["benign", "malignant"]
+
+
 class Lesion(Part):
     """A solid lesion."""
 
-    pathology: Literal["benign", "malignant"]
+    pathology: Pathology
     """Which class of the label map it becomes."""
     shape: Shape
     """Ellipse or free outline; only what lies within the breast is drawn."""
@@ -95,11 +99,11 @@ class Lesion(Part):
 class PectoralMuscle(Part):
     """A triangle between upper edge and chest wall, whose long side may bulge."""
 
-    width: float = Field(0.25, ge=0.01, le=1.5, json_schema_extra=HEIGHTS)
+    width: float = Field(default=0.25, ge=0.01, le=1.5, json_schema_extra=HEIGHTS)
     """Along the upper edge, from the chest wall."""
-    foot: float = Field(0.6, ge=0.01, le=2.0, json_schema_extra=HEIGHTS)
+    foot: float = Field(default=0.6, ge=0.01, le=2.0, json_schema_extra=HEIGHTS)
     """Where the muscle ends at the chest wall, from the upper edge; beyond 1 it leaves by the lower edge."""
-    bulge: float = Field(0.0, ge=-0.3, le=0.3)
+    bulge: float = Field(default=0.0, ge=-0.3, le=0.3)
     """How far its edge bulges towards the nipple, as a share of its length."""
 
 
@@ -110,37 +114,37 @@ class ParametricBreast(Parameters):
         InvalidParameterError: With what is unknown, out of range or impossible.
     """
 
-    view_position: ViewPosition = Field(ViewPosition.CC, strict=False)
+    view_position: ViewPosition = Field(default=ViewPosition.CC, strict=False)
     """CC as published; MLO with a pectoral muscle."""
-    image_laterality: ImageLaterality = Field(ImageLaterality.LEFT, strict=False)
+    image_laterality: ImageLaterality = Field(default=ImageLaterality.LEFT, strict=False)
     """L: the chest wall is drawn at the left edge; R: at the right edge."""
-    image_height_mm: float = Field(240.0, ge=50.0, le=500.0, json_schema_extra=MM)
+    image_height_mm: float = Field(default=240.0, ge=50.0, le=500.0, json_schema_extra=MM)
     """Of the image; a larger number makes the same drawing a larger breast."""
-    chest_wall: float = Field(0.0, ge=0.0, le=1.0, json_schema_extra=HEIGHTS)
+    chest_wall: float = Field(default=0.0, ge=0.0, le=1.0, json_schema_extra=HEIGHTS)
     """Where the chest wall cuts the breast off, from the image's edge; above 0 in images that were padded."""
-    a: float = Field(0.4, ge=0.03, le=1.5, json_schema_extra=HEIGHTS)
+    a: float = Field(default=0.4, ge=0.03, le=1.5, json_schema_extra=HEIGHTS)
     """Semi-axis from the chest wall outwards."""
-    b: float = Field(0.4, ge=0.03, le=1.5, json_schema_extra=HEIGHTS)
+    b: float = Field(default=0.4, ge=0.03, le=1.5, json_schema_extra=HEIGHTS)
     """Semi-axis along the chest wall."""
-    phi: float = Field(0.0, ge=-75.0, le=75.0, json_schema_extra=DEGREES)
+    phi: float = Field(default=0.0, ge=-75.0, le=75.0, json_schema_extra=DEGREES)
     """Orientation: of semi-axis a, downwards."""
-    x0: float = Field(0.0, ge=-1.0, le=1.0, json_schema_extra=HEIGHTS)
+    x0: float = Field(default=0.0, ge=-1.0, le=1.0, json_schema_extra=HEIGHTS)
     """Centre of the ellipse, from the chest wall; negative behind it."""
-    y0: float = Field(0.5, ge=-0.5, le=1.5, json_schema_extra=HEIGHTS)
+    y0: float = Field(default=0.5, ge=-0.5, le=1.5, json_schema_extra=HEIGHTS)
     """Centre of the ellipse, from the upper edge."""
-    start_angle: float = Field(90.0, ge=30.0, le=150.0, json_schema_extra=DEGREES)
+    start_angle: float = Field(default=90.0, ge=30.0, le=150.0, json_schema_extra=DEGREES)
     """From semi-axis a to where the ellipse starts and ends; beyond, the profile goes on straight to the chest wall."""
-    theta: float = Field(0.0, ge=-80.0, le=80.0, json_schema_extra=DEGREES)
+    theta: float = Field(default=0.0, ge=-80.0, le=80.0, json_schema_extra=DEGREES)
     """Of the nipple, on the ellipse, from semi-axis a."""
-    nipple_diameter_mm: float = Field(9.0, ge=0.0, le=30.0, json_schema_extra=MM)
+    nipple_diameter_mm: float = Field(default=9.0, ge=0.0, le=30.0, json_schema_extra=MM)
     """0 draws no nipple."""
     skin: bool = True
     """Whether skin is drawn."""
-    skin_thickness_mm: float = Field(1.8, ge=0.3, le=12.0, json_schema_extra=MM)
+    skin_thickness_mm: float = Field(default=1.8, ge=0.3, le=12.0, json_schema_extra=MM)
     """Of the skin, if it is drawn."""
     fibroglandular: Shape | None = None
     """Outline of the fibroglandular tissue; without one there is none."""
-    lesions: tuple[Lesion, ...] = Field((), max_length=50, strict=False)
+    lesions: tuple[Lesion, ...] = Field(default=(), max_length=50, strict=False)
     """Drawn in this order, over everything else."""
     pectoral_muscle: PectoralMuscle | None = None
     """Of an MLO view; a CC view has none."""

@@ -42,21 +42,21 @@ def label_map(breast: ParametricBreast, shape: tuple[int, int] = (512, 512)) -> 
     wall = round(breast.chest_wall * shape[0])
     whole, shape = shape, (shape[0], shape[1] - wall)
     _check_width(breast, profile, shape)
-    within = _filled(profile.region(), shape)
-    inner = _filled(profile.region(skin), shape) if skin else within
+    within = filled(profile.region(), shape)
+    inner = filled(profile.region(skin), shape) if skin else within
     labels = np.where(within, np.uint8(BreastClass.SKIN), np.uint8(BreastClass.BACKGROUND))
     labels[inner] = BreastClass.ADIPOSE
     if breast.fibroglandular is not None:
-        glands = _filled(corners_of(breast.fibroglandular), shape)
+        glands = filled(corners_of(breast.fibroglandular), shape)
         _check_inside(glands, inner, "parameter 'fibroglandular'")
         labels[glands & inner] = BreastClass.FIBROGLANDULAR
     if breast.pectoral_muscle is not None:
-        labels[_filled(_muscle(breast.pectoral_muscle), shape) & inner] = BreastClass.PECTORAL_MUSCLE
+        labels[filled(_muscle(breast.pectoral_muscle), shape) & inner] = BreastClass.PECTORAL_MUSCLE
     if breast.nipple_diameter_mm:
-        labels[_filled(_nipple(breast, profile), shape)] = BreastClass.NIPPLE
+        labels[filled(_nipple(breast, profile), shape)] = BreastClass.NIPPLE
     within = labels > 0
     for number, lesion in enumerate(breast.lesions, start=1):
-        drawn = _filled(corners_of(lesion.shape), shape)
+        drawn = filled(corners_of(lesion.shape), shape)
         _check_inside(drawn, within, f"lesion {number} ({lesion.pathology})")
         labels[drawn & within] = _LESIONS[lesion.pathology]
     labels = np.pad(labels, ((0, 0), (wall, 0)))
@@ -73,7 +73,7 @@ def corners_of(shape: Shape) -> np.ndarray:
     return Profile(shape.a, shape.b, shape.angle, shape.x, shape.y, 180.0).at(TURN)
 
 
-def _filled(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def filled(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(H, W) bool: whose centres lie within a polygon in image heights, where it crosses itself by even and odd.
 
     Every side changes, in each row whose middle it crosses, what all pixels right of it are. skimage.draw.polygon asks

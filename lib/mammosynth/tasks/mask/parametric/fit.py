@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -21,10 +21,11 @@ from mammosynth.tasks.mask.parametric.breast import (
     Lesion,
     Outline,
     ParametricBreast,
+    Pathology,
     PectoralMuscle,
     Shape,
 )
-from mammosynth.tasks.mask.parametric.draw import label_map, muscle_edge
+from mammosynth.tasks.mask.parametric.draw import filled, label_map, muscle_edge
 from mammosynth.tasks.mask.parametric.profile import Profile
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -34,6 +35,8 @@ BORDER = 2.0
 """Pixels from the image's border within which an outline is a cut."""
 FRAYED = 8 / 512
 """The same from the chest wall, in image heights: there, tissue is dark in parts."""
+SHORTEST = 40 / 512
+"""Part of a skin line that is used, in image heights: in a tight crop, the nipple parts it in two."""
 POINTS = 400
 """Of the outline, at most."""
 TOLERANCE = 3 / 512
@@ -105,11 +108,11 @@ def fit(labels: LabelMap, glands: Glands = "outline") -> Fit:
             "give a label map that shows where the breast ends"
         )
     profile = _fitted(outline / height)
+    drawable = filled(profile.region(), (pixels.shape[0], pixels.shape[1]))
     view = labels.view_position or (
         ViewPosition.MLO if (pixels == BreastClass.PECTORAL_MUSCLE).any() else ViewPosition.CC
     )
     height_mm = labels.pixel_spacing_mm[0] * height if labels.pixel_spacing_mm else None
-    scale = {} if height_mm is None else {"image_height_mm": float(np.clip(height_mm, 50, 500))}
     breast = ParametricBreast(
         view_position=view,
         image_laterality=_side(labels),
@@ -122,11 +125,12 @@ def fit(labels: LabelMap, glands: Glands = "outline") -> Fit:
         start_angle=profile.start_angle,
         theta=_theta(pixels, smooth, profile),
         pectoral_muscle=_muscle(pixels) if view is ViewPosition.MLO else None,
-        fibroglandular=_glands(pixels, glands),
-        lesions=_lesions(pixels),
-        **scale,
+        fibroglandular=_glands(np.where(drawable, pixels, 0), glands),
+        lesions=_lesions(np.where(drawable, pixels, 0)),
     )
-    breast = breast.changed(**_thicknesses(pixels, outline / height, breast.image_height_mm))
+    if height_mm is not None:
+        breast = breast.changed(image_height_mm=float(np.clip(height_mm, 50, 500)))
+    breast = breast.changed(**_thicknesses(pixels, outline / height, breast.image_height_mm, profile))
     drawn = _oriented(label_map(breast, (whole.shape[0], whole.shape[1])))[:, wall:] > 0
     residual = float(np.median(np.abs(_distances(profile, outline / height)))) * height
     return Fit(
@@ -164,11 +168,13 @@ def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y in pixels from the image's corner, of the longest skin line, without cuts by the image's border."""
-    contours = find_contours(np.pad(mask, 1, mode="edge").astype(np.float32), 0.5)
+    """(N, 2) x, y in pixels from the image's corner, of the skin line, without cuts by the image's border."""
+    whole = ndimage.binary_fill_holes(mask)
+    contours = find_contours(np.pad(whole, 1, mode="edge").astype(np.float32), 0.5)
+    contours = [each for each in contours if len(each) > SHORTEST * len(mask)]
     if not contours:
         return np.empty((0, 2))
-    points = max(contours, key=len)[:, ::-1] - 0.5
+    points = np.concatenate(contours)[:, ::-1] - 0.5
     sides = np.array([mask.shape[1], mask.shape[0]])
     points = points[((points > BORDER) & (points < sides - BORDER)).all(axis=1) & (points[:, 0] > FRAYED * len(mask))]
     return points[:: max(1, round(len(points) / POINTS))]
@@ -227,16 +233,14 @@ def _theta(pixels: np.ndarray, smooth: np.ndarray, profile: Profile) -> float:
     furthest = min(FURTHEST_NIPPLE, profile.start_angle)
     degrees = np.arange(-furthest, furthest + 0.1, 0.5)
     x, y = profile.at(degrees).T
-    seen = (y > 0.01) & (y < 0.99) & (x > LEAST_SEEN)
+    seen = (y > 0.01) & (y < 0.99) & (x > LEAST_SEEN) & (x < pixels.shape[1] / len(pixels))
     if not seen.any():
         return 0.0
     parts, _ = ndimage.label((pixels > 0) & ~smooth)
     sizes = np.bincount(parts.ravel(), minlength=1)
     candidates = [pixels == BreastClass.NIPPLE]
     candidates += [
-        parts == number
-        for number in 1 + np.argsort(-sizes[1:])[:3]
-        if sizes[number] > SMALLEST * len(pixels) ** 2
+        parts == number for number in 1 + np.argsort(-sizes[1:])[:3] if sizes[number] > SMALLEST * len(pixels) ** 2
     ]
     for candidate in candidates:
         angle = _angle_of(candidate, profile, len(pixels)) if candidate.any() else 180.0
@@ -253,7 +257,9 @@ def _angle_of(mask: np.ndarray, profile: Profile, height: int) -> float:
     return float(np.degrees(np.arctan2(across / profile.b, along / profile.a)))
 
 
-def _thicknesses(pixels: np.ndarray, outline: np.ndarray, height_mm: float) -> dict[str, float | bool]:
+def _thicknesses(
+    pixels: np.ndarray, outline: np.ndarray, height_mm: float, profile: Profile
+) -> dict[str, float | bool]:
     """Of skin and nipple, from their areas."""
     pixel = height_mm / len(pixels)
     nipple = 2 * np.sqrt((pixels == BreastClass.NIPPLE).sum() / np.pi) * pixel
@@ -261,7 +267,8 @@ def _thicknesses(pixels: np.ndarray, outline: np.ndarray, height_mm: float) -> d
     if area := int((pixels == BreastClass.SKIN).sum()):
         steps = np.linalg.norm(np.diff(ndimage.gaussian_filter1d(outline, 3, axis=0), axis=0), axis=1)
         length = steps[steps < 10 * np.median(steps)].sum() * height_mm - nipple  # where the image cuts it, it jumps
-        found.update(skin=True, skin_thickness_mm=float(np.clip(area * pixel**2 / length, 0.3, 12.0)))
+        thickest = min(12.0, 0.99 * profile.tightest_radius() * height_mm)
+        found.update(skin=True, skin_thickness_mm=float(np.clip(area * pixel**2 / length, 0.3, thickest)))
     return found
 
 
@@ -278,14 +285,18 @@ def _glands(pixels: np.ndarray, kind: Glands) -> Shape | None:
 
 def _lesions(pixels: np.ndarray) -> tuple[Lesion, ...]:
     found = []
-    for pathology, number in (("benign", BreastClass.BENIGN_LESION), ("malignant", BreastClass.MALIGNANT_LESION)):
+    kinds: tuple[tuple[Pathology, BreastClass], ...] = (
+        ("benign", BreastClass.BENIGN_LESION),
+        ("malignant", BreastClass.MALIGNANT_LESION),
+    )
+    for pathology, number in kinds:
         for region in regionprops(label(pixels == number)):
             if region.area >= SMALLEST * len(pixels) ** 2:
                 found.append(Lesion(pathology=pathology, shape=_free(region, pixels.shape)))
     return tuple(found)
 
 
-def _free(region, shape: tuple[int, ...]) -> Outline:  # noqa: ANN001
+def _free(region: Any, shape: tuple[int, ...]) -> Outline:
     """The outline of a region, as few corners as follow it."""
     mask = np.pad(region.image_filled, 1).astype(np.float32)
     contour = max(find_contours(mask, 0.5), key=len)[:-1, ::-1]
@@ -295,7 +306,7 @@ def _free(region, shape: tuple[int, ...]) -> Outline:  # noqa: ANN001
     return Outline(points=tuple((float(x), float(y)) for x, y in (simple if len(simple) > 2 else points)))
 
 
-def _ellipse(region, height: int) -> Ellipse:  # noqa: ANN001
+def _ellipse(region: Any, height: int) -> Ellipse:
     """The ellipse of the same second moments."""
     y, x = (region.coords + 0.5).T / height
     spread, directions = np.linalg.eigh(np.cov(np.stack([x, y])))

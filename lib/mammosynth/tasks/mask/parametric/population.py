@@ -8,20 +8,23 @@ measured. Spacing was not known there: skin, nipple and height of the image are 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.tasks.mask.parametric.breast import Ellipse, Lesion, ParametricBreast, PectoralMuscle
+from mammosynth.tasks.mask.parametric.breast import Ellipse, Lesion, ParametricBreast, Pathology, PectoralMuscle
 from mammosynth.tasks.mask.parametric.draw import label_map, profile_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
-PROFILE = ("a", "b", "phi", "x0", "y0", "start_angle", "theta")
+PROFILE = ("depth", "half_height", "elongation", "y0", "phi", "start_angle", "theta")
+"""Of the ellipse: where it lies farthest from the chest wall, half of what it is high, a over b; then as they are. A
+longer ellipse whose centre lies farther back looks the same, so a and x0 by themselves would say little."""
 GLANDS = ("gland_x", "gland_y", "gland_a", "gland_b", "gland_angle")
 """Centre from the chest wall, in depths of the nipple, and below the nipple, in b; semi-axes in the root of a b."""
 MUSCLE = ("width", "foot", "bulge")
@@ -31,7 +34,6 @@ semi-axes."""
 SMALL = (128, 192)
 """On which it is tried whether a breast can be drawn."""
 TRIES = 100
-Pathology = Literal["benign", "malignant"]
 
 
 def median_breast(
@@ -79,11 +81,19 @@ def breast_of(
     Raises:
         InvalidParameterError: If they fit no breast.
     """
+    depth, half_height = _extents(values["elongation"], 1.0, values["phi"])
+    b = values["half_height"] / half_height
     breast = ParametricBreast(
         view_position=view_position,
         image_laterality=image_laterality,
         pectoral_muscle=PectoralMuscle(**{n: values[n] for n in MUSCLE}) if MUSCLE[0] in values else None,
-        **{name: float(values[name]) for name in PROFILE},
+        a=float(values["elongation"] * b),
+        b=float(b),
+        x0=float(values["depth"] - depth * b),
+        y0=float(values["y0"]),
+        phi=float(values["phi"]),
+        start_angle=float(values["start_angle"]),
+        theta=float(values["theta"]),
     )
     x, y = profile_of(breast).at(breast.theta)
     size = float(np.sqrt(breast.a * breast.b))
@@ -103,12 +113,20 @@ def values_of(breast: ParametricBreast) -> dict[str, float]:
     assert isinstance(glands, Ellipse)  # noqa: S101 (what the docstring says)
     x, y = map(float, profile_of(breast).at(breast.theta))
     size = float(np.sqrt(breast.a * breast.b))
-    values = {name: float(getattr(breast, name)) for name in PROFILE}
+    depth, half_height = _extents(breast.a, breast.b, breast.phi)
+    own = (breast.x0 + depth, half_height, breast.a / breast.b)
+    values = dict(zip(PROFILE, own, strict=False)) | {name: getattr(breast, name) for name in PROFILE[3:]}
     relative = (glands.x / x, (glands.y - y) / breast.b, glands.a / size, glands.b / size, glands.angle)
     values.update(zip(GLANDS, relative, strict=True))
     if breast.pectoral_muscle is not None:
         values.update({name: getattr(breast.pectoral_muscle, name) for name in MUSCLE})
     return values
+
+
+def _extents(a: float, b: float, phi: float) -> tuple[float, float]:
+    """How far an ellipse reaches from its centre, along x and along y."""
+    cosine, sine = math.cos(math.radians(phi)), math.sin(math.radians(phi))
+    return math.hypot(a * cosine, b * sine), math.hypot(a * sine, b * cosine)
 
 
 def _lesion(breast: ParametricBreast, pathology: Pathology, random: np.random.Generator) -> Lesion:

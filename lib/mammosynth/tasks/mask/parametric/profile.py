@@ -66,14 +66,16 @@ class Profile:
         return np.stack([[normals[0, 1], -normals[0, 0]], [-normals[1, 1], normals[1, 0]]])
 
     def closes_at(self) -> float | None:
-        """x of the place where both tangents meet; None if they do not."""
+        """Depth of the place where both tangents meet; None if they do not."""
         ends = self.at(np.array([-self.start_angle, self.start_angle]))
         upper, lower = self.tangents()
         across = upper[0] * lower[1] - upper[1] * lower[0]
         if abs(across) < 1e-9:
             return None
         apart = ends[1] - ends[0]
-        along = np.array([apart[0] * lower[1] - apart[1] * lower[0], apart[0] * upper[1] - apart[1] * upper[0]]) / across
+        along = (
+            np.array([apart[0] * lower[1] - apart[1] * lower[0], apart[0] * upper[1] - apart[1] * upper[0]]) / across
+        )
         return float(ends[0, 0] + along[0] * upper[0]) if (along > 0).all() else None
 
     def tightest_radius(self) -> float:
