@@ -21,11 +21,10 @@ from mammosynth.tasks.mask.parametric.breast import (
     Lesion,
     Outline,
     ParametricBreast,
-    Pathology,
     PectoralMuscle,
     Shape,
 )
-from mammosynth.tasks.mask.parametric.draw import filled, label_map, muscle_edge
+from mammosynth.tasks.mask.parametric.draw import NUMBERS, filled, label_map, muscle_edge
 from mammosynth.tasks.mask.parametric.profile import Profile
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -233,7 +232,7 @@ def _theta(pixels: np.ndarray, smooth: np.ndarray, profile: Profile) -> float:
     furthest = min(FURTHEST_NIPPLE, profile.start_angle)
     degrees = np.arange(-furthest, furthest + 0.1, 0.5)
     x, y = profile.at(degrees).T
-    seen = (y > 0.01) & (y < 0.99) & (x > LEAST_SEEN) & (x < pixels.shape[1] / len(pixels))
+    seen = (y > 0.01) & (y < 0.99) & (x > LEAST_SEEN) & (x < (pixels.shape[1] - BORDER) / len(pixels))
     if not seen.any():
         return 0.0
     parts, _ = ndimage.label((pixels > 0) & ~smooth)
@@ -285,11 +284,7 @@ def _glands(pixels: np.ndarray, kind: Glands) -> Shape | None:
 
 def _lesions(pixels: np.ndarray) -> tuple[Lesion, ...]:
     found = []
-    kinds: tuple[tuple[Pathology, BreastClass], ...] = (
-        ("benign", BreastClass.BENIGN_LESION),
-        ("malignant", BreastClass.MALIGNANT_LESION),
-    )
-    for pathology, number in kinds:
+    for pathology, number in NUMBERS.items():
         for region in regionprops(label(pixels == number)):
             if region.area >= SMALLEST * len(pixels) ** 2:
                 found.append(Lesion(pathology=pathology, shape=_free(region, pixels.shape)))

@@ -18,8 +18,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from mammosynth.errors import InvalidParameterError
+from mammosynth.tasks.mask.classes import LESIONS, BreastClass
 from mammosynth.tasks.mask.parametric.breast import Ellipse, Lesion, ParametricBreast, Pathology, PectoralMuscle
-from mammosynth.tasks.mask.parametric.draw import label_map, profile_of
+from mammosynth.tasks.mask.parametric.draw import NUMBERS, label_map, profile_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 PROFILE = ("depth", "half_height", "elongation", "y0", "phi", "start_angle", "theta")
@@ -34,6 +35,8 @@ semi-axes."""
 SMALL = (128, 192)
 """On which it is tried whether a breast can be drawn."""
 TRIES = 100
+NIPPLE_DEPTH, GLANDS_INSIDE = 0.9, 0.75
+"""Least depth of the nipple, of the deepest place, and least part of the glands' ellipse in the breast; chosen."""
 
 
 def median_breast(
@@ -66,10 +69,11 @@ def random_breast(
         try:
             breast = breast_of(dict(zip(names, drawn, strict=True)), view_position, image_laterality)
             breast = breast.changed(lesions=tuple(_lesion(breast, pathology, random) for pathology in lesions))
-            label_map(breast, SMALL)
+            labels = label_map(breast, SMALL).labels
         except InvalidParameterError:
             continue
-        return breast
+        if _is_usual(breast, labels):
+            return breast
     raise AssertionError(f"none of {TRIES} draws is a breast")
 
 
@@ -121,6 +125,21 @@ def values_of(breast: ParametricBreast) -> dict[str, float]:
     if breast.pectoral_muscle is not None:
         values.update({name: getattr(breast.pectoral_muscle, name) for name in MUSCLE})
     return values
+
+
+def _is_usual(breast: ParametricBreast, labels: np.ndarray) -> bool:
+    """Whether its nipple lies near the front, its glands inside, and its lesions are seen.
+
+    A copula knows pairs of parameters alone.
+    """
+    places = profile_of(breast).at(np.linspace(-breast.start_angle, breast.start_angle, 181))
+    front = places[(places[:, 1] > 0) & (places[:, 1] < 1), 0].max()
+    nipple = profile_of(breast).at(breast.theta)[0]
+    glands = breast.fibroglandular
+    assert isinstance(glands, Ellipse)  # noqa: S101 (`breast_of` made it)
+    seen = np.isin(labels, (BreastClass.FIBROGLANDULAR, *LESIONS)).sum() / SMALL[0] ** 2
+    shown = {NUMBERS[lesion.pathology] for lesion in breast.lesions} <= set(labels.ravel().tolist())
+    return bool(shown and nipple > NIPPLE_DEPTH * front and seen > GLANDS_INSIDE * np.pi * glands.a * glands.b)
 
 
 def _extents(a: float, b: float, phi: float) -> tuple[float, float]:
