@@ -1,8 +1,4 @@
-"""A label map as a network sees it: in a frame of 512 rows, chest wall on the left, with places and strands.
-
-The strands are structure that is drawn, not learned: smooth noise, stretched towards the nipple, as ducts and Cooper's
-ligaments run. A network that sees them need not invent what is longer than its own reach.
-"""
+"""A label map in a frame of 512 rows, chest wall on the left: where images are measured and made."""
 
 from __future__ import annotations
 
@@ -14,35 +10,19 @@ from PIL import Image
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import chest_wall_on_left, skin_distance
-from mammosynth.tasks.mask.classes import CLASSES, BreastClass
+from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 
 ROWS = 512
 MULTIPLE = 32
-"""Of the frame's width, for six scales."""
+"""Of the frame's width, for networks of five halvings."""
 MARGIN_PX = 4
 """Kept on both sides of the breast."""
-OUTLINE_PX = 1.2
-"""The breast's outline is smoothed by this much, so that pixels of the map's matrix do not show."""
-SOFT_PX = {
-    BreastClass.ADIPOSE: 5.0,
-    BreastClass.FIBROGLANDULAR: 5.0,
-    BreastClass.SKIN: 1.2,
-    BreastClass.PECTORAL_MUSCLE: 3.0,
-    BreastClass.NIPPLE: 1.2,
-    BreastClass.BENIGN_LESION: 2.5,
-    BreastClass.MALIGNANT_LESION: 2.5,
-    BreastClass.CALCIFICATION: 1.0,
-}
-"""How surely a line is where it is drawn: nobody draws the border of gland and fat to the pixel."""
-DEPTHS_PX = (6.0, 20.0, 60.0)
-"""How fast three of the channels fall with the distance from the skin."""
 BEHIND_NIPPLE_PX = 20.0
 """Strands meet in front of the nipple."""
-STRANDS = ((1 / 60, 7.0), (1 / 30, 14.0), (1 / 14, 26.0))
-"""Per field: cycles per pixel towards the nipple, cycles per radian across."""
-_TABLE = (64, 128)
-_WAVE_PX, _WAVES = 50, (0.6, 0.12)
-CHANNELS = 1 + len(CLASSES) + len(DEPTHS_PX) + 3 + len(STRANDS)
+RIM = 3
+"""Not measured, along the outline."""
+LEAST = 200
+"""Tissue of fewer pixels is not measured by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,40 +91,17 @@ class Drawing:
             rows, columns = rows[outermost], columns[outermost]
         return float(rows.mean()), float(columns.mean())
 
-    def channels(self, random: np.random.Generator | None, at: tuple[slice, slice] | None = None) -> np.ndarray:
-        """What the network sees: shares of the breast and of its eight classes, depths, where the nipple is, strands.
+    def tissue(self, *, dense: bool) -> np.ndarray:
+        """(512, W) bool: adipose tissue, or fibroglandular tissue and lesions."""
+        if dense:
+            return (self.labels == BreastClass.FIBROGLANDULAR) | is_lesion(self.labels)
+        return self.labels == BreastClass.ADIPOSE
 
-        Args:
-            random: Where the strands come from; None leaves them at zero.
-            at: Rows and columns of the frame; None takes all.
-
-        Returns:
-            (18, h, w) float32.
-        """
-        rows, columns = at or (slice(0, self.labels.shape[0]), slice(0, self.labels.shape[1]))
-        distance, angle = self._polar(rows, columns)
-        breast = self.breast[rows, columns]
-        depths = [np.exp(-self.depth[rows, columns].astype(np.float32) / fall) for fall in DEPTHS_PX]
-        places = [np.cos(angle), np.sin(angle), distance / 256]
-        strands = _strands(random, distance, angle) if random is not None else np.zeros((len(STRANDS), *breast.shape))
-        inside = np.stack([*depths, *places, *strands]) * breast
-        return np.concatenate([self._shares(rows, columns), inside]).astype(np.float32)
-
-    def _shares(self, rows: slice, columns: slice) -> np.ndarray:
-        """As if the whole frame had been smoothed."""
-        reach = int(np.ceil(4 * max(SOFT_PX.values())))
-        top, left = max(rows.start - reach, 0), max(columns.start - reach, 0)
-        wide = self.labels[top : rows.stop + reach, left : columns.stop + reach]
-        inner = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        masks = [(wide > BreastClass.BACKGROUND, OUTLINE_PX), *((wide == each, soft) for each, soft in SOFT_PX.items())]
-        return np.stack([ndimage.gaussian_filter(mask.astype(np.float32), sigma)[inner] for mask, sigma in masks])
-
-    def _polar(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Distance in pixels and angle of every pixel, seen from before the nipple."""
-        row, column = self.nipple
-        y, x = np.mgrid[rows, columns].astype(np.float32)
-        down, inwards = y - row, column + BEHIND_NIPPLE_PX - x
-        return np.hypot(down, inwards), np.arctan2(down, inwards)
+    def measured(self, *, dense: bool) -> np.ndarray:
+        """(512, W) bool: the same without the rim; the whole breast without it where the tissue is too little."""
+        inner = ndimage.binary_erosion(self.breast, iterations=RIM)
+        own = self.tissue(dense=dense) & inner
+        return own if own.sum() >= LEAST else inner
 
     def restore(self, pixels: np.ndarray) -> np.ndarray:
         """An image of the frame in the matrix and orientation of the label map.
@@ -164,19 +121,3 @@ class Drawing:
     @property
     def _width(self) -> int:
         return max(1, round(self.shape[1] * ROWS / self.shape[0]))
-
-
-def _strands(random: np.random.Generator, distance: np.ndarray, angle: np.ndarray) -> list[np.ndarray]:
-    wave = _smooth_noise(random, distance.shape)
-    fields = []
-    for along, across in STRANDS:
-        table = random.normal(size=_TABLE).astype(np.float32)
-        places = distance * along + _WAVES[0] * wave, (angle + _WAVES[1] * wave) * across
-        fields.append(ndimage.map_coordinates(table, places, order=1, mode="grid-wrap"))
-    return fields
-
-
-def _smooth_noise(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    coarse = random.normal(size=[max(side // _WAVE_PX, 2) for side in shape]).astype(np.float32)
-    factors = [side / few for side, few in zip(shape, coarse.shape, strict=True)]
-    return ndimage.zoom(coarse, factors, order=3)[: shape[0], : shape[1]]

@@ -1,26 +1,26 @@
-"""`MaskNetwork`: the networks and the numbers of one mask model, which are trained and kept together."""
+"""`MaskNetwork`: what one mask model has learned: the expected image, and the styles of sampled ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from monai.networks.nets import BasicUNet
 from torch import nn
 
-from mammosynth.networks.noise_decoder import NoiseDecoder
-from mammosynth.tasks.mask.drawing import CHANNELS
-from mammosynth.tasks.mask.style import ABOUT, LENGTH, StyleModel
+from mammosynth.tasks.mask.expected import CHANNELS
+from mammosynth.tasks.mask.style import StyleModel
 
 
 class MaskNetwork(nn.Module):
-    """What a model of the task holds.
+    """Trained and kept together.
 
     Args:
-        features: Channels per scale of the sampled image, from the coarsest of six.
-        expected_features: Likewise of the expected one.
+        features: Six numbers of channels of the U-Net (`monai.networks.nets.BasicUNet`) of the expected image.
     """
 
-    def __init__(self, features: Sequence[int], expected_features: Sequence[int]) -> None:
+    def __init__(self, features: Sequence[int]) -> None:
         super().__init__()
-        self.sampled = NoiseDecoder(CHANNELS, LENGTH + ABOUT, features)
-        self.expected = NoiseDecoder(CHANNELS, LENGTH + ABOUT, expected_features)
+        self.expected = BasicUNet(
+            2, CHANNELS, 1, tuple(features), norm=("group", {"num_groups": 4}), upsample="nontrainable"
+        )
         self.styles = StyleModel()

@@ -1,4 +1,4 @@
-"""How a mammogram looks as a whole, in 16 numbers: grey and grain of each tissue, skin, lesions against their rings.
+"""How a mammogram looks as a whole, in 14 numbers: grey and detail of each tissue, skin, lesions against their rings.
 
 A label map does not say them: they are the patient, the exposure and the window. Of a real image they are measured; for
 a new one they are drawn from what real images have, given what the label map shows.
@@ -7,6 +7,7 @@ a new one they are drawn from what real images have, given what the label map sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,41 +22,69 @@ from mammosynth.terms import ViewPosition
 
 SIGMAS = (1, 2, 4, 8, 16)
 """Between which the bands lie whose strength is measured, in pixels of the frame."""
-RIM, RING, AIR = 3, (5, 25), 0.02
-LEAST, LEAST_LESION = 200, 50
-"""Tissue and lesions of fewer pixels are not measured."""
-LENGTH = 2 * (2 + len(SIGMAS)) + 2
+RING, AIR = (5, 25), 0.02
+LEAST_LESION, LEAST_RING = 50, 200
+"""Lesions and rings of fewer pixels are not measured."""
+LENGTH = 2 * (1 + len(SIGMAS)) + 2
 ABOUT = 10
 """Numbers that are known of a label map: see `about`."""
 _KNOTS = 33
 _RIDGE, _SHRINK = 4.0, 0.05
 
 
-def measure_style(pixels: np.ndarray, drawing: Drawing) -> np.ndarray:
-    """The 16 numbers of a real image.
+@dataclass(frozen=True)
+class Style:
+    """The numbers, by name.
+
+    Attributes:
+        adipose: Mean grey of adipose tissue.
+        adipose_bands: Natural logarithm of the standard deviation of each band in it, from the finest.
+        dense: Mean grey of fibroglandular tissue and lesions.
+        dense_bands: As of adipose tissue.
+        skin: Mean grey of the skin.
+        lesion: Mean grey of the lesions minus that of their ring; NaN where there is none.
+    """
+
+    adipose: float
+    adipose_bands: tuple[float, ...]
+    dense: float
+    dense_bands: tuple[float, ...]
+    skin: float
+    lesion: float
+
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> Style:
+        """From (14,), in the order of the attributes."""
+        values = [float(number) for number in numbers]
+        bands = len(SIGMAS)
+        return cls(
+            values[0], tuple(values[1 : 1 + bands]), values[1 + bands], tuple(values[2 + bands : -2]), *values[-2:]
+        )
+
+    def numbers(self) -> np.ndarray:
+        """(14,) float32, in the order of the attributes."""
+        return np.array(
+            [self.adipose, *self.adipose_bands, self.dense, *self.dense_bands, self.skin, self.lesion], np.float32
+        )
+
+
+def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
+    """The style of a real image.
 
     Args:
         pixels: (512, W) float32 in [0, 1], in the drawing's frame.
         drawing: Of the same image.
-
-    Returns:
-        (16,) float32: of adipose and of dense tissue mean, log strength of five bands and skewness (bounded); mean of
-        the skin; lesion minus ring, NaN without a lesion.
     """
-    labels, breast = drawing.labels, drawing.breast
-    inner = ndimage.binary_erosion(breast, iterations=RIM)
-    bands = _bands(pixels, breast)
-    numbers: list[float] = []
-    dense = (labels == BreastClass.FIBROGLANDULAR) | is_lesion(labels)
-    for tissue in (labels == BreastClass.ADIPOSE, dense):
-        within = tissue & inner if (tissue & inner).sum() >= LEAST else inner
-        values = pixels[within]
-        third = ((values - values.mean()) ** 3).mean() / (values.std() ** 3 + 1e-6)
-        numbers += [values.mean(), *(np.log(band[within].std() + 1e-4) for band in bands), np.tanh(third / 2)]
-    skin = labels == BreastClass.SKIN
-    numbers.append(pixels[skin if skin.any() else breast].mean())
-    numbers.append(_lesion_contrast(pixels, is_lesion(labels)))
-    return np.array(numbers, np.float32)
+    bands = _bands(pixels, drawing.breast)
+    means, strengths = [], []
+    for dense in (False, True):
+        within = drawing.measured(dense=dense)
+        means.append(float(pixels[within].mean()))
+        strengths.append(tuple(float(np.log(band[within].std() + 1e-4)) for band in bands))
+    skin = drawing.labels == BreastClass.SKIN
+    skin_grey = float(pixels[skin if skin.any() else drawing.breast].mean())
+    lesion = _lesion_contrast(pixels, is_lesion(drawing.labels))
+    return Style(means[0], strengths[0], means[1], strengths[1], skin_grey, lesion)
 
 
 def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Density | None) -> np.ndarray:
@@ -84,20 +113,18 @@ class StyleModel(nn.Module):
     knots: torch.Tensor
     weights: torch.Tensor
     root: torch.Tensor
-    scale: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("knots", torch.linspace(-2, 2, _KNOTS).repeat(LENGTH, 1))
         self.register_buffer("weights", torch.zeros(ABOUT, LENGTH))
         self.register_buffer("root", torch.eye(LENGTH))
-        self.register_buffer("scale", torch.tensor([[0.0], [1.0]]).repeat(1, LENGTH))
 
     def fit(self, styles: np.ndarray, known: np.ndarray) -> None:
         """Learn the distribution from real images.
 
         Args:
-            styles: (N, 16), NaN where a number could not be measured.
+            styles: (N, 14), NaN where a number could not be measured.
             known: (N, 10), see `about`.
         """
         knots = np.nanquantile(styles, np.linspace(0, 1, _KNOTS), axis=0).T
@@ -107,34 +134,25 @@ class StyleModel(nn.Module):
         rest = normal - known @ weights
         covariance = rest.T @ rest / len(rest)
         covariance = (1 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance) + 1e-4)
-        scale = np.stack([np.nanmean(styles, axis=0), np.nanstd(styles, axis=0) + 1e-3])
-        fitted = (knots, weights, np.linalg.cholesky(covariance), scale)
-        for buffer, values in zip((self.knots, self.weights, self.root, self.scale), fitted, strict=True):
+        fitted = (knots, weights, np.linalg.cholesky(covariance))
+        for buffer, values in zip((self.knots, self.weights, self.root), fitted, strict=True):
             buffer.copy_(torch.from_numpy(np.asarray(values, np.float32)))
 
-    def draw(self, known: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+    def draw(self, known: np.ndarray, random: np.random.Generator | None) -> Style:
         """A style.
 
         Args:
             known: (10,), see `about`.
             random: None for the expected one.
 
-        Returns:
-            (16,) float32.
         """
         normal = known @ self.weights.cpu().numpy()
         if random is not None:
             normal = normal + self.root.cpu().numpy() @ random.normal(size=LENGTH)
         places = norm.cdf(normal) * (_KNOTS - 1)
         at = np.arange(_KNOTS)
-        return np.array(
-            [np.interp(place, at, own) for place, own in zip(places, self.knots.cpu().numpy(), strict=True)], np.float32
-        )
-
-    def standardised(self, styles: np.ndarray) -> np.ndarray:
-        """As the network takes them: zero mean, unit spread, 0 where a number is not known."""
-        mean, deviation = self.scale.cpu().numpy()
-        return np.nan_to_num((styles - mean) / deviation).astype(np.float32)
+        knots = self.knots.cpu().numpy()
+        return Style.of(np.array([np.interp(place, at, own) for place, own in zip(places, knots, strict=True)]))
 
 
 def _to_normal(column: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -157,4 +175,4 @@ def _lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:
         return float("nan")
     distance = ndimage.distance_transform_edt(~lesion)
     ring = (distance > RING[0]) & (distance <= RING[1]) & (pixels > AIR)
-    return float(pixels[lesion].mean() - pixels[ring].mean()) if ring.sum() >= LEAST else float("nan")
+    return float(pixels[lesion].mean() - pixels[ring].mean()) if ring.sum() >= LEAST_RING else float("nan")

@@ -6,20 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
+from PIL import Image
 from pydantic import Field
 
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
+from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, LABELS, Output, Rendering
 from mammosynth.tasks.mask.cases import Density, Look
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
+from mammosynth.tasks.mask.expected import expected_channels
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.specification import LABEL_MAP, MASK
 from mammosynth.tasks.mask.style import about
+from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
 
 PIXEL_MM = 0.5
@@ -70,7 +73,7 @@ class MaskSynthesizer:
             inputs: `label_map`.
             parameters: What the label map does not say.
             rendering: Expected: the mean of what the model has learnt, smooth. Sampled: one image, by its seed.
-            seed: Of strands, noise and style.
+            seed: Of tissue and style of a sampled image.
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
@@ -82,10 +85,9 @@ class MaskSynthesizer:
         drawing = Drawing.of(drawn.labels)
         view = parameters.view_position or drawn.view_position or _view_of(drawing)
         known = about(drawing, view, parameters.look, parameters.density)
-        report(0.2, "running the network")
+        report(0.1, "drawing tissue")
         pixels = self.generate(drawing, known, rendering, seed)
-        report(0.9, "returning to the label map's matrix")
-        whole = np.clip(drawing.restore(pixels), 0, 1) * (drawn.labels > 0)
+        whole = np.clip(pixels, 0, 1) * (drawn.labels > 0)
         spacing = drawn.pixel_spacing_mm or (PIXEL_MM * ROWS / drawn.labels.shape[0],) * 2
         image = Mammogram(
             whole.astype(np.float32),
@@ -98,29 +100,30 @@ class MaskSynthesizer:
         return (Output(IMAGE, image), Output(LABELS, drawn))
 
     def generate(self, drawing: Drawing, known: np.ndarray, rendering: Rendering, seed: int) -> np.ndarray:
-        """The image in the frame.
+        """The image.
 
         Args:
             drawing: What is where.
             known: (10,), see `style.about`.
-            rendering: Which network.
-            seed: Of everything random.
+            rendering: Sampled: tissue is drawn in a style that is drawn. Expected: what the network has learned.
+            seed: Of the sampled image.
 
         Returns:
-            (512, W) float32.
+            (H, W) float32 in [0, 1], in the label map's matrix.
         """
+        if rendering is Rendering.EXPECTED:
+            return drawing.restore(self._expected(drawing, known))
         random = np.random.default_rng(seed)
-        is_sampled = rendering is Rendering.SAMPLED
-        styles, decoder = self.network.styles, self.network.sampled if is_sampled else self.network.expected
-        style = styles.standardised(styles.draw(known, random if is_sampled else None))
-        noise = decoder.noise(1, drawing.labels.shape, torch.Generator().manual_seed(int(random.integers(2**62))))
-        if not is_sampled:
-            noise = [torch.zeros_like(each) for each in noise]
-        channels = drawing.channels(random if is_sampled else None)
-        where = next(decoder.parameters()).device
-        given = (torch.from_numpy(each)[None].to(where) for each in (channels, np.concatenate([style, known])))
-        with torch.inference_mode():
-            return decoder(*given, noise)[0, 0].float().cpu().numpy()
+        style = self.network.styles.draw(known, random)
+        restored = np.clip(drawing.restore(draw_tissue(drawing, style, random)), 0, 1)
+        if drawing.shape[0] <= ROWS:
+            return restored
+        return draw_finer(restored, drawing, style, random)
+
+    def _expected(self, drawing: Drawing, known: np.ndarray) -> np.ndarray:
+        half = run_whole(self.network.expected, expected_channels(drawing, known)[None])[0, 0]
+        whole = np.asarray(Image.fromarray(half).resize(drawing.labels.shape[::-1], Image.Resampling.BICUBIC))
+        return whole * drawing.breast
 
 
 def _view_of(drawing: Drawing) -> ViewPosition:

@@ -1,0 +1,280 @@
+"""Tissue that is drawn: strands, lobules, fat between them and grain, as strong as a style asks for.
+
+No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
+nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
+law of mammograms (Burgess 1999, doi:10.1117/12.349652), those near their zeros ridges and lines, as ligaments are
+thin and long, and ducts (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of every band is
+set to the style's, in adipose and in dense tissue apart, so that images differ from each other as real ones do.
+
+What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from mammosynth.tasks.mask.classes import BreastClass, is_lesion
+from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
+from mammosynth.tasks.mask.style import SIGMAS, Style
+
+TABLE = (64, 128)
+"""Cells of a field before it repeats."""
+OCTAVES = ((80, 1.2, 0.5), (44, 1.5, 0.6), (24, 1.8, 0.6), (13, 2.0, 0.55), (7.5, 1.9, 0.42), (4.6, 3.2, 0.3))
+FINE_OCTAVES = ((3.0, 2.8, 0.16), (2.0, 2.4, 0.11))
+"""Size across in pixels of the frame, length over size, strength."""
+RIDGES = ((46, 1.5, 1.0), (27, 1.6, 0.9), (15, 1.6, 0.75), (8.5, 1.5, 0.55))
+LINES = (
+    (90, 2.2, 0.035, 0.5, 1),
+    (60, 2.4, 0.05, 0.6, 1),
+    (40, 2.4, 0.07, 0.7, 2),
+    (27, 2.4, 0.1, 0.8, 2),
+    (18, 2.3, 0.14, 0.8, 2),
+    (12, 2.2, 0.19, 0.8, 2),
+    (8, 2.0, 0.23, 1.3, 1),
+    (5.5, 1.8, 0.28, 1.3, 1),
+)
+"""Size, length over size, width about the field's zero, strength, how many."""
+BENDS = ((70, 14.0), (28, 3.5), (12, 1.2))
+"""Size and reach of what bends the grid, in pixels."""
+UNEVEN = ((90, 70, 0.45), (40, 30, 0.35))
+"""Size along, size across, strength: where tissue is rich in detail and where it is plain."""
+GRAIN = ((0.5, 1.15, 0.35), (1.1, 2.2, 0.25))
+"""Smoothing in pixels of white noise from, to, and its share of the finest bands."""
+PASSES = 3
+"""Of the setting of bands, which overlap."""
+FINER = (1.3, 0.8, 0.5)
+"""Sizes in pixels of the frame of what is added where the label map is finer than the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Where every pixel lies: along the strands and across them, in pixels of the frame. (H, W) float32."""
+
+    along: torch.Tensor
+    across: torch.Tensor
+
+
+def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
+    """A mammogram of a label map.
+
+    Args:
+        drawing: The label map in the frame.
+        style: How the image looks as a whole.
+        random: Where everything random comes from.
+
+    Returns:
+        (512, W) float32 in [0, 1], 0 in air.
+    """
+    breast = torch.from_numpy(drawing.breast.astype(np.float32))
+    dense = _mask(drawing, dense=True)
+    depth = torch.from_numpy(drawing.depth.astype(np.float32))
+    grid, bends = _bent_grid(drawing, random)
+    thickness = 1 - torch.exp(-depth / 14)  # the breast is thinner towards the skin
+    uneven = torch.exp(sum(gain * _field(random, grid, along, across) for along, across, gain in UNEVEN))
+    share = _dense_share(dense, breast, bends)
+    octaves = [gain * _noise(random, grid, size, stretch) for size, stretch, gain in (*OCTAVES, *FINE_OCTAVES)]
+
+    border = (share * (1 - share) * 4).clamp(min=0) ** 0.7
+    gland = (share + 0.25 * sum(octaves[1:4]) * border).clamp(0, 1.3)
+    image = style.adipose * (0.35 + 0.65 * thickness)
+    image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
+    detail = 0.038 * uneven**0.7 * sum(octaves) + 0.05 * uneven**0.6 * _ridges(random, grid, breast)
+    image = image + detail * (0.25 + share) * (0.4 + 0.6 * thickness)
+    nearby = _smooth(share, 25)
+    image = image + 0.075 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * (0.4 + 0.6 * thickness)
+    image = image + _drawn_parts(drawing, style)
+    image = image + _grain(random, image.shape, style, dense, uneven, breast)
+    image = _with_strength(image, drawing, style, dense, breast)
+    image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
+    return (image.clamp(0, 1) * _smooth(breast, 0.8) * breast).numpy()
+
+
+def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
+    """What an image on a matrix that is finer than the frame has beyond the frame's own detail.
+
+    The power law goes on: every halving of the size halves the strength, from that of the finest band.
+
+    Args:
+        pixels: (H, W) float32, the image enlarged to the label map's matrix.
+        drawing: Of the label map.
+        style: Of the image.
+        random: Where it comes from.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    scale = drawing.shape[0] / drawing.labels.shape[0]
+    y, x = (torch.arange(side, dtype=torch.float32) / scale for side in pixels.shape)
+    grid = _Grid(*torch.meshgrid(y, x, indexing="ij"))
+    image = torch.from_numpy(pixels)
+    strength = float(np.exp(style.adipose_bands[0])) * (0.5 + image / max(style.dense, 0.05))
+    for size in FINER:
+        if size * scale >= 2:
+            image = image + strength * size / FINER[0] * _noise(random, grid, size, 1.6)
+    return (image.clamp(0, 1) * (torch.from_numpy(pixels) > 0)).numpy()
+
+
+def _bent_grid(drawing: Drawing, random: np.random.Generator) -> tuple[_Grid, torch.Tensor]:
+    """The grid, and (2, H, W) the finer bends, by which drawn borders are frayed."""
+    height, width = drawing.labels.shape
+    bends = [gain * _bend(random, size, (height, width)) for size, gain in BENDS]
+    down, inwards = sum(bends)
+    row, column = drawing.nipple
+    y = torch.arange(height, dtype=torch.float32)[:, None] - row
+    x = column + BEHIND_NIPPLE_PX - torch.arange(width, dtype=torch.float32)[None]
+    distance = torch.hypot(*torch.broadcast_tensors(y, x))
+    along = distance + inwards
+    angle = torch.atan2(*torch.broadcast_tensors(y, x)) + down / distance.clamp(min=50)
+    # Strands spread as they leave the nipple, by less than a fan would.
+    across = angle * along.clamp(min=40) ** 0.5 * 9
+    return _Grid(along, across), 1.4 * bends[1] + 2.1 * bends[2]
+
+
+def _dense_share(dense: torch.Tensor, breast: torch.Tensor, bends: torch.Tensor) -> torch.Tensor:
+    """Soft and frayed: a drawn line says where the gland ends to some millimetres."""
+    height, width = dense.shape
+    y, x = torch.arange(height)[:, None] + bends[0], torch.arange(width)[None] + bends[1]
+    frayed = _sample(_smooth(dense, 3), y, x)
+    return ((_smooth(frayed, 12) / _smooth(breast, 12).clamp(min=0.3)) * breast).clamp(0, 1)
+
+
+def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> torch.Tensor:
+    """A net about darker lobules; fine ridges where coarse ones are. Zero mean, unit spread in the breast."""
+    total, presence = torch.zeros_like(breast), torch.ones_like(breast)
+    for size, stretch, gain in RIDGES:
+        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 2.2
+        total = total + gain * crest * presence
+        presence = (0.35 + 1.3 * crest).clamp(0, 1.4)
+    inside = total[breast > 0]
+    return (total - inside.mean()) / (inside.std() + 1e-6)
+
+
+def _lines(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
+    """Thin and bright, here and there."""
+    total = torch.zeros_like(grid.along)
+    for size, stretch, width, gain, count in LINES:
+        for _ in range(count):
+            line = torch.exp(-((_noise(random, grid, size, stretch) / width) ** 2))
+            present = torch.sigmoid(4 * (_field(random, grid, size * 1.6, size * 0.9) - 0.35))
+            total = total + gain * line * present
+    return total
+
+
+def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
+    """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
+    lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
+    parts = 0.4 * max(style.lesion, 0.0) * _smooth(lesion, 4)
+    parts = parts + 0.5 * style.adipose * _smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
+    return parts + 0.35 * _smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
+
+
+def _grain(
+    random: np.random.Generator,
+    shape: torch.Size,
+    style: Style,
+    dense: torch.Tensor,
+    uneven: torch.Tensor,
+    breast: torch.Tensor,
+) -> torch.Tensor:
+    usual = _smooth(uneven * breast, 20) / (_smooth(breast, 20) + 1e-3)
+    local = torch.sqrt(uneven / (usual + 1e-3))
+    share = _smooth(dense, 5)
+    total = torch.zeros(shape)
+    for band, (finest, coarsest, gain) in enumerate(GRAIN):
+        noise = _smooth(torch.from_numpy(random.normal(size=shape).astype(np.float32)), finest)
+        noise = noise - _smooth(noise, coarsest)
+        strength = float(np.exp(style.adipose_bands[band])), float(np.exp(style.dense_bands[band]))
+        total = total + gain * noise / noise.std() * (strength[0] * (1 - share) + strength[1] * share) * local
+    return total
+
+
+def _with_strength(
+    image: torch.Tensor, drawing: Drawing, style: Style, dense: torch.Tensor, breast: torch.Tensor
+) -> torch.Tensor:
+    """Bands and means of both tissues as the style has them."""
+    share = _smooth(dense, 5)
+    masks = [drawing.measured(dense=kind) for kind in (False, True)]
+    adipose_mask, dense_mask = (torch.from_numpy(mask) for mask in masks)
+    for _ in range(PASSES):
+        bands, rest = split_bands(image, breast)
+        image = rest
+        for band, own in enumerate(bands):
+            wanted = float(np.exp(style.adipose_bands[band])), float(np.exp(style.dense_bands[band]))
+            gains = [
+                (target / (own[mask].std() + 1e-5)).clamp(0.3, 4)
+                for target, mask in zip(wanted, (adipose_mask, dense_mask), strict=True)
+            ]
+            image = image + own * (gains[0] * (1 - share) + gains[1] * share)
+    lift = style.adipose - image[adipose_mask].mean(), style.dense - image[dense_mask].mean()
+    return image + lift[0] * (1 - share) + lift[1] * share
+
+
+def _with_skin(image: torch.Tensor, drawing: Drawing, style: Style, unevenness: torch.Tensor) -> torch.Tensor:
+    skin = 0.8 * _smooth(_class(drawing, BreastClass.SKIN), 0.8)
+    return image * (1 - skin) + skin * style.skin * torch.exp(0.12 * unevenness)
+
+
+def split_bands(image: torch.Tensor, breast: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """What lies between two smoothings within the breast, and what is left; their sum is the image.
+
+    Args:
+        image: (H, W) float32.
+        breast: (H, W) float32, 0 or 1.
+    """
+    bands, finer = [], image
+    for sigma in SIGMAS:
+        coarser = _smooth(image * breast, sigma) / (_smooth(breast, sigma) + 1e-3)
+        bands.append(finer - coarser)
+        finer = coarser
+    return bands, finer
+
+
+def _noise(random: np.random.Generator, grid: _Grid, size: float, stretch: float) -> torch.Tensor:
+    return _field(random, grid, size * stretch, size)
+
+
+def _field(random: np.random.Generator, grid: _Grid, along: float, across: float) -> torch.Tensor:
+    """Smooth noise of unit spread, whose cells have these lengths in pixels."""
+    white = torch.from_numpy(random.normal(size=TABLE).astype(np.float32))
+    table = _smooth(F.pad(white[None, None], (4, 4, 4, 4), mode="circular")[0, 0], 0.8)[4:-4, 4:-4]
+    table = F.pad((table / table.std())[None, None], (0, 1, 0, 1), mode="circular")[0, 0]
+    return _sample(table, (grid.along / along) % TABLE[0], (grid.across / across) % TABLE[1])
+
+
+def _bend(random: np.random.Generator, size: float, shape: tuple[int, int]) -> torch.Tensor:
+    """(2, H, W): smooth noise of about unit spread; its cells have this length in pixels."""
+    cells = [int(np.ceil(side / size)) + 3 for side in shape]
+    coarse = torch.from_numpy(random.normal(size=(1, 2, *cells)).astype(np.float32))
+    fine = F.interpolate(coarse, scale_factor=float(size), mode="bicubic", align_corners=False)
+    start = int(size)
+    return fine[0, :, start : start + shape[0], start : start + shape[1]]
+
+
+def _sample(table: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Bilinear; places beyond the border take its value."""
+    height, width = table.shape
+    places = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], dim=-1)[None].float()
+    found = F.grid_sample(table[None, None], places, mode="bilinear", padding_mode="border", align_corners=True)
+    return found[0, 0]
+
+
+def _smooth(image: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian, as `scipy.ndimage.gaussian_filter` with mode "nearest"."""
+    reach = max(1, round(3 * sigma))
+    places = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    weights = torch.exp(-places.square() / (2 * sigma**2))
+    weights = (weights / weights.sum())[None, None]
+    padded = F.pad(image[None, None], (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, weights[:, :, None]), weights[..., None])[0, 0]
+
+
+def _mask(drawing: Drawing, *, dense: bool) -> torch.Tensor:
+    return torch.from_numpy(drawing.tissue(dense=dense).astype(np.float32))
+
+
+def _class(drawing: Drawing, kind: BreastClass) -> torch.Tensor:
+    return torch.from_numpy((drawing.labels == kind).astype(np.float32))
