@@ -21,11 +21,12 @@ class StridedDiscriminator(nn.Module):
 
     Args:
         features: Channels of the first block; doubled in the two after it.
+        in_channels: Of what is judged: an image alone, or with what it was made from.
     """
 
-    def __init__(self, features: int = 64) -> None:
+    def __init__(self, features: int = 64, in_channels: int = 1) -> None:
         super().__init__()
-        widths = [1, features, 2 * features, 4 * features]
+        widths = [in_channels, features, 2 * features, 4 * features]
         self.layers = nn.Sequential(
             *(_block(widths[i], widths[i + 1]) for i in range(3)),
             nn.Conv2d(widths[-1], 1, KERNEL, padding=1),
@@ -34,7 +35,7 @@ class StridedDiscriminator(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, H, W) in [-1, 1] to (B, 1, H // 8 - 1, W // 8 - 1) in [0, 1], 1 for real; sides of 24 or more."""
+        """(B, C, H, W) in [-1, 1] to (B, 1, H // 8 - 1, W // 8 - 1) in [0, 1], 1 for real; sides of 24 or more."""
         return self.layers(x)
 
 
