@@ -24,7 +24,7 @@ from mammosynth.task import IMAGE, LABELS, Output, Rendering
 from mammosynth.tasks.mask.classes import CLASSES
 from mammosynth.tasks.mask.labels.from_image import enlarged
 from mammosynth.tasks.mask.parametric.slot import given_label_map
-from mammosynth.tasks.mask.specification import MASK
+from mammosynth.tasks.mask.roles import MASK
 
 LARGE = 2048
 """Least height of a large image, in pixels, as published."""

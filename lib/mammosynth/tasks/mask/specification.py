@@ -6,9 +6,9 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.task import Placement, Slot, SlotKind, TaskSpec
 from mammosynth.tasks.mask.classes import CLASSES, is_lesion
+from mammosynth.tasks.mask.parametric.slot import PARAMETRIC_SLOT
+from mammosynth.tasks.mask.roles import LABEL_MAP, MASK
 
-MASK = "mask"
-LABEL_MAP = "label_map"
 LEAST_SHARE = 0.02
 """Of the map that must be breast."""
 
@@ -30,15 +30,17 @@ def accept_breast(drawn: LabelMap) -> None:
 SPECIFICATION = TaskSpec(
     name=MASK,
     title="Mask",
-    description="A whole mammogram, from a label map of the breast.",
+    description="A whole mammogram, from a label map of the breast or from its parameters.",
     slots=(
         Slot(
             role=LABEL_MAP,
             kind=SlotKind.LABEL_MAP,
             description="The parts of a breast in CC or MLO view, and its lesions.",
+            required=False,
             classes=CLASSES,
             accept=accept_breast,
         ),
+        PARAMETRIC_SLOT,
     ),
     placement=Placement.NEW_STUDY,
     dataset="mammosynth.tasks.mask.data:DATASET",

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.synthesis.engine import run_whole
@@ -20,11 +19,14 @@ from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
 from mammosynth.tasks.mask.expected import expected_channels
 from mammosynth.tasks.mask.network import MaskNetwork
-from mammosynth.tasks.mask.specification import LABEL_MAP, MASK
+from mammosynth.tasks.mask.parametric.slot import given_label_map
+from mammosynth.tasks.mask.roles import MASK
 from mammosynth.tasks.mask.style import about
 from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
 
+PARAMETRIC_SHAPE = (2048, 1536)
+"""In which a parametric breast is drawn."""
 PIXEL_MM = 0.5
 """Assumed of a frame of 512 rows where the label map says nothing."""
 
@@ -70,7 +72,7 @@ class MaskSynthesizer:
         """The mammogram and its label map.
 
         Args:
-            inputs: `label_map`.
+            inputs: `label_map`, or `breast`.
             parameters: What the label map does not say.
             rendering: Expected: the mean of what the model has learnt, smooth. Sampled: one image, by its seed.
             seed: Of tissue and style of a sampled image.
@@ -79,7 +81,7 @@ class MaskSynthesizer:
         Returns:
             In the matrix and orientation of the label map; 0 in air.
         """
-        drawn: LabelMap = inputs[LABEL_MAP]
+        drawn = given_label_map(inputs, PARAMETRIC_SHAPE)
         report = progress or (lambda fraction, message: None)
         report(0.0, "laying out the breast")
         drawing = Drawing.of(drawn.labels)

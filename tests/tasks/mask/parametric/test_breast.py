@@ -6,7 +6,8 @@ import pytest
 from mammosynth.errors import InvalidParameterError
 from mammosynth.task import check_inputs
 from mammosynth.tasks.mask.parametric.breast import PARAMETRIC_SCHEMA, Ellipse, ParametricBreast
-from mammosynth.tasks.mask.parametric.slot import BREAST, PARAMETRIC_SLOT, given_label_map
+from mammosynth.tasks.mask.parametric.slot import PARAMETRIC_SLOT, given_label_map
+from mammosynth.tasks.mask.roles import BREAST
 
 WHOLE = {
     "view_position": "MLO",

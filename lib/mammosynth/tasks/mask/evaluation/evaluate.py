@@ -35,7 +35,8 @@ from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
 from mammosynth.tasks.mask.evaluation.protocol import Shown
-from mammosynth.tasks.mask.specification import LABEL_MAP, SPECIFICATION
+from mammosynth.tasks.mask.roles import LABEL_MAP
+from mammosynth.tasks.mask.specification import SPECIFICATION
 from mammosynth.terms import ViewPosition
 
 MODEL, REAL, CONTROL = "model", "real", "other label map"

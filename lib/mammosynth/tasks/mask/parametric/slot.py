@@ -10,9 +10,7 @@ from mammosynth.label_map import LabelMap
 from mammosynth.task import Slot, SlotKind
 from mammosynth.tasks.mask.parametric.breast import PARAMETRIC_SCHEMA, ParametricBreast
 from mammosynth.tasks.mask.parametric.draw import label_map
-from mammosynth.tasks.mask.specification import LABEL_MAP
-
-BREAST = "breast"
+from mammosynth.tasks.mask.roles import BREAST, LABEL_MAP
 
 
 def accept_parametric(values: Any) -> None:
