@@ -71,7 +71,7 @@ def serve(
         OptionsError: If the port or the data folder is taken, or the token file cannot be used.
         PacsError: If the archive does not answer.
     """
-    from monailabel_app.gateway.connections import raise_file_limit
+    from monailabel_app.gateway.connections import listening, raise_file_limit
     from monailabel_app.gateway.logs import warnings_without_values
 
     started = time.monotonic()
@@ -83,7 +83,7 @@ def serve(
         open_things.enter_context(_locked(options.data_dir))
         open_things.enter_context(_temporary_files(options.data_dir / "tmp"))
         open_things.enter_context(warnings_without_values())
-        listener = open_things.enter_context(_listening(options))
+        listener = open_things.enter_context(listening(options.host, options.port))
         if prepare is not None:
             prepare()
         studies, credentials = open_things.enter_context(_archive(options, say))
@@ -226,22 +226,6 @@ def _locked(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(options: ServeOptions) -> Iterator[socket.socket]:
-    """Take the port before anything slow, so that a taken one is reported at once."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms more for every small answer.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((options.host, options.port))
-        except OSError as error:
-            raise OptionsError(
-                f"cannot listen on {options.host} port {options.port} ({error.strerror}); choose another --port"
-            ) from None
-        yield listener
-
-
-@contextmanager
 def _archive(options: ServeOptions, say: Callable[[str], None]) -> Iterator[tuple[str, tuple[str, str] | None]]:
     """What MONAI Label gets as studies: an archive's URL, ours or another's, or a folder of image files."""
     if isinstance(options.studies, str):
@@ -271,7 +255,7 @@ def _embedded_store(
     Its port is known to this process only by a password made for this run, so other users of the machine cannot read
     past the gateway.
     """
-    from monailabel_app.gateway.connections import build_server
+    from monailabel_app.gateway.connections import build_server, listening
     from monailabel_app.pacs import create_store_app
     from monailabel_app.pacs.store import FolderInUseError
 
@@ -286,8 +270,7 @@ def _embedded_store(
     except FolderInUseError as error:
         raise OptionsError(str(error)) from None
     server = build_server(store)
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # see `_listening`
-        listener.bind(("127.0.0.1", 0))
+    with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="store", daemon=True)
         thread.start()

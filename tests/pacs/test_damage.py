@@ -435,7 +435,8 @@ def test_a_code_stream_of_more_planes_than_its_header_is_refused(tmp_path: Path)
 def test_a_panic_of_the_rle_decoder_is_told_in_one_sentence(tmp_path: Path) -> None:
     instance = stored(tmp_path, too_long_rle_file())
     with pytest.raises(
-        UndecodableFrameError, match=r"^The instance: \(7FE0,0010\) Pixel Data cannot be decoded \([^:]+;"
+        UndecodableFrameError,
+        match=r"^The instance: \(7FE0,0010\) Pixel Data cannot be decoded \(index [^;]*\); the image is",
     ):
         read_frames(instance, [1], as_stored=False)
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -27,6 +28,9 @@ from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from requests_toolbelt import MultipartDecoder
 
 from mammosynth.atomic import UNFINISHED
+from monailabel_app.gateway import connections
+from monailabel_app.gateway.connections import build_server
+from monailabel_app.pacs import __main__ as pacs_main
 from monailabel_app.pacs import create_store_app, index
 from monailabel_app.pacs import store as store_module
 from monailabel_app.pacs.store import FolderInUseError, RefusedInstanceError, Store
@@ -358,6 +362,32 @@ def test_a_second_server_over_the_same_folder_says_so_and_ends(tmp_path: Path) -
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
     assert "in use by another server" in second.stderr
+
+
+@pytest.mark.slow
+def test_the_archive_on_its_own_disconnects_who_does_not_finish_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, servers = free_port(), []
+    places = ["--folder", str(tmp_path / "d"), "--index-folder", str(tmp_path / "i"), "--port", str(port)]
+    monkeypatch.setattr(sys, "argv", ["pacs", *places])
+    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+    monkeypatch.setattr(pacs_main, "configure_logging", lambda: None)
+    monkeypatch.setattr(pacs_main, "build_server", lambda app: servers.append(build_server(app)) or servers[-1])
+    thread = threading.Thread(target=pacs_main.main)
+    thread.start()
+    try:
+        while not (servers and servers[0].started):
+            assert thread.is_alive()
+            time.sleep(0.01)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /dicom")
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+    finally:
+        for server in servers:
+            server.should_exit = True
+        thread.join()
 
 
 def test_a_file_copied_in_a_moment_ago_is_not_overwritten(tmp_path: Path) -> None:
