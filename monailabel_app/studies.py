@@ -418,7 +418,7 @@ def pacs_errors(action: str) -> Iterator[None]:
         raise PacsError(f"the archive was too slow while trying to {action}: {error}; see its log") from error
     except UnwantedError as error:
         raise PacsError(f"stopped while trying to {action}") from error
-    except NoDicomJsonError as error:
+    except (NoDicomJsonError, requests.JSONDecodeError) as error:
         raise UnreadableAnswerError(
             f"the archive's answer cannot be understood while trying to {action} ({error}); check that --studies names "
             "its DICOMweb root, and see its log"
