@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -80,6 +81,7 @@ def serve(
     with ExitStack() as open_things:
         open_things.enter_context(_own_files())
         options.data_dir.mkdir(parents=True, exist_ok=True)
+        _close_to_others(options.data_dir, say)
         open_things.enter_context(_locked(options.data_dir))
         open_things.enter_context(_temporary_files(options.data_dir / "tmp"))
         open_things.enter_context(warnings_without_values())
@@ -196,6 +198,22 @@ def _own_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+def _close_to_others(folder: Path, say: Callable[[str], None]) -> None:
+    """Let nobody else enter the data folder, which earlier versions left open; what is in it need not be touched."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o077:
+        return
+    try:
+        folder.chmod(mode & ~0o077)
+    except OSError as error:
+        say(
+            f"Other accounts of this machine can enter {folder}, which holds images of patients, and that cannot be "
+            f"changed ({error.strerror}); let its owner run chmod go-rwx on it"
+        )
+    else:
+        say(f"Other accounts of this machine could enter {folder}; from now on its owner alone can")
 
 
 @contextmanager

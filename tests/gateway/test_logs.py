@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 
 from monailabel_app.gateway.logs import configure_logging, warnings_without_values
 
-
 PATIENT = "Muster^M"
 
 
