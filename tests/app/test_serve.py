@@ -56,8 +56,8 @@ def test_a_data_folder_that_cannot_be_closed_is_told_in_words(tmp_path: Path, mo
     monkeypatch.setattr(Path, "chmod", refuse)
     _close_to_others(tmp_path, said.append)
     assert said == [
-        f"Other accounts of this machine can enter {tmp_path}, which holds images of patients, and that cannot be changed "
-        "(Operation not permitted); let its owner run chmod go-rwx on it"
+        f"Other accounts of this machine can enter {tmp_path}, which holds images of patients, and that cannot be "
+        "changed (Operation not permitted); let its owner run chmod go-rwx on it"
     ]
 
 
