@@ -27,7 +27,7 @@ from mammosynth.dicom.segmentation import (
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
 from monailabel_app.drawings import StudySegmentation, address_of, find_segmentation, text_or_none
-from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.errors import ConflictError, NotFoundError, field_problems
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.identity import LOCAL
 from monailabel_app.removal import Removal, remove_series
@@ -76,8 +76,7 @@ def create_segmentations(archive: Callable[[], DicomWebStudies]) -> APIRouter:
         try:
             described = SegmentationDescription.model_validate_json(description)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-            raise InvalidParameterError(f"description: {problems}") from None
+            raise InvalidParameterError(field_problems(error, "description")) from None
         content = mask.file.read()
         return save_segmentation(
             archive(), study, described, lambda shape: _unpacked(content, shape), author=author_of(request)

@@ -288,7 +288,12 @@ def test_a_mask_that_does_not_fit_is_refused(client: Client, mask: bytes, reason
 def test_a_description_that_cannot_be_used_is_refused_by_name(client: Client, description: dict[str, Any]) -> None:
     answer = client.save(packed(labels()), **description)
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"description: {next(iter(description))}")
+    assert answer.json()["detail"].startswith(f"description.{next(iter(description))}")
+
+
+def test_a_description_that_is_no_json_is_told_in_one_sentence(client: Client) -> None:
+    answer = client.client.post(client.root, data={"description": "{lesion"}, files={"mask": b""})
+    assert (answer.status_code, answer.json()["detail"][:26]) == (422, "description: Invalid JSON:")
 
 
 def test_an_acquired_image_is_neither_a_segmentation_nor_deleted(client: Client) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -492,6 +493,25 @@ def test_a_full_disk_under_the_index_hides_nothing(tmp_path: Path, monkeypatch: 
     (found,) = store.index.find()
     assert json.loads(store.index.metadata(found))["00185101"]["Value"] == ["MLO"]
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda file: file[132:], r"'DICM' does not follow its first 128 bytes, so it is no DICOM file\."),
+        (lambda file: file[:-50], r"its pixel data end at byte \d+, the file at \d+, so it is truncated\."),
+        (
+            lambda file: file.replace(b"\x10\0\x10\0PN\x00\x00", b"\x10\0\x10\0UT\0\0\xff\xff\xff\0"),
+            r"its header: [^:]*\.",
+        ),
+    ],
+    ids=["something else", "truncated", "damaged"],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, damage: Any, reason: str) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    with pytest.raises(RefusedInstanceError) as refused:
+        store.add(damage(as_file(mammogram(patient_name=""))))
+    assert re.fullmatch(f"The part is not stored: {reason}", str(refused.value)), str(refused.value)
 
 
 def test_a_request_above_the_limit_is_refused(tmp_path: Path) -> None:
