@@ -287,6 +287,11 @@ def _embedded_store(
         )
     except FolderInUseError as error:
         raise OptionsError(str(error)) from None
+    except OSError as error:
+        raise OptionsError(
+            f"the embedded archive over {folder.name} cannot be opened ({error.strerror or error}); check the folder, "
+            "the data folder, their rights and free space"
+        ) from error
     server = build_server(store)
     with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]

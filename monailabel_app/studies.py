@@ -384,8 +384,9 @@ def _check_stored(answer: requests.Response, sop_instance_uid: str) -> None:
         outcome = {}
     failed, stored = (_items(outcome, tag) for tag in (_FAILED_SEQUENCE, _STORED_SEQUENCE))
     if failed:
-        reason = value_of(failed[0], "00081197", "not told")
-        raise PacsError(f"the archive refused to store the result (failure reason {reason}); see its log")
+        reason = f"failure reason {value_of(failed[0], '00081197', 'not told')}"
+        words = value_of(failed[0], "0040A160")  # of our own archive; DICOM has no place for them
+        raise PacsError(f"the archive refused to store the result ({str(words or reason)[:300]}); see its log")
     with pacs_errors("store the result"):
         answer.raise_for_status()
     if sop_instance_uid not in [value_of(item, "00081155") for item in stored]:

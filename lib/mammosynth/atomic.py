@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from mammosynth.errors import OutputError
 
@@ -18,7 +19,7 @@ UNFINISHED = ".unfinished-"
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
-def is_of_the_disk(error: BaseException | None) -> bool:
+def is_of_the_disk(error: BaseException | None) -> TypeGuard[OSError]:
     """Whether it says that the disk cannot be written on, by anybody at the moment."""
     return isinstance(error, OSError) and error.errno in _OF_THE_DISK
 

@@ -12,7 +12,6 @@ from monailabel_app.errors import OptionsError
 from monailabel_app.gateway.connections import build_server, listening, raise_file_limit
 from monailabel_app.gateway.logs import configure_logging, warnings_without_values
 from monailabel_app.pacs.app import create_store_app
-from monailabel_app.pacs.store import FolderInUseError
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def main() -> None:
                 options.folder, index_folder=options.index_folder, credentials=credentials, progress=_tell_progress
             )
             build_server(app).run(sockets=[listener])
-    except (FolderInUseError, OptionsError) as error:
+    except (OSError, OptionsError) as error:
         parser.exit(1, f"{error}\n")
 
 
