@@ -1,5 +1,7 @@
 """Errors that only a server knows, and the HTTP status of every error that is meant for a person."""
 
+from pydantic import ValidationError
+
 from mammosynth.errors import (
     BundleError,
     InvalidParameterError,
@@ -43,3 +45,13 @@ _STATUS: tuple[tuple[type[MammoSynthError], int], ...] = (
 def http_status(error: MammoSynthError) -> int:
     """The HTTP status that fits the error; 400 for kinds without one of their own."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+
+
+def field_problems(error: ValidationError, *within: str) -> str:
+    """What is wrong with which fields, each by its whole path.
+
+    Args:
+        error: What pydantic found.
+        within: Where the value lies in the request, from outside.
+    """
+    return "; ".join(f"{'.'.join(map(str, (*within, *each['loc'])))}: {each['msg']}" for each in error.errors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -107,7 +108,12 @@ class _NrrdFile:
         if work.order.settings.burned_in_mark:
             pixels = burn_in_mark(pixels, like)
         content = to_nrrd_bytes(pixels, like, self._source_path if on_source else None)  # first: it may fail
-        with tempfile.NamedTemporaryFile(suffix=".nrrd", prefix=f"{result.task.name}-", delete=False) as file:
-            file.write(content)
+        descriptor, name = tempfile.mkstemp(suffix=".nrrd", prefix=f"{result.task.name}-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except OSError:
+            Path(name).unlink()
+            raise
         more = {output.role: _MORE for output in result.outputs if output.role != IMAGE}
-        return file.name, {"kind": "image", "provenance": result.provenance.as_json(), **more}
+        return name, {"kind": "image", "provenance": result.provenance.as_json(), **more}

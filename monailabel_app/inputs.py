@@ -22,7 +22,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.task import Slot, SlotKind, check_json
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of
 from monailabel_app.drawings import label_map_for
-from monailabel_app.errors import NotFoundError
+from monailabel_app.errors import NotFoundError, field_problems
 from monailabel_app.studies import (
     MAMMOGRAPHY_SOP_CLASSES,
     AnyStudies,
@@ -84,8 +84,7 @@ def _parse_reference(slot: Slot, value: Any) -> Any:
     try:
         return _REFERENCES[slot.kind].model_validate(value)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or slot.role}: {e['msg']}" for e in error.errors())
-        raise InvalidParameterError(f"input '{slot.role}': {problems}") from None
+        raise InvalidParameterError(field_problems(error, "inputs", slot.role)) from None
 
 
 def archive_inputs(

@@ -6,12 +6,14 @@ interface of its own beside DICOMweb instead.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from monailabel_app.dicom_json import is_removable, value_of
 from monailabel_app.errors import ConflictError, PacsError
-from monailabel_app.studies import DicomWebStudies, pacs_errors
+from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, pacs_errors
 
+_ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 _UNSUPPORTED = (400, 404, 405, 501)  # what archives answer to a method that they do not have
 
 
@@ -80,13 +82,18 @@ def _remove_from_orthanc(archive: DicomWebStudies, root: str, sop_instance_uid: 
     """Delete exactly the instance that was checked: not its series, to which others may be added at any moment."""
     answer = archive.session.post(f"{root}/tools/lookup", data=sop_instance_uid)
     answer.raise_for_status()
-    found = [item for item in answer.json() if item["Type"] == "Instance"]
+    found = [str(item["ID"]) for item in answer.json() if item["Type"] == "Instance"]
     if len(found) != 1:
         raise PacsError(
             f"Orthanc holds {len(found)} instances {sop_instance_uid}, expected one; it was not deleted, use "
             "Orthanc's explorer"
         )
-    archive.session.delete(f"{root}/instances/{found[0]['ID']}").raise_for_status()
+    if not _ORTHANC_ID.fullmatch(found[0]):  # would be another path
+        raise UnreadableAnswerError(
+            f"the archive's answer cannot be understood while trying to delete the series (ID {found[0][:80]!r} is "
+            "none of Orthanc's); see its log"
+        )
+    archive.session.delete(f"{root}/instances/{found[0]}").raise_for_status()
 
 
 def _is_orthanc(archive: DicomWebStudies, root: str) -> bool:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -71,7 +72,7 @@ def serve(
         OptionsError: If the port or the data folder is taken, or the token file cannot be used.
         PacsError: If the archive does not answer.
     """
-    from monailabel_app.gateway.connections import raise_file_limit
+    from monailabel_app.gateway.connections import listening, raise_file_limit
     from monailabel_app.gateway.logs import warnings_without_values
 
     started = time.monotonic()
@@ -80,10 +81,11 @@ def serve(
     with ExitStack() as open_things:
         open_things.enter_context(_own_files())
         options.data_dir.mkdir(parents=True, exist_ok=True)
+        _close_to_others(options.data_dir, say)
         open_things.enter_context(_locked(options.data_dir))
         open_things.enter_context(_temporary_files(options.data_dir / "tmp"))
         open_things.enter_context(warnings_without_values())
-        listener = open_things.enter_context(_listening(options))
+        listener = open_things.enter_context(listening(options.host, options.port))
         if prepare is not None:
             prepare()
         studies, credentials = open_things.enter_context(_archive(options, say))
@@ -198,6 +200,22 @@ def _own_files() -> Iterator[None]:
         os.umask(before)
 
 
+def _close_to_others(folder: Path, say: Callable[[str], None]) -> None:
+    """Let nobody else enter the data folder, which earlier versions left open; what is in it need not be touched."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o077:
+        return
+    try:
+        folder.chmod(mode & ~0o077)
+    except OSError as error:
+        say(
+            f"Other accounts of this machine can enter {folder}, which holds images of patients, and that cannot be "
+            f"changed ({error.strerror}); let its owner run chmod go-rwx on it"
+        )
+    else:
+        say(f"Other accounts of this machine could enter {folder}; from now on its owner alone can")
+
+
 @contextmanager
 def _temporary_files(folder: Path) -> Iterator[None]:
     """A place for uploads and results on their way; emptied at every start, since a kill leaves them behind."""
@@ -223,22 +241,6 @@ def _locked(data_dir: Path) -> Iterator[None]:
                 f"--data-dir {data_dir.name} is in use by another server; stop that one or choose another folder"
             ) from None
         yield
-
-
-@contextmanager
-def _listening(options: ServeOptions) -> Iterator[socket.socket]:
-    """Take the port before anything slow, so that a taken one is reported at once."""
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms more for every small answer.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((options.host, options.port))
-        except OSError as error:
-            raise OptionsError(
-                f"cannot listen on {options.host} port {options.port} ({error.strerror}); choose another --port"
-            ) from None
-        yield listener
 
 
 @contextmanager
@@ -271,7 +273,7 @@ def _embedded_store(
     Its port is known to this process only by a password made for this run, so other users of the machine cannot read
     past the gateway.
     """
-    from monailabel_app.gateway.connections import build_server
+    from monailabel_app.gateway.connections import build_server, listening
     from monailabel_app.pacs import create_store_app
     from monailabel_app.pacs.store import FolderInUseError
 
@@ -285,9 +287,13 @@ def _embedded_store(
         )
     except FolderInUseError as error:
         raise OptionsError(str(error)) from None
+    except OSError as error:
+        raise OptionsError(
+            f"the embedded archive over {folder.name} cannot be opened ({error.strerror or error}); check the folder, "
+            "the data folder, their rights and free space"
+        ) from error
     server = build_server(store)
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # see `_listening`
-        listener.bind(("127.0.0.1", 0))
+    with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="store", daemon=True)
         thread.start()

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 
+from mammosynth.dicom.bounded import parse_file
 from mammosynth.dicom.generated import is_generated_series
 from mammosynth.dicom.read import read_mammogram
-from mammosynth.errors import InvalidParameterError, MammoSynthError, UnsupportedImageError
+from mammosynth.errors import InvalidParameterError, MammoSynthError, UnreadableImageError, UnsupportedImageError
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -40,6 +42,7 @@ from monailabel_app.archive_session import (
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, header_of, value_of
 from monailabel_app.errors import NotFoundError, PacsError
 
+INSTANCE_TYPE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored
 _UID = re.compile(UID_PATTERN)
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Storage classes of single-frame mammograms; anything else in an MG series is refused before it is fetched.
@@ -86,6 +89,28 @@ def choose_instance(
         known = ", ".join(address.sop_instance_uid for address in addresses)
         raise NotFoundError(f"sop_instance_uid {sop_instance_uid} is not in series {image_id}; it holds {known}")
     return chosen
+
+
+def read_retrieved(content: bytes, content_type: str, sop_instance_uid: str) -> Dataset:
+    """The instance in the answer to a WADO-RS request for one; dicomweb_client would parse it without bounds.
+
+    Args:
+        content: A multipart body; parts behind the first one are not looked at.
+        content_type: Of the answer.
+        sop_instance_uid: What was asked for.
+
+    Raises:
+        UnreadableAnswerError: If it holds none, or one that is damaged.
+    """
+    with pacs_errors("retrieve the instance"):
+        header = Message()
+        header["Content-Type"] = content_type
+        delimiter = f"\r\n--{header.get_boundary()}".encode()
+        _, part, *_ = (b"\r\n" + content).split(delimiter, 2)
+        try:
+            return parse_file(part.partition(b"\r\n\r\n")[2], f"the archive's instance {sop_instance_uid}")
+        except UnreadableImageError as error:
+            raise UnreadableAnswerError(str(error)) from error
 
 
 def check_uid(value: str, name: str) -> str:
@@ -193,13 +218,18 @@ class DicomWebStudies:
             )
 
     def retrieve(self, address: InstanceAddress) -> Dataset:
-        """An instance with its pixels."""
+        """An instance with its pixels.
+
+        Raises:
+            NotFoundError: If the archive does not hold it.
+            UnreadableAnswerError: If what it sends is none.
+        """
+        path = f"studies/{address.study_instance_uid}/series/{address.series_instance_uid}/instances"
         with pacs_errors("retrieve the instance"):
-            dataset = self.client.retrieve_instance(
-                address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid
-            )
-        dataset.filename = None  # the client's buffer, of which pydicom warns whenever a dataset is copied
-        return dataset
+            url = f"{self.url}/{path}/{address.sop_instance_uid}"
+            answer = self.session.get(url, headers={"Accept": INSTANCE_TYPE})
+            answer.raise_for_status()
+        return read_retrieved(answer.content, answer.headers.get("Content-Type", ""), address.sop_instance_uid)
 
     def view(self, address: InstanceAddress, wanted: ViewRequest) -> Mammogram:
         """Fetch one instance and read it as a source.
@@ -354,8 +384,9 @@ def _check_stored(answer: requests.Response, sop_instance_uid: str) -> None:
         outcome = {}
     failed, stored = (_items(outcome, tag) for tag in (_FAILED_SEQUENCE, _STORED_SEQUENCE))
     if failed:
-        reason = value_of(failed[0], "00081197", "not told")
-        raise PacsError(f"the archive refused to store the result (failure reason {reason}); see its log")
+        reason = f"failure reason {value_of(failed[0], '00081197', 'not told')}"
+        words = value_of(failed[0], "0040A160")  # of our own archive; DICOM has no place for them
+        raise PacsError(f"the archive refused to store the result ({str(words or reason)[:300]}); see its log")
     with pacs_errors("store the result"):
         answer.raise_for_status()
     if sop_instance_uid not in [value_of(item, "00081155") for item in stored]:
@@ -388,7 +419,7 @@ def pacs_errors(action: str) -> Iterator[None]:
         raise PacsError(f"the archive was too slow while trying to {action}: {error}; see its log") from error
     except UnwantedError as error:
         raise PacsError(f"stopped while trying to {action}") from error
-    except NoDicomJsonError as error:
+    except (NoDicomJsonError, requests.JSONDecodeError) as error:
         raise UnreadableAnswerError(
             f"the archive's answer cannot be understood while trying to {action} ({error}); check that --studies names "
             "its DICOMweb root, and see its log"

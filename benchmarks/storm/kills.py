@@ -76,6 +76,7 @@ class Kept:
     left: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     unfinished_jobs: list[str] = field(default_factory=list)
+    given_up: int = 0
     control_missed: int = 0
     slowest_start_s: float = 0.0
 
@@ -83,18 +84,18 @@ class Kept:
         """Count what is missing, half there, or left over after a restart."""
         self.left += [name for name in place.left_in_uploads() if name not in self.left]
         self.control_missed += len(control_series(server)) != 4
-        listed = _listed(server)
-        self._lose(f"instance {uid}" for uid in self.instances if uid not in listed)
-        strangers = listed.keys() & self.sent - self.instances.keys()
-        for uid in strangers:  # stored, but the answer was lost: whole, or not there
-            self.instances[uid] = listed[uid]
-            self._check_whole(server, uid)
         for job in self.jobs:
             answer = server.get(f"/synthesis/{job}")
             if answer.status_code != 200:
                 self._lose([f"job {job}"])
             elif answer.json()["state"] == "done":
                 self.done.setdefault(job, [each["sop_instance_uid"] for each in answer.json()["result"]["outputs"]])
+        listed = _listed(server)  # after the jobs, which go on meanwhile
+        self._lose(f"instance {uid}" for uid in self.instances if uid not in listed)
+        strangers = listed.keys() & self.sent - self.instances.keys()
+        for uid in strangers:  # stored, but the answer was lost: whole, or not there
+            self.instances[uid] = listed[uid]
+            self._check_whole(server, uid)
         for job, made in self.done.items():
             self._lose(f"result {uid} of job {job}" for uid in made if uid not in listed)
         self._lose(f"segmentation {uid}" for uid in self.drawings if uid not in listed)
@@ -105,7 +106,9 @@ class Kept:
             self.verify(server, place)
             for job in self.jobs:
                 status = _ended(server, job)
-                if status["state"] != "done":
+                if "the server died" in status["message"]:  # thrice, so it might be the job that kills it
+                    self.given_up += 1
+                elif status["state"] != "done":
                     self.unfinished_jobs.append(f"{job}: {status['state']}: {status['message'][:60]}")
             self.verify(server, place)
             for uid in self.instances:
@@ -123,6 +126,7 @@ class Kept:
         table.none_of("acknowledged and lost", self.lost)
         table.none_of("half visible", self.half)
         table.none_of("jobs that did not get done", self.unfinished_jobs)
+        table.tell("jobs given up, in words, after the server died thrice", str(self.given_up))
         table.none_of("starts after which the control is not listed", self.control_missed)
         table.none_of("files left in TMPDIR after a start", self.left)
         table.none_of("processes that outlive the server", self.orphans)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from mammosynth.errors import OutputError
 
 UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written; it is hidden. Only a killed process leaves one behind."""
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
+def is_of_the_disk(error: BaseException | None) -> TypeGuard[OSError]:
+    """Whether it says that the disk cannot be written on, by anybody at the moment."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
 
 
 @contextmanager
@@ -45,6 +54,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file; either the old or the new one exists at any moment.
+
+    Args:
+        path: See `atomic_path`.
+        content: Of the file.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_json(path: Path, value: object, *, indent: int = 4) -> None:
     """Write a value as JSON; either the old or the new file exists at any moment.
 
@@ -57,8 +80,7 @@ def write_json(path: Path, value: object, *, indent: int = 4) -> None:
         OutputError: If the file cannot be written.
     """
     text = json.dumps(value, indent=indent, default=lambda number: number.item())
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_bytes(path, f"{text}\n".encode())
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,15 +7,13 @@ without this package knowing it.
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from mammosynth import __version__
+from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import MammoSynthError
-
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if not is_of_the_disk(error):
             raise
         print(
             f"error: {error.filename or 'the disk'}: {error.strerror}; make room, or write elsewhere", file=sys.stderr

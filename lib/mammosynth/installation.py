@@ -7,8 +7,9 @@ import uuid
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from mammosynth.atomic import write_bytes
 from mammosynth.bundle import WEIGHTS, build_synthesizer
 from mammosynth.errors import BundleError, OutputError
 
@@ -33,7 +34,9 @@ def install_bundle(folder: Path, target: Path, *, replace: bool = False) -> None
     part = target.with_name(f".{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, part, ignore=lambda at, names: _OF_A_RUN if Path(at) == folder else ())
+        shutil.copytree(
+            folder, part, ignore=lambda at, names: _OF_A_RUN if Path(at) == folder else (), copy_function=_copy
+        )
         if target.exists():
             shutil.rmtree(target)
         part.rename(target)
@@ -43,6 +46,11 @@ def install_bundle(folder: Path, target: Path, *, replace: bool = False) -> None
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _copy(source: str, target: str) -> None:
+    """One file; of `shutil`'s own function `copytree` would gather all errors, and tell whole paths."""
+    write_bytes(Path(target), Path(source).read_bytes())
 
 
 def initialize_weights(folder: Path, seed: int) -> Path:
@@ -57,12 +65,12 @@ def initialize_weights(folder: Path, seed: int) -> Path:
 
     Raises:
         BundleError: If it has weights already, or its configuration cannot be used.
+        OutputError: If the file cannot be written.
     """
     weights = folder / WEIGHTS
     if weights.exists():
         raise BundleError(f"{folder.name}/{WEIGHTS.as_posix()} is there already; remove it first if it may go")
     torch.manual_seed(seed)
     network = build_synthesizer(folder).network
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights)
+    write_bytes(weights, save({name: value.contiguous() for name, value in network.state_dict().items()}))
     return weights

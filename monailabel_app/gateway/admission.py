@@ -1,12 +1,13 @@
-"""How many requests to `/infer` are in the house at once; the rest are sent away before their body is read.
+"""How many requests with large bodies are in the house at once; the rest are sent away before their body is read.
 
-A request that is let in holds its upload on disk and, in its turn, a decoded image and the network's memory.
+A request that is let in holds its upload on disk or in memory and, in its turn, a decoded image and what is made of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import anyio
 from starlette.responses import JSONResponse
@@ -14,10 +15,40 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monailabel_app.gateway.busy import TOO_MANY
 
-MAX_INFERENCES = 5  # one runs, four wait: at half a second each on a CPU the last one waits two seconds
 RETRY_AFTER_S = 3
 _UPLOAD_S = 120.0  # for a whole body: 2 MiB/s of the largest one; a slow client must not keep a place for ever
-_LIMITED = re.compile(r"/infer/.*")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many requests of a kind are let in at once.
+
+    Attributes:
+        requests: Method and path, as "POST /infer/a".
+        places: The most at once.
+        those_inside: What is said of them, after their number.
+        otherwise: What else somebody who is sent away can do.
+    """
+
+    requests: re.Pattern[str]
+    places: int
+    those_inside: str
+    otherwise: str = ""
+
+
+LIMITS = (
+    Limit(
+        re.compile(r"POST /infer/.*"),
+        5,  # one runs, four wait: at half a second each on a CPU the last one waits two seconds
+        "inferences run or wait",
+        ", or use POST /synthesis, which waits for its turn",
+    ),
+    Limit(
+        re.compile(r"PUT /datastore/label|POST /studies/[^/]+/segmentations(/file)?"),
+        4,  # drawings have some kB and take less than a second; of the largest uploads, four are 1 GiB
+        "segmentations are being stored",
+    ),
+)
 
 
 class Admission:
@@ -25,34 +56,35 @@ class Admission:
 
     Args:
         app: What is behind it.
-        places: Requests that are let in at once.
+        limits: Kinds of requests that have one.
         upload_s: Longest time for a request's body.
     """
 
-    def __init__(self, app: ASGIApp, *, places: int = MAX_INFERENCES, upload_s: float = _UPLOAD_S) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Sequence[Limit] = LIMITS, upload_s: float = _UPLOAD_S) -> None:
         self._app = app
-        self._places = places
         self._upload_s = upload_s
-        self._inside = 0
+        self._inside = dict.fromkeys(limits, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in, or send away."""
-        if scope["type"] != "http" or scope["method"] != "POST" or not _LIMITED.fullmatch(scope["path"]):
+        asked = f"{scope.get('method')} {scope.get('path')}"
+        limit = next((each for each in self._inside if each.requests.fullmatch(asked)), None)
+        if limit is None:
             await self._app(scope, receive, send)
             return
-        if self._inside >= self._places:
+        if self._inside[limit] >= limit.places:
             detail = (
-                f"{self._inside} inferences run or wait already, the most that are taken at once; try again in "
-                f"{RETRY_AFTER_S} seconds, or use POST /synthesis, which waits for its turn"
+                f"{limit.places} {limit.those_inside} already, the most that are taken at once; try again in "
+                f"{RETRY_AFTER_S} seconds{limit.otherwise}"
             )
-            headers: Mapping[str, str] = {"Retry-After": str(RETRY_AFTER_S)}
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
             await JSONResponse({"detail": detail}, TOO_MANY, headers)(scope, receive, send)
             return
-        self._inside += 1
+        self._inside[limit] += 1
         try:
             await self._pass_on(scope, receive, send)
         finally:
-            self._inside -= 1
+            self._inside[limit] -= 1
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         ends = anyio.current_time() + self._upload_s

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 import mammosynth
+from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
 from monailabel_app.app import MammoSynthApp
@@ -333,4 +334,12 @@ def _add_error_handlers(gateway: FastAPI) -> None:
 
     @gateway.exception_handler(HTTPException)
     def of_framework(request: Request, error: HTTPException) -> JSONResponse:
+        if is_of_the_disk(error.__cause__):  # while it takes in a body, which it then calls a bad one
+            return of_system(request, error.__cause__)
         return answer(error.status_code, str(error.detail))
+
+    @gateway.exception_handler(OSError)
+    def of_system(request: Request, error: OSError) -> JSONResponse:
+        if not is_of_the_disk(error):
+            raise error
+        return answer(507, f"the server's disk cannot be written on ({error.strerror}); make room, then try again")

@@ -6,6 +6,7 @@ the HTTP status, and UIDs. Nothing is copied from queries, bodies or headers of 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -169,16 +170,22 @@ class Audit:
         return True
 
     def _append(self, line: MutableMapping[str, Any]) -> None:
-        content = json.dumps(line, ensure_ascii=False) + "\n"
+        content = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         try:
             descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, content.encode())  # one call: lines of several requests do not mix
+                written = os.write(descriptor, content)  # one call: lines of several requests do not mix
+                if written < len(content):  # that is how a disk that has just become full says so
+                    os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(descriptor)
         except OSError as error:
             logger.error(
-                "the audit log %s cannot be written (%s): %s", self._file.name, error.strerror, content.strip()
+                "the audit log %s cannot be written (%s): %s",
+                self._file.name,
+                error.strerror,
+                content.decode().strip(),
             )
 
 

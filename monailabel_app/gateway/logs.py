@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format=_FORMAT)
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewOfAKind())
+        handler.setFormatter(PlacesOnly(_FORMAT))
     for name in _SAY_LESS:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _SAY_VALUES:
@@ -45,6 +47,26 @@ def _show_place(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
     logger.warning("%s in %s, line %d", category.__name__, "/".join(Path(filename).parts[-2:]), lineno)
+
+
+class PlacesOnly(logging.Formatter):
+    """Tells of an exception where it was raised and its class: what it says may quote a value of a header."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """The traceback of an exception and of those that it came from, the first one first."""
+        return "".join(_places(ei[1], set())).rstrip()
+
+
+def _places(error: BaseException | None, told: set[int]) -> Iterator[str]:
+    if error is None or id(error) in told:
+        return
+    told.add(id(error))
+    yield from _places(error.__cause__ or (None if error.__suppress_context__ else error.__context__), told)
+    for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _places(member, told)
+    yield from traceback.format_tb(error.__traceback__)
+    reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{reason}\n"
 
 
 class FewOfAKind(logging.Filter):

@@ -10,7 +10,6 @@ its result as the model saw it, and a change of window works as on any other ima
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 import uuid
@@ -20,7 +19,6 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import numpy as np
-import pydicom
 from fastapi.responses import Response
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -28,18 +26,15 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
 )
-from requests_toolbelt import MultipartDecoder
 
 from mammosynth.dicom.display import WINDOWS, linear_window, padding_mask, presentation_display, processing_display
 from mammosynth.dicom.stored import read_stored_values
 from mammosynth.dicom.write import BITS_STORED, STORED_MAXIMUM, to_stored_values
-from mammosynth.errors import UnreadableImageError
 from monailabel_app.archive_session import read_dicom_json
 from monailabel_app.dicom_json import value_of
 from monailabel_app.errors import NotFoundError, PacsError
-from monailabel_app.studies import pacs_errors
+from monailabel_app.studies import INSTANCE_TYPE, pacs_errors, read_retrieved
 
-INSTANCE_TYPE = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored
 METADATA_TYPE = "application/dicom+json"
 _FRAME_PATH = re.compile(r"(studies/[0-9.]+/series/[0-9.]+/instances/[0-9.]+)/frames/([0-9,]+)/?")
 _KEPT_FRAMES = 4  # the views of an examination; 58 MB each for 4800 x 6000 pixels
@@ -131,9 +126,12 @@ class Presentation:
             raise NotFoundError(f"there is no {instance.replace('/', ' ')} in the archive; open the study again")
         if answer.status_code != 200:
             raise PacsError(f"the archive answered {answer.status_code} when asked for {instance}; see its log")
-        with pacs_errors(f"retrieve {instance}"):
-            content = MultipartDecoder(answer.content, answer.headers.get("content-type", "")).parts[0].content
-        return await anyio.to_thread.run_sync(display_frame, content)
+
+        def display() -> bytes:
+            uid = instance.rpartition("/")[2]
+            return display_frame(read_retrieved(answer.content, answer.headers.get("content-type", ""), uid))
+
+        return await anyio.to_thread.run_sync(display)
 
     def _learn(self, attributes: Mapping[str, Any]) -> bool:
         """Whether an instance is replaced; what was kept of it may be older than what has just passed."""
@@ -167,28 +165,14 @@ def is_shown_wrongly(attributes: Mapping[str, Any]) -> bool:
     return bool(np.max(1 - shown if photometric == "MONOCHROME1" else shown, initial=0.0) > _BLACK)
 
 
-def display_frame(content: bytes) -> bytes:
-    """The pixels of an instance as it has to look: 16 bits little endian, 0 black, 65535 white, padding black.
-
-    Args:
-        content: The instance as a DICOM file.
-    """
-    dataset = _opened(content)
+def display_frame(dataset: Dataset) -> bytes:
+    """The pixels of an instance as it has to look: 16 bits little endian, 0 black, 65535 white, padding black."""
     name = f"instance {dataset.get('SOPInstanceUID', '')}"
     stored = read_stored_values(dataset, name)
     is_raw = dataset.get("SOPClassUID") == DigitalMammographyXRayImageStorageForProcessing
     display = processing_display if is_raw else presentation_display
     pixels, _ = display(stored, dataset, padding_mask(stored, dataset), name)
     return to_stored_values(pixels).astype("<u2").tobytes()
-
-
-def _opened(content: bytes) -> Dataset:
-    try:
-        return pydicom.dcmread(io.BytesIO(content))
-    except Exception as error:  # a damaged file fails in any way that pydicom's parsers know
-        raise UnreadableImageError(
-            f"the archive gave an instance that cannot be read ({error}); it is damaged there, store it again"
-        ) from error
 
 
 def _window_on_padding(attributes: Mapping[str, Any], center: float, width: float) -> np.ndarray:

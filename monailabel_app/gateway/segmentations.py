@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import logging
 import zlib
 from collections.abc import Callable
@@ -13,13 +12,11 @@ import numpy as np
 from fastapi import APIRouter, Body, File, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset, read_preamble
-from pydicom.uid import DeflatedExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import SegmentationStorage
 
 from mammosynth import __version__
 from mammosynth.dicom.attributes import integer_of, label_of
-from mammosynth.dicom.bounded import MAX_PIXELS, parse_instance
+from mammosynth.dicom.bounded import MAX_PIXELS, parse_file
 from mammosynth.dicom.segmentation import (
     MAX_SEGMENTS,
     LesionClass,
@@ -30,7 +27,7 @@ from mammosynth.dicom.segmentation import (
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
 from monailabel_app.dicom_json import UID_MAX_LENGTH, UID_PATTERN, Uid
 from monailabel_app.drawings import StudySegmentation, address_of, find_segmentation, text_or_none
-from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.errors import ConflictError, NotFoundError, field_problems
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.identity import LOCAL
 from monailabel_app.removal import Removal, remove_series
@@ -79,8 +76,7 @@ def create_segmentations(archive: Callable[[], DicomWebStudies]) -> APIRouter:
         try:
             described = SegmentationDescription.model_validate_json(description)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-            raise InvalidParameterError(f"description: {problems}") from None
+            raise InvalidParameterError(field_problems(error, "description")) from None
         content = mask.file.read()
         return save_segmentation(
             archive(), study, described, lambda shape: _unpacked(content, shape), author=author_of(request)
@@ -196,7 +192,7 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
         UnsupportedImageError: If it is no segmentation of an image of the study, or of another patient.
     """
     instances = archive.study(study_instance_uid)
-    dataset = _opened(content)
+    dataset = parse_file(content, "the uploaded file")
     segmentation = StudySegmentation(archive, instances, dataset)
     uid = text_or_none(dataset, "SOPInstanceUID")
     if uid in {each.sop_instance_uid for each in instances}:
@@ -211,25 +207,6 @@ def store_segmentation(archive: DicomWebStudies, study_instance_uid: str, conten
             )
     archive.store(dataset)
     return segmentation.as_json()
-
-
-def _opened(content: bytes) -> Dataset:
-    """A DICOM file; a deflated one, which may unpack to any size, is refused before."""
-    file = io.BytesIO(content)
-    try:
-        read_preamble(file, force=False)
-        meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
-        deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-        dataset = None if deflated else parse_instance(file, "the file", stop_before_pixels=False)
-    except Exception as error:  # a damaged file fails in any way that pydicom's parsers know
-        raise UnreadableImageError(f"the file is not readable as DICOM ({error}); choose a DICOM SEG") from error
-    if dataset is None:
-        raise UnsupportedImageError(
-            "(0002,0010) Transfer Syntax UID is Deflated Explicit VR Little Endian, expected another one; convert the "
-            "file, for example with dcmconv +te"
-        )
-    dataset.filename = None
-    return dataset
 
 
 def _unpacked(mask: bytes, shape: tuple[int, int]) -> np.ndarray:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import warnings
+from contextlib import suppress
 from pathlib import Path
 
-import uvicorn
-
+from monailabel_app.errors import OptionsError
+from monailabel_app.gateway.connections import build_server, listening, raise_file_limit
+from monailabel_app.gateway.logs import configure_logging, warnings_without_values
 from monailabel_app.pacs.app import create_store_app
-from monailabel_app.pacs.store import FolderInUseError
 
 
 def main() -> None:
@@ -33,15 +33,16 @@ def main() -> None:
         if not password:
             parser.error("--user needs a password in the environment variable MAMMOSYNTH_PACS_PASSWORD")
         credentials = (options.user, password)
-    warnings.filterwarnings("ignore", module="pydicom")  # which tell values of patients
+    configure_logging()
+    raise_file_limit()
     try:
-        app = create_store_app(
-            options.folder, index_folder=options.index_folder, credentials=credentials, progress=_tell_progress
-        )
-    except FolderInUseError as error:
+        with warnings_without_values(), listening("127.0.0.1", options.port) as listener, suppress(KeyboardInterrupt):
+            app = create_store_app(
+                options.folder, index_folder=options.index_folder, credentials=credentials, progress=_tell_progress
+            )
+            build_server(app).run(sockets=[listener])
+    except (OSError, OptionsError) as error:
         parser.exit(1, f"{error}\n")
-    # no access log: query strings hold patient identifiers
-    uvicorn.run(app, host="127.0.0.1", port=options.port, access_log=False, log_level="warning")
 
 
 def _tell_progress(done: int, total: int) -> None:

@@ -168,9 +168,9 @@ def read_instance(path: Path, content: bytes | None = None) -> StoredInstance:
     with io.BytesIO(content) if content is not None else open_regular(path) as file:
         stamp = (0, len(content)) if content is not None else stamp_of(os.fstat(file.fileno()))
         if not _has_dicom_prefix(file):
-            raise UnservableFileError("not a DICOM file: no 'DICM' after the 128-byte preamble")
+            raise UnservableFileError("'DICM' does not follow its first 128 bytes, so it is no DICOM file")
         try:
-            header = parse_instance(file, "the instance", stop_before_pixels=True)
+            header = parse_instance(file, "its header", stop_before_pixels=True)
             syntax = _transfer_syntax(header)
             elements = _elements(header)
             listed = _listed(elements)
@@ -179,9 +179,9 @@ def read_instance(path: Path, content: bytes | None = None) -> StoredInstance:
         except UnservableFileError:
             raise
         except UnreadableImageError as error:
-            raise UnservableFileError(f"not readable as DICOM: {error}") from error
+            raise UnservableFileError(str(error).rstrip(".")) from error
         except Exception as error:  # pydicom walks over damaged pixel data by exceptions of any kind
-            raise UnservableFileError(f"damaged after its header: {error or type(error).__name__}") from error
+            raise UnservableFileError(f"it is damaged after its header ({error or type(error).__name__})") from error
     return _instance(path, stamp, syntax, elements, listed, pixels)
 
 
@@ -307,14 +307,14 @@ def _check_complete(header: FileDataset, syntax: str, sop_class_uid: str, file: 
     elements = data_element_generator(file, header.is_implicit_VR, header.is_little_endian, defer_size=0)
     for number, element in enumerate(elements):
         if number > _MOST_TRAILING:
-            raise UnservableFileError(f"more than {_MOST_TRAILING} elements after the pixel data")
+            raise UnservableFileError(f"it has more than {_MOST_TRAILING} elements after the pixel data")
         has_pixels |= element.tag.group == 0x7FE0
         if element.tag == 0x7FE00010 and element.length != 0xFFFFFFFF:
             place = element.value_tell, element.length
     if file.tell() > size:
-        raise UnservableFileError(f"truncated: pixel data end at byte {file.tell()}, the file at {size}")
+        raise UnservableFileError(f"its pixel data end at byte {file.tell()}, the file at {size}, so it is truncated")
     if not has_pixels and "Image Storage" in UID(sop_class_uid).name:
-        raise UnservableFileError("truncated or damaged: an image without pixel data")
+        raise UnservableFileError("it is an image without pixel data, so it is truncated or damaged")
     return place if header.is_little_endian and not UID(syntax).is_compressed else None
 
 

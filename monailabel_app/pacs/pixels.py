@@ -8,16 +8,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import libjpeg
 import numpy as np
-import openjpeg
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate, generate_pixel_data_frame
 from pydicom.pixel_data_handlers.util import apply_modality_lut, apply_voi_lut, get_expected_length
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLETransferSyntaxes
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from mammosynth.dicom.bounded import check_pixels, open_regular, parse_instance
+from mammosynth.dicom.codestream import check_codestream, decode
 from mammosynth.errors import MammoSynthError
 from monailabel_app.pacs.instances import StoredInstance, stamp_of
 
@@ -32,6 +31,7 @@ _PIXEL_KEYWORDS = (  # PS3.3 table C.7-11b
     "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "PlanarConfiguration",
 )  # fmt: skip
+_NAME = "The instance"  # in messages
 _SLOTS = threading.BoundedSemaphore(2)  # images decoded at once: of the largest accepted, one takes half a GiB
 _BLOCK_PIXELS = 1 << 20  # windowed at a time, since windowing takes 8 bytes a pixel several times over
 
@@ -117,12 +117,12 @@ def _decoding(instance: StoredInstance) -> Iterator[None]:
         yield
     except (UnavailableFrameError, UndecodableFrameError):
         raise
+    except MammoSynthError as error:
+        raise UndecodableFrameError(str(error)) from error
     except OSError as error:
         reason = error.strerror or "not a readable file"
         raise UnavailableFrameError(f"Instance {instance.sop_instance_uid} cannot be read: {reason}.") from error
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # parsers and codecs raise what they meet; the one of RLE panics beside Exception
+    except Exception as error:  # parsers raise what they meet in a damaged file
         reason = str(error) or type(error).__name__
         raise UndecodableFrameError(
             f"The pixels ({UID(instance.transfer_syntax_uid).name}) cannot be decoded here: {reason}"
@@ -147,13 +147,10 @@ def _native_frames(instance: StoredInstance, numbers: Sequence[int]) -> list[byt
 
 def _read_image(instance: StoredInstance, numbers: Sequence[int]) -> FileDataset:
     with open_regular(instance.path) as file:
-        dataset = parse_instance(file, "the instance", stop_before_pixels=False)
+        dataset = parse_instance(file, _NAME, stop_before_pixels=False)
     if "PixelData" not in dataset:
         raise UnavailableFrameError(f"Instance {instance.sop_instance_uid} has no pixel data.")
-    try:
-        check_pixels(dataset, "the instance")
-    except MammoSynthError as error:
-        raise UndecodableFrameError(f"The pixels cannot be decoded: {error}") from error
+    check_pixels(dataset, _NAME)
     _check_numbers(instance, numbers, _frames_of(dataset))
     return dataset
 
@@ -193,9 +190,9 @@ def _decoded(dataset: FileDataset, numbers: Sequence[int]) -> Iterator[np.ndarra
     for frame in _stored_frames(dataset, numbers):
         image = _image_of(dataset, frame)
         if compressed:
-            _check_codestream(image, frame)
-        image.convert_pixel_data("pylibjpeg" if compressed else "numpy")  # one codec: others try again what it refuses
-        yield image.pixel_array.astype(image.pixel_array.dtype.newbyteorder("<"), copy=False)
+            check_codestream(frame, image, _NAME)
+        pixels = decode(image, _NAME)
+        yield pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
 
 
 def _image_of(dataset: FileDataset, frame: bytes) -> Dataset:
@@ -210,19 +207,6 @@ def _image_of(dataset: FileDataset, frame: bytes) -> Dataset:
     image.PixelData = encapsulate([frame]) if dataset.file_meta.TransferSyntaxUID.is_compressed else frame
     image["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"  # in big endian, words are swapped
     return image
-
-
-def _check_codestream(image: Dataset, frame: bytes) -> None:
-    """Refuse a compressed frame of another size than its header: decoders allocate what the frame says."""
-    syntax = image.file_meta.TransferSyntaxUID
-    if syntax in RLETransferSyntaxes:
-        return
-    found = (openjpeg if syntax in JPEG2000TransferSyntaxes else libjpeg).get_parameters(frame)
-    size = int(found["rows"]), int(found["columns"])
-    if size != (image.Rows, image.Columns):
-        raise UndecodableFrameError(
-            f"The compressed frame has {size[0]} x {size[1]} pixels, its header {image.Rows} x {image.Columns}."
-        )
 
 
 def _to_grey_levels(dataset: FileDataset, pixels: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:

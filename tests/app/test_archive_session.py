@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from typing import Any
 
 import pytest
 
+from mammosynth.dicom.bounded import MAX_ELEMENTS
 from monailabel_app.archive_session import ArchiveSession, UnwantedError, read_dicom_json, wanted_until
 from monailabel_app.errors import PacsError
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
-from tests.support.images import mammogram
+from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, packed_zeros
+from tests.support.images import as_file, mammogram
 from tests.support.odd_archives import Answer, dripping, fixed, odd_archive, silent
 
 pytestmark = pytest.mark.slow  # several seconds in all
@@ -90,8 +93,36 @@ def test_garbage_is_an_error_of_the_archive_in_words(answer: Answer, words: str)
 @pytest.mark.parametrize("content", [b"", b"\x00" * 300, b"--b\r\n\r\nDICM\r\n--b--", b"DICM" * 100])
 def test_an_instance_that_is_none_is_an_error_of_the_archive(content: bytes) -> None:
     kind = 'multipart/related; type="application/dicom"; boundary=b'
-    with odd_archive(fixed(200, content, kind)) as url, pytest.raises(PacsError, match="retrieve the instance"):
+    with odd_archive(fixed(200, content, kind)) as url, pytest.raises(PacsError, match=r"the (archive's )?instance"):
         DicomWebStudies(url).retrieve(ADDRESS)
+
+
+def _answered_with(file: bytes) -> Answer:
+    kind = 'multipart/related; type="application/dicom"; boundary=b'
+    return fixed(200, b"--b\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n--b--", kind)
+
+
+HOSTILE = {
+    "tiny elements": (lambda: beginning_of_file(EXPLICIT) + b"\x11\0\x01\x10LO\0\0" * (MAX_ELEMENTS + 1), "elements"),
+    "a bomb": (lambda: beginning_of_file(DEFLATED) + packed_zeros(1 << 28, -zlib.MAX_WBITS), "inflates to more than"),
+    "no preamble": (lambda: as_file(mammogram())[132:], r"expected b'DICM' as in a DICOM file \(PS3\.10\)"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_instance_is_refused_before_it_is_parsed(kind: str) -> None:
+    make, reason = HOSTILE[kind]
+    with (
+        odd_archive(_answered_with(make())) as url,
+        pytest.raises(PacsError, match=rf"^the archive's instance 1\.2\.3\.4\.5: .*{reason}"),
+    ):
+        DicomWebStudies(url).retrieve(ADDRESS)
+
+
+def test_an_instance_is_read_as_it_was_stored() -> None:
+    image = mammogram()
+    with odd_archive(_answered_with(as_file(image))) as url:
+        assert DicomWebStudies(url).retrieve(ADDRESS) == image
 
 
 def test_an_instance_number_that_is_no_number_leaves_the_order_of_the_answer() -> None:

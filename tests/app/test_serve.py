@@ -1,5 +1,6 @@
 """What is refused before a server generates or opens anything."""
 
+import errno
 import os
 import socket
 import stat
@@ -10,7 +11,7 @@ import pytest
 
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions
-from monailabel_app.serve import _own_files, _temporary_files, serve
+from monailabel_app.serve import _close_to_others, _own_files, _temporary_files, serve
 
 
 def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
@@ -34,6 +35,30 @@ def test_what_is_written_while_serving_is_for_its_user_alone(tmp_path: Path) -> 
     finally:
         os.umask(before)
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("folder", "file")] == [0o700, 0o600]
+
+
+def test_a_data_folder_that_others_can_enter_is_closed_and_that_is_told(tmp_path: Path) -> None:
+    folder, said = tmp_path / "data", []
+    folder.mkdir()
+    folder.chmod(0o755)
+    for _ in range(2):
+        _close_to_others(folder, said.append)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert said == [f"Other accounts of this machine could enter {folder}; from now on its owner alone can"]
+
+
+def test_a_data_folder_that_cannot_be_closed_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    said: list[str] = []
+    tmp_path.chmod(0o750)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    _close_to_others(tmp_path, said.append)
+    assert said == [
+        f"Other accounts of this machine can enter {tmp_path}, which holds images of patients, and that cannot be "
+        "changed (Operation not permitted); let its owner run chmod go-rwx on it"
+    ]
 
 
 def test_what_a_killed_server_left_of_uploads_is_gone_after_the_next_start(tmp_path: Path) -> None:

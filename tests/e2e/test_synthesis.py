@@ -132,7 +132,7 @@ def test_an_unknown_series_fails_with_a_sentence(server):
     ("body", "words"),
     [
         ({"model": "nonsense"}, "expected one of contrast"),
-        ({"inputs": order("1.2.3", "../../etc")["inputs"]}, "input 'source': series_instance_uid"),
+        ({"inputs": order("1.2.3", "../../etc")["inputs"]}, "inputs.source.series_instance_uid: "),
         ({"inputs": {}}, "input 'source' is missing"),
         ({"inputs": {"image": "1.2"}}, "input 'image' is unknown, expected source"),
         ({"parameters": {"device": "cuda"}}, "parameter 'device' is unknown"),

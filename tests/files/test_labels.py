@@ -66,7 +66,7 @@ def test_the_orientation_of_the_image_itself_is_no_mirroring(tmp_path: Path) -> 
         (drawing() * 0.5, "values from 0 to 127.5, expected whole numbers"),
         (drawing().astype(np.int16) * -1, "values from -255 to 0"),
         (drawing().astype(np.int16) * 2, "values from 0 to 510"),
-        (np.where(drawing() == 1, np.nan, 0.0), "expected whole numbers"),
+        (np.where(drawing() == 1, np.nan, 0.0), "holds values that are no finite numbers"),
     ],
     ids=["turned", "three slices", "fractions", "negative", "too large", "no numbers"],
 )

@@ -25,9 +25,8 @@ from starlette.routing import Route
 from monailabel_app import serve
 from monailabel_app.gateway import connections
 from monailabel_app.gateway.answers import LastResort
-from monailabel_app.gateway.connections import build_server, raise_file_limit
+from monailabel_app.gateway.connections import build_server, listening, raise_file_limit
 from monailabel_app.gateway.logs import FewOfAKind
-from monailabel_app.options import ServeOptions
 
 pytestmark = pytest.mark.slow  # several seconds in all
 
@@ -53,7 +52,7 @@ def _listening(trusted_proxies: str = "") -> Iterator[int]:
     """A small app behind the listener and the server of the product; its port."""
     routes = [Route("/health", _who, methods=["GET", "POST"]), Route("/broken", _broken), Route("/large", _large)]
     app = Starlette(routes=routes, middleware=[Middleware(LastResort)])
-    with serve._listening(ServeOptions(studies=None, data_dir=Path(), port=0)) as listener:
+    with listening("127.0.0.1", 0) as listener:
         server = build_server(app, trusted_proxies=trusted_proxies)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -1,7 +1,6 @@
-import resource
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
@@ -11,6 +10,7 @@ from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
 from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
 from monailabel_app.studies import DicomWebStudies
+from tests.support.full_disk import full_disk
 from tests.support.odd_archives import odd_archive, silent
 
 
@@ -265,17 +265,6 @@ def test_reporting_on_a_cancelled_job_raises(store):
         store.report(job_id, 0.5, "half")
 
 
-@contextmanager
-def _full_disk():
-    """No file of this process can grow: every write fails, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 _WRITES = {
     "submit": (lambda store, job: store.submit(_request()), lambda store, job: None),
     "claim": (lambda store, job: store.claim_next(), lambda store, job: None),
@@ -292,7 +281,7 @@ def test_a_full_disk_is_told_in_words_at_every_write_and_it_goes_on_with_space(s
     action, before = _WRITES[write]
     before(store, job_id)
     with (
-        _full_disk(),
+        full_disk(),
         pytest.raises(BusyError, match="cannot be written down .* make sure that the disk has space") as it,
     ):
         action(store, job_id)
@@ -310,7 +299,7 @@ def _eventually(is_so, timeout_s=5.0):
 def test_the_worker_says_that_the_disk_is_full_refuses_new_jobs_and_goes_on_with_space(store):
     worker = Worker(store, lambda request, report: {}, pause_s=0.05)
     job_id = store.submit(_request())
-    with _full_disk():
+    with full_disk():
         worker.start()
         _eventually(lambda: worker.state()["state"] == "failing")
         with pytest.raises(
@@ -341,7 +330,7 @@ def test_work_that_is_done_is_not_lost_to_a_full_disk(store):
     job_id = store.submit(_request())
     worker.start()
     assert is_full.wait(5)
-    with _full_disk():
+    with full_disk():
         may_end.set()
         _eventually(lambda: worker.state()["state"] == "failing")
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForProcessing
 from requests_toolbelt import MultipartDecoder
 
+from mammosynth.dicom.bounded import MAX_ELEMENTS
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import to_stored_values
 from monailabel_app.dicom_json import value_of
@@ -21,7 +23,9 @@ from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.presentation import display_frame, is_shown_wrongly
 from tests.support.archives import ARCHIVES, archive_of
 from tests.support.asgi import AsgiClient, as_asked_by
+from tests.support.bombs import EXPLICIT, beginning_of_file
 from tests.support.instances import as_file, breast_values, build_instance, build_raw_instance, lut_item
+from tests.support.odd_archives import fixed, odd_archive
 
 SQUARED = np.rint(np.arange(4096) ** 2 / 4095).astype("<u2").tobytes()  # a VOI LUT that no window equals
 STUDY = "1.2.3"
@@ -170,6 +174,21 @@ def test_numbers_that_are_none_do_not_stop_the_study() -> None:
 
 def test_counts_of_a_detector_are_shown_as_attenuation() -> None:
     raw = build_raw_instance(np.rint(12000 * np.exp(breast_values() / -2000.0)).astype(np.uint16))
-    shown = np.frombuffer(display_frame(as_file(raw).getvalue()), "<u2").reshape(48, 40)
+    shown = np.frombuffer(display_frame(raw), "<u2").reshape(48, 40)
     np.testing.assert_array_equal(shown, to_stored_values(read_mammogram(raw).pixels))
     assert shown[24, 20] > shown[0, 39]  # breast brighter than air
+
+
+def test_a_hostile_instance_is_told_in_words_and_never_parsed(tmp_path: Path) -> None:
+    tiny = beginning_of_file(EXPLICIT) + b"\x11\0\x01\x10LO\0\0" * (MAX_ELEMENTS + 1)
+    headers = json.dumps([SOURCES[1].to_json_dict()]).encode()
+
+    def answer(request: Any) -> None:
+        body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + tiny + b"\r\n--b--"
+        is_metadata = request.path.endswith("/metadata")
+        kind = 'multipart/related; type="application/dicom"; boundary=b'
+        fixed(200, *(headers,) if is_metadata else (body, kind))(request)
+
+    with odd_archive(answer) as url:
+        got = AsgiClient(as_asked_by(create_gateway(url, None, tmp_path))).get(path_of(1, "/frames/1"))
+    assert (got.status_code, f"more than {MAX_ELEMENTS} elements" in got.json()["detail"]) == (502, True)

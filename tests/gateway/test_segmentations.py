@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
 from tests.support.asgi import as_asked_by
-from tests.support.bombs import EXPLICIT, beginning_of_file
+from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, packed_zeros
 from tests.support.images import as_file, mammogram
 
 SHAPE = (24, 16)
@@ -228,28 +229,31 @@ def test_an_uploaded_segmentation_takes_the_place_of_nothing(client: Client, any
     assert len(any_archive.study(client.image.StudyInstanceUID)) == 2
 
 
-def test_a_deflated_file_is_not_unpacked(client: Client) -> None:
+def test_a_deflated_file_is_stored_and_listed(client: Client) -> None:
     dataset = foreign(client)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    answer = client.upload(dataset)
+    assert client.upload(dataset).status_code == 201
+    assert [entry["sop_instance_uid"] for entry in client.listed()] == [dataset.SOPInstanceUID]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: b"not DICOM", "bytes 128 to 131 are b'', expected b'DICM' as in a DICOM file (PS3.10); it is damaged"),
+        (
+            lambda: beginning_of_file(EXPLICIT) + b"\x11\0\x01\x10LO\0\0" * (MAX_ELEMENTS + 1),
+            f"more than {MAX_ELEMENTS}",
+        ),
+        (lambda: beginning_of_file(DEFLATED) + packed_zeros(1 << 28, -zlib.MAX_WBITS), "inflates to more than 128 MiB"),
+    ],
+    ids=["something else", "tiny elements", "bomb"],
+)
+def test_a_hostile_upload_is_refused_in_one_sentence_before_it_is_parsed(
+    client: Client, make: Callable[[], bytes], reason: str
+) -> None:
+    answer = client.client.post(f"{client.root}/file", content=make(), headers={"content-type": "application/dicom"})
     assert answer.status_code == 422
-    assert "Deflated Explicit VR Little Endian" in answer.json()["detail"]
-
-
-def test_an_upload_of_tiny_elements_is_refused_before_they_are_parsed(client: Client) -> None:
-    tiny = b"\x11\x00\x01\x10LO\x00\x00" * (MAX_ELEMENTS + 1)
-    content = beginning_of_file(EXPLICIT) + tiny
-    answer = client.client.post(f"{client.root}/file", content=content, headers={"content-type": "application/dicom"})
-    assert answer.status_code == 422
-    assert f"more than {MAX_ELEMENTS} elements" in answer.json()["detail"]
-
-
-def test_what_is_no_dicom_file_is_refused(client: Client) -> None:
-    answer = client.client.post(
-        f"{client.root}/file", content=b"not DICOM", headers={"content-type": "application/dicom"}
-    )
-    assert answer.status_code == 422
-    assert "not readable as DICOM" in answer.json()["detail"]
+    assert answer.json()["detail"].startswith(f"the uploaded file: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -284,7 +288,12 @@ def test_a_mask_that_does_not_fit_is_refused(client: Client, mask: bytes, reason
 def test_a_description_that_cannot_be_used_is_refused_by_name(client: Client, description: dict[str, Any]) -> None:
     answer = client.save(packed(labels()), **description)
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith(f"description: {next(iter(description))}")
+    assert answer.json()["detail"].startswith(f"description.{next(iter(description))}")
+
+
+def test_a_description_that_is_no_json_is_told_in_one_sentence(client: Client) -> None:
+    answer = client.client.post(client.root, data={"description": "{lesion"}, files={"mask": b""})
+    assert (answer.status_code, answer.json()["detail"][:26]) == (422, "description: Invalid JSON:")
 
 
 def test_an_acquired_image_is_neither_a_segmentation_nor_deleted(client: Client) -> None:

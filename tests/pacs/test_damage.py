@@ -23,6 +23,7 @@ from mammosynth.dicom.compress import compress_instance
 from monailabel_app.pacs import create_store_app, pixels
 from monailabel_app.pacs.instances import StoredInstance, UnservableFileError, read_instance
 from monailabel_app.pacs.pixels import UnavailableFrameError, UndecodableFrameError, read_frames, render
+from tests.support.bombs import too_long_rle_file
 from tests.support.images import as_file, mammogram
 from tests.support.instances import as_file as instance_file
 from tests.support.instances import breast_values, build_instance
@@ -419,6 +420,25 @@ def test_a_code_stream_of_another_size_than_its_header_is_refused(tmp_path: Path
     image.file_meta.TransferSyntaxUID = JPEG2000Lossless
     with pytest.raises(UndecodableFrameError, match="3000 x 3000"):
         render(stored(tmp_path, as_file(image)), 1, image_format="PNG")
+
+
+def test_a_code_stream_of_more_planes_than_its_header_is_refused(tmp_path: Path) -> None:
+    image, codestream = mammogram(), io.BytesIO()
+    Image.new("RGB", (image.Columns, image.Rows)).save(codestream, "JPEG2000", no_jp2=True)
+    image.PixelData = encapsulate([codestream.getvalue()])
+    image["PixelData"].is_undefined_length = True
+    image.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    with pytest.raises(UndecodableFrameError, match="in 3 planes, the header 24 x 16 in 1"):
+        render(stored(tmp_path, as_file(image)), 1, image_format="PNG")
+
+
+def test_a_panic_of_the_rle_decoder_is_told_in_one_sentence(tmp_path: Path) -> None:
+    instance = stored(tmp_path, too_long_rle_file())
+    with pytest.raises(
+        UndecodableFrameError,
+        match=r"^The instance: \(7FE0,0010\) Pixel Data cannot be decoded \(index [^;]*\); the image is",
+    ):
+        read_frames(instance, [1], as_stored=False)
 
 
 def test_a_frame_is_sent_once_however_often_it_is_named(client: TestClient) -> None:

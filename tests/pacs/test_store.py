@@ -6,6 +6,7 @@ import io
 import json
 import re
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +29,14 @@ from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 from requests_toolbelt import MultipartDecoder
 
 from mammosynth.atomic import UNFINISHED
+from monailabel_app.gateway import connections
+from monailabel_app.gateway.connections import build_server
+from monailabel_app.pacs import __main__ as pacs_main
 from monailabel_app.pacs import create_store_app, index
 from monailabel_app.pacs import store as store_module
 from monailabel_app.pacs.store import FolderInUseError, RefusedInstanceError, Store
 from tests.support.archives import ORTHANC_CONFIGURATION, embedded_store, free_port, store_process
+from tests.support.bombs import EXPLICIT, beginning_of_file, nested_sequences
 from tests.support.images import as_file, mammogram
 
 
@@ -360,6 +366,32 @@ def test_a_second_server_over_the_same_folder_says_so_and_ends(tmp_path: Path) -
     assert "in use by another server" in second.stderr
 
 
+@pytest.mark.slow
+def test_the_archive_on_its_own_disconnects_who_does_not_finish_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, servers = free_port(), []
+    places = ["--folder", str(tmp_path / "d"), "--index-folder", str(tmp_path / "i"), "--port", str(port)]
+    monkeypatch.setattr(sys, "argv", ["pacs", *places])
+    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+    monkeypatch.setattr(pacs_main, "configure_logging", lambda: None)
+    monkeypatch.setattr(pacs_main, "build_server", lambda app: servers.append(build_server(app)) or servers[-1])
+    thread = threading.Thread(target=pacs_main.main)
+    thread.start()
+    try:
+        while not (servers and servers[0].started):
+            assert thread.is_alive()
+            time.sleep(0.01)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /dicom")
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+    finally:
+        for server in servers:
+            server.should_exit = True
+        thread.join()
+
+
 def test_a_file_copied_in_a_moment_ago_is_not_overwritten(tmp_path: Path) -> None:
     store = Store(tmp_path / "d", index_folder=tmp_path / "i")
     acquired, sent = mammogram(1), mammogram(2)
@@ -462,6 +494,25 @@ def test_a_full_disk_under_the_index_hides_nothing(tmp_path: Path, monkeypatch: 
     (found,) = store.index.find()
     assert json.loads(store.index.metadata(found))["00185101"]["Value"] == ["MLO"]
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda file: file[132:], r"'DICM' does not follow its first 128 bytes, so it is no DICOM file\."),
+        (lambda file: file[:-50], r"its pixel data end at byte \d+, the file at \d+, so it is truncated\."),
+        (
+            lambda _: beginning_of_file(EXPLICIT) + nested_sequences(40, EXPLICIT, defined=False),
+            r"its header: [^:.]*\.",
+        ),
+    ],
+    ids=["something else", "truncated", "damaged"],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, damage: Any, reason: str) -> None:
+    store = Store(tmp_path / "d", index_folder=tmp_path / "i")
+    with pytest.raises(RefusedInstanceError) as refused:
+        store.add(damage(as_file(mammogram())))
+    assert re.fullmatch(f"The part is not stored: {reason}", str(refused.value)), str(refused.value)
 
 
 def test_a_request_above_the_limit_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mammosynth.preprocessing.cdd_cesm.regions import fill_regions, read_regions
 from mammosynth.preprocessing.cdd_cesm.splits import split_of
 from mammosynth.preprocessing.pairs import read_cdd_cesm, read_cdd_cesm_views
 from tests.support.breasts import half_ellipse
+from tests.support.full_disk import full_disk
 from tests.support.real_data import CDD_CESM
 
 HEIGHT, WIDTH = 640, 400
@@ -358,6 +359,16 @@ def test_nothing_is_written_where_something_is_or_from_what_is_no_archive(archiv
 
 
 @pytest.mark.slow
+def test_a_full_disk_leaves_nothing_and_is_told(archive: Archive, tmp_path: Path) -> None:
+    archive.add("P7_L_DM_CC.jpg")
+    archive.add("P7_L_CM_CC.jpg")
+    source = archive.write()
+    with full_disk(600), pytest.raises(OutputError, match=r"^out: cannot be written \(File too large\); .*free space"):
+        import_cdd_cesm(source, tmp_path / "out", workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+    import_cdd_cesm(source, tmp_path / "out", workers=1)
+
+
 def test_a_pair_that_does_not_match_is_left_unregistered_and_told(archive: Archive, tmp_path: Path) -> None:
     archive.add("P7_L_DM_CC.jpg")
     path = archive.add("P7_L_CM_CC.jpg")

@@ -1,5 +1,7 @@
 """`mammosynth train`: what it asks for, prints, and hands to the loop."""
 
+import contextlib
+import io
 import re
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.log import ProgressLines
+from tests.support.full_disk import full_disk
 from tests.support.templates import write_template
 
 RECIPE = {"steps": 2, "batch_size": 1, "validate_every": 1, "sample_every": 0}
@@ -56,6 +59,29 @@ def test_phantoms_train_a_bundle_from_the_weights_of_another(tmp_path: Path, cap
     training = load_bundle(tmp_path / "mine").metadata["mammosynth"]["training"]
     assert (training["recipe"]["noise"], training["recipe"]["steps"]) == (0.25, 1)
     assert training["initial_weights"]["bundle"] == "template"
+
+
+@pytest.mark.parametrize("after", [0, 3000])
+def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_with_space(
+    after: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
+    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
+    bundle, output = str(write_template(tmp_path / "template", **RECIPE)), tmp_path / "mine"
+    command = ["train", "contrast", "--data", str(tmp_path / "phantoms"), "--output", str(output), "--bundle", bundle]
+    with full_disk(after), capsys.disabled():
+        told = _error_of(command)
+    assert re.fullmatch(r"error: [^\n]*File too large[^\n]*(space|make room)[^\n]*\n", told), told
+    assert not (output / "configs" / "metadata.json").exists(), "no bundle yet"
+    assert main(command) == 0
+    assert load_bundle(output)
+
+
+def _error_of(command: list[str]) -> str:
+    """What a command that fails says at the end; in memory, since files cannot grow."""
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+        assert main(command) == 1
+    return said.getvalue().splitlines(keepends=True)[-1]
 
 
 def test_a_log_gets_a_line_per_validation_however_many_steps_there_are() -> None:

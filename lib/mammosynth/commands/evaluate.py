@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mammosynth.atomic import write_bytes
 from mammosynth.commands.options import (
     add_device,
     add_set,
@@ -58,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     print(report.text)
     write_report(args.json, report.values)
     if args.html and report.page:
-        args.html.parent.mkdir(parents=True, exist_ok=True)
-        args.html.write_text(report.page, encoding="utf-8")
+        write_bytes(args.html, report.page.encode())
     if args.record:
         from mammosynth.evaluation.record import record_scores
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mammosynth.atomic import write_json
 from mammosynth.errors import InvalidParameterError
 from mammosynth.task import TaskSpec, tasks
 
@@ -96,8 +96,7 @@ def open_bundle(name: str | None, task: TaskSpec, device: str) -> Any:
 def write_report(path: Path | None, report: Mapping[str, Any]) -> None:
     """Write JSON values where an option says, if it was given."""
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(path, report, indent=2)
 
 
 @contextmanager

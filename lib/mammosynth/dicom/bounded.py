@@ -115,6 +115,22 @@ def parse_instance(file: BinaryIO, name: str, *, stop_before_pixels: bool) -> Fi
         ) from error
 
 
+def parse_file(content: bytes, name: str) -> FileDataset:
+    """The dataset of a whole DICOM file (PS3.10) that somebody has sent; see `parse_instance`.
+
+    Raises:
+        UnreadableImageError: If it has no preamble, too.
+    """
+    if (found := content[128:132]) != b"DICM":
+        raise UnreadableImageError(
+            f"{name}: bytes 128 to 131 are {found!r}, expected b'DICM' as in a DICOM file (PS3.10); it is damaged or "
+            "something else, export it again."
+        )
+    dataset = parse_instance(BytesIO(content), name, stop_before_pixels=False)
+    dataset.filename = None  # the buffer, of which pydicom warns whenever a dataset is copied
+    return dataset
+
+
 def check_pixels(dataset: Dataset, name: str) -> None:
     """Refuse an image that is too large, or larger than the Pixel Data that are there; nothing is decoded.
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import libjpeg
 import numpy as np
-import openjpeg
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_pixel_data_frame
 from pydicom.uid import (
@@ -25,6 +22,7 @@ from pydicom.uid import (
 
 from mammosynth.dicom.attributes import integer_of, label_of, value_of
 from mammosynth.dicom.bounded import UNCOMPRESSED, check_pixels
+from mammosynth.dicom.codestream import check_codestream, decode, undecodable
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 
 _JPEG = (
@@ -80,9 +78,13 @@ def read_stored_values(dataset: Dataset, name: str) -> StoredValues:
     """
     frame = _frame(dataset, name)
     syntax = _transfer_syntax(dataset, name)
+    image = _image_of(dataset, frame)
     if syntax not in UNCOMPRESSED:
-        frame = replace(frame, bits_allocated=_check_codestream(dataset, frame, syntax, name))
-    values = _decode(dataset, frame, syntax, name)
+        image.BitsAllocated = _check_codestream(image, syntax, name)
+    pixels = decode(image, name)
+    if pixels.shape != (frame.rows, frame.columns):
+        raise undecodable(name, f"decoded to {pixels.shape}, expected {(frame.rows, frame.columns)}")
+    values = pixels.astype(np.int32)
     if syntax in UNCOMPRESSED or syntax == RLELossless:  # JPEG decoders deliver values that are already right-aligned
         values = values >> (frame.high_bit + 1 - frame.bits_stored)
     return _within_bits(values, frame, embedded_overlay=_has_embedded_overlay(dataset), name=name)
@@ -129,70 +131,32 @@ def _transfer_syntax(dataset: Dataset, name: str) -> UID:
     return syntax
 
 
-def _check_codestream(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> int:
-    """Bits that a decoder gives each value of a compressed frame; refuses one that is cut off or of another size."""
-    try:
-        streams = list(generate_pixel_data_frame(dataset.PixelData, 1))
-    except Exception as error:  # a damaged encapsulation fails in many ways
-        raise _damaged(name, error) from error
-    if len(streams) != 1 or not streams[0]:
-        raise _damaged(name, f"{len(streams)} frames, expected 1")
-    if syntax == RLELossless:
-        return frame.bits_allocated
-    stream = streams[0]
-    if _END_OF_IMAGE not in stream[-_TRAILER_BYTES:]:
-        raise UnreadableImageError(
-            f"{name}: (7FE0,0010) Pixel Data end without the end marker of {syntax.name}; the image is truncated, "
-            "fetch it again."
-        )
-    try:
-        found = openjpeg.get_parameters(stream) if syntax in _JPEG_2000 else libjpeg.get_parameters(stream)
-        size, planes = (int(found["rows"]), int(found["columns"])), _planes(found)
-    except Exception as error:  # the codecs raise whatever they meet in a damaged stream
-        raise _damaged(name, error) from error
-    if size != (frame.rows, frame.columns) or planes != 1:
-        raise _damaged(
-            name,
-            f"the {syntax.name} stream has {size} pixels in {planes} planes, the header {(frame.rows, frame.columns)}",
-        )
-    if (precision := int(found["precision"])) > 16:
-        raise UnsupportedImageError(
-            f"{name}: the {syntax.name} stream has {precision} bits a value, expected at most 16; choose another image."
-        )
-    return 8 if precision <= 8 else 16  # the stream's own depth; Bits Allocated may be larger
-
-
-def _planes(parameters: Mapping[str, object]) -> int:
-    return int(str(parameters.get("nr_components", parameters.get("samples_per_pixel", 1))))
-
-
-def _decode(dataset: Dataset, frame: _Frame, syntax: UID, name: str) -> np.ndarray:
-    """(rows, columns) int32 as the codec delivers them."""
-    image = Dataset()  # only what codecs need, so that a vendor's odd values elsewhere cannot stop them
+def _image_of(dataset: Dataset, frame: _Frame) -> Dataset:
+    """Only what codecs need, so that a vendor's odd values elsewhere cannot stop them."""
+    image = Dataset()
     image.file_meta, image.is_little_endian = dataset.file_meta, dataset.is_little_endian
     image.is_implicit_VR = dataset.is_implicit_VR
     image.Rows, image.Columns, image.SamplesPerPixel = frame.rows, frame.columns, 1
     image.BitsAllocated, image.BitsStored, image.HighBit = frame.bits_allocated, frame.bits_stored, frame.high_bit
     image.PixelRepresentation, image.PhotometricInterpretation = int(frame.signed), "MONOCHROME2"
     image["PixelData"] = dataset["PixelData"]
+    return image
+
+
+def _check_codestream(image: Dataset, syntax: UID, name: str) -> int:
+    """Bits that a decoder gives each value; refuses a frame that is cut off or of another size than its header."""
     try:
-        image.convert_pixel_data("numpy" if syntax in UNCOMPRESSED else "pylibjpeg")
-        pixels = np.asarray(image.pixel_array)
-    except BaseException as error:  # whatever a codec meets in a damaged stream
-        # pylibjpeg-rle 2.0.0 panics at one that is too long; PyO3's exception for that is no Exception, on purpose.
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise _damaged(name, error) from error
-        raise
-    if pixels.shape != (frame.rows, frame.columns):
-        raise _damaged(name, f"decoded to {pixels.shape}, expected {(frame.rows, frame.columns)}")
-    return pixels.astype(np.int32)
-
-
-def _damaged(name: str, reason: object) -> UnreadableImageError:
-    return UnreadableImageError(
-        f"{name}: (7FE0,0010) Pixel Data cannot be decoded ({str(reason).strip() or type(reason).__name__}); the image "
-        "is truncated or damaged, fetch it again."
-    )
+        streams = list(generate_pixel_data_frame(image.PixelData, 1))
+    except Exception as error:  # a damaged encapsulation fails in many ways
+        raise undecodable(name, error) from error
+    if len(streams) != 1 or not streams[0]:
+        raise undecodable(name, f"{len(streams)} frames, expected 1")
+    if syntax != RLELossless and _END_OF_IMAGE not in streams[0][-_TRAILER_BYTES:]:
+        raise UnreadableImageError(
+            f"{name}: (7FE0,0010) Pixel Data end without the end marker of {syntax.name}; the image is truncated, "
+            "fetch it again."
+        )
+    return check_codestream(streams[0], image, name)
 
 
 def _within_bits(values: np.ndarray, frame: _Frame, *, embedded_overlay: bool, name: str) -> StoredValues:

@@ -85,6 +85,8 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
 
 
 def _labels(values: np.ndarray, name: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise UnsupportedImageError(f"{name}: holds values that are no finite numbers; save it as a label map.")
     if not ((values >= 0) & (values <= 255) & (values == np.round(values))).all():
         raise UnsupportedImageError(
             f"{name}: values from {values.min():g} to {values.max():g}, expected whole numbers from 0 to 255; save it "

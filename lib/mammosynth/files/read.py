@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, UnidentifiedImageError
 
 from mammosynth.dicom.bounded import MAX_PIXELS, open_regular
 from mammosynth.dicom.mark import MARK
@@ -186,6 +186,8 @@ def read_volume(path: Path, *, drawn: bool = False) -> tuple[np.ndarray, tuple[f
 
 def _reason(error: Exception, path: Path) -> str:
     """What a library says went wrong, without the source lines of ITK and without folders."""
+    if isinstance(error, UnidentifiedImageError):  # whose words name an object of Python
+        return "its header is none"
     last_line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return last_line.split("): ")[-1].replace(str(path), path.name)
 

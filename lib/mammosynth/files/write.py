@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from mammosynth.atomic import atomic_path
+from mammosynth.atomic import atomic_path, write_bytes
 from mammosynth.dicom.mark import MARK
 from mammosynth.dicom.write import to_stored_values
-from mammosynth.errors import OutputError
+from mammosynth.errors import OutputError, UnreadableImageError
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of
-from mammosynth.files.volumes import geometry_beside, to_volume
+from mammosynth.files.volume_header import read_values
+from mammosynth.files.volumes import geometry_beside, read_header, to_volume
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
@@ -63,8 +65,7 @@ def write_label_map(path: Path, drawn: LabelMap, like: Mammogram) -> None:
 def _write(path: Path, stored: np.ndarray, like: Mammogram, source_path: Path | None) -> None:
     file_format = ENDINGS.get(ending_of(path))
     if file_format in (FileFormat.PNG, FileFormat.TIFF):
-        with atomic_path(path) as temporary:
-            _write_picture(temporary, stored, file_format, source_path)
+        write_bytes(path, _picture(stored, file_format, source_path))
     elif file_format in (FileFormat.NRRD, FileFormat.NIFTI):
         with atomic_path(path) as temporary:
             _write_volume(temporary, _marked_volume(stored, like, source_path, file_format), path.name)
@@ -97,17 +98,18 @@ def to_nrrd_bytes(
         return path.read_bytes()
 
 
-def _write_picture(path: Path, stored: np.ndarray, file_format: FileFormat, source_path: Path | None) -> None:
+def _picture(stored: np.ndarray, file_format: FileFormat, source_path: Path | None) -> bytes:
+    """The content of a file; Pillow 13 itself would write a TIFF that is cut off by a full disk, and tell nothing."""
     options: dict[str, Any] = {"dpi": dpi} if (dpi := _resolution(source_path)) else {}
-    image = Image.fromarray(stored)
     if file_format is FileFormat.PNG:
-        texts = PngImagePlugin.PngInfo()
-        texts.add_text("Description", MARK)
-        image.save(path, format="PNG", pnginfo=texts, **options)
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_text("Description", MARK)
     else:
-        tags = TiffImagePlugin.ImageFileDirectory_v2()
-        tags[_TIFF_DESCRIPTION] = MARK
-        image.save(path, format="TIFF", tiffinfo=tags, **options)
+        options["tiffinfo"] = TiffImagePlugin.ImageFileDirectory_v2()
+        options["tiffinfo"][_TIFF_DESCRIPTION] = MARK
+    with io.BytesIO() as content:
+        Image.fromarray(stored).save(content, format=str(file_format), **options)
+        return content.getvalue()
 
 
 def _resolution(source_path: Path | None) -> tuple[float, float] | None:
@@ -133,5 +135,7 @@ def _marked_volume(
 def _write_volume(path: Path, volume: sitk.Image, name: str) -> None:
     try:
         sitk.WriteImage(volume, str(path), useCompression=path.name.endswith(".gz"))
-    except RuntimeError as error:
-        raise OutputError(f"{name}: cannot be written; check the folder, its rights and the free space.") from error
+        if ENDINGS.get(ending_of(path)) is FileFormat.NIFTI:  # of which ITK 5.4 tells no error when the disk is full
+            read_values(path, read_header(path))
+    except (RuntimeError, ValueError, UnreadableImageError) as error:
+        raise OutputError(f"{name}: cannot be written; check the folder, its rights and free space.") from error

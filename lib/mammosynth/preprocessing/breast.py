@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from mammosynth.preprocessing.regions import Regions, close, dilate
+
+Part = tuple[slice, slice]
+"""Rows and columns of an image, with start and stop."""
 REFERENCE_SIDE = 512
 """Longest side in pixels of the grid on which a breast is segmented; the filters below are sized for it."""
 THRESHOLD = 4 / 255
@@ -24,6 +30,8 @@ it may lie (negative: outside it); and how deep the tissue lies that it is compa
 EDGE_SPECK_PX, EDGE_NOTCH_PX, EDGE_FADE_PX = 2.0, 4.0, 3.0
 """In pixels of the reference grid: side of a speck in the air that is no skin, half-width of a notch of dark fat that
 is closed, and how far the skin may fade into the air."""
+WINDOW_PX = 8
+"""Rows of the reduced grid that are looked at together when the edge is found: of no effect on what is found."""
 
 
 def segment_breast(
@@ -77,31 +85,42 @@ def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | N
     depth = _depth(_reduce(breast_mask.astype(np.float32)) > 0.5) / unit
     scale = max(pixels.shape) / REFERENCE_SIDE
     sigma = EDGE_SMOOTHING_PX * scale
-    smooth = ndimage.gaussian_filter(shown, sigma, truncate=3.0) if sigma > 0.3 else shown
-    air, noise = _darkest_corner(smooth)
+    air, noise = _darkest_corner(shown, sigma if sigma > 0.3 else 0)
     if air > NO_BACKGROUND:
         air, noise = 0.0, 0.0
     start = max(EDGE_NOISE, 3 * noise)
     end = np.maximum(EDGE_SHARE * (_level_under_skin(small, depth, unit) - air), max(THRESHOLD, 2 * start))
-    share = np.clip((smooth - (air + start)) / (_resized(end, pixels.shape) - start), 0, 1)
 
-    depth = _resized(depth, pixels.shape)
+    # Far from the rim all is breast or all is air, so what takes time is done in the windows along it only.
+    breast = _nearest(depth > 0, pixels.shape)
+    outside = ~breast
+    fading = np.zeros(pixels.shape, np.float32)
+    depths, ends = Image.fromarray(depth), Image.fromarray(end)
+    for window in _windows((depth >= EDGE_SEARCH_PX[0]) & (depth <= EDGE_SEARCH_PX[1]), pixels.shape):
+        deep = _resized_part(depths, pixels.shape, window)
+        smooth = _smoothed_part(shown, window, sigma if sigma > 0.3 else 0)
+        share = np.clip((smooth - (air + start)) / (_resized_part(ends, pixels.shape, window) - start), 0, 1)
+        outside[window] = deep < EDGE_SEARCH_PX[0]
+        breast[window] = (share >= 1) & (deep >= EDGE_SEARCH_PX[0]) | (deep > EDGE_SEARCH_PX[1])
+        fading[window] = share * share * (3 - 2 * share)
+
     edge = np.zeros(pixels.shape, np.float32)
     if (searched := depth >= EDGE_SEARCH_PX[0]).any():
-        near = _box_around(searched, round(EDGE_NOTCH_PX * scale) + 2)
-        edge[near] = _cleaned(share[near], depth[near], scale)
+        near = _enlarged_box(_box_around(searched, round(EDGE_NOTCH_PX * unit) + 2), depth.shape, pixels.shape)
+        edge[near] = _cleaned(breast[near], outside[near], fading[near], scale)
     return edge if valid is None else edge * valid
 
 
-def _cleaned(share: np.ndarray, depth: np.ndarray, scale: float) -> np.ndarray:
+def _cleaned(breast: np.ndarray, outside: np.ndarray, fading: np.ndarray, scale: float) -> np.ndarray:
     """The share of breast in every pixel without what is no edge: holes, notches, and specks and folds in the air."""
-    outside = depth < EDGE_SEARCH_PX[0]
-    breast = _without_specks((share >= 1) & ~outside | (depth > EDGE_SEARCH_PX[1]), (EDGE_SPECK_PX * scale) ** 2)
-    breast = _filled(_largest(_without_notches(breast, EDGE_NOTCH_PX * scale)), outside)
+    found = Regions(breast)
+    breast = _without_notches(found.mask(found.areas >= (EDGE_SPECK_PX * scale) ** 2), EDGE_NOTCH_PX * scale)
+    air = Regions(~_largest(breast))
+    breast = ~air.mask(air.holding(outside))
     # What fades from the breast is its edge; noise, marks and folds of skin elsewhere are not.
-    reach = ndimage.binary_dilation(breast, iterations=max(1, round(EDGE_FADE_PX * scale))) & ~outside
-    share = np.where(_touching(reach & (share > 0), breast), share * share * (3 - 2 * share), np.float32(0))
-    return np.where(breast, np.float32(1), share)
+    reach = dilate(breast, 0, max(1, round(EDGE_FADE_PX * scale))) & ~outside
+    faded = Regions(reach & (fading > 0) | breast)
+    return np.maximum(breast, fading * faded.mask(faded.holding(breast)))
 
 
 def chest_wall_on_left(breast_mask: np.ndarray) -> bool:
@@ -178,18 +197,42 @@ def _resized(
     return np.array(image.resize((shape[1], shape[0]), kernel))
 
 
+def _resized_part(grid: Image.Image, shape: tuple[int, ...], part: Part) -> np.ndarray:
+    """A part of what `_resized` gives."""
+    rows, columns = part
+    left, right = (column * grid.width / shape[1] for column in (columns.start, columns.stop))
+    top, bottom = (row * grid.height / shape[0] for row in (rows.start, rows.stop))
+    size = columns.stop - columns.start, rows.stop - rows.start
+    return np.asarray(grid.resize(size, Image.Resampling.BILINEAR, box=(left, top, right, bottom)))
+
+
+def _nearest(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    image = Image.fromarray(mask.astype(np.uint8)).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+    return np.array(image).view(bool)
+
+
+def _smoothed_part(pixels: np.ndarray, part: Part, sigma: float) -> np.ndarray:
+    """A part of the smoothed image, as if all of it had been smoothed."""
+    if not sigma:
+        return pixels[part]
+    reach = int(3 * sigma + 0.5)
+    wide = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in part)
+    smooth = ndimage.gaussian_filter(pixels[wide], sigma, radius=reach)
+    return smooth[tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(part, wide, strict=True))]
+
+
 def _air_level(smooth: np.ndarray) -> float:
     air, noise = _darkest_corner(smooth)
     return THRESHOLD if air > NO_BACKGROUND else air + max(THRESHOLD, 4 * noise)
 
 
-def _darkest_corner(smooth: np.ndarray) -> tuple[float, float]:
-    """Median and standard deviation."""
-    side = max(2, min(smooth.shape) // 32)
+def _darkest_corner(pixels: np.ndarray, sigma: float = 0.0) -> tuple[float, float]:
+    """Median and standard deviation, of the image smoothed by `sigma`."""
+    (height, width), side = pixels.shape, max(2, min(pixels.shape) // 32)
     corners = [
-        smooth[rows, columns]
-        for rows in (slice(side), slice(-side, None))
-        for columns in (slice(side), slice(-side, None))
+        _smoothed_part(pixels, (rows, columns), sigma)
+        for rows in (slice(0, side), slice(max(0, height - side), height))
+        for columns in (slice(0, side), slice(max(0, width - side), width))
     ]
     darkest = min(corners, key=np.median)
     return float(np.median(darkest)), float(darkest.std())
@@ -215,51 +258,40 @@ def _level_under_skin(small: np.ndarray, depth: np.ndarray, unit: float) -> np.n
     return (total + 1e-4 * usual) / (weight + 1e-4)
 
 
-def _box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The rows and columns of a mask with as many more on every side, as far as the image has them."""
-    ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    return (
-        slice(max(0, ends[0][0] - margin), ends[0][1] + 1 + margin),
-        slice(max(0, ends[1][0] - margin), ends[1][1] + 1 + margin),
+def _windows(mask: np.ndarray, shape: tuple[int, ...]) -> Iterator[Part]:
+    """Parts of an image that together hold all of a mask on its reduced grid, and what is interpolated from it."""
+    mask = dilate(mask, 1, 0)
+    for top in range(0, mask.shape[0], WINDOW_PX):
+        columns = np.flatnonzero(mask[top : top + WINDOW_PX].any(axis=0))
+        if columns.size:
+            bottom = min(top + WINDOW_PX, mask.shape[0])
+            yield _enlarged_box((slice(top, bottom), slice(columns[0], columns[-1] + 1)), mask.shape, shape)
+
+
+def _enlarged_box(box: Part, grid_shape: tuple[int, ...], shape: tuple[int, ...]) -> Part:
+    """The part of an image that a part of its reduced grid covers."""
+    rows, columns = (
+        slice(int(part.start * size // side), int(-(-part.stop * size // side)))
+        for part, side, size in zip(box, grid_shape, shape, strict=True)
     )
+    return rows, columns
+
+
+def _box_around(mask: np.ndarray, margin: int) -> Part:
+    """The rows and columns of a mask with as many more on every side, as far as the image has them."""
+    rows, columns = (
+        slice(max(0, ends[0] - margin), min(side, ends[1] + 1 + margin))
+        for side, ends in zip(mask.shape, (np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)), strict=True)
+    )
+    return rows, columns
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
     """The largest connected region."""
-    labels, count = ndimage.label(mask)
-    return mask if count < 2 else labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-
-
-def _filled(mask: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """The mask with all that it shuts off from the outside."""
-    labels, count = ndimage.label(~mask)
-    shut_off = np.ones(count + 1, bool)
-    shut_off[labels[outside & ~mask]] = False
-    return shut_off[labels]
-
-
-def _without_specks(mask: np.ndarray, area: float) -> np.ndarray:
-    labels, _ = ndimage.label(mask)
-    large = np.bincount(labels.ravel()) >= area
-    large[0] = False
-    return large[labels]
+    regions = Regions(mask)
+    return mask if regions.count < 2 else regions.mask(np.arange(regions.count) == np.argmax(regions.areas))
 
 
 def _without_notches(mask: np.ndarray, radius: float) -> np.ndarray:
     """The mask closed with an octagon; at the image's border the breast goes on."""
-    square, cross = round(0.41 * radius), round(0.59 * radius)
-    shapes = [(np.ones((3, 3), bool), square), (ndimage.generate_binary_structure(2, 1), cross)]
-    closed = mask
-    for shape, steps in shapes:
-        closed = ndimage.binary_dilation(closed, shape, steps) if steps else closed
-    for shape, steps in shapes:
-        closed = ndimage.binary_erosion(closed, shape, steps, border_value=1) if steps else closed
-    return closed
-
-
-def _touching(mask: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """The parts of a mask that hang together with the breast."""
-    labels, count = ndimage.label(mask | breast)
-    touching = np.zeros(count + 1, bool)
-    touching[labels[breast]] = True
-    return touching[labels]
+    return close(mask, square=round(0.41 * radius), diamond=round(0.59 * radius))

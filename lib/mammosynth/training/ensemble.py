@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from mammosynth.atomic import write_json
+from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.errors import BundleError
 
@@ -36,17 +35,14 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
                 "join bundles that were trained alike but for their seeds"
             )
     members = [member for bundle in bundles for member in _members(bundle)]
-    for path in (METADATA, WEIGHTS):
-        (output / path).parent.mkdir(parents=True, exist_ok=True)
     state = {f"{PREFIX}{index}.{key}": value for index, member in enumerate(members) for key, value in member.items()}
-    save_file(state, output / WEIGHTS)
-    (output / WEIGHTS).chmod(0o644)
+    write_bytes(output / WEIGHTS, save(state))
     inference = read_config(bundles[0], INFERENCE)
     inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
     write_json(output / INFERENCE, inference)
     write_json(output / TRAIN, read_config(bundles[0], TRAIN))
     if not (output / "LICENSE").exists():
-        shutil.copyfile(bundles[0] / "LICENSE", output / "LICENSE")
+        write_bytes(output / "LICENSE", (bundles[0] / "LICENSE").read_bytes())
     write_json(output / METADATA, _metadata(bundles, output))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mammosynth import __version__
-from mammosynth.atomic import write_json
+from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.task import TaskSpec
 from mammosynth.training.run import TrainingRun
@@ -29,25 +28,21 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
         prefix: Of the generator's weights in the bundle's network.
         record: What is known about the run; goes into run.json and the metadata.
     """
-    for path in (METADATA, WEIGHTS, RUN, Path("docs", "README.md")):
-        (output / path).parent.mkdir(parents=True, exist_ok=True)
     # Half precision for the convolutions; biases and batch statistics are few and stay as they are.
     state = {
         prefix + key: (value.half() if value.ndim >= 2 else value).cpu().contiguous()
         for key, value in run.best.items()
         if not key.endswith("num_batches_tracked")
     }
-    save_file(state, output / WEIGHTS)
-    (output / WEIGHTS).chmod(0o644)
+    write_bytes(output / WEIGHTS, save(state))
     if (template.folder / "LICENSE").is_file():
-        shutil.copyfile(template.folder / "LICENSE", output / "LICENSE")
+        write_bytes(output / "LICENSE", (template.folder / "LICENSE").read_bytes())
     write_json(output / INFERENCE, record["inference"])
     write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
     write_json(output / RUN, record)
-    (output / "docs" / "README.md").write_text(
-        _card(output.resolve().name, template.task, run, record), encoding="utf-8"
-    )
+    card = _card(output.resolve().name, template.task, run, record)
+    write_bytes(output / "docs" / "README.md", card.encode())
     metadata = read_config(template.folder, METADATA)
     today = datetime.now().astimezone().date().isoformat()
     metadata.update(

@@ -61,9 +61,9 @@ class RunLog:
     def sample(self, step: int, grid: np.ndarray) -> None:
         """An (H, W) image in [0, 1] as PNG and for TensorBoard."""
         path = self._output / SAMPLES / f"step-{step:06d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.round(np.clip(grid, 0, 1) * 255).astype(np.uint8)
-        Image.fromarray(pixels).save(path)
+        with atomic_path(path) as temporary:
+            Image.fromarray(pixels).save(temporary)
         if self._writer is not None:
             self._writer.add_image("samples", pixels, step, dataformats="HW")
 

@@ -122,7 +122,9 @@ def import_cdd_cesm(
             report = _write_tables(folder, archive, prepared, settings)
             folder.rename(output)
     except OSError as error:
-        raise OutputError(f"{output.name}: cannot be written ({error.strerror}); choose another place") from error
+        raise OutputError(
+            f"{output.name}: cannot be written ({error.strerror}); make free space, or choose another place"
+        ) from error
     return report
 
 

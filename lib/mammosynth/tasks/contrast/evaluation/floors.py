@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from scipy import ndimage
 from torch import nn
 
+from mammosynth.atomic import write_bytes
 from mammosynth.errors import BundleError
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.evaluation.protocol import Case
@@ -79,7 +80,7 @@ class Floors:
     def save(self, path: Path) -> None:
         """Write to a safetensors file."""
         values = {key: np.ascontiguousarray(value, np.float32) for key, value in self.values.items()}
-        save_file(values, path, {FITTED_ON: self.fitted_on})
+        write_bytes(path, save(values, {FITTED_ON: self.fitted_on}))
 
     @classmethod
     def load(cls, path: Path) -> Floors:
