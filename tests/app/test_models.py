@@ -18,5 +18,6 @@ def test_a_model_without_weights_is_not_served_and_a_damaged_one_stops_no_other(
     shutil.copytree(default_model_zoo(), zoo)
     (zoo / "breast_cem_cyclegan_narrow" / "configs" / "inference.json").write_text("{")
     models = load_bundles(AppOptions((zoo,), trained_models=tmp_path / "none"))
-    assert list(models) == ["contrast"]
+    assert "contrast" in models
+    assert "breast_cem_cyclegan_narrow" not in models
     assert "breast_cem_cyclegan_narrow is not served" in caplog.text

@@ -6,7 +6,15 @@ from scipy import ndimage
 
 from mammosynth.preprocessing.regions import Regions, close, dilate
 
-CASES = [((1, 1), 0.5), ((1, 40), 0.5), ((40, 1), 0.5), ((30, 37), 0.05), ((30, 37), 0.5), ((30, 37), 0.9), ((9, 9), 0.0)]
+CASES = [
+    ((1, 1), 0.5),
+    ((1, 40), 0.5),
+    ((40, 1), 0.5),
+    ((30, 37), 0.05),
+    ((30, 37), 0.5),
+    ((30, 37), 0.9),
+    ((9, 9), 0.0),
+]
 
 
 def masks(shape: tuple[int, int], share: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 
 from mammosynth.tasks.mask.cases import Look
 from mammosynth.tasks.mask.drawing import Drawing
-from mammosynth.tasks.mask.style import ABOUT, LENGTH, Style, StyleModel, about, measure_style
+from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style, StyleModel, about, measure_style
 from mammosynth.terms import ViewPosition
 from tests.support.drawn_breasts import drawn_breast, painted
 
@@ -31,7 +31,7 @@ def test_without_a_lesion_its_contrast_is_unknown() -> None:
 
 def test_what_is_known_of_a_label_map() -> None:
     known = about(Drawing.of(drawn_breast(512)), ViewPosition.MLO, Look.FILM, "c")
-    assert known.shape == (ABOUT,)
+    assert known.shape == (len(KNOWN),)
     assert known[4:].tolist() == [1.0, 1.0, 0.0, 0.0, 1.0, 0.0]
     unknown = about(Drawing.of(drawn_breast(512)), None, Look.DIGITAL, None)
     assert unknown[4:].tolist() == [0.0] * 6
@@ -40,7 +40,7 @@ def test_what_is_known_of_a_label_map() -> None:
 def _measured(count: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """Levels follow the share of dense tissue, contrast is skewed, the second number follows the contrast."""
     rng = np.random.default_rng(0)
-    known = np.zeros((count, ABOUT), np.float32)
+    known = np.zeros((count, len(KNOWN)), np.float32)
     known[:, 0], known[:, 1] = 1.0, rng.uniform(0, 1, count)
     styles = rng.normal(size=(count, LENGTH)).astype(np.float32)
     contrast = 0.1 + 0.1 * rng.exponential(size=count)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from mammosynth.tasks.mask.expected import CHANNELS
+from mammosynth.tasks.mask.expected import ExpectedPreprocessing
 from mammosynth.tasks.mask.style import StyleModel
 
 
@@ -21,6 +21,11 @@ class MaskNetwork(nn.Module):
     def __init__(self, features: Sequence[int]) -> None:
         super().__init__()
         self.expected = BasicUNet(
-            2, CHANNELS, 1, tuple(features), norm=("group", {"num_groups": 4}), upsample="nontrainable"
+            2,
+            len(ExpectedPreprocessing.CHANNELS),
+            1,
+            tuple(features),
+            norm=("group", {"num_groups": 4}),
+            upsample="nontrainable",
         )
         self.styles = StyleModel()

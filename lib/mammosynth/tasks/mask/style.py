@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.stats import norm
 from torch import nn
 
-from mammosynth.tasks.mask.cases import Density, Look
+from mammosynth.tasks.mask.cases import DENSITIES, Density, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.terms import ViewPosition
@@ -26,7 +26,15 @@ RING, AIR = (5, 25), 0.02
 LEAST_LESION, LEAST_RING = 50, 200
 """Lesions and rings of fewer pixels are not measured."""
 LENGTH = 2 * (1 + len(SIGMAS)) + 2
-ABOUT = 10
+KNOWN = (
+    "one",
+    "dense_share",
+    "lesion_share",
+    "breast_share",
+    "is_mlo",
+    "is_film",
+    *(f"density_{density}" for density in DENSITIES),
+)
 """Numbers that are known of a label map: see `about`."""
 _KNOTS = 33
 _RIDGE, _SHRINK = 4.0, 0.05
@@ -97,7 +105,7 @@ def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Dens
     breast = max(int(drawing.breast.sum()), 1)
     dense = (drawing.labels == BreastClass.FIBROGLANDULAR).sum() / breast
     lesion = is_lesion(drawing.labels).sum() / breast
-    densities = [float(density == each) for each in ("a", "b", "c", "d")]
+    densities = [float(density == each) for each in DENSITIES]
     frame = breast / drawing.labels.shape[0] ** 2
     return np.array(
         [1.0, dense, lesion, frame, float(view is ViewPosition.MLO), float(look is Look.FILM), *densities], np.float32
@@ -120,7 +128,7 @@ class StyleModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("knots", torch.linspace(-2, 2, _KNOTS).repeat(LENGTH, 1))
-        self.register_buffer("weights", torch.zeros(ABOUT, LENGTH))
+        self.register_buffer("weights", torch.zeros(len(KNOWN), LENGTH))
         self.register_buffer("root", torch.eye(LENGTH))
         self.register_buffer("darkest", torch.zeros(1))
 
@@ -135,7 +143,7 @@ class StyleModel(nn.Module):
         styles = _as_level_and_contrast(styles, known)
         knots = np.nanquantile(styles, np.linspace(0, 1, _KNOTS), axis=0).T
         normal = np.stack([_to_normal(column, own) for column, own in zip(styles.T, knots, strict=True)], axis=1)
-        gram = known.T @ known + np.diag([1e-3, *[_RIDGE] * (ABOUT - 1)])
+        gram = known.T @ known + np.diag([1e-3, *[_RIDGE] * (len(KNOWN) - 1)])
         weights = np.linalg.solve(gram, known.T @ normal)
         rest = normal - known @ weights
         covariance = rest.T @ rest / len(rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -17,7 +17,7 @@ from mammosynth.task import IMAGE, LABELS, Output, Rendering
 from mammosynth.tasks.mask.cases import Density, Look
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
-from mammosynth.tasks.mask.expected import expected_channels
+from mammosynth.tasks.mask.expected import ExpectedPreprocessing
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.parametric.slot import given_label_map
 from mammosynth.tasks.mask.roles import MASK
@@ -36,9 +36,9 @@ class MaskParameters(Parameters):
 
     density: Density | None = Field(default=None)
     """ACR breast composition, a to d; none leaves it to the label map."""
-    view_position: ViewPosition | None = Field(default=None)
+    view_position: Literal["CC", "MLO"] | None = Field(default=None)
     """CC or MLO; none takes the label map's own, or MLO where a pectoral muscle is drawn."""
-    look: Look = Field(default=Look.DIGITAL)
+    look: Literal["digital", "film"] = Field(default="digital")
     """A digital mammogram or one on film."""
 
 
@@ -51,7 +51,7 @@ class MaskSynthesizer:
 
     task = MASK
     parameters = MaskParameters
-    preprocessing = Drawing
+    preprocessing = ExpectedPreprocessing()
 
     def __init__(self, network: MaskNetwork) -> None:
         self.network = network
@@ -85,8 +85,9 @@ class MaskSynthesizer:
         report = progress or (lambda fraction, message: None)
         report(0.0, "laying out the breast")
         drawing = Drawing.of(drawn.labels)
-        view = parameters.view_position or drawn.view_position or _view_of(drawing)
-        known = about(drawing, view, parameters.look, parameters.density)
+        asked = parameters.view_position and ViewPosition(parameters.view_position)
+        view = asked or drawn.view_position or _view_of(drawing)
+        known = about(drawing, view, Look(parameters.look), parameters.density)
         report(0.1, "drawing tissue")
         pixels = self.generate(drawing, known, rendering, seed)
         whole = np.clip(pixels, 0, 1) * (drawn.labels > 0)
@@ -123,7 +124,7 @@ class MaskSynthesizer:
         return draw_finer(restored, drawing, style, random)
 
     def _expected(self, drawing: Drawing, known: np.ndarray) -> np.ndarray:
-        half = run_whole(self.network.expected, expected_channels(drawing, known)[None])[0, 0]
+        half = run_whole(self.network.expected, self.preprocessing.channels(drawing, known)[None])[0, 0]
         whole = np.asarray(
             Image.fromarray(half).resize((drawing.labels.shape[1], drawing.labels.shape[0]), Image.Resampling.BICUBIC)
         )

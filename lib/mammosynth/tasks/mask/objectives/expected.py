@@ -16,7 +16,7 @@ from torch import nn
 
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.drawing import Drawing
-from mammosynth.tasks.mask.expected import expected_channels, halved
+from mammosynth.tasks.mask.expected import ExpectedPreprocessing, halved
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.style import about, measure_style
 from mammosynth.training.objective import GENERATOR
@@ -133,7 +133,7 @@ def _laid(case: MaskCase) -> tuple[Laid, np.ndarray, np.ndarray]:
     drawing = Drawing.of(case.labels.labels)
     pixels = np.clip(drawing.take(case.image.pixels), 0, 1) * drawing.breast
     known = about(drawing, case.image.view_position, case.look, case.density)
-    channels = expected_channels(drawing, known).astype(np.float16)
+    channels = ExpectedPreprocessing().channels(drawing, known).astype(np.float16)
     laid = Laid(channels, halved(pixels).astype(np.float16), halved(drawing.breast.astype(np.float32)) > 0.5)
     return laid, measure_style(pixels, drawing).numbers(), known
 
