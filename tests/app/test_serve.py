@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions
-from monailabel_app.serve import _close_to_others, _own_files, _temporary_files, serve
+from monailabel_app.serve import _OPTIONAL_TO_MONAI, _close_to_others, _own_files, _temporary_files, serve
 
 
 def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
@@ -71,3 +73,17 @@ def test_what_a_killed_server_left_of_uploads_is_gone_after_the_next_start(tmp_p
         assert Path(tempfile.mkdtemp()).parent == folder
     assert not folder.exists()
     assert tempfile.gettempdir() == before
+
+
+@pytest.mark.slow
+def test_a_server_starts_without_packages_that_only_training_with_monai_needs_and_they_can_be_had_afterwards() -> None:
+    program = f"""
+import sys
+from monailabel_app.serve import _import_monai
+_import_monai()
+import monailabel_app.gateway.app
+print([name for name in {_OPTIONAL_TO_MONAI} if name in sys.modules])
+import ignite.engine, pandas, matplotlib.pyplot
+"""
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == "[]"

@@ -6,15 +6,8 @@ from scipy import ndimage
 
 from mammosynth.preprocessing.regions import Regions, close, dilate
 
-CASES = [
-    ((1, 1), 0.5),
-    ((1, 40), 0.5),
-    ((40, 1), 0.5),
-    ((30, 37), 0.05),
-    ((30, 37), 0.5),
-    ((30, 37), 0.9),
-    ((9, 9), 0.0),
-]
+SHAPES = [(1, 1), (1, 40), (40, 1), (30, 37)]
+SHARES = [0.0, 0.05, 0.5, 0.9]
 
 
 def masks(shape: tuple[int, int], share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +15,8 @@ def masks(shape: tuple[int, int], share: float) -> tuple[np.ndarray, np.ndarray]
     return random[0] < share, random[1] < 0.1
 
 
-@pytest.mark.parametrize(("shape", "share"), CASES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("share", SHARES)
 def test_regions_are_those_that_are_labelled(shape: tuple[int, int], share: float) -> None:
     mask, other = masks(shape, share)
     labels, count = ndimage.label(mask)
@@ -36,7 +30,8 @@ def test_regions_are_those_that_are_labelled(shape: tuple[int, int], share: floa
 
 @pytest.mark.parametrize("square", [0, 1, 3])
 @pytest.mark.parametrize("diamond", [0, 1, 2, 5])
-@pytest.mark.parametrize(("shape", "share"), CASES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("share", SHARES)
 def test_dilating_and_closing_by_octagons_is_exact(
     shape: tuple[int, int], share: float, square: int, diamond: int
 ) -> None:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from skimage.filters import threshold_otsu
 
 from mammosynth.dicom.attributes import integer_of, items_of, label_of, numbers_of, text_of, value_of
-from mammosynth.dicom.stored import StoredValues
+from mammosynth.dicom.stored import StoredValues, bands
 
 _ROBUST_PERCENT = (0.1, 99.9)  # of the valid pixels, where a For Presentation image has no window
 _BREAST_PERCENT = (
@@ -259,8 +259,11 @@ def _as_stored(value: int, stored: StoredValues) -> int:
 
 def _histogram(stored: StoredValues, valid: np.ndarray | None) -> np.ndarray:
     """How many valid pixels have each possible stored value."""
-    values = stored.values if valid is None else stored.values[valid]
-    return np.bincount((values - stored.lowest).ravel(), minlength=1 << stored.bits)
+    counts = np.zeros(1 << stored.bits, np.int64)
+    for rows in bands(len(stored.values)):
+        values = stored.values[rows] if valid is None else stored.values[rows][valid[rows]]
+        counts += np.bincount((values - stored.lowest).ravel(), minlength=counts.size)
+    return counts
 
 
 def _look_up(curve: np.ndarray, stored: StoredValues, valid: np.ndarray | None) -> np.ndarray:

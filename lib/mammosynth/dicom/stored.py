@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,7 @@ _JPEG = (
 _JPEG_2000 = (JPEG2000Lossless, JPEG2000)
 _END_OF_IMAGE = b"\xff\xd9"  # EOI of JPEG and JPEG-LS (ITU-T T.81, T.87), EOC of JPEG 2000 (T.800)
 _TRAILER_BYTES = 64  # some encoders pad after the end marker
+_BAND_ROWS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,11 @@ class StoredValues:
     def range(self) -> np.ndarray:
         """Every value that `bits` can hold, ascending, float64."""
         return np.arange(1 << self.bits, dtype=np.float64) + self.lowest
+
+
+def bands(height: int) -> Iterator[slice]:
+    """The rows of an image by the hundred: what is made of so many on the way stays in the processor's cache."""
+    return (slice(top, top + _BAND_ROWS) for top in range(0, height, _BAND_ROWS))
 
 
 def read_stored_values(dataset: Dataset, name: str) -> StoredValues:

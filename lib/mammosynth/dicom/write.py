@@ -10,6 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from mammosynth.atomic import atomic_path
+from mammosynth.dicom.stored import bands
 
 BITS_STORED = 16  # MG allows 8 to 16; all 16, so that NRRD for Slicer and DICOM for OHIF hold equal numbers
 STORED_MAXIMUM = (1 << BITS_STORED) - 1
@@ -39,4 +40,7 @@ def to_stored_values(pixels: np.ndarray) -> np.ndarray:
     """
     if not np.isfinite(pixels).all():
         raise ValueError("pixels hold values that are not finite")
-    return np.rint(np.clip(pixels.astype(np.float64), 0.0, 1.0) * STORED_MAXIMUM).astype(np.uint16)
+    stored = np.empty(pixels.shape, np.uint16)
+    for rows in bands(len(pixels)):
+        stored[rows] = np.rint(np.clip(pixels[rows].astype(np.float64), 0.0, 1.0) * STORED_MAXIMUM)
+    return stored

@@ -279,11 +279,10 @@ def _enlarged_box(box: Part, grid_shape: tuple[int, ...], shape: tuple[int, ...]
 
 def _box_around(mask: np.ndarray, margin: int) -> Part:
     """The rows and columns of a mask with as many more on every side, as far as the image has them."""
+    found = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     rows, columns = (
-        slice(max(0, ends[0] - margin), min(side, ends[1] + 1 + margin))
-        for side, ends in zip(
-            mask.shape, (np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)), strict=True
-        )
+        slice(max(0, ends[0] - margin), min(side, ends[-1] + 1 + margin))
+        for ends, side in zip(found, mask.shape, strict=True)
     )
     return rows, columns
 

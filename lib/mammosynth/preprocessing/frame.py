@@ -124,12 +124,16 @@ def extend_smoothly(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         pixels: (H, W) float32.
         mask: (H, W) bool; if it is empty, the image is returned as it is.
     """
-    extended = fill_outside(pixels, mask)
+    around = np.pad(fill_outside(pixels, mask), 1, mode="edge")
+    extended, outside = around[1:-1, 1:-1], ~mask
     for _ in range(RELAXATIONS if mask.any() else 0):
-        around = np.pad(extended, 1, mode="edge")
-        mean = (around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]) / 4
-        extended = np.where(mask, pixels, mean)
-    return extended
+        mean = around[:-2, 1:-1] + around[2:, 1:-1]
+        mean += around[1:-1, :-2]
+        mean += around[1:-1, 2:]
+        np.copyto(extended, mean / 4, where=outside)
+        around[0], around[-1] = around[1], around[-2]
+        around[:, 0], around[:, -1] = around[:, 1], around[:, -2]
+    return extended.copy()
 
 
 def _enlarge(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

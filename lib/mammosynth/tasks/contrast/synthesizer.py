@@ -137,8 +137,12 @@ class ContrastSynthesizer:
         return source.with_pixels(np.clip(restored, 0, 1) * into.source_edge)
 
     def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
-        offset, gain = (self.preprocessing.restore(prepared, field) for field in fields)
-        return np.clip(offset + gain * pixels, 0, 1) * prepared.source_edge
+        offset, image = (self.preprocessing.restore(prepared, field) for field in fields)  # the second is the gain
+        image *= pixels
+        image += offset
+        np.clip(image, 0, 1, out=image)
+        image *= prepared.source_edge
+        return image
 
 
 def _has_members(network: nn.Module) -> bool:
