@@ -15,6 +15,8 @@ from mammosynth.tasks.mask.style import Style, measure_style
 from mammosynth.tasks.mask.tissue import LOST, draw_finer, draw_tissue
 from tests.support.drawn_breasts import drawn_breast
 
+pytestmark = pytest.mark.slow  # a second each, several together
+
 STYLE = Style(0.2, (-4.0, -4.0, -3.8, -3.7, -3.7), 0.45, (-4.0, -3.9, -3.6, -3.4, -3.4), 0.3, 0.2)
 
 

@@ -46,6 +46,7 @@ def test_denser_breasts_have_more_gland() -> None:
     assert shares[0] < shares[1] < shares[2]
 
 
+@pytest.mark.slow
 def test_muscle_is_in_mlo_only_and_at_the_upper_corner() -> None:
     oblique = [draw_label_map(s, view_position=ViewPosition.MLO, shape=SMALL).labels for s in range(8)]
     muscle = np.array([labels == BreastClass.PECTORAL_MUSCLE for labels in oblique])

@@ -53,6 +53,7 @@ def test_what_was_drawn_by_hand_keeps_its_classes_and_its_lesion() -> None:
 
 @given(seed=st.integers(0, 10_000), sigma=st.sampled_from([0.0, 1.0, 2.0, 5.0]), pixel_mm=st.sampled_from([0.5, 1.0]))
 @settings(max_examples=25, deadline=None, derandomize=True)
+@pytest.mark.slow
 def test_doing_it_twice_is_doing_it_once(seed: int, sigma: float, pixel_mm: float) -> None:
     once = drawable(textured(seed, sigma), pixel_mm)
     assert (drawable(once, pixel_mm) == once).all()

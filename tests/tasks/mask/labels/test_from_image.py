@@ -81,6 +81,7 @@ def test_the_map_is_drawable_and_has_the_images_matrix_and_words() -> None:
     assert (drawable(found.labels, PIXEL_MM) == found.labels).all()
 
 
+@pytest.mark.slow
 def test_a_larger_image_gives_the_same_map_with_smooth_outlines() -> None:
     image = simple_breast()
     pixels = np.asarray(Image.fromarray(image.pixels).resize((WIDTH * 5, HEIGHT * 5), Image.Resampling.BICUBIC))

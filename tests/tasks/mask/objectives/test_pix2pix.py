@@ -55,6 +55,7 @@ def test_every_network_learns_by_its_own_loss_alone():
     assert set(names) == set(optimizers)
 
 
+@pytest.mark.slow
 def test_glands_become_brighter_than_fat():
     subject = objective()
     network = subject.networks["generator"]

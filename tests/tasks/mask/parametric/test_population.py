@@ -37,5 +37,6 @@ def test_values_and_breast_are_each_others_inverse():
     assert values_of(breast_of(values, ViewPosition.CC, ImageLaterality.LEFT)) == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_a_random_breast_is_found_again_by_the_fit():
     assert np.median([fit(label_map(random_breast(seed))).iou for seed in range(5)]) > 0.99
