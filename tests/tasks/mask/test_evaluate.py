@@ -1,0 +1,40 @@
+"""The evaluation on painted breasts: reality is perfect, floors are not, another label map makes obedience fall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mammosynth.bundle import default_bundle, load_bundle
+from mammosynth.errors import DataError
+from mammosynth.tasks.mask.evaluation import EVALUATION
+from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, MODEL, REAL
+from tests.support.drawn_set import write_drawn_set
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=20, val=10)
+    bundle = load_bundle(default_bundle("mask"))
+    report = EVALUATION(place, "val", [bundle], options=EVALUATION.options(bootstrap=20), with_page=True)
+    measures = {name: method["measures"] for name, method in report.values["methods"].items()}
+    assert (report.images, report.patients) == (10, 10)
+    assert measures[REAL]["frechet_split"]["value"] == pytest.approx(0, abs=1e-3)
+    assert measures[REAL]["auc"]["value"] == 0.5
+    assert measures[CLASS_MEANS]["frechet"]["value"] > 10 * report.values["real"]["frechet_95"]
+    assert measures[MODEL]["iou"]["value"] > 0.93
+    assert measures[CONTROL]["iou"]["value"] < measures[MODEL]["iou"]["value"]
+    assert measures[CONTROL]["lesion_ratio"]["value"] < measures[MODEL]["lesion_ratio"]["value"]
+    assert {row["measure"] for row in report.values["goals"][MODEL]} >= {"frechet", "auc", "iou"}
+    assert bundle.name in report.text
+    assert report.page is not None
+    assert report.page.count("<img") == 10 * 5  # label map, real, two floors, model
+    assert report.measures[0][0].floor == measures[CLASS_MEANS]["frechet"]["value"]
+
+
+def test_too_few_views_have_no_distribution(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=3, val=3)
+    with pytest.raises(DataError, match="3 CC views"):
+        EVALUATION(place, "val", [load_bundle(default_bundle("mask"))])
