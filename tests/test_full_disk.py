@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from mammosynth.training.log import RunLog
 from tests.support.full_disk import full_disk
 from tests.support.instances import build_instance
 from tests.support.templates import write_template
+
+pytestmark = pytest.mark.slow  # many that take several seconds together
 
 PIXELS = np.random.default_rng(0).random((64, 48)).astype(np.float32)
 SOURCE = Mammogram(PIXELS, "a", None, None)
@@ -70,6 +73,23 @@ def test_nothing_half_written_stays_and_it_works_again(write: str, after: int, t
     assert files_in(tmp_path) == []
     do()
     assert len(files_in(tmp_path)) == 1
+
+
+def test_curves_for_tensorboard_are_given_up_and_the_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = RunLog(tmp_path, 1)
+    with full_disk(0):
+        for step in range(500):  # it writes ten points at once, from a thread of its own
+            log.curves(step, {"loss": 1.0})
+            if "no more curves" in caplog.text:
+                break
+            time.sleep(0.01)
+    assert "results.csv has the numbers" in caplog.text
+    log.curves(1000, {"loss": 1.0})
+    log.sample(1000, PIXELS)
+    log.close()
+    assert files_in(tmp_path) == ["run/samples/step-001000.png"]
 
 
 def test_the_nrrd_of_an_answer_is_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -46,9 +47,12 @@ class RunLog:
 
     def curves(self, step: int, values: Mapping[str, float]) -> None:
         """One point of each curve."""
-        if self._writer is not None:
+
+        def points(writer: Any) -> None:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+                writer.add_scalar(name, value, step)
+
+        self._record(points)
 
     def results(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write all rows anew, so that no row is ever there twice."""
@@ -64,13 +68,24 @@ class RunLog:
         pixels = np.round(np.clip(grid, 0, 1) * 255).astype(np.uint8)
         with atomic_path(path) as temporary:
             Image.fromarray(pixels).save(temporary)
-        if self._writer is not None:
-            self._writer.add_image("samples", pixels, step, dataformats="HW")
+        self._record(lambda writer: writer.add_image("samples", pixels, step, dataformats="HW"))
 
     def close(self) -> None:
         """Finish what is buffered."""
-        if self._writer is not None:
-            self._writer.close()
+        self._record(lambda writer: writer.close())
+
+    def _record(self, do: Callable[[Any], None]) -> None:
+        """TensorBoard writes from a thread of its own and tells the next caller what went wrong there.
+
+        Its curves are not worth a run: without them, the table has the numbers.
+        """
+        if self._writer is None:
+            return
+        try:
+            do(self._writer)
+        except OSError as error:
+            logger.warning("no more curves for TensorBoard (%s); %s has the numbers", error.strerror, RESULTS.name)
+            self._writer = None
 
 
 class ProgressLines:

@@ -42,6 +42,7 @@ def test_a_drawn_set_is_read_as_it_was_drawn(tmp_path: Path) -> None:
         DATASET.read(folder, "test")
 
 
+@pytest.mark.slow
 def test_film_masses_get_their_class_and_guessed_shapes_are_left_out(tmp_path: Path) -> None:
     labels = drawn_breast()
     rows = []
@@ -65,6 +66,7 @@ def test_film_masses_get_their_class_and_guessed_shapes_are_left_out(tmp_path: P
     assert (malignant.labels.labels == BreastClass.MALIGNANT_LESION).sum() > 500
 
 
+@pytest.mark.slow
 def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
     folder = write_drawn_set(tmp_path / "set", train=3)
     names = sorted(path.name for path in (folder / "images").iterdir())

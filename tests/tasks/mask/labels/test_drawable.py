@@ -61,6 +61,7 @@ def test_doing_it_twice_is_doing_it_once(seed: int, sigma: float, pixel_mm: floa
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None, derandomize=True)
+@pytest.mark.slow
 def test_noise_of_all_classes_is_made_drawable(seed: int) -> None:
     noise = ndimage.zoom(np.random.default_rng(seed).integers(0, 9, (16, 16), np.uint8), 4, order=0)
     once = drawable(noise, PIXEL_MM)

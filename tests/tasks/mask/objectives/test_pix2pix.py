@@ -39,6 +39,7 @@ def train(subject, steps):
     return optimizers
 
 
+@pytest.mark.slow
 def test_every_network_learns_by_its_own_loss_alone():
     subject = objective()
     optimizers = subject.optimizers()
