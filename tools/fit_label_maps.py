@@ -23,12 +23,12 @@ from mammosynth.errors import MammoSynthError
 from mammosynth.files import read_image
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left
-from mammosynth.tasks.mask.cases import Density
+from mammosynth.tasks.mask.cases import DENSITIES, Density
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.draw import draw_label_map
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.labels.from_image import label_map_of
-from mammosynth.tasks.mask.labels.model import DENSITIES, fit_model
+from mammosynth.tasks.mask.labels.model import fit_model
 from mammosynth.tasks.mask.labels.outline import ANGLES, Outline, fill_outline, outline_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 

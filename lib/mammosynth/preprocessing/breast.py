@@ -8,10 +8,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mammosynth.preprocessing.regions import Regions, close, dilate
+from mammosynth.preprocessing.regions import Part, Regions, box_around, close, dilate, largest
 
-Part = tuple[slice, slice]
-"""Rows and columns of an image, with start and stop."""
 REFERENCE_SIDE = 512
 """Longest side in pixels of the grid on which a breast is segmented; the filters below are sized for it."""
 THRESHOLD = 4 / 255
@@ -58,7 +56,7 @@ def segment_breast(
     mask = smooth > level
     if opening := round(OPENING_PX * unit):
         mask = ndimage.binary_opening(mask, iterations=opening)
-    mask = _enlarge(ndimage.binary_fill_holes(_largest(mask)), pixels.shape)
+    mask = _enlarge(ndimage.binary_fill_holes(largest(mask)), pixels.shape)
     return mask if valid is None else mask & valid
 
 
@@ -106,7 +104,7 @@ def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | N
 
     edge = np.zeros(pixels.shape, np.float32)
     if (searched := depth >= EDGE_SEARCH_PX[0]).any():
-        near = _enlarged_box(_box_around(searched, round(EDGE_NOTCH_PX * unit) + 2), depth.shape, pixels.shape)
+        near = _enlarged_box(box_around(searched, round(EDGE_NOTCH_PX * unit) + 2), depth.shape, pixels.shape)
         edge[near] = _cleaned(breast[near], outside[near], fading[near], scale)
     return edge if valid is None else edge * valid
 
@@ -115,7 +113,7 @@ def _cleaned(breast: np.ndarray, outside: np.ndarray, fading: np.ndarray, scale:
     """The share of breast in every pixel without what is no edge: holes, notches, and specks and folds in the air."""
     found = Regions(breast)
     breast = _without_notches(found.mask(found.areas >= (EDGE_SPECK_PX * scale) ** 2), EDGE_NOTCH_PX * scale)
-    air = Regions(~_largest(breast))
+    air = Regions(~largest(breast))
     breast = ~air.mask(air.holding(outside))
     # What fades from the breast is its edge; noise, marks and folds of skin elsewhere are not.
     reach = dilate(breast, 0, max(1, round(EDGE_FADE_PX * scale))) & ~outside
@@ -275,22 +273,6 @@ def _enlarged_box(box: Part, grid_shape: tuple[int, ...], shape: tuple[int, ...]
         for part, side, size in zip(box, grid_shape, shape, strict=True)
     )
     return rows, columns
-
-
-def _box_around(mask: np.ndarray, margin: int) -> Part:
-    """The rows and columns of a mask with as many more on every side, as far as the image has them."""
-    found = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    rows, columns = (
-        slice(max(0, ends[0] - margin), min(side, ends[-1] + 1 + margin))
-        for ends, side in zip(found, mask.shape, strict=True)
-    )
-    return rows, columns
-
-
-def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest connected region."""
-    regions = Regions(mask)
-    return mask if regions.count < 2 else regions.mask(np.arange(regions.count) == np.argmax(regions.areas))
 
 
 def _without_notches(mask: np.ndarray, radius: float) -> np.ndarray:

@@ -8,6 +8,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+Part = tuple[slice, slice]
+"""Rows and columns of an image, with start and stop."""
+
 
 class Regions:
     """The 4-connected regions of a mask.
@@ -86,3 +89,24 @@ def dilate(mask: np.ndarray, square: int, diamond: int) -> np.ndarray:
 def close(mask: np.ndarray, square: int, diamond: int) -> np.ndarray:
     """The mask dilated, then eroded by the same; beyond the image's border it goes on."""
     return ~dilate(~dilate(mask, square, diamond), square, diamond)
+
+
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest region of a mask."""
+    regions = Regions(mask)
+    return mask if regions.count < 2 else regions.mask(np.arange(regions.count) == np.argmax(regions.areas))
+
+
+def box_around(mask: np.ndarray, margin: int) -> Part:
+    """The rows and columns of a mask with as many more on every side, as far as the image has them.
+
+    Args:
+        mask: (H, W) bool with at least one True.
+        margin: In pixels.
+    """
+    found = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (
+        slice(max(0, ends[0] - margin), min(side, ends[-1] + 1 + margin))
+        for ends, side in zip(found, mask.shape, strict=True)
+    )
+    return rows, columns

@@ -26,6 +26,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from mammosynth.errors import DataError
+from mammosynth.preprocessing.regions import largest
 from mammosynth.problems import Problems
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.terms import ViewPosition
@@ -162,6 +163,4 @@ def _pectoral_corner(case: Case) -> np.ndarray:
 
 def _largest(region: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[-OPENING : OPENING + 1, -OPENING : OPENING + 1]
-    opened = ndimage.binary_opening(region, y**2 + x**2 <= OPENING**2)
-    labels, count = ndimage.label(opened)
-    return opened if count < 2 else labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    return largest(ndimage.binary_opening(region, y**2 + x**2 <= OPENING**2))

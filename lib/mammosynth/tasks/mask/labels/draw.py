@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from mammosynth.errors import InvalidParameterError
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import skin_distance
-from mammosynth.tasks.mask.cases import Density
+from mammosynth.tasks.mask.cases import DENSITIES, Density
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass, is_lesion
 from mammosynth.tasks.mask.labels.drawable import drawable, pixel_mm_of
 from mammosynth.tasks.mask.labels.from_image import (
@@ -21,7 +21,6 @@ from mammosynth.tasks.mask.labels.from_image import (
     muscle_normal,
 )
 from mammosynth.tasks.mask.labels.model import (
-    DENSITIES,
     GLAND_GRID,
     WAVES,
     BreastModel,

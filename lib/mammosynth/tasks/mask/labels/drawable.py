@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from mammosynth.label_map import LabelMap
+from mammosynth.preprocessing.regions import box_around, close, largest
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 
 OUTLINE_RADIUS_MM = 3.0
@@ -25,7 +26,6 @@ TOLERANCE = 0.01
 _PASSES = 12
 
 _BACKGROUND, _ADIPOSE, _GLAND, _SKIN, _MUSCLE, _NIPPLE = (BreastClass(number) for number in range(6))
-_SQUARE, _CROSS = np.ones((3, 3), bool), ndimage.generate_binary_structure(2, 1)
 
 
 def pixel_mm_of(shape: tuple[int, ...], spacing_mm: tuple[float, float] | None) -> float:
@@ -53,9 +53,9 @@ def drawable(labels: np.ndarray, pixel_mm: float) -> np.ndarray:
         (H, W) uint8, a new array.
     """
     drawn = labels.copy()
-    window = _window_of(labels > 0, int(2 * OUTLINE_RADIUS_MM / pixel_mm) + 2)
-    if window is None:
+    if not labels.any():
         return drawn
+    window = box_around(labels > 0, int(2 * OUTLINE_RADIUS_MM / pixel_mm) + 2)
     inside = drawn[window]
     for _ in range(_PASSES):
         before = inside
@@ -139,28 +139,6 @@ def _without_specks(labels: np.ndarray, lesions: np.ndarray, least: float) -> np
     return np.where(chosen[pieces] & small, labels[rows, columns], labels)
 
 
-def largest(mask: np.ndarray) -> np.ndarray:
-    """The largest connected piece."""
-    pieces, count = ndimage.label(mask)
-    return mask if count < 2 else pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
-
-
 def _open(mask: np.ndarray, radius: float) -> np.ndarray:
     """Beyond the image's border everything goes on."""
-    steps = [(_SQUARE, round(0.41 * radius)), (_CROSS, max(1, round(0.59 * radius)))]
-    opened = mask
-    for shape, times in steps:
-        opened = ndimage.binary_erosion(opened, shape, times, border_value=1) if times else opened
-    for shape, times in steps:
-        opened = ndimage.binary_dilation(opened, shape, times) if times else opened
-    return opened
-
-
-def _window_of(mask: np.ndarray, margin: int) -> tuple[slice, slice] | None:
-    if not mask.any():
-        return None
-    ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    return (
-        slice(max(0, ends[0][0] - margin), ends[0][1] + 1 + margin),
-        slice(max(0, ends[1][0] - margin), ends[1][1] + 1 + margin),
-    )
+    return ~close(~mask, square=round(0.41 * radius), diamond=max(1, round(0.59 * radius)))

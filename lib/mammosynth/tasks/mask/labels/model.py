@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -19,12 +19,12 @@ from skimage.measure import find_contours
 
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left, skin_distance
-from mammosynth.tasks.mask.cases import Density
+from mammosynth.preprocessing.regions import largest
+from mammosynth.tasks.mask.cases import DENSITIES, Density
 from mammosynth.tasks.mask.classes import BreastClass
-from mammosynth.tasks.mask.labels.drawable import largest, pixel_mm_of
+from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.labels.outline import ANGLES, outline_of, polar
 
-DENSITIES: tuple[Density, ...] = get_args(Density)
 GLAND_GRID = (16, 12)
 """Cells of the gland's mean map: by angle and by share of the way from the chest wall to the outline."""
 WAVES = np.arange(2, 9)
