@@ -13,11 +13,11 @@ from mammosynth.commands.options import (
     add_task,
     bundle_folder,
     check_device,
-    measured,
     named_texts,
     open_bundle,
     write_report,
 )
+from mammosynth.progress import measured
 from mammosynth.task import task_named
 
 

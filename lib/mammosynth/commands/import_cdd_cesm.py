@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import counted
 from mammosynth.errors import InvalidParameterError
+from mammosynth.progress import counted
 
 
 def add(commands: Any) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from mammosynth.atomic import write_json
 from mammosynth.errors import InvalidParameterError
@@ -97,29 +94,3 @@ def write_report(path: Path | None, report: Mapping[str, Any]) -> None:
     """Write JSON values where an option says, if it was given."""
     if path:
         write_json(path, report, indent=2)
-
-
-@contextmanager
-def counted(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar of things done: call with how many are done, how many there are, and the name of the last."""
-    with tqdm(desc=description, unit=unit) as bar:
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.total = total
-            bar.set_postfix_str(name)
-            bar.update(done - bar.n)
-
-        yield progress
-
-
-@contextmanager
-def measured(description: str, **options: Any) -> Iterator[Callable[[float, str], None]]:
-    """A bar of a fraction: call with what is done, from 0 to 1, and what happens."""
-    layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
-    with tqdm(total=1.0, desc=description, bar_format=layout, **options) as bar:
-
-        def progress(fraction: float, message: str) -> None:
-            bar.set_postfix_str(message)
-            bar.update(fraction - bar.n)
-
-        yield progress

@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, check_device, counted, list_of
+from mammosynth.commands.options import add_device, check_device, list_of
 from mammosynth.errors import InvalidParameterError
+from mammosynth.progress import counted
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 

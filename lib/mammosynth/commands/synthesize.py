@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, add_set, add_task, check_device, counted, named_texts, open_bundle
+from mammosynth.commands.options import add_device, add_set, add_task, check_device, named_texts, open_bundle
 from mammosynth.errors import InvalidParameterError
+from mammosynth.progress import counted
 from mammosynth.task import Rendering, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 

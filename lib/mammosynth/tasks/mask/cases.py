@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.terms import ViewPosition
 
 Density = Literal["a", "b", "c", "d"]
 """ACR BI-RADS breast composition."""
@@ -56,3 +58,9 @@ class MaskCase:
         hashed.update(self.image.pixels.tobytes())
         hashed.update(self.labels.labels.tobytes())
         return hashed.hexdigest()
+
+
+def view_of(labels: LabelMap) -> ViewPosition:
+    """The label map's own view; MLO where it says none and a pectoral muscle is drawn."""
+    has_muscle = bool((labels.labels == BreastClass.PECTORAL_MUSCLE).any())
+    return labels.view_position or (ViewPosition.MLO if has_muscle else ViewPosition.CC)

@@ -26,7 +26,13 @@ CLASSES: dict[int, str] = {
 }
 """Number to name, as slots, DICOM Segmentations and messages tell them."""
 
-LESIONS = (BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION, BreastClass.CALCIFICATION)
+LESION_CLASSES = {
+    "benign": BreastClass.BENIGN_LESION,
+    "malignant": BreastClass.MALIGNANT_LESION,
+    "calcification": BreastClass.CALCIFICATION,
+}
+"""As files, commands and parameters name them."""
+LESIONS = tuple(LESION_CLASSES.values())
 
 
 def is_lesion(labels: np.ndarray) -> np.ndarray:

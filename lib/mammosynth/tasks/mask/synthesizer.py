@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,10 +14,10 @@ from mammosynth.parameters import Parameters
 from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, LABELS, Output, Rendering
-from mammosynth.tasks.mask.cases import Density, Look
-from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.tasks.mask.cases import Density, Look, view_of
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
 from mammosynth.tasks.mask.expected import ExpectedPreprocessing
+from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.parametric.slot import given_label_map
 from mammosynth.tasks.mask.roles import MASK
@@ -27,8 +27,6 @@ from mammosynth.terms import ViewPosition
 
 PARAMETRIC_SHAPE = (2048, 1536)
 """In which a parametric breast is drawn."""
-PIXEL_MM = 0.5
-"""Assumed of a frame of 512 rows where the label map says nothing."""
 
 
 class MaskParameters(Parameters):
@@ -36,9 +34,9 @@ class MaskParameters(Parameters):
 
     density: Density | None = Field(default=None)
     """ACR breast composition, a to d; none leaves it to the label map."""
-    view_position: Literal["CC", "MLO"] | None = Field(default=None)
+    view_position: ViewPosition | None = Field(default=None, strict=False)
     """CC or MLO; none takes the label map's own, or MLO where a pectoral muscle is drawn."""
-    look: Literal["digital", "film"] = Field(default="digital")
+    look: Look = Field(default=Look.DIGITAL, strict=False)
     """A digital mammogram or one on film."""
 
 
@@ -85,13 +83,12 @@ class MaskSynthesizer:
         report = progress or (lambda fraction, message: None)
         report(0.0, "laying out the breast")
         drawing = Drawing.of(drawn.labels)
-        asked = parameters.view_position and ViewPosition(parameters.view_position)
-        view = asked or drawn.view_position or _view_of(drawing)
-        known = about(drawing, view, Look(parameters.look), parameters.density)
+        view = parameters.view_position or view_of(drawn)
+        known = about(drawing, view, parameters.look, parameters.density)
         report(0.1, "drawing tissue")
         pixels = self.generate(drawing, known, rendering, seed)
         whole = np.clip(pixels, 0, 1) * (drawn.labels > 0)
-        spacing = drawn.pixel_spacing_mm or (PIXEL_MM * ROWS / drawn.labels.shape[0],) * 2
+        spacing = drawn.pixel_spacing_mm or (pixel_mm_of(drawn.labels.shape, None),) * 2
         image = Mammogram(
             whole.astype(np.float32),
             drawn.source_name,
@@ -129,7 +126,3 @@ class MaskSynthesizer:
             Image.fromarray(half).resize((drawing.labels.shape[1], drawing.labels.shape[0]), Image.Resampling.BICUBIC)
         )
         return whole * drawing.breast
-
-
-def _view_of(drawing: Drawing) -> ViewPosition:
-    return ViewPosition.MLO if (drawing.labels == BreastClass.PECTORAL_MUSCLE).any() else ViewPosition.CC

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mammosynth.errors import InvalidParameterError
+from mammosynth.progress import counted
+from mammosynth.tasks.mask.cases import DENSITIES
+from mammosynth.tasks.mask.classes import LESION_CLASSES
 from mammosynth.terms import ViewPosition
 
 _FORMATS = ("png", "nifti", "nrrd", "seg")
@@ -38,12 +37,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--lesion-class",
-        choices=("benign", "malignant", "calcification"),
+        choices=tuple(LESION_CLASSES),
         default="malignant",
         help="of lesions in masks, over 127 of 255 (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first one drawn (default: %(default)s)")
-    parser.add_argument("--density", choices=tuple("abcd"), help="of those drawn (default: as often as in women)")
+    parser.add_argument("--density", choices=DENSITIES, help="of those drawn (default: as often as in women)")
     parser.add_argument("--view", choices=[str(v) for v in ViewPosition], help="of those drawn (default: both)")
     parser.add_argument(
         "--shape", nargs=2, type=int, default=(512, 400), metavar=("H", "W"), help="drawn: pixels (default: 512 400)"
@@ -66,7 +65,7 @@ def _draw(args: argparse.Namespace) -> int:
         raise InvalidParameterError(
             f"--draw {args.draw} --lesions {args.lesions}: expected how many to draw, and a number of lesions on each"
         )
-    with _counted("draw", "map") as progress:
+    with counted("draw", "map") as progress:
         paths = write_drawn(
             args.draw,
             args.seed,
@@ -83,12 +82,12 @@ def _draw(args: argparse.Namespace) -> int:
 
 
 def _find(args: argparse.Namespace) -> int:
-    from mammosynth.tasks.mask.labels.write import LESION_CLASSES, Lesions, write_label_maps
+    from mammosynth.tasks.mask.labels.write import Lesions, write_label_maps
 
     folder = Path(args.lesions) if args.lesions else None
     if folder is not None and not folder.is_dir():
         raise InvalidParameterError(f"--lesions {args.lesions}: no folder; name one that holds lesion masks")
-    with _counted("labels", "image") as progress:
+    with counted("labels", "image") as progress:
         written = write_label_maps(
             args.inputs,
             args.output,
@@ -105,16 +104,3 @@ def _find(args: argparse.Namespace) -> int:
     for message in (*written.warnings, *written.refused):
         print(f"  {message}", file=sys.stderr)
     return 0 if written.paths and not written.refused else 1
-
-
-@contextmanager
-def _counted(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar: call with how many are done, how many there are, and the name of the last."""
-    with tqdm(desc=description, unit=unit) as bar:
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.total = total
-            bar.set_postfix_str(name)
-            bar.update(done - bar.n)
-
-        yield progress

@@ -18,18 +18,12 @@ from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.problems import Problems
 from mammosynth.tasks.mask.cases import Density
-from mammosynth.tasks.mask.classes import LESIONS, BreastClass
+from mammosynth.tasks.mask.classes import LESION_CLASSES, LESIONS, BreastClass
 from mammosynth.tasks.mask.labels.draw import draw_label_map
 from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 ENDING_OF_FORMAT = {"png": ".png", "nifti": ".nii.gz", "nrrd": ".nrrd", "seg": ".dcm"}
-LESION_CLASSES = {
-    "benign": BreastClass.BENIGN_LESION,
-    "malignant": BreastClass.MALIGNANT_LESION,
-    "calcification": BreastClass.CALCIFICATION,
-}
-"""As files and the command line name them."""
 _OVER = 127
 _MODEL = "Label map"
 

@@ -6,15 +6,14 @@ import numpy as np
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.label_map import LabelMap
-from mammosynth.tasks.mask.classes import CLASSES, BreastClass
-from mammosynth.tasks.mask.parametric.breast import Ellipse, ParametricBreast, Pathology, PectoralMuscle, Shape
+from mammosynth.tasks.mask.classes import CLASSES, LESION_CLASSES, BreastClass
+from mammosynth.tasks.mask.parametric.breast import Ellipse, ParametricBreast, PectoralMuscle, Shape
 from mammosynth.tasks.mask.parametric.profile import Profile
 from mammosynth.terms import ImageLaterality
 
 NAME = "parametric breast"
 TURN = np.linspace(0, 360, 361)[:-1]
 """Degrees at which ellipses and the muscle's edge are sampled."""
-NUMBERS: dict[Pathology, BreastClass] = {"benign": BreastClass.BENIGN_LESION, "malignant": BreastClass.MALIGNANT_LESION}
 
 
 def profile_of(breast: ParametricBreast) -> Profile:
@@ -58,7 +57,7 @@ def label_map(breast: ParametricBreast, shape: tuple[int, int] = (512, 512)) -> 
     for number, lesion in enumerate(breast.lesions, start=1):
         drawn = filled(corners_of(lesion.shape), shape)
         _check_inside(drawn, within, f"lesion {number} ({lesion.pathology})")
-        labels[drawn & within] = NUMBERS[lesion.pathology]
+        labels[drawn & within] = LESION_CLASSES[lesion.pathology]
     labels = np.pad(labels, ((0, 0), (wall, 0)))
     if breast.image_laterality is ImageLaterality.RIGHT:
         labels = np.ascontiguousarray(labels[:, ::-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy import ndimage
@@ -14,17 +14,19 @@ from skimage.measure import approximate_polygon, find_contours, label, regionpro
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left
-from mammosynth.tasks.mask.classes import BreastClass
+from mammosynth.tasks.mask.cases import view_of
+from mammosynth.tasks.mask.classes import LESION_CLASSES, BreastClass
 from mammosynth.tasks.mask.parametric.breast import (
     LEAST_SEEN,
     Ellipse,
     Lesion,
     Outline,
     ParametricBreast,
+    Pathology,
     PectoralMuscle,
     Shape,
 )
-from mammosynth.tasks.mask.parametric.draw import NUMBERS, filled, label_map, muscle_edge
+from mammosynth.tasks.mask.parametric.draw import filled, label_map, muscle_edge
 from mammosynth.tasks.mask.parametric.profile import Profile
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -108,9 +110,7 @@ def fit(labels: LabelMap, glands: Glands = "outline") -> Fit:
         )
     profile = _fitted(outline / height)
     drawable = filled(profile.region(), (pixels.shape[0], pixels.shape[1]))
-    view = labels.view_position or (
-        ViewPosition.MLO if (pixels == BreastClass.PECTORAL_MUSCLE).any() else ViewPosition.CC
-    )
+    view = view_of(labels)
     height_mm = labels.pixel_spacing_mm[0] * height if labels.pixel_spacing_mm else None
     breast = ParametricBreast(
         view_position=view,
@@ -284,8 +284,8 @@ def _glands(pixels: np.ndarray, kind: Glands) -> Shape | None:
 
 def _lesions(pixels: np.ndarray) -> tuple[Lesion, ...]:
     found = []
-    for pathology, number in NUMBERS.items():
-        for region in regionprops(label(pixels == number)):
+    for pathology in get_args(Pathology):
+        for region in regionprops(label(pixels == LESION_CLASSES[pathology])):
             if region.area >= SMALLEST * len(pixels) ** 2:
                 found.append(Lesion(pathology=pathology, shape=_free(region, pixels.shape)))
     return tuple(found)

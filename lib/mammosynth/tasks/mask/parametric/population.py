@@ -18,9 +18,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from mammosynth.errors import InvalidParameterError
-from mammosynth.tasks.mask.classes import LESIONS, BreastClass
+from mammosynth.tasks.mask.classes import LESION_CLASSES, LESIONS, BreastClass
 from mammosynth.tasks.mask.parametric.breast import Ellipse, Lesion, ParametricBreast, Pathology, PectoralMuscle
-from mammosynth.tasks.mask.parametric.draw import NUMBERS, label_map, profile_of
+from mammosynth.tasks.mask.parametric.draw import label_map, profile_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 PROFILE = ("depth", "half_height", "elongation", "y0", "phi", "start_angle", "theta")
@@ -138,7 +138,7 @@ def _is_usual(breast: ParametricBreast, labels: np.ndarray) -> bool:
     glands = breast.fibroglandular
     assert isinstance(glands, Ellipse)  # noqa: S101 (`breast_of` made it)
     seen = np.isin(labels, (BreastClass.FIBROGLANDULAR, *LESIONS)).sum() / SMALL[0] ** 2
-    shown = {NUMBERS[lesion.pathology] for lesion in breast.lesions} <= set(labels.ravel().tolist())
+    shown = {LESION_CLASSES[lesion.pathology] for lesion in breast.lesions} <= set(labels.ravel().tolist())
     return bool(shown and nipple > NIPPLE_DEPTH * front and seen > GLANDS_INSIDE * np.pi * glands.a * glands.b)
 
 
