@@ -6,7 +6,6 @@ a new one they are drawn from what real images have, given what the label map sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,13 @@ from scipy import ndimage
 from scipy.stats import norm
 from torch import nn
 
+from mammosynth.tasks.mask.bands import SIGMAS, Bands
 from mammosynth.tasks.mask.cases import DENSITIES, Density, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import Drawing
+from mammosynth.tasks.mask.quantiles import from_quantiles
 from mammosynth.terms import ViewPosition
 
-SIGMAS = (1, 2, 4, 8, 16)
-"""Between which the bands lie whose strength is measured, in pixels of the frame."""
 RING, AIR = (5, 25), 0.02
 LEAST_LESION, LEAST_RING = 50, 200
 """Lesions and rings of fewer pixels are not measured."""
@@ -83,12 +82,12 @@ def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
         pixels: (512, W) float32 in [0, 1], in the drawing's frame.
         drawing: Of the same image.
     """
-    bands = _bands(pixels, drawing.breast)
+    bands, _ = Bands(torch.from_numpy(drawing.breast.astype(np.float32))).split(torch.from_numpy(pixels))
     means, strengths = [], []
     for dense in (False, True):
         within = drawing.measured(dense=dense)
         means.append(float(pixels[within].mean()))
-        strengths.append(tuple(float(np.log(band[within].std() + 1e-4)) for band in bands))
+        strengths.append(tuple(float(np.log(band.numpy()[within].std() + 1e-4)) for band in bands))
     skin = drawing.labels == BreastClass.SKIN
     skin_grey = float(pixels[skin if skin.any() else drawing.breast].mean())
     lesion = lesion_contrast(pixels, is_lesion(drawing.labels))
@@ -163,10 +162,7 @@ class StyleModel(nn.Module):
         normal = known @ self.weights.cpu().numpy()
         if random is not None:
             normal = normal + self.root.cpu().numpy() @ random.normal(size=LENGTH)
-        places = norm.cdf(normal) * (_KNOTS - 1)
-        at = np.arange(_KNOTS)
-        knots = self.knots.cpu().numpy()
-        numbers = np.array([np.interp(place, at, own) for place, own in zip(places, knots, strict=True)])
+        numbers = from_quantiles(self.knots.cpu().numpy(), normal)
         return Style.of(_as_greys(numbers, known, float(self.darkest)))
 
 
@@ -193,16 +189,6 @@ def _as_greys(told: np.ndarray, known: np.ndarray, darkest: float) -> np.ndarray
 def _to_normal(column: np.ndarray, knots: np.ndarray) -> np.ndarray:
     ranks = np.interp(column, knots, np.linspace(0, 1, _KNOTS))
     return np.nan_to_num(norm.ppf(np.clip(ranks, 0.5 / len(column), 1 - 0.5 / len(column))))
-
-
-def _bands(pixels: np.ndarray, breast: np.ndarray) -> Sequence[np.ndarray]:
-    weight, finer, bands = breast.astype(np.float32), pixels, []
-    for sigma in SIGMAS:
-        share = ndimage.gaussian_filter(weight, sigma) + 1e-3
-        coarser = ndimage.gaussian_filter(pixels * weight, sigma) / share
-        bands.append(finer - coarser)
-        finer = coarser
-    return bands
 
 
 def lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:

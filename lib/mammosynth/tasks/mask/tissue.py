@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from mammosynth.tasks.mask.bands import Bands, smooth
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
-from mammosynth.tasks.mask.style import SIGMAS, Style, lesion_contrast
+from mammosynth.tasks.mask.style import Style, lesion_contrast
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
@@ -89,15 +90,16 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
     detail = 0.038 * uneven**0.7 * sum(octaves) + 0.05 * uneven**0.6 * _ridges(random, grid, breast)
     image = image + detail * (0.25 + share) * (0.4 + 0.6 * thickness)
-    nearby = _smooth(share, 25)
+    nearby = smooth(share, 25)
     image = image + 0.075 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * (0.4 + 0.6 * thickness)
     image = image + _drawn_parts(drawing, style)
-    image = _with_strength(image, drawing, style, dense, breast)
-    image = image + _grain(random, image.shape, style, dense, uneven, breast)
+    softly = smooth(dense, 5)
+    image = _with_strength(image, drawing, style, softly, breast)
+    image = image + _grain(random, image.shape, style, softly, uneven, breast)
     image = _with_lesions(image, drawing, style)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
     fading = (depth / FADING).clamp(max=1)
-    return (image.clamp(0, 1) * fading * _smooth(breast, 0.8) * breast).numpy()
+    return (image.clamp(0, 1) * fading * smooth(breast, 0.8) * breast).numpy()
 
 
 def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
@@ -145,8 +147,8 @@ def _dense_share(dense: torch.Tensor, breast: torch.Tensor, bends: torch.Tensor)
     """Soft and frayed: a drawn line says where the gland ends to some millimetres."""
     height, width = dense.shape
     y, x = torch.arange(height)[:, None] + bends[0], torch.arange(width)[None] + bends[1]
-    frayed = _sample(_smooth(dense, 3), y, x)
-    return ((_smooth(frayed, 12) / _smooth(breast, 12).clamp(min=0.3)) * breast).clamp(0, 1)
+    frayed = _sample(smooth(dense, 3), y, x)
+    return ((smooth(frayed, 12) / smooth(breast, 12).clamp(min=0.3)) * breast).clamp(0, 1)
 
 
 def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> torch.Tensor:
@@ -174,42 +176,40 @@ def _lines(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
 def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
     """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
     lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
-    parts = 0.4 * max(np.nan_to_num(style.lesion), 0.0) * _smooth(lesion, 4)
-    parts = parts + 0.5 * style.adipose * _smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
-    return parts + 0.35 * _smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
+    parts = 0.4 * max(np.nan_to_num(style.lesion), 0.0) * smooth(lesion, 4)
+    parts = parts + 0.5 * style.adipose * smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
+    return parts + 0.35 * smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
 
 
 def _grain(
     random: np.random.Generator,
     shape: torch.Size,
     style: Style,
-    dense: torch.Tensor,
+    share: torch.Tensor,
     uneven: torch.Tensor,
     breast: torch.Tensor,
 ) -> torch.Tensor:
-    usual = _smooth(uneven * breast, 20) / (_smooth(breast, 20) + 1e-3)
+    usual = smooth(uneven * breast, 20) / (smooth(breast, 20) + 1e-3)
     local = torch.sqrt(uneven / (usual + 1e-3))
-    share = _smooth(dense, 5)
     total = torch.zeros(shape)
     for band, (finest, coarsest, gain) in enumerate(GRAIN):
-        noise = _smooth(torch.from_numpy(random.normal(size=shape).astype(np.float32)), finest)
-        noise = noise - _smooth(noise, coarsest)
+        noise = smooth(torch.from_numpy(random.normal(size=shape).astype(np.float32)), finest)
+        noise = noise - smooth(noise, coarsest)
         adipose, glandular = _wanted(style, band)
         total = total + gain * noise / noise.std() * (adipose * (1 - share) + glandular * share) * local
     return total
 
 
 def _with_strength(
-    image: torch.Tensor, drawing: Drawing, style: Style, dense: torch.Tensor, breast: torch.Tensor
+    image: torch.Tensor, drawing: Drawing, style: Style, share: torch.Tensor, breast: torch.Tensor
 ) -> torch.Tensor:
-    """Bands and means of both tissues as the style has them."""
-    share = _smooth(dense, 5)
+    """Bands and means of both tissues as the style has them; `share` is what is dense."""
     masks = [drawing.measured(dense=kind) for kind in (False, True)]
     adipose_mask, dense_mask = (torch.from_numpy(mask) for mask in masks)
+    bands = Bands(breast)
     for _ in range(PASSES):
-        bands, rest = split_bands(image, breast)
-        image = rest
-        for band, own in enumerate(bands):
+        parts, image = bands.split(image)
+        for band, own in enumerate(parts):
             left = (1 - GRAIN[band][2] ** 2) ** 0.5 if band < len(GRAIN) else 1.0  # grain comes on top
             wanted = _wanted(style, band)
             gains = [
@@ -230,27 +230,12 @@ def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.
     """Lesions as much brighter than their ring as the style has them."""
     lesion = is_lesion(drawing.labels)
     missing = style.lesion - lesion_contrast(image.numpy(), lesion)
-    return image + missing * _smooth(torch.from_numpy(lesion.astype(np.float32)), 3) if np.isfinite(missing) else image
+    return image + missing * smooth(torch.from_numpy(lesion.astype(np.float32)), 3) if np.isfinite(missing) else image
 
 
 def _with_skin(image: torch.Tensor, drawing: Drawing, style: Style, unevenness: torch.Tensor) -> torch.Tensor:
-    skin = 0.8 * _smooth(_class(drawing, BreastClass.SKIN), 0.8)
+    skin = 0.8 * smooth(_class(drawing, BreastClass.SKIN), 0.8)
     return image * (1 - skin) + skin * style.skin * torch.exp(0.12 * unevenness)
-
-
-def split_bands(image: torch.Tensor, breast: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What lies between two smoothings within the breast, and what is left; their sum is the image.
-
-    Args:
-        image: (H, W) float32.
-        breast: (H, W) float32, 0 or 1.
-    """
-    bands, finer = [], image
-    for sigma in SIGMAS:
-        coarser = _smooth(image * breast, sigma) / (_smooth(breast, sigma) + 1e-3)
-        bands.append(finer - coarser)
-        finer = coarser
-    return bands, finer
 
 
 def _noise(random: np.random.Generator, grid: _Grid, size: float, stretch: float) -> torch.Tensor:
@@ -260,7 +245,7 @@ def _noise(random: np.random.Generator, grid: _Grid, size: float, stretch: float
 def _field(random: np.random.Generator, grid: _Grid, along: float, across: float) -> torch.Tensor:
     """Smooth noise of unit spread, whose cells have these lengths in pixels."""
     white = torch.from_numpy(random.normal(size=TABLE).astype(np.float32))
-    table = _smooth(F.pad(white[None, None], (4, 4, 4, 4), mode="circular")[0, 0], 0.8)[4:-4, 4:-4]
+    table = smooth(F.pad(white[None, None], (4, 4, 4, 4), mode="circular")[0, 0], 0.8)[4:-4, 4:-4]
     table = F.pad((table / table.std())[None, None], (0, 1, 0, 1), mode="circular")[0, 0]
     return _sample(table, (grid.along / along) % TABLE[0], (grid.across / across) % TABLE[1])
 
@@ -280,16 +265,6 @@ def _sample(table: torch.Tensor, y: torch.Tensor, x: torch.Tensor) -> torch.Tens
     places = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], dim=-1)[None].float()
     found = F.grid_sample(table[None, None], places, mode="bilinear", padding_mode="border", align_corners=True)
     return found[0, 0]
-
-
-def _smooth(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian, as `scipy.ndimage.gaussian_filter` with mode "nearest"."""
-    reach = max(1, round(3 * sigma))
-    places = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    weights = torch.exp(-places.square() / (2 * sigma**2))
-    weights = (weights / weights.sum())[None, None]
-    padded = F.pad(image[None, None], (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(padded, weights[:, :, None]), weights[..., None])[0, 0]
 
 
 def _mask(drawing: Drawing, *, dense: bool) -> torch.Tensor:

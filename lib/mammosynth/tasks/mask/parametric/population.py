@@ -15,12 +15,12 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.tasks.mask.classes import LESION_CLASSES, LESIONS, BreastClass
 from mammosynth.tasks.mask.parametric.breast import Ellipse, Lesion, ParametricBreast, Pathology, PectoralMuscle
 from mammosynth.tasks.mask.parametric.draw import label_map, profile_of
+from mammosynth.tasks.mask.quantiles import from_quantiles
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 PROFILE = ("depth", "half_height", "elongation", "y0", "phi", "start_angle", "theta")
@@ -65,7 +65,7 @@ def random_breast(
     names, table = _table(view_position)
     correlation = np.array(_population()[view_position]["correlation"])
     for _ in range(TRIES):
-        drawn = _from_quantiles(table, random.multivariate_normal(np.zeros(len(names)), correlation))
+        drawn = from_quantiles(table, random.multivariate_normal(np.zeros(len(names)), correlation))
         try:
             breast = breast_of(dict(zip(names, drawn, strict=True)), view_position, image_laterality)
             breast = breast.changed(lesions=tuple(_lesion(breast, pathology, random) for pathology in lesions))
@@ -153,7 +153,7 @@ def _lesion(breast: ParametricBreast, pathology: Pathology, random: np.random.Ge
     glands = breast.fibroglandular
     assert isinstance(glands, Ellipse)  # noqa: S101 (`breast_of` made it)
     for _ in range(TRIES):
-        diameter, roundness, off_centre = _from_quantiles(quantiles, random.standard_normal(len(LESION)))
+        diameter, roundness, off_centre = from_quantiles(quantiles, random.standard_normal(len(LESION)))
         around = random.uniform(0, 2 * np.pi)
         turn = np.radians(glands.angle)
         along, across = off_centre * glands.a * np.cos(around), off_centre * glands.b * np.sin(around)
@@ -171,12 +171,6 @@ def _is_inside(breast: ParametricBreast, x: float, y: float, radius: float) -> b
     rows = np.clip(((y + radius * np.array([-1, 0, 0, 1])) * SMALL[0]).astype(int), 0, SMALL[0] - 1)
     columns = np.clip(((x + radius * np.array([0, -1, 1, 0])) * SMALL[0]).astype(int), 0, SMALL[1] - 1)
     return bool((labels[rows, columns] > 0).all())
-
-
-def _from_quantiles(table: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """(N,) values at the ranks of standard normal numbers, from (N, Q) quantiles at equal steps."""
-    steps = np.linspace(0, 1, table.shape[1])
-    return np.array([np.interp(ndtr(z), steps, row) for z, row in zip(normal, table, strict=True)])
 
 
 def _table(view_position: ViewPosition) -> tuple[list[str], np.ndarray]:
