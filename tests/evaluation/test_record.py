@@ -9,7 +9,7 @@ import pytest
 
 from mammosynth.bundle import METADATA, WEIGHTS, Bundle
 from mammosynth.errors import BundleError
-from mammosynth.evaluation.evaluation import Measure, Report, check_models
+from mammosynth.evaluation.evaluation import Measure, Report, name_models
 from mammosynth.evaluation.record import record_scores
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from tests.support.models import PAINTING, Inverting, Painter, bundle_of
@@ -50,11 +50,11 @@ def test_a_report_about_other_weights_is_not_recorded(folder: Path) -> None:
 
 
 def test_models_that_cannot_be_compared_are_refused() -> None:
-    check_models(CONTRAST, [bundle_of(Inverting())])
+    name_models(CONTRAST, [bundle_of(Inverting())])
     for bundles, words in (
         ([], "no bundle was given"),
         ([bundle_of(Painter(), task=PAINTING)], "synthesizes painting, expected contrast"),
         ([bundle_of(Inverting()), bundle_of(Inverting())], "expected different names"),
     ):
         with pytest.raises(BundleError, match=words):
-            check_models(CONTRAST, bundles)
+            name_models(CONTRAST, bundles)

@@ -12,6 +12,8 @@ from mammosynth.errors import BundleError
 from mammosynth.parameters import Parameters
 from mammosynth.task import TaskSpec
 
+MODEL = "model"
+"""The first of several models, in a report."""
 Progress = Callable[[float, str], None]
 
 
@@ -96,8 +98,8 @@ class Evaluation(Protocol):
         """
 
 
-def check_models(task: TaskSpec, bundles: Sequence[Bundle]) -> None:
-    """Refuse models that cannot be compared.
+def name_models(task: TaskSpec, bundles: Sequence[Bundle]) -> dict[str, Bundle]:
+    """How a report calls each model: `MODEL` the first, the others by their names.
 
     Raises:
         BundleError: If there is none, one is of another task, or two have one name.
@@ -110,6 +112,32 @@ def check_models(task: TaskSpec, bundles: Sequence[Bundle]) -> None:
     names = [bundle.name for bundle in bundles]
     if len(set(names)) < len(names):
         raise BundleError(f"bundles are {', '.join(names)}, expected different names; rename a folder")
+    return {MODEL if index == 0 else bundle.name: bundle for index, bundle in enumerate(bundles)}
+
+
+def identify_models(models: Mapping[str, Bundle]) -> dict[str, dict[str, str]]:
+    """Which models they are, as JSON values for a report: name, version, digest of the weights."""
+    return {
+        key: {"name": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256}
+        for key, bundle in models.items()
+    }
+
+
+def format_models(identified: Mapping[str, Mapping[str, str]]) -> str:
+    """What `identify_models` gives, for people."""
+    return "; ".join(
+        f"{key}: {model['name']} {model['version']} (weights {model['weights_sha256'][:12]})"
+        for key, model in identified.items()
+    )
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are aligned; the first row is its head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
 def scores_of(report: Report, model: int = 0) -> Mapping[str, Any]:

@@ -8,8 +8,9 @@ import pytest
 
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.errors import DataError
+from mammosynth.evaluation.evaluation import MODEL
 from mammosynth.tasks.mask.evaluation import EVALUATION
-from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, MODEL, REAL
+from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, REAL
 from tests.support.drawn_set import write_drawn_set
 
 pytestmark = pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 
 from mammosynth.bundle import Bundle, default_bundle, load_bundle
 from mammosynth.errors import BundleError, DataError
+from mammosynth.evaluation.evaluation import name_models
 from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.tasks.contrast.evaluation import evaluate as contrast
 from mammosynth.tasks.contrast.evaluation.evaluate import (
@@ -17,7 +18,6 @@ from mammosynth.tasks.contrast.evaluation.evaluate import (
     _floors_for,
     _paired,
     evaluate_contrast,
-    name_models,
     shipped_floors,
     summarise,
 )
@@ -25,6 +25,7 @@ from mammosynth.tasks.contrast.evaluation.floors import NAMES, Floors, fit_floor
 from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS, score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
 from mammosynth.tasks.contrast.evaluation.report import format_report
+from mammosynth.tasks.contrast.specification import SPECIFICATION
 from mammosynth.training.dataset import hash_cases
 from tests.support import cdd_cesm
 from tests.support.evaluation import phantom_case
@@ -150,8 +151,8 @@ def test_floors_fitted_on_other_pairs_are_not_used(tmp_path: Path, monkeypatch: 
 
 def test_two_bundles_of_one_name_are_refused(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="expected different names"):
-        name_models([bundle, bundle])
-    assert list(name_models([bundle, dataclasses.replace(bundle, name="b")])) == ["model", "b"]
+        name_models(SPECIFICATION, [bundle, bundle])
+    assert list(name_models(SPECIFICATION, [bundle, dataclasses.replace(bundle, name="b")])) == ["model", "b"]
 
 
 def test_unknown_split_is_refused_with_the_names_found(tmp_path: Path, bundle: Bundle) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import Field
 
 from mammosynth.bundle import Bundle
-from mammosynth.evaluation.evaluation import Measure, Progress, Report
+from mammosynth.evaluation.evaluation import Measure, Progress, Report, name_models
 from mammosynth.parameters import Parameters
-from mammosynth.tasks.contrast.evaluation.evaluate import evaluate_contrast, name_models
+from mammosynth.tasks.contrast.evaluation.evaluate import evaluate_contrast
 from mammosynth.tasks.contrast.evaluation.goals import CEILING
 from mammosynth.tasks.contrast.evaluation.report import COLUMNS, format_report
+from mammosynth.tasks.contrast.specification import SPECIFICATION
 
 RECORDED = ("psnr", "ssim", "ncc_interior", "ncc_hp", "auroc_hot", "d_ratio")
 """Grey values, structure, shading, spots, the place of enhancement, lesion contrast: few enough to be read."""
@@ -49,7 +50,7 @@ class ContrastEvaluation:
         if with_page:  # matplotlib takes a second to load
             from mammosynth.tasks.contrast.evaluation.gallery import Pictures
 
-            pictures = Pictures(list(name_models(bundles)))
+            pictures = Pictures(list(name_models(SPECIFICATION, bundles)))
         values = evaluate_contrast(
             place,
             split,

@@ -13,7 +13,7 @@ from scipy import ndimage
 from mammosynth import __version__
 from mammosynth.bundle import Bundle, default_model_zoo
 from mammosynth.errors import BundleError
-from mammosynth.evaluation.evaluation import check_models
+from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.statistics import (
     interval,
     resample_patients,
@@ -44,7 +44,7 @@ BLURS = (2, 4, 8)
 SHIFT = 2.0
 """Length in pixels of the shift that stands for what registration leaves."""
 
-MODEL, REAL, CONTROL, SOURCE, FLAT = "model", "real", "other breast", "F0", "F1"
+REAL, CONTROL, SOURCE, FLAT = "real", "other breast", "F0", "F1"
 """Keys of methods: the first model, the real image, its control, the low-energy image, the constant one."""
 DESCRIBED = ("cnr", "cnr_abs", "halo", "false_enhancement")
 """Averaged over cases, but no better for being higher or lower: to be read beside the real image's."""
@@ -86,7 +86,7 @@ def evaluate_contrast(
         DataError: If the split is unknown or files are bad.
         BundleError: If a model is of another task, two have one name, or no floors can be had.
     """
-    models = name_models(bundles)
+    models = name_models(SPECIFICATION, bundles)
     report = progress or (lambda fraction, message: None)
     report(0.0, "reading pairs")
     pairs = DATASET.read(folder, split)
@@ -112,7 +112,7 @@ def evaluate_contrast(
     patient_ids = [case["patient_id"] for case in about]
     result = summarise(columns, patient_ids, bootstrap, models=list(models))
     report(1.0, "done")
-    described = {key: _identify(bundle) for key, bundle in models.items()}
+    described = identify_models(models)
     return {
         "task": SPECIFICATION.name,
         "protocol": "A: 512 px frame, recombined image registered onto low energy, scored inside both breasts",
@@ -128,16 +128,6 @@ def evaluate_contrast(
         **result,
         "cases": _case_rows(about, {name: columns[name] for name in (*models, SOURCE, REAL)}),
     }
-
-
-def name_models(bundles: Sequence[Bundle]) -> dict[str, Bundle]:
-    """How a report calls each model: `model` the first, the others by their names.
-
-    Raises:
-        BundleError: If there is none, one is of another task, or two have one name.
-    """
-    check_models(SPECIFICATION, bundles)
-    return {MODEL if index == 0 else bundle.name: bundle for index, bundle in enumerate(bundles)}
 
 
 def shipped_floors() -> Floors:
@@ -191,10 +181,6 @@ def summarise(
         ceiling = methods[CEILING]["metrics"]
         result["goals"] = {model: goal_rows(methods[model]["metrics"], paired[model], ceiling) for model in models}
     return result
-
-
-def _identify(bundle: Bundle) -> dict[str, str]:
-    return {"name": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256}
 
 
 def _all_shipped_floors() -> list[Floors]:

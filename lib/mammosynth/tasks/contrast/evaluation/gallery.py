@@ -16,7 +16,8 @@ from matplotlib import colormaps
 from PIL import Image
 from scipy import ndimage
 
-from mammosynth.tasks.contrast.evaluation.evaluate import MODEL, REAL, SOURCE
+from mammosynth.evaluation.evaluation import MODEL
+from mammosynth.tasks.contrast.evaluation.evaluate import REAL, SOURCE
 from mammosynth.tasks.contrast.evaluation.halo import skin_profile
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from mammosynth.evaluation.evaluation import MODEL
 from mammosynth.tasks.contrast.evaluation import figures
-from mammosynth.tasks.contrast.evaluation.evaluate import MODEL, REAL, SOURCE
+from mammosynth.tasks.contrast.evaluation.evaluate import REAL, SOURCE
 from mammosynth.tasks.contrast.evaluation.gallery import (
     DIFFERENCE,
     Picture,

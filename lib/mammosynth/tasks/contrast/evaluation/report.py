@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mammosynth.evaluation.evaluation import format_models, format_table
 from mammosynth.tasks.contrast.evaluation.metrics import BEST_AT_ONE
 
 COLUMNS = {
@@ -89,16 +90,13 @@ def format_report(report: dict[str, Any]) -> str:
     """Markdown: goals, every method with 95 % intervals, the model against the best floor, and what else was asked."""
     parts = [summary(report)]
     for table in report_tables(report):
-        parts += [part for part in (f"{table.title}.", _align(table.rows), table.note) if part]
+        parts += [part for part in (f"{table.title}.", format_table(table.rows), table.note) if part]
     return "\n\n".join(parts) + "\n"
 
 
 def summary(report: dict[str, Any]) -> str:
     """What was scored, in two sentences."""
-    models = "; ".join(
-        f"{key}: {model['name']} {model['version']} (weights {model['weights_sha256'][:12]})"
-        for key, model in report["models"].items()
-    )
+    models = format_models(report["models"])
     drawn = report["n_drawn_regions"]
     tissue = f"drawn for {drawn} images, by rule for the others" if drawn else "by rule"
     return (
@@ -250,11 +248,3 @@ def _percent(entry: Mapping[str, float | None]) -> dict[str, float | None]:
 
 def _yes_no(answer: bool | None) -> str:
     return "-" if answer is None else "yes" if answer else "no"
-
-
-def _align(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from mammosynth import __version__
 from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError
-from mammosynth.evaluation.evaluation import check_models
+from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import (
     MOMENTS,
@@ -39,7 +39,7 @@ from mammosynth.tasks.mask.roles import LABEL_MAP
 from mammosynth.tasks.mask.specification import SPECIFICATION
 from mammosynth.terms import ViewPosition
 
-MODEL, REAL, CONTROL = "model", "real", "other label map"
+REAL, CONTROL = "real", "other label map"
 CLASS_MEANS, NEAREST = "class means", "nearest training image"
 HALVES, HALVES_KS = 100, 200
 LEAST_CASES = 8
@@ -79,27 +79,28 @@ def evaluate_mask(
         DataError: If the split is unknown, files are bad, or there are fewer than eight views.
         BundleError: If a model is of another task, or two have one name.
     """
-    check_models(SPECIFICATION, bundles)
-    models = {MODEL if index == 0 else bundle.name: bundle for index, bundle in enumerate(bundles)}
+    models = name_models(SPECIFICATION, bundles)
     report = progress or (lambda fraction, message: None)
     report(0.0, "reading cases")
     cases = _views(place, split)
     train = cases if split == "train" else _views(place, "train")
     others = [name for name in DATASET.splits(place) if name not in (split, "train")]
-    pool = [_real(case) for name in others for case in _views(place, name)] + [_real(case) for case in train]
+    shown_train = [_real(case) for case in train]
+    pool = [_real(case) for name in others for case in _views(place, name)] + shown_train
     if min(len(cases), len(pool) // 2) < LEAST_CASES:
         raise DataError(f"split {split}: {len(cases)} CC views and {len(pool)} others, expected {LEAST_CASES} and more")
-    floors = _Floors(train)
+    floors = _Floors(shown_train, [case.look for case in train])
 
     made: dict[str, list[Shown]] = {}
     for index, case in enumerate(cases):
         report(0.1 + 0.7 * index / len(cases), f"generating {index + 1} of {len(cases)}")
         other = cases[(index + 1) % len(cases)]
-        images = {REAL: _real(case), **floors.of(case)}
+        real_view = _real(case)
+        images = {REAL: real_view, **floors.of(real_view, case.look)}
         for name, bundle in models.items():
             images[name] = generate(bundle, case, seed + index)
             key = CONTROL if name == MODEL else f"{CONTROL}, {name}"
-            images[key] = _relabelled(generate(bundle, other, seed + index), images[REAL])
+            images[key] = _relabelled(generate(bundle, other, seed + index), real_view)
         for name, shown in images.items():
             made.setdefault(name, []).append(shown)
         if watch:
@@ -109,7 +110,7 @@ def evaluate_mask(
     pool_features = np.stack([shown.features for shown in pool])
     real = _real_numbers(pool, pool_features, len(cases))
     weights = resample_patients(patients, bootstrap)
-    near = _held_out_distance(cases, train) if split != "train" else math.nan
+    near = _held_out_distance(made[REAL], floors.thumbnails) if split != "train" else math.nan
     methods: dict[str, dict[str, Any]] = {
         name: {
             "kind": _kind(name, models),
@@ -126,10 +127,7 @@ def evaluate_mask(
         "n_images": len(cases),
         "n_pool": len(pool),
         "software_version": __version__,
-        "models": {
-            key: {"name": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256}
-            for key, bundle in models.items()
-        },
+        "models": identify_models(models),
         "seed": seed,
         "bootstrap": bootstrap,
         "real": real,
@@ -151,20 +149,18 @@ def generate(bundle: Bundle, case: MaskCase, seed: int) -> Shown:
 class _Floors:
     """What needs no model: every class at its mean grey, and the training image whose label map is the most alike."""
 
-    def __init__(self, train: Sequence[MaskCase]) -> None:
-        self._train = [_real(case) for case in train]
-        self._looks = [case.look for case in train]
+    def __init__(self, train: Sequence[Shown], looks: Sequence[Look]) -> None:
+        self._train, self._looks = train, looks
         self.thumbnails = np.stack([shown.thumbnail.ravel() for shown in self._train])
         self._maps = np.stack([_small(shown.labels) for shown in self._train])
         self._means = {look: self._class_means(look) for look in set(self._looks)}
 
-    def of(self, case: MaskCase) -> dict[str, Shown]:
-        real = _real(case)
-        means = self._means.get(case.look, next(iter(self._means.values())))
+    def of(self, real: Shown, look: Look) -> dict[str, Shown]:
+        means = self._means.get(look, next(iter(self._means.values())))
         flat = ndimage.gaussian_filter(means[real.labels], 1.0) * (real.labels > 0)
         nearest = self._train[int((self._maps != _small(real.labels)).mean(axis=(1, 2)).argmin())]
         return {
-            CLASS_MEANS: Shown.of(flat.astype(np.float32), real.labels, case.look, generated=True),
+            CLASS_MEANS: Shown.of(flat.astype(np.float32), real.labels, look, generated=True),
             NEAREST: _relabelled(nearest, real),
         }
 
@@ -267,10 +263,9 @@ def _told_apart(own: np.ndarray, theirs: np.ndarray, patients: Sequence[str]) ->
     return float(roc_auc_score(kind, scores))
 
 
-def _held_out_distance(cases: Sequence[MaskCase], train: Sequence[MaskCase]) -> float:
+def _held_out_distance(real: Sequence[Shown], thumbnails: np.ndarray) -> float:
     """The 1st percentile of the distances of held-out real images to their nearest training image."""
-    thumbnails = np.stack([_real(case).thumbnail.ravel() for case in train])
-    return float(np.percentile([_distance(_real(case), thumbnails) for case in cases], 1))
+    return float(np.percentile([_distance(shown, thumbnails) for shown in real], 1))
 
 
 def _distance(shown: Shown, thumbnails: np.ndarray) -> float:

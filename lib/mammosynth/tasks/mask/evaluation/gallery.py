@@ -16,10 +16,11 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
+from mammosynth.evaluation.evaluation import MODEL
 from mammosynth.evaluation.texture import Whitener
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES
-from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, MODEL, REAL
+from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, REAL
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.evaluation.report import format_report
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mammosynth.evaluation.evaluation import format_models, format_table
+
 TITLES = {
     "frechet": "Fréchet distance to the pool",
     "frechet_split": "Fréchet distance to the split",
@@ -29,10 +31,7 @@ _PER_TABLE = 5
 def format_report(values: Mapping[str, Any]) -> str:
     """Markdown: what was judged, goals of every model, every method."""
     real = values["real"]
-    models = "; ".join(
-        f"{key}: {model['name']} {model['version']} (weights {model['weights_sha256'][:12]})"
-        for key, model in values["models"].items()
-    )
+    models = format_models(values["models"])
     parts = [
         f"{models}. Task {values['task']}, split '{values['split']}': {values['n_images']} CC views of "
         f"{values['n_patients']} patients. Protocol {values['protocol']}.",
@@ -53,14 +52,14 @@ def _goals(values: Mapping[str, Any], model: str) -> str:
         table.append(
             [TITLES[row["measure"]], _cell(row), _range(row), {True: "yes", False: "no", None: "-"}[row["reached"]]]
         )
-    return f"Goals of {values['models'][model]['name']}: {reached} of {len(rows)} reached.\n\n{_aligned(table)}"
+    return f"Goals of {values['models'][model]['name']}: {reached} of {len(rows)} reached.\n\n{format_table(table)}"
 
 
 def _methods(values: Mapping[str, Any], names: list[str]) -> str:
     table = [["method", *(TITLES[name] for name in names)]]
     for method, entry in values["methods"].items():
         table.append([method, *(_cell(entry["measures"][name]) for name in names)])
-    return _aligned(table)
+    return format_table(table)
 
 
 def _range(row: Mapping[str, Any]) -> str:
@@ -75,11 +74,3 @@ def _cell(entry: Mapping[str, Any]) -> str:
         return "-"
     value = f"{entry['value']:.3g}" if isinstance(entry["value"], float) else str(entry["value"])
     return value if entry.get("low") is None else f"{value} [{entry['low']:.3g}, {entry['high']:.3g}]"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
