@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mammosynth.errors import DataError, MammoSynthError
-from mammosynth.files import read_image, read_label_map
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import read_table
@@ -218,6 +217,8 @@ def _read_cbis_ddsm(place: Path, row: _Row) -> MaskCase:
 
 
 def _read_drawn(place: Path, row: _Row) -> MaskCase:
+    from mammosynth.files import read_image, read_label_map  # its DICOM library may be absent where one trains
+
     image = read_image(place / row["image"])
     labels = read_label_map(place / row["labels"], image=image, classes=CLASSES)
     view, side = ViewPosition(row["view"]), ImageLaterality(row["side"])
