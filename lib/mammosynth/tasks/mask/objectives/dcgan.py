@@ -310,7 +310,7 @@ def ssim(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 
 
 def energy_distance(first: torch.Tensor, second: torch.Tensor) -> float:
-    """How much farther two sets of (N, P) lie apart than their members do, as a share of how far those of the second do.
+    """How much farther two sets of (N, P) lie apart than their members do, in distances between those of the second.
 
     Twice the mean distance between the sets, minus the mean distance within each; 0 for samples of one distribution,
     in the mean. A set of one image again and again, or of smooth ones, is far away.
