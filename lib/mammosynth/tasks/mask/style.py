@@ -1,4 +1,4 @@
-"""How a mammogram looks as a whole, in 14 numbers: grey and detail of each tissue, skin, lesions against their rings.
+"""How a mammogram looks as a whole, in 15 numbers: grey and detail of each tissue, skin, lesions against their rings.
 
 A label map does not say them: they are the patient, the exposure and the window. Of a real image they are measured; for
 a new one they are drawn from what real images have, given what the label map shows.
@@ -24,7 +24,9 @@ from mammosynth.terms import ViewPosition
 RING, AIR = (5, 25), 0.02
 LEAST_LESION, LEAST_RING = 50, 200
 """Lesions and rings of fewer pixels are not measured."""
-LENGTH = 2 * (1 + len(SIGMAS)) + 2
+RIM_PX, INNER_PX = (6.0, 12.0), 20.0
+"""Depths between which, and beyond which, tissue is compared."""
+LENGTH = 2 * (1 + len(SIGMAS)) + 3
 KNOWN = (
     "one",
     "dense_share",
@@ -48,6 +50,7 @@ class Style:
         adipose_bands: Natural logarithm of the standard deviation of each band in it, from the finest.
         dense: Mean grey of fibroglandular tissue and lesions.
         dense_bands: As of adipose tissue.
+        rim: Mean grey near the skin, as a share of that farther inside: how much of the thin edge was made up for.
         skin: Mean grey of the skin.
         lesion: Mean grey of the lesions minus that of their ring; NaN where there is none.
     """
@@ -56,22 +59,24 @@ class Style:
     adipose_bands: tuple[float, ...]
     dense: float
     dense_bands: tuple[float, ...]
+    rim: float
     skin: float
     lesion: float
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> Style:
-        """From (14,), in the order of the attributes."""
+        """From (15,), in the order of the attributes."""
         values = [float(number) for number in numbers]
         bands = len(SIGMAS)
         return cls(
-            values[0], tuple(values[1 : 1 + bands]), values[1 + bands], tuple(values[2 + bands : -2]), *values[-2:]
+            values[0], tuple(values[1 : 1 + bands]), values[1 + bands], tuple(values[2 + bands : -3]), *values[-3:]
         )
 
     def numbers(self) -> np.ndarray:
-        """(14,) float32, in the order of the attributes."""
+        """(15,) float32, in the order of the attributes."""
         return np.array(
-            [self.adipose, *self.adipose_bands, self.dense, *self.dense_bands, self.skin, self.lesion], np.float32
+            [self.adipose, *self.adipose_bands, self.dense, *self.dense_bands, self.rim, self.skin, self.lesion],
+            np.float32,
         )
 
 
@@ -91,7 +96,7 @@ def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
     skin = drawing.labels == BreastClass.SKIN
     skin_grey = float(pixels[skin if skin.any() else drawing.breast].mean())
     lesion = lesion_contrast(pixels, is_lesion(drawing.labels))
-    return Style(means[0], strengths[0], means[1], strengths[1], skin_grey, lesion)
+    return Style(means[0], strengths[0], means[1], strengths[1], rim_share(pixels, drawing), skin_grey, lesion)
 
 
 def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Density | None) -> np.ndarray:
@@ -135,7 +140,7 @@ class StyleModel(nn.Module):
         """Learn the distribution from real images.
 
         Args:
-            styles: (N, 14), NaN where a number could not be measured.
+            styles: (N, 15), NaN where a number could not be measured.
             known: (N, 10), see `about`.
         """
         self.darkest.fill_(float(styles[:, _ADIPOSE].min()))
@@ -170,7 +175,7 @@ _ADIPOSE, _DENSE = 0, 1 + len(SIGMAS)
 
 
 def _as_level_and_contrast(styles: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(N, 14) with the greys of the tissues replaced by their mean, by area, and their difference."""
+    """(N, 15) with the greys of the tissues replaced by their mean, by area, and their difference."""
     share = known[:, 1] + known[:, 2]
     told = styles.copy()
     told[:, _ADIPOSE] = styles[:, _ADIPOSE] * (1 - share) + styles[:, _DENSE] * share
@@ -179,7 +184,7 @@ def _as_level_and_contrast(styles: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _as_greys(told: np.ndarray, known: np.ndarray, darkest: float) -> np.ndarray:
-    """(14,): the way back; no adipose tissue is darker than any that was seen."""
+    """(15,): the way back; no adipose tissue is darker than any that was seen."""
     numbers = told.copy()
     numbers[_ADIPOSE] = max(told[_ADIPOSE] - told[_DENSE] * (known[1] + known[2]), darkest)
     numbers[_DENSE] = numbers[_ADIPOSE] + told[_DENSE]
@@ -189,6 +194,22 @@ def _as_greys(told: np.ndarray, known: np.ndarray, darkest: float) -> np.ndarray
 def _to_normal(column: np.ndarray, knots: np.ndarray) -> np.ndarray:
     ranks = np.interp(column, knots, np.linspace(0, 1, _KNOTS))
     return np.nan_to_num(norm.ppf(np.clip(ranks, 0.5 / len(column), 1 - 0.5 / len(column))))
+
+
+def rim_share(pixels: np.ndarray, drawing: Drawing) -> float:
+    """Mean grey near the skin over that farther inside; 1 in a breast that is all rim.
+
+    Args:
+        pixels: (512, W) float32 in [0, 1].
+        drawing: Of the same image.
+    """
+    rim, inner = rim_and_inner(drawing)
+    return float(pixels[rim].mean() / max(pixels[inner].mean(), 1e-3)) if rim.any() and inner.any() else 1.0
+
+
+def rim_and_inner(drawing: Drawing) -> tuple[np.ndarray, np.ndarray]:
+    """(512, W) bool: near the skin, and farther inside."""
+    return (drawing.depth > RIM_PX[0]) & (drawing.depth <= RIM_PX[1]), drawing.depth > INNER_PX
 
 
 def lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:

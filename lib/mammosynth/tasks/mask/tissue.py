@@ -2,15 +2,18 @@
 
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
-law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges and lines, thin and long as
-ligaments and ducts are (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003). Then the strength of
-every band is set to the style's, in adipose and in dense tissue apart, so that images differ as real ones do.
+law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges and lines, thin as ligaments
+and ducts are (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003); long thin ones are straight
+streaks, and where round ones are high lie darker lobules of fat. How much of each there is differs from image to image.
+Then the strength of every band is set to the style's, in adipose and in dense tissue apart, so that images differ as
+real ones do.
 
 What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +23,19 @@ from torch.nn import functional as F
 from mammosynth.tasks.mask.bands import Bands, smooth
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
-from mammosynth.tasks.mask.style import Style, lesion_contrast
+from mammosynth.tasks.mask.style import INNER_PX, Style, lesion_contrast, rim_share
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
-OCTAVES = ((80, 1.2, 0.5), (44, 1.5, 0.6), (24, 1.8, 0.6), (13, 2.0, 0.55), (7.5, 1.9, 0.42), (4.6, 3.2, 0.3))
-FINE_OCTAVES = ((3.0, 2.8, 0.16), (2.0, 2.4, 0.11))
+OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.55), (7.5, 1.18, 0.42), (4.6, 1.44, 0.3))
+FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
 """Size across in pixels of the frame, length over size, strength."""
-RIDGES = ((46, 1.5, 1.0), (27, 1.6, 0.9), (15, 1.6, 0.75), (8.5, 1.5, 0.55))
+RIDGES = ((46, 1.1, 1.0), (27, 1.12, 0.9), (15, 1.12, 0.75), (8.5, 1.1, 0.55))
+STREAKS = ((2.0, 11, 1.0), (2.4, 12, 1.0), (3.2, 10, 1.0), (5.0, 8, 0.8))
+STREAK_FROM, STREAK_TURN = 0.5, 0.5
+"""Of a field's value, from where it is a streak; spread in radians of their directions about the strands'."""
+LOBULES = ((16, 0.8), (9, 1.0), (5.5, 0.9))
+"""Size and strength."""
 LINES = (
     (90, 2.2, 0.035, 0.5, 1),
     (60, 2.4, 0.05, 0.6, 1),
@@ -39,21 +47,38 @@ LINES = (
     (5.5, 1.8, 0.28, 1.3, 1),
 )
 """Size, length over size, width about the field's zero, strength, how many."""
-BENDS = ((70, 14.0), (28, 3.5), (12, 1.2))
+BENDS = ((70, 14.0), (28, 2.1), (12, 0.6))
 """Size and reach of what bends the grid, in pixels."""
-UNEVEN = ((90, 70, 0.45), (40, 30, 0.35))
+UNEVEN = ((90, 70, 0.36), (40, 30, 0.28))
 """Size along, size across, strength: where tissue is rich in detail and where it is plain."""
-GRAIN = ((0.5, 1.15, 0.65), (1.1, 2.2, 0.75))
+GRAIN = ((0.4, 1.15, 0.57), (1.1, 2.2, 0.67))
 """Smoothing in pixels of white noise from, to, and its share of the strength of the finest bands."""
-LOST = (1.15, 1.25, 1.15, 1.05, 1.0)
+LOST = (1.15, 1.25, 1.1, 1.0, 0.92)
 """By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
 """Of the setting of bands, which overlap."""
-FADING = 5.0
+THINNING = 8.0
+"""Pixels from the skin over which the breast becomes thick."""
+FADING = 3.5
 """Pixels over which the skin comes out of the air: thresholds then find the outline where it is drawn."""
 FINER, FINEST_CELL = (0.35, 0.2, 0.12), 0.4
 """Sizes in pixels of the frame of what is added where the label map is finer than the frame, and the least size in
 pixels of the label map: a wave has about four cells."""
+
+
+@dataclass(frozen=True)
+class _Character:
+    """What differs from image to image and no style says: factors about 1."""
+
+    unevenness: float
+    ridges: float
+    streaks: float
+    lobules: float
+    grain: float
+
+    @classmethod
+    def draw(cls, random: np.random.Generator) -> _Character:
+        return cls(*(float(np.exp(spread * random.normal())) for spread in (0.4, 0.4, 0.5, 0.5, 0.15)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +103,36 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     breast = torch.from_numpy(drawing.breast.astype(np.float32))
     dense = _mask(drawing, dense=True)
     depth = torch.from_numpy(drawing.depth.astype(np.float32))
+    character = _Character.draw(random)
     grid, bends = _bent_grid(drawing, random)
-    thickness = 1 - torch.exp(-depth / 14)  # the breast is thinner towards the skin
-    uneven = torch.stack([gain * _field(random, grid, along, across) for along, across, gain in UNEVEN]).sum(0).exp()
+    thickness = 1 - torch.exp(-depth / THINNING)  # the breast is thinner towards the skin
+    thick = 0.4 + 0.6 * thickness
+    uneven = torch.stack([gain * _field(random, grid, along, across) for along, across, gain in UNEVEN]).sum(0)
+    uneven = (uneven * character.unevenness).exp()
     share = _dense_share(dense, breast, bends)
+    nearby = smooth(share, 25)
     octaves = [gain * _noise(random, grid, size, stretch) for size, stretch, gain in (*OCTAVES, *FINE_OCTAVES)]
 
     border = (share * (1 - share) * 4).clamp(min=0) ** 0.7
     gland = (share + 0.25 * sum(octaves[1:4]) * border).clamp(0, 1.3)
     image = style.adipose * (0.35 + 0.65 * thickness)
     image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
-    detail = 0.038 * uneven**0.7 * sum(octaves) + 0.05 * uneven**0.6 * _ridges(random, grid, breast)
-    image = image + detail * (0.25 + share) * (0.4 + 0.6 * thickness)
-    nearby = smooth(share, 25)
-    image = image + 0.075 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * (0.4 + 0.6 * thickness)
+    ridges = character.ridges * _ridges(random, grid, breast)
+    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share) * thick
+    image = image + 0.02 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * thick
+    image = image + 0.04 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
+    image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share) * thickness
     image = image + _drawn_parts(drawing, style)
+
+    fading = (depth / FADING).clamp(max=1)
     softly = smooth(dense, 5)
-    image = _with_strength(image, drawing, style, softly, breast)
-    image = image + _grain(random, image.shape, style, softly, uneven, breast)
+    grains = [min(gain * character.grain, 0.95) for *_, gain in GRAIN]
+    image = _with_rim(image, drawing, style, fading)
+    image = _with_strength(image, drawing, style, softly, breast, grains)
+    image = image + _grain(random, style, softly, uneven, breast, grains)
     image = _with_lesions(image, drawing, style)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
-    fading = (depth / FADING).clamp(max=1)
+    image = _with_rim(image, drawing, style, fading)
     return (image.clamp(0, 1) * fading * smooth(breast, 0.8) * breast).numpy()
 
 
@@ -173,6 +207,27 @@ def _lines(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
     return total
 
 
+def _streaks(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
+    """Thin, bright and straight, here and there, in directions about the strands'."""
+    total = torch.zeros_like(grid.along)
+    for size, stretch, gain in STREAKS:
+        turn = STREAK_TURN * random.normal()
+        cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+        turned = _Grid(grid.along * cosine - grid.across * sine, grid.across * cosine + grid.along * sine)
+        streak = (_noise(random, turned, size, stretch) - STREAK_FROM).clamp(min=0)
+        total = total + gain * streak * torch.sigmoid(3 * _field(random, grid, 60, 45))
+    return total
+
+
+def _lobules(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
+    """Round and of even grey, here and there."""
+    total = torch.zeros_like(grid.along)
+    for size, gain in LOBULES:
+        hole = torch.sigmoid(5 * (_noise(random, grid, size, 1.25) - 0.7))
+        total = total + gain * hole * torch.sigmoid(3 * _field(random, grid, 60, 50))
+    return total
+
+
 def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
     """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
     lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
@@ -183,34 +238,40 @@ def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
 
 def _grain(
     random: np.random.Generator,
-    shape: torch.Size,
     style: Style,
     share: torch.Tensor,
     uneven: torch.Tensor,
     breast: torch.Tensor,
+    grains: Sequence[float],
 ) -> torch.Tensor:
+    """Noise, as part of the finest bands: `grains` says how much of each."""
     usual = smooth(uneven * breast, 20) / (smooth(breast, 20) + 1e-3)
     local = torch.sqrt(uneven / (usual + 1e-3))
-    total = torch.zeros(shape)
-    for band, (finest, coarsest, gain) in enumerate(GRAIN):
-        noise = smooth(torch.from_numpy(random.normal(size=shape).astype(np.float32)), finest)
+    total = torch.zeros_like(breast)
+    for band, (finest, coarsest, _) in enumerate(GRAIN):
+        noise = smooth(torch.from_numpy(random.normal(size=breast.shape).astype(np.float32)), finest)
         noise = noise - smooth(noise, coarsest)
         adipose, glandular = _wanted(style, band)
-        total = total + gain * noise / noise.std() * (adipose * (1 - share) + glandular * share) * local
+        total = total + grains[band] * noise / noise.std() * (adipose * (1 - share) + glandular * share) * local
     return total
 
 
 def _with_strength(
-    image: torch.Tensor, drawing: Drawing, style: Style, share: torch.Tensor, breast: torch.Tensor
+    image: torch.Tensor,
+    drawing: Drawing,
+    style: Style,
+    share: torch.Tensor,
+    breast: torch.Tensor,
+    grains: Sequence[float],
 ) -> torch.Tensor:
-    """Bands and means of both tissues as the style has them; `share` is what is dense."""
+    """Bands and means of both tissues as the style has them; `share` is what is dense, `grains` come on top."""
     masks = [drawing.measured(dense=kind) for kind in (False, True)]
     adipose_mask, dense_mask = (torch.from_numpy(mask) for mask in masks)
     bands = Bands(breast)
     for _ in range(PASSES):
         parts, image = bands.split(image)
         for band, own in enumerate(parts):
-            left = (1 - GRAIN[band][2] ** 2) ** 0.5 if band < len(GRAIN) else 1.0  # grain comes on top
+            left = (1 - grains[band] ** 2) ** 0.5 if band < len(grains) else 1.0
             wanted = _wanted(style, band)
             gains = [
                 (left * target / (own[mask].std() + 1e-5)).clamp(0.3, 4)
@@ -224,6 +285,13 @@ def _with_strength(
 def _wanted(style: Style, band: int) -> tuple[float, float]:
     """Standard deviation of a band in adipose and in dense tissue, before the codec."""
     return LOST[band] * float(np.exp(style.adipose_bands[band])), LOST[band] * float(np.exp(style.dense_bands[band]))
+
+
+def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style, fading: torch.Tensor) -> torch.Tensor:
+    """As bright near the skin as the style has it."""
+    gain = float(np.clip(style.rim / max(rim_share((image * fading).numpy(), drawing), 0.05), 0.3, 3))
+    nearness = ((INNER_PX + 4 - torch.from_numpy(drawing.depth.astype(np.float32))) / 14).clamp(0, 1)
+    return image * gain**nearness
 
 
 def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:

@@ -45,6 +45,8 @@ HALVES, HALVES_KS = 100, 200
 LEAST_CASES = 8
 """Fewer have no distribution."""
 FOLDS = 5
+SEEDS, SEEDED = 10, 3
+"""Images of one label map whose spread is told, and of how many label maps."""
 Progress = Callable[[float, str], None]
 Watch = Callable[[MaskCase, Mapping[str, Shown]], None]
 
@@ -110,11 +112,16 @@ def evaluate_mask(
     pool_features = np.stack([shown.features for shown in pool])
     real = _real_numbers(pool, pool_features, len(cases))
     weights = resample_patients(patients, bootstrap)
+    spreads = {name: _spread_over_seeds(bundle, cases, seed) for name, bundle in models.items()}
+    spreads[REAL] = _spread(made[REAL])
     near = _held_out_distance(made[REAL], floors.thumbnails) if split != "train" else math.nan
     methods: dict[str, dict[str, Any]] = {
         name: {
             "kind": _kind(name, models),
-            "measures": _measures(shown, made[REAL], pool_features, patients, weights, floors, near),
+            "measures": {
+                **_measures(shown, made[REAL], pool_features, patients, weights, floors, near),
+                "spread": {"value": spreads.get(name)},
+            },
         }
         for name, shown in made.items()
     }
@@ -266,6 +273,17 @@ def _told_apart(own: np.ndarray, theirs: np.ndarray, patients: Sequence[str]) ->
 def _held_out_distance(real: Sequence[Shown], thumbnails: np.ndarray) -> float:
     """The 1st percentile of the distances of held-out real images to their nearest training image."""
     return float(np.percentile([_distance(shown, thumbnails) for shown in real], 1))
+
+
+def _spread_over_seeds(bundle: Bundle, cases: Sequence[MaskCase], seed: int) -> float:
+    """The mean over some label maps of what ten images of one differ by."""
+    sets = [[generate(bundle, case, seed + number) for number in range(SEEDS)] for case in cases[:SEEDED]]
+    return float(np.mean([_spread(images) for images in sets]))
+
+
+def _spread(images: Sequence[Shown]) -> float:
+    """Standard deviation over images of a small picture of the breast, the mean over its pixels."""
+    return float(np.stack([shown.thumbnail for shown in images]).std(axis=0).mean())
 
 
 def _distance(shown: Shown, thumbnails: np.ndarray) -> float:

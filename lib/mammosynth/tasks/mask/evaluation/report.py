@@ -23,6 +23,7 @@ TITLES = {
     "gland_ratio": "gland contrast, generated / real",
     "lesions": "lesions",
     "nearest_share": "share nearer to training than real ones",
+    "spread": "spread (models: over ten seeds of one label map; real: over images)",
 }
 """Every measure, in reading order."""
 _PER_TABLE = 5
