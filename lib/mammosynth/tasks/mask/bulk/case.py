@@ -106,36 +106,36 @@ def check_model(shared: Shared) -> Bundle:
 
 
 def finished_case(folder: Path, planned: PlannedCase) -> dict[str, Any] | None:
-    """The record of a case; None if it is not there, or one of its files is missing or is not as it was written."""
+    """The record of a case; None if it is not there, or of another one, or a file is not as it was written."""
     try:
         record = json.loads(_record_path(folder, planned).read_text(encoding="utf-8"))
         files = record["files"].values()
-        whole = all(_digest(folder / file["name"]) == file["sha256"] for file in files)
+        whole = asdict(planned).items() <= record.items() and len(files) == len(_FOLDERS)
+        whole = whole and all(_digest(folder / file["name"]) == file["sha256"] for file in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return record if whole and len(files) == len(_FOLDERS) else None
+    return record if whole else None
 
 
-def make_case(folder: Path, shared: Shared, planned: PlannedCase) -> str:
+def make_case(folder: Path, shared: Shared, planned: PlannedCase) -> dict[str, Any] | str:
     """Write image, label map and, last, the record of one case.
 
     Returns:
-        Why it cannot be made; empty if it was.
+        The record, or why it cannot be made.
 
     Raises:
         OutputError: If a file cannot be written.
     """
     try:
         with one_thread():
-            _make(folder, shared, planned)
+            return _make(folder, shared, planned)
     except OutputError:
         raise
     except MammoSynthError as error:
         return f"{planned.name}: {error}"
-    return ""
 
 
-def _make(folder: Path, shared: Shared, planned: PlannedCase) -> None:
+def _make(folder: Path, shared: Shared, planned: PlannedCase) -> dict[str, Any]:
     specification, bundle = shared.specification, _bundle(shared.bundle, shared.device)
     drawn, attempt = _draw(specification, planned)
     asked = {
@@ -148,7 +148,7 @@ def _make(folder: Path, shared: Shared, planned: PlannedCase) -> None:
     known = {*bundle.synthesizer.parameters.model_fields, "rendering", "seed", "burned_in_mark"}
     order = Order.parse(bundle, {name: value for name, value in asked.items() if name in known})
     given = Given(content_identity(drawn.labels.tobytes() + planned.name.encode()), lambda _: drawn)
-    perform(order, {LABEL_MAP: given}, _Folder(folder, specification.format, planned))
+    return perform(order, {LABEL_MAP: given}, _Folder(folder, specification.format, planned))
 
 
 def _draw(specification: BulkSpec, planned: PlannedCase) -> tuple[LabelMap, int]:
@@ -190,8 +190,8 @@ class _Folder:
         """Nothing: a case that is there was found by its record."""
         return
 
-    def store(self, work: Work, result: Result) -> None:
-        """Write image, label map and record."""
+    def store(self, work: Work, result: Result) -> dict[str, Any]:
+        """Write image, label map and record, which is given back."""
         result = replace(result, provenance=replace(result.provenance, created=CREATED))
         digest = work_digest(**work.ingredients())
 
@@ -216,6 +216,7 @@ class _Folder:
             "files": {role: {"name": names[role], "sha256": _digest(path)} for role, path in paths.items()},
         }
         write_json(_record_path(self._folder, self._planned), record, indent=1)
+        return record
 
 
 def _write_png(result: Result, paths: Mapping[str, Path], *, marked: bool) -> None:

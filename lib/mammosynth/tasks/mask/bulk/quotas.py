@@ -67,4 +67,4 @@ def _with_axis(cases: Sequence[tuple[str, ...]], quotas: Mapping[str, int]) -> l
         for key in keys:
             given[(*key, value)] += 1
         longer.append((*case, value))
-    return sorted(longer, key=lambda case: case[:-1])  # stable: values of one group stay as they were dealt
+    return sorted(longer)  # those that share all values stand together, and are dealt their shares of the next axis

@@ -35,7 +35,7 @@ _OUTLINED = [
 
 
 def write_sheets(folder: Path, records: Sequence[Mapping[str, Any]], *, jobs: int | None = None) -> int:
-    """Write pages of 24 cases in their order, JPEG of about half a megabyte each.
+    """Write the pages that are not there yet, 24 cases on each in their order, JPEG of about half a megabyte.
 
     Args:
         folder: Of the data set.
@@ -47,9 +47,12 @@ def write_sheets(folder: Path, records: Sequence[Mapping[str, Any]], *, jobs: in
     """
     size = ACROSS * DOWN
     pages = [records[start : start + size] for start in range(0, len(records), size)]
-    draw, jobs = partial(_write_page, folder, len(pages)), jobs if len(pages) > _FEW else 1
-    with closing(in_processes(draw, list(enumerate(pages, start=1)), jobs)) as drawn:
-        return len(list(drawn))
+    missing = [page for page in enumerate(pages, start=1) if not _path(folder, page[0]).is_file()]
+    jobs = jobs if len(missing) > _FEW else 1
+    with closing(in_processes(partial(_write_page, folder, len(pages)), missing, jobs)) as drawn:
+        for _ in drawn:
+            pass
+    return len(pages)
 
 
 def _write_page(folder: Path, total: int, page: tuple[int, Sequence[Mapping[str, Any]]]) -> None:
@@ -70,8 +73,12 @@ def _write_page(folder: Path, total: int, page: tuple[int, Sequence[Mapping[str,
         pen.text((left, top + _TILE[0]), f"{record['number']}  {told}, {record['split']}", fill="white", font=font)
         pen.text((left, top + _TILE[0] + _LINE - 3), record["lesions"], fill=_PALE, font=font)
     with io.BytesIO() as content:
-        sheet.save(content, "JPEG", quality=_QUALITY, comment=MARK)
-        write_bytes(folder / SHEETS / f"sheet-{number:03d}.jpg", content.getvalue())
+        sheet.save(content, "JPEG", quality=_QUALITY, subsampling=0, comment=MARK)
+        write_bytes(_path(folder, number), content.getvalue())
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / SHEETS / f"sheet-{number:03d}.jpg"
 
 
 def _tile(folder: Path, files: Mapping[str, Mapping[str, str]]) -> Image.Image:

@@ -34,6 +34,8 @@ from mammosynth.tasks.mask.bulk.specification import BulkSpec, read_specificatio
 from mammosynth.tasks.mask.data import DRAWN, DRAWN_COLUMNS, HASH_COLUMNS
 
 FORMAT = "MammoSynth generated mammograms 1"
+GENERATOR_VERSION = "1"
+"""Counts up when the same specification gives other bytes."""
 _LIBRARIES = ("numpy", "scipy", "torch", "pillow", "pydicom", "highdicom")
 
 
@@ -99,14 +101,16 @@ def write_data_set(
     done, refused = len(planned) - len(missing), Problems()
     try:
         with closing(in_processes(partial(make_case, output, shared), missing, jobs)) as finished:
-            for case, refusal in finished:
-                refused.add(*[refusal] if refusal else [])
+            for case, made in finished:
+                if isinstance(made, str):
+                    refused.add(made)
+                else:
+                    records[case.number] = made
                 done += 1
                 if progress is not None:
                     progress(done, cases, case.name)
     finally:
         remove_unfinished(output)
-        records |= {case.number: finished_case(output, case) for case in missing}
         _write_lists(output, about, planned, records)
     whole = [record for case in planned if (record := records[case.number]) is not None]
     sheets = write_sheets(output, whole, jobs=jobs)
@@ -118,7 +122,11 @@ def _about(shared: Shared, bundle: Bundle, planned: Sequence[PlannedCase]) -> di
     axes = shared.specification.axes()
     return {
         "format": FORMAT,
-        "software": {"mammosynth": __version__, **{name: version(name).split("+")[0] for name in _LIBRARIES}},
+        "software": {
+            "generator": GENERATOR_VERSION,
+            "mammosynth": __version__,
+            **{name: version(name).split("+")[0] for name in _LIBRARIES},
+        },
         "model": {"bundle": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256},
         "settings": {"cases": len(planned), "device": shared.device, **shared.specification.as_json()},
         "quotas": {
