@@ -51,7 +51,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("densty: a", r"spec\.yaml: parameter 'densty' is unknown, known are: seed, density, .*; leave it out"),
-        ("density: {a: 1, e: 1}", r"spec\.yaml: parameter 'density' is .*'e': 1.*, expected one of a, b, c, d; found 'e'"),
+        ("density: {a: 1, e: 1}", r"parameter 'density' is .*'e': 1.*, expected one of a, b, c, d; found 'e'"),
         ("density: {a: -1}", "a number of 0 or more for each; found '-1' for 'a'"),
         ("density: {a: .nan}", "a number of 0 or more for each; found 'nan'"),
         ("density: {a: 0}", "a weight of more than 0 for at least one"),
