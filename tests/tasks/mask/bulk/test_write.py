@@ -184,7 +184,7 @@ def test_an_interrupted_command_goes_on_to_the_same_bytes(number: int, tmp_path:
     command = [sys.executable, "-m", "mammosynth", "synthesize", "mask", "--cases", str(CASES), "--jobs", "2"]
     command += ["--spec", str(_specification(tmp_path)), "--output", str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not list(output.glob("records/*.json")):
+    while not list(output.glob("records/case-*.json")):
         assert process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, number)  # as a terminal does: to all processes
