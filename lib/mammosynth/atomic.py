@@ -83,6 +83,12 @@ def write_json(path: Path, value: object, *, indent: int = 4) -> None:
     write_bytes(path, f"{text}\n".encode())
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing in a folder or in one below it; nobody reads it."""
+    for left in [*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")]:
+        left.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable. Only POSIX systems can and need to."""
     if os.name != "posix":

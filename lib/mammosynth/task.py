@@ -118,6 +118,7 @@ class TaskSpec:
         dataset: Dotted name `module:attribute` of a `training.data.Dataset`.
         objectives: Dotted name of a mapping from a name in train.json to a `training.objective.Training`.
         evaluation: Dotted name of an `evaluation.report.Evaluation`.
+        bulk: Dotted name of what makes whole data sets from a specification; see `commands.synthesize`.
         targets: Packages whose classes the task's bundles may name, beside those that every bundle may.
         renamed: Classes that bundles of earlier versions name otherwise: old to new dotted name.
     """
@@ -130,6 +131,7 @@ class TaskSpec:
     dataset: str = ""
     objectives: str = ""
     evaluation: str = ""
+    bulk: str = ""
     targets: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
 
@@ -142,7 +144,7 @@ class TaskSpec:
         """What one of the dotted names stands for.
 
         Args:
-            part: "dataset", "objectives" or "evaluation".
+            part: "dataset", "objectives", "evaluation" or "bulk".
 
         Raises:
             InvalidParameterError: If the task has none.

@@ -8,12 +8,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, add_set, add_task, check_device, named_texts, open_bundle
+from mammosynth.commands.options import (
+    add_device,
+    add_set,
+    add_task,
+    bundle_folder,
+    check_device,
+    named_texts,
+    open_bundle,
+)
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 from mammosynth.task import Rendering, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 
+_OF_FILES = (
+    "inputs",
+    "input",
+    "rendering",
+    "parameter",
+    "format",
+    "compress",
+    "skip_existing",
+    "accept_modality",
+    "view_position",
+    "image_laterality",
+    "no_mark",
+)
 FORMATS = ("same", "dicom", "png", "tiff", "nrrd", "nifti")
 
 
@@ -21,18 +42,22 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "synthesize",
-        help="synthesize images from files or folders",
+        help="synthesize images from files or folders, or whole data sets",
         description="Synthesize from DICOM, PNG, JPEG, TIFF, NRRD or NIfTI files of any size. A file that cannot be "
-        "used does not stop the others; all refusals are reported at the end, with exit status 1.",
+        "used does not stop the others; all refusals are reported at the end, with exit status 1. With --cases: a "
+        "balanced data set of images that start from nothing; finished cases are kept, so the same command goes on.",
     )
     add_task(parser)
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder")
+    parser.add_argument("inputs", nargs="*", type=Path, metavar="INPUT", help="file or folder")
+    parser.add_argument("--cases", type=int, metavar="N", help="make a data set of N cases instead")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="with --cases: what it holds, YAML or JSON")
+    parser.add_argument("--jobs", type=int, metavar="N", help="with --cases: made at once (default: one per core)")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     add_set(parser, "--input", "what else the task starts from, ROLE=FILE for all or ROLE=DIR with a file for each")
     parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder (./NAME)")
     add_device(parser)
     parser.add_argument("--rendering", choices=[str(r) for r in Rendering], help="(default: the model's first)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="(default: 0, or what --spec says)")
     add_set(parser, "--parameter", "of the model; for example uncertainty=true, where the model is an ensemble")
     parser.add_argument("--format", choices=FORMATS, default="same", help="(default: %(default)s)")
     parser.add_argument("--compress", action="store_true", help="write DICOM lossless compressed")
@@ -51,7 +76,8 @@ def add(commands: Any) -> None:
         "--image-laterality", choices=[str(v) for v in ImageLaterality], help="for files that do not say their side"
     )
     parser.add_argument("--no-mark", action="store_true", help="leave out the burned-in mark (blinded studies only)")
-    parser.set_defaults(run=run)
+    defaults = {name: parser.get_default(name) for name in _OF_FILES}
+    parser.set_defaults(run=run, of_files=defaults)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,6 +86,10 @@ def run(args: argparse.Namespace) -> int:
     from mammosynth.journey import Order
 
     check_device(args.device)
+    if args.cases is not None:
+        return _make_data_set(args)
+    if not args.inputs or args.spec is not None or args.jobs is not None:
+        raise InvalidParameterError("synthesize: name files or folders, or give --cases N, with --spec and --jobs")
     task = task_named(args.task)
     values = {name: _value(text) for name, text in named_texts(args.parameter, "--parameter").items()}
     common = {
@@ -86,6 +116,34 @@ def run(args: argparse.Namespace) -> int:
     for name, message in (*report.warnings, *report.notes, *report.refused):
         print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
     return 0 if (report.written or report.kept) and not report.refused else 1
+
+
+def _make_data_set(args: argparse.Namespace) -> int:
+    """A data set from a specification; what is said of files stands in it, or has no meaning."""
+    task = task_named(args.task)
+    other = [name for name, default in args.of_files.items() if getattr(args, name) not in (default, [])]
+    if other:
+        named = ", ".join("inputs" if name == "inputs" else f"--{name.replace('_', '-')}" for name in other)
+        raise InvalidParameterError(f"--cases with {named}: leave out what is about files, or say it in --spec")
+    write = task.load("bulk")
+    with counted(task.name, "case") as progress:
+        written = write(
+            args.output,
+            args.cases,
+            args.spec,
+            bundle=bundle_folder(args.bundle, task),
+            device=args.device,
+            seed=args.seed,
+            jobs=1 if args.jobs is None and args.device != "cpu" else args.jobs,
+            progress=progress,
+        )
+    kept = f", {written.kept} kept" if written.kept else ""
+    print(
+        f"{written.made} made in {args.output}{kept}, {len(written.refused)} refused, {written.sheets} contact sheets"
+    )
+    for message in written.refused:
+        print(f"  {message}", file=sys.stderr)
+    return 1 if written.refused else 0
 
 
 def _value(text: str) -> Any:

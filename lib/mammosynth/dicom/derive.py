@@ -152,6 +152,9 @@ class _Derivation:
             model_version=self.provenance.bundle_version,
             software_version=self.provenance.software_version,
         )
+        organization = self.identify("dimension organization", role)  # random, as highdicom has it
+        for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+            item.DimensionOrganizationUID = organization
         self._finish(dataset, role, self.lead, "")
         return dataset
 

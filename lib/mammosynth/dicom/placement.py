@@ -24,7 +24,9 @@ from mammosynth.task import Placement
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 Identify = Callable[[str, str], str]
-"""A UID by its kind ("study", "series", "instance", "frame of reference" or "patient") and the role of the output.
+"""A UID by its kind and the role of the output.
+
+Kinds are "study", "series", "instance", "frame of reference", "dimension organization" and "patient".
 
 The role is "" for what all outputs of a result share: its study, frame of reference and patient.
 """
@@ -113,6 +115,11 @@ def place(
     return dataset
 
 
+def fictitious_patient_id(identify: Identify) -> str:
+    """Patient ID of a person that there is not."""
+    return f"{GENERATED_DESCRIPTION}-{identify('patient', '')[-_ID_DIGITS:]}"
+
+
 def _header_to_refer_to(source: Mammogram | None) -> Dataset:
     if source is None or source.header is None:
         name = "the result" if source is None else source.source_name
@@ -146,12 +153,12 @@ def _is_malformed_date(element: DataElement) -> bool:
 
 
 def _set_fictitious_patient(dataset: Dataset, provenance: Provenance, identify: Identify) -> None:
-    study, number = identify("study", ""), identify("patient", "")[-_ID_DIGITS:]
+    study, patient_id = identify("study", ""), fictitious_patient_id(identify)
     if not is_synthesized_uid(study):
         raise ValueError(f"study {study} lies outside the root of what is synthesized; use `generated.synthesized_uid`")
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.PatientName = f"{GENERATED_DESCRIPTION}^{number}"
-    dataset.PatientID = f"{GENERATED_DESCRIPTION}-{number}"
+    dataset.PatientName = patient_id.replace("-", "^")
+    dataset.PatientID = patient_id
     dataset.PatientComments = _NO_PERSON
     dataset.PatientIdentityRemoved, dataset.DeidentificationMethod = "YES", _NO_PERSON
     dataset.StudyInstanceUID = study

@@ -6,6 +6,7 @@ import copy
 import io
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,6 +82,7 @@ def read_mammogram(
     view_position: ViewPosition | None = None,
     image_laterality: ImageLaterality | None = None,
     accept_modalities: Collection[str] = (),
+    accept_generated: bool = False,
 ) -> Mammogram:
     """A mammogram as display values, from a file, an open file or a dataset.
 
@@ -95,15 +97,17 @@ def read_mammogram(
         image_laterality: Overrides the header.
         accept_modalities: Of mammograms beside MG: CR, DX, RG, SC or OT, in any case. What is assumed of them is a
             warning.
+        accept_generated: Whether an image that is marked as generated may be read: by whom it is known to be one.
 
     Returns:
         The mammogram, in the orientation in which it is stored. View and laterality are None if nobody says.
 
     Raises:
         UnreadableImageError: If the source is no DICOM, or is truncated or damaged.
-        UnsupportedImageError: If it is no single-frame grey-scale mammogram, another view, or generated.
+        UnsupportedImageError: If it is no single-frame grey-scale mammogram, another view, or generated and not
+            accepted.
     """
-    accepted = frozenset(modality.upper() for modality in accept_modalities)
+    accepted = _Accepted(frozenset(modality.upper() for modality in accept_modalities), accept_generated)
     dataset, name = _open(source, source_name, accepted)
     _refuse_what_cannot_be_shown(dataset, name)
     view = read_view(dataset, name, view_position=view_position, image_laterality=image_laterality)
@@ -156,7 +160,15 @@ def refuse_generated(dataset: Dataset, name: str) -> None:
         raise UnsupportedImageError(f"{name}: {found}: a generated image, expected an acquired one; choose its source.")
 
 
-def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: Collection[str]) -> tuple[Dataset, str]:
+@dataclass(frozen=True)
+class _Accepted:
+    """What is read beside acquired mammograms of modality MG."""
+
+    modalities: frozenset[str]
+    generated: bool
+
+
+def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: _Accepted) -> tuple[Dataset, str]:
     """The instance, which belongs to us, and how messages name it."""
     if isinstance(source, Dataset):
         dataset, name = copy.deepcopy(source), source_name or text_of(source, "SOPInstanceUID") or "the image"
@@ -178,7 +190,7 @@ def _open(source: Path | BinaryIO | Dataset, source_name: str | None, accepted: 
     return dataset, name
 
 
-def _parse(file: BinaryIO, name: str, accepted: Collection[str]) -> Dataset:
+def _parse(file: BinaryIO, name: str, accepted: _Accepted) -> Dataset:
     """The whole instance; a tomosynthesis of gigabytes is refused by its header."""
     if not looks_like_dicom(file.read(_SNIFFED_BYTES)):
         raise UnreadableImageError(f"{name}: not a DICOM file, expected a preamble with 'DICM'; choose another file.")
@@ -223,9 +235,10 @@ def _complete_file_meta(dataset: Dataset) -> None:
         dataset.file_meta.TransferSyntaxUID = little_endian if dataset.is_little_endian else ExplicitVRBigEndian
 
 
-def _refuse_other_images(dataset: Dataset, name: str, accepted: Collection[str]) -> None:
+def _refuse_other_images(dataset: Dataset, name: str, accepted: _Accepted) -> None:
     """Refuse what is no acquired 2-D mammogram by its header."""
-    refuse_generated(dataset, name)
+    if not accepted.generated:
+        refuse_generated(dataset, name)
     sop_class, modality = text_of(dataset, "SOPClassUID"), text_of(dataset, "Modality")
     frames = integer_of(dataset, "NumberOfFrames")
     if sop_class in _TOMOSYNTHESIS or (frames is not None and frames > 1):
@@ -237,7 +250,7 @@ def _refuse_other_images(dataset: Dataset, name: str, accepted: Collection[str])
         return
     if modality not in _ACCEPTED_IF_ASKED_FOR:
         raise UnsupportedImageError(f"{name}: {label_of('Modality')} is '{modality}', expected MG; choose a mammogram.")
-    if modality not in accepted:
+    if modality not in accepted.modalities:
         raise UnsupportedImageError(
             f"{name}: {label_of('Modality')} is '{modality}', expected MG; choose a mammogram, or if this is one, "
             f"accept it with --accept-modality {modality}."

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mammosynth.atomic import UNFINISHED, atomic_path
+from mammosynth.atomic import atomic_path
 from mammosynth.errors import OutputError
 
 CHECKPOINT = Path("run", "checkpoint.pt")
@@ -62,12 +62,6 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise _refused(path, "holds no state of a training run")
     return state
-
-
-def remove_unfinished(output: Path) -> None:
-    """Remove what killed runs were writing: every such file may be as large as a checkpoint, and nobody reads it."""
-    for left in [*output.glob(f"{UNFINISHED}*"), *output.glob(f"*/{UNFINISHED}*")]:
-        left.unlink(missing_ok=True)
 
 
 def unfit(path: Path, error: Exception) -> OutputError:

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from mammosynth.atomic import remove_unfinished
 from mammosynth.errors import InvalidParameterError
-from mammosynth.training.checkpoint import CHECKPOINT, remove_unfinished
+from mammosynth.training.checkpoint import CHECKPOINT
 from mammosynth.training.dataset import Cases, count_cases, hash_cases
 from mammosynth.training.export import write_bundle
 from mammosynth.training.log import RunLog

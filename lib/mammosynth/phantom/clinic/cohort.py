@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mammosynth.errors import DataError
+from mammosynth.parallel import in_processes
 from mammosynth.phantom.clinic.manifest import (
     MANIFEST,
     CohortSettings,
@@ -25,9 +21,6 @@ from mammosynth.phantom.clinic.manifest import (
     write_manifest,
 )
 from mammosynth.phantom.clinic.write import write_case
-
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_Job = TypeVar("_Job")
 
 
 def write_cohort(
@@ -62,10 +55,11 @@ def write_cohort(
     missing = [seed for seed in seeds if finished_case(folder, seed) is None]
     done = len(seeds) - len(missing)
     try:
-        for seed in in_processes(partial(_write_case_of, folder, settings), missing, workers):
-            done += 1
-            if progress is not None:
-                progress(done, len(seeds), case_folder(folder, seed).name)
+        with closing(in_processes(partial(_write_case_of, folder, settings), missing, workers)) as finished:
+            for seed, _ in finished:
+                done += 1
+                if progress is not None:
+                    progress(done, len(seeds), case_folder(folder, seed).name)
     finally:
         manifest = write_manifest(folder, settings)
     return manifest
@@ -105,52 +99,6 @@ def reproduce_cohort(
     return [*differences(expected["software"], software()), *found] if found else []
 
 
-def in_processes(function: Callable[[_Job], object], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Job]:
-    """Call a function for every job, in fresh processes with one thread each if there is more than one worker.
-
-    Args:
-        function: Importable by its name, as `functools.partial` of such a one is.
-        jobs: One argument for each call.
-        workers: How many at once; None: one per core; 1: in this process.
-
-    Yields:
-        Each job when it is done.
-
-    Raises:
-        DataError: If a process was killed, which mostly means that memory ran out.
-    """
-    count = min(workers or _cores(), len(jobs))
-    if count <= 1:
-        for job in jobs:
-            function(job)
-            yield job
-        return
-    others = set(multiprocessing.active_children())
-    with _environment({name: "1" for name in _THREAD_COUNTS}):
-        executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _ignore_interrupts)
-        try:
-            futures: dict[Future[object], _Job] = {executor.submit(function, job): job for job in jobs}
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BrokenProcessPool as error:
-            raise DataError(
-                f"a process that makes phantoms was killed; {count} ran at once, which may be too much for the memory: "
-                "give the same command again with fewer --workers to go on"
-            ) from error
-        except BaseException:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _write_case_of(folder: Path, settings: CohortSettings, seed: int) -> None:
     write_case(case_folder(folder, seed), settings.case(seed), maps=settings.maps, device=settings.device)
 
@@ -171,23 +119,3 @@ def _check_folder(folder: Path, settings: CohortSettings) -> None:
             f"{folder.name}: holds phantoms made in another way: {'; '.join(found)}. Ask for the same, or choose "
             "another folder"
         )
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """What processes inherit that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal; only the first one decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -34,6 +34,22 @@ LESION_CLASSES = {
 """As files, commands and parameters name them."""
 LESIONS = tuple(LESION_CLASSES.values())
 
+COLOURS = np.array(
+    [
+        (0, 0, 0),
+        (110, 80, 50),
+        (235, 210, 140),
+        (250, 150, 150),
+        (150, 70, 70),
+        (230, 80, 230),
+        (90, 220, 90),
+        (240, 60, 60),
+        (255, 255, 255),
+    ],
+    np.uint8,
+)
+"""Of background and the eight classes."""
+
 
 def is_lesion(labels: np.ndarray) -> np.ndarray:
     """Which pixels are of any lesion.

@@ -8,6 +8,7 @@ label maps are made from image and lesions.
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +35,8 @@ from mammosynth.training.dataset import Prepared, pseudonym_of
 PHANTOMS = "manifest.json"
 DRAWN = "cases.csv"
 DRAWN_COLUMNS = ("split", "patient", "image", "labels", "view", "side", "density", "look")
+HASH_COLUMNS = ("image_sha256", "labels_sha256")
+"""Of generated images only, which are read where the table knows their bytes, and nowhere else."""
 _FEW = 8
 """Cases that one process makes label maps for faster than several start."""
 _BENIGN, _MALIGNANT = BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION
@@ -72,7 +75,7 @@ class MaskDataset:
         Raises:
             DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
         """
-        if (place / PHANTOMS).is_file():
+        if _holds_phantoms(place):
             from mammosynth.phantom.clinic.read import read_phantoms  # its DICOM library may be absent where one trains
 
             return [
@@ -95,7 +98,7 @@ class MaskDataset:
         Raises:
             DataError: If the layout is unknown.
         """
-        if (place / PHANTOMS).is_file():
+        if _holds_phantoms(place):
             from mammosynth.phantom.clinic.read import phantom_splits
 
             return phantom_splits(place)
@@ -147,6 +150,11 @@ class MaskDataset:
 
 
 DATASET = MaskDataset()
+
+
+def _holds_phantoms(place: Path) -> bool:
+    """Data sets of generated mammograms have a manifest, too, beside their table."""
+    return (place / PHANTOMS).is_file() and not (place / DRAWN).is_file()
 
 
 def _layout_of(place: Path) -> _Layout:
@@ -238,12 +246,21 @@ def _read_cbis_ddsm(place: Path, row: _Row) -> MaskCase:
 def _read_drawn(place: Path, row: _Row) -> MaskCase:
     from mammosynth.files import read_image, read_label_map  # its DICOM library may be absent where one trains
 
-    image = read_image(place / row["image"])
+    is_generated = bool(row.get("image_sha256"))
+    for column in HASH_COLUMNS if is_generated else ():
+        _check_bytes(place / row[column.partition("_")[0]], row[column])
+    image = read_image(place / row["image"], accept_generated=is_generated)
     labels = read_label_map(place / row["labels"], image=image, classes=CLASSES)
     view, side = ViewPosition(row["view"]), ImageLaterality(row["side"])
     shown = Mammogram(image.pixels, row["image"], view, side, image.pixel_spacing_mm, valid=image.valid)
     named = LabelMap(labels.labels, row["labels"], CLASSES, image.pixel_spacing_mm, view, side)
     return MaskCase(shown, named, row["patient"], Look(row["look"]), density_of(row["density"]))
+
+
+def _check_bytes(path: Path, sha256: str) -> None:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise DataError(f"{path.name} is not what {DRAWN} says; generate it again")
 
 
 def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskCase:

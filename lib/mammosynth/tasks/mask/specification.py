@@ -46,5 +46,6 @@ SPECIFICATION = TaskSpec(
     dataset="mammosynth.tasks.mask.data:DATASET",
     objectives="mammosynth.tasks.mask.objectives.registry:OBJECTIVES",
     evaluation="mammosynth.tasks.mask.evaluation:EVALUATION",
+    bulk="mammosynth.tasks.mask.bulk.write:write_data_set",
     targets=("mammosynth.tasks.mask",),
 )

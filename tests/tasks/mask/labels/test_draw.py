@@ -7,7 +7,7 @@ from scipy import ndimage
 from mammosynth.errors import InvalidParameterError
 from mammosynth.label_map import LabelMap
 from mammosynth.tasks.mask.classes import LESIONS, BreastClass, is_lesion
-from mammosynth.tasks.mask.labels.draw import SHAPE, draw_label_map
+from mammosynth.tasks.mask.labels.draw import SHAPE, NoRoomError, WantedLesion, draw_label_map
 from mammosynth.tasks.mask.labels.drawable import drawable, is_drawable, pixel_mm_of
 from mammosynth.tasks.mask.labels.model import BreastModel, fit_model, released_model
 from mammosynth.tasks.mask.labels.outline import ANGLES, Outline, fill_outline, outline_of
@@ -122,3 +122,26 @@ def test_the_released_model_holds_no_breast() -> None:
     for view in model.views.values():
         assert len(view.outline_components) <= 14
         assert np.asarray(view.gland_mean["b"]).shape == (16, 12)
+
+
+@pytest.mark.parametrize("kind", LESIONS)
+@pytest.mark.parametrize("diameter", [(5.0, 6.0), (14.0, 15.0)])
+def test_a_wanted_lesion_is_there_in_its_size(kind: BreastClass, diameter: tuple[float, float]) -> None:
+    for seed in range(3):
+        labels = draw_label_map(seed, lesions=[WantedLesion(kind, diameter)], density="c").labels
+        mask = labels == kind
+        assert set(np.unique(labels[is_lesion(labels)]).tolist()) == {int(kind)}
+        if kind is BreastClass.CALCIFICATION:
+            places = np.argwhere(mask) * 0.5
+            size = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)).max()
+        else:
+            size = 2 * np.sqrt(mask.sum() / np.pi) * 0.5
+        assert diameter[0] - 1.2 <= size <= diameter[1] + 1.2  # about a pixel of half a millimetre on each side
+
+
+def test_wanted_lesions_are_all_there_or_the_breast_is_refused() -> None:
+    wanted = [WantedLesion(BreastClass.BENIGN_LESION, (6, 8))] * 3
+    labels = draw_label_map(2, lesions=wanted, density="c").labels
+    assert ndimage.label(labels == BreastClass.BENIGN_LESION)[1] == 3
+    with pytest.raises(NoRoomError, match="no room for a lesion \\(malignant lesion\\)"):
+        draw_label_map(2, lesions=[WantedLesion(BreastClass.MALIGNANT_LESION, (60, 60))] * 8, shape=SMALL)

@@ -19,26 +19,11 @@ from PIL import Image
 from mammosynth.evaluation.evaluation import MODEL
 from mammosynth.evaluation.texture import Whitener
 from mammosynth.tasks.mask.cases import MaskCase
-from mammosynth.tasks.mask.classes import CLASSES
+from mammosynth.tasks.mask.classes import CLASSES, COLOURS
 from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, REAL
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.evaluation.report import format_report
 
-COLOURS = np.array(
-    [
-        (0, 0, 0),
-        (110, 80, 50),
-        (235, 210, 140),
-        (250, 150, 150),
-        (150, 70, 70),
-        (230, 80, 230),
-        (90, 220, 90),
-        (240, 60, 60),
-        (255, 255, 255),
-    ],
-    np.uint8,
-)
-"""Of background and the eight classes."""
 STRANGE = 6
 """Cases shown first."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from mammosynth.errors import InvalidParameterError
+from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import skin_distance
 from mammosynth.tasks.mask.cases import DENSITIES, Density
@@ -39,15 +42,36 @@ GLAND_SHIFT = np.array((0.05, 0.08))
 CALCIFICATION_SHARE = 0.1
 """Of lesions that are clusters of calcifications (assumed: the drawn lesions of both sets are masses)."""
 _CLUSTER_MM, _SPOT_MM, _SPOTS = (4.0, 12.0), (0.8, 1.8), (4, 12)
+LESION_MM = (3.0, 60.0)
+"""Least and largest diameter that can be asked for."""
 _MOST_DEVIATIONS, _TRIES = 2.5, 60
 _SKIN_TO_LESION_MM = 4.0
+_MASS_MM = (4.0, 60.0)
+
+
+class NoRoomError(MammoSynthError):
+    """A breast is too small for the lesions that it must have."""
+
+
+@dataclass(frozen=True)
+class WantedLesion:
+    """A lesion that must be there.
+
+    Attributes:
+        kind: One of `LESIONS`.
+        diameter_mm: Least and largest: of a mass, the diameter of the circle of its area; of a cluster of
+            calcifications, its length. None leaves it to the model.
+    """
+
+    kind: BreastClass
+    diameter_mm: tuple[float, float] | None = None
 
 
 def draw_label_map(
     seed: int,
     *,
     density: Density | None = None,
-    lesions: int = 0,
+    lesions: int | Sequence[WantedLesion] = 0,
     view_position: ViewPosition = ViewPosition.CC,
     image_laterality: ImageLaterality = ImageLaterality.LEFT,
     shape: tuple[int, int] = SHAPE,
@@ -58,7 +82,7 @@ def draw_label_map(
         seed: 0 or more; decides all that is not given.
         density: None: drawn, as often as in the model's breasts.
         lesions: How many, 0 to 8; fewer are drawn where there is no room for all. Benign or malignant masses as often
-            as in the model's images, one in ten a cluster of calcifications.
+            as in the model's images, one in ten a cluster of calcifications. Or which, all of which are drawn.
         view_position: CC or MLO.
         image_laterality: Left breasts have their chest wall on the left.
         shape: (H, W); the height stands for 256 mm. A breast too large for it is drawn smaller.
@@ -68,8 +92,11 @@ def draw_label_map(
 
     Raises:
         InvalidParameterError: If a value is out of its range.
+        NoRoomError: If there is no room for a lesion that was asked for by its kind.
     """
-    if seed < 0 or not 0 <= lesions <= MOST_LESIONS or min(shape) < 64 or density not in (None, *DENSITIES):
+    number = lesions if isinstance(lesions, int) else len(lesions)
+    wanted: Sequence[WantedLesion | None] = [None] * lesions if isinstance(lesions, int) else lesions
+    if seed < 0 or number < 0 or len(wanted) > MOST_LESIONS or min(shape) < 64 or density not in (None, *DENSITIES):
         raise InvalidParameterError(
             f"seed {seed}, lesions {lesions}, shape {shape}, density {density}; expected a seed of 0 or more, 0 to "
             f"{MOST_LESIONS} lesions, at least 64 x 64 pixels, and density a, b, c or d"
@@ -79,7 +106,7 @@ def draw_label_map(
     small = (round(shape[0] * scale), round(shape[1] * scale))
     frequencies = np.array([model.density[each] for each in DENSITIES])
     usual = str(rng.choice(DENSITIES, p=frequencies / frequencies.sum()))
-    labels = _Drawing(model, view_position, small, rng).draw(density or usual, lesions)
+    labels = _Drawing(model, view_position, small, rng).draw(density or usual, wanted)
     labels = enlarged(labels, shape)
     if image_laterality is ImageLaterality.RIGHT:
         labels = np.ascontiguousarray(labels[:, ::-1])
@@ -95,7 +122,7 @@ class _Drawing:
         self._model, self._view, self._shape, self._rng = model, model.views[str(view)], shape, rng
         self._is_mlo, self._pixel_mm = view is ViewPosition.MLO, pixel_mm_of(shape, None)
 
-    def draw(self, density: str, lesions: int) -> np.ndarray:
+    def draw(self, density: str, lesions: Sequence[WantedLesion | None]) -> np.ndarray:
         breast = self._breast()
         muscle = self._muscle(breast) if self._is_mlo else np.zeros_like(breast)
         nipple, breast = self._nipple(breast, muscle)
@@ -112,8 +139,8 @@ class _Drawing:
         ):
             labels[region & breast] = kind
         labels = drawable(labels, self._pixel_mm)
-        for _ in range(lesions):
-            labels = self._with_lesion(labels, depth)
+        for wanted in lesions:
+            labels = self._with_lesion(labels, depth, wanted)
         return drawable(labels, self._pixel_mm)
 
     def _log_normal(self, spread: tuple[float, float]) -> float:
@@ -190,51 +217,82 @@ class _Drawing:
         at = ((angle / np.pi + 0.5 + turn) * GLAND_GRID[0] - 0.5, reach * np.exp(stretch) * GLAND_GRID[1] - 0.5)
         return ndimage.map_coordinates(cells, at, order=1, mode="nearest")
 
-    def _with_lesion(self, labels: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """The label map with one more lesion; as it is if there is no room."""
+    def _with_lesion(self, labels: np.ndarray, depth: np.ndarray, wanted: WantedLesion | None) -> np.ndarray:
+        """The label map with one more lesion; as it is if there is no room and none must be there."""
         free = np.isin(labels, (BreastClass.ADIPOSE, BreastClass.FIBROGLANDULAR)) & (depth > _SKIN_TO_LESION_MM)
         away = ndimage.binary_dilation(is_lesion(labels), iterations=max(1, round(3 / self._pixel_mm)))
         gland = free & (labels == BreastClass.FIBROGLANDULAR)
-        kind, lesion = self._lesion()
+        kind, lesion = self._lesion() if wanted is None else (wanted.kind, self._wanted(wanted))
         for _ in range(_TRIES):
             places = np.argwhere(gland if gland.any() and self._rng.random() < 0.85 else free)
             if not len(places):
-                return labels
+                break
             mask = _moved(lesion, places[self._rng.integers(len(places))], labels.shape)
             if mask is not None and free[mask].all() and not away[mask].any():
                 drawn = labels.copy()
                 drawn[mask] = kind
                 return drawn
+        if wanted is not None:
+            raise NoRoomError(f"no room for a lesion ({kind.name.lower().replace('_', ' ')})")
         return labels
 
     def _lesion(self) -> tuple[BreastClass, np.ndarray]:
         """Class, and (h, w) bool with its middle in the middle."""
         if self._rng.random() < CALCIFICATION_SHARE:
-            return BreastClass.CALCIFICATION, self._cluster()
+            return BreastClass.CALCIFICATION, _spots(*self._cluster(_CLUSTER_MM))
         malignant = self._rng.random() < self._model.malignant
         kind = BreastClass.MALIGNANT_LESION if malignant else BreastClass.BENIGN_LESION
-        model = self._model.lesions[kind.name.lower()]
-        radius = float(np.clip(self._log_normal(model.diameter), 4, 60)) / 2 / self._pixel_mm
+        diameter = self._log_normal(self._model.lesions[kind.name.lower()].diameter)
+        return kind, self._mass(kind, float(np.clip(diameter, *_MASS_MM)))
+
+    def _wanted(self, wanted: WantedLesion) -> np.ndarray:
+        """(h, w) bool, of a size in the range that is asked for."""
+        if wanted.kind is BreastClass.CALCIFICATION:
+            low, high = wanted.diameter_mm or (2 * _CLUSTER_MM[0], 2 * _CLUSTER_MM[1])
+            places, radii = self._cluster((low / 2, high / 2))
+            length = self._rng.uniform(low, high) / self._pixel_mm
+            farthest = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1)).max()
+            return _spots(places * max(length - 2 * radii.mean(), 0) / farthest, radii)
+        low, high = wanted.diameter_mm or _MASS_MM
+        middle, deviation = self._model.lesions[wanted.kind.name.lower()].diameter
+        share = self._rng.uniform(*ndtr((np.log((low, high)) - middle) / deviation))
+        diameter = np.clip(np.exp(middle + deviation * ndtri(share)), low, high)
+        return self._mass(wanted.kind, float(diameter), of_area=True)
+
+    def _mass(self, kind: BreastClass, diameter_mm: float, *, of_area: bool = False) -> np.ndarray:
+        """A disk with waves about its outline; `of_area`: of the area that a circle of this diameter has."""
         phase = self._rng.uniform(0, 2 * np.pi, len(WAVES))
         # Rayleigh amplitudes have the spread that was fitted.
-        height = self._rng.rayleigh(np.asarray(model.waves))
+        height = self._rng.rayleigh(np.asarray(self._model.lesions[kind.name.lower()].waves))
+
+        def reach(angle: np.ndarray) -> np.ndarray:
+            waves = (height * np.cos(WAVES * angle[..., None] + phase)).sum(axis=-1)
+            return np.clip(1 + waves, 0.35, 2.0)
+
+        radius = diameter_mm / 2 / self._pixel_mm
+        if of_area:
+            radius /= float(np.sqrt((reach(np.linspace(0, 2 * np.pi, 720, endpoint=False)) ** 2).mean()))
         side = int(2.2 * radius) + 3
         y, x = np.mgrid[-side : side + 1, -side : side + 1]
-        angle = np.arctan2(y, x)[..., None]
-        reach = 1 + (height * np.cos(WAVES * angle + phase)).sum(axis=-1)
-        return kind, np.hypot(y, x) <= radius * np.clip(reach, 0.35, 2.0)
+        return np.hypot(y, x) <= radius * reach(np.arctan2(y, x))
 
-    def _cluster(self) -> np.ndarray:
-        """Spots scattered over an ellipse."""
-        half = self._rng.uniform(*_CLUSTER_MM, 2) / self._pixel_mm
-        side = int(half.max() + _SPOT_MM[1] / self._pixel_mm) + 2
-        y, x = np.mgrid[-side : side + 1, -side : side + 1]
-        spots = np.zeros(y.shape, bool)
+    def _cluster(self, half_mm: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) places and (N,) radii of spots scattered over an ellipse of such half axes, in pixels."""
+        half = self._rng.uniform(*half_mm, 2) / self._pixel_mm
+        places, radii = [], []
         for _ in range(self._rng.integers(*_SPOTS)):
             angle, reach = self._rng.uniform(0, 2 * np.pi), np.sqrt(self._rng.random())
-            row, column = half * reach * (np.sin(angle), np.cos(angle))
-            spots |= np.hypot(y - row, x - column) <= self._rng.uniform(*_SPOT_MM) / self._pixel_mm
-        return spots
+            places.append(half * reach * (np.sin(angle), np.cos(angle)))
+            radii.append(self._rng.uniform(*_SPOT_MM) / self._pixel_mm)
+        return np.array(places), np.array(radii)
+
+
+def _spots(places: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """(h, w) bool, odd, the origin of places in the middle."""
+    side = int(np.abs(places).max() + radii.max()) + 2
+    y, x = np.mgrid[-side : side + 1, -side : side + 1]
+    near = [np.hypot(y - row, x - column) <= r for (row, column), r in zip(places, radii, strict=True)]
+    return np.any(near, axis=0)
 
 
 def _moved(mask: np.ndarray, middle: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
