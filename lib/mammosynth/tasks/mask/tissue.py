@@ -32,7 +32,7 @@ FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
 """Size across in pixels of the frame, length over size, strength."""
 RIDGES = ((46, 1.1, 1.0), (27, 1.12, 0.9), (15, 1.12, 0.75), (8.5, 1.1, 0.55))
 STREAKS = ((2.0, 11, 1.0), (2.4, 12, 1.0), (3.2, 10, 1.0), (5.0, 8, 0.8))
-STREAK_FROM, STREAK_TURN = 0.5, 0.5
+STREAK_FROM, STREAK_TURN = 0.5, 0.8
 """Of a field's value, from where it is a streak; spread in radians of their directions about the strands'."""
 LOBULES = ((16, 0.8), (9, 1.0), (5.5, 0.9))
 """Size and strength."""
@@ -56,7 +56,7 @@ GRAIN = ((0.4, 1.15, 0.57), (1.1, 2.2, 0.67))
 LOST = (1.15, 1.25, 1.1, 1.0, 0.92)
 """By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
-"""Of the setting of bands, which overlap."""
+"""Of the setting of bands, which overlap, and of lesions, whose edges are soft."""
 THINNING = 8.0
 """Pixels from the skin over which the breast becomes thick."""
 FADING = 3.5
@@ -120,7 +120,7 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     ridges = character.ridges * _ridges(random, grid, breast)
     image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share) * thick
     image = image + 0.02 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * thick
-    image = image + 0.04 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
+    image = image + 0.03 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
     image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share) * thickness
     image = image + _drawn_parts(drawing, style)
 
@@ -295,10 +295,15 @@ def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style, fading: torch
 
 
 def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
-    """Lesions as much brighter than their ring as the style has them."""
+    """Lesions as much brighter than their ring as the style has them; a soft edge takes of it, so more than once."""
     lesion = is_lesion(drawing.labels)
-    missing = style.lesion - lesion_contrast(image.numpy(), lesion)
-    return image + missing * smooth(torch.from_numpy(lesion.astype(np.float32)), 3) if np.isfinite(missing) else image
+    softly = smooth(torch.from_numpy(lesion.astype(np.float32)), 3)
+    for _ in range(PASSES):
+        missing = style.lesion - lesion_contrast(image.numpy(), lesion)
+        if not np.isfinite(missing):
+            break
+        image = image + missing * softly
+    return image
 
 
 def _with_skin(image: torch.Tensor, drawing: Drawing, style: Style, unevenness: torch.Tensor) -> torch.Tensor:
