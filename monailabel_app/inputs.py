@@ -126,10 +126,20 @@ def _given(archive: DicomWebStudies, slot: Slot, reference: Any, order: Order) -
         return Given(value_identity(reference), lambda _: reference)
     if slot.kind is SlotKind.LABEL_MAP:
         return Given(instance_identity(reference.sop_instance_uid), partial(_drawing, archive, slot, reference))
+    return _image(archive, the_image(archive, slot.role, reference), order)
+
+
+def the_image(archive: DicomWebStudies, role: str, reference: ImageReference) -> InstanceAddress:
+    """The one image that a reference stands for.
+
+    Raises:
+        InvalidParameterError: If it stands for several.
+        NotFoundError: If the archive does not hold it.
+    """
     found = _addresses(archive, reference)
     if len(found) != 1:
-        raise InvalidParameterError(f"input '{slot.role}' stands for {len(found)} images, expected one; name it")
-    return _image(archive, found[0], order)
+        raise InvalidParameterError(f"input '{role}' stands for {len(found)} images, expected one; name it")
+    return found[0]
 
 
 def _image(archive: DicomWebStudies, address: InstanceAddress, order: Order) -> Given:

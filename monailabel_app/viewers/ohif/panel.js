@@ -9,6 +9,7 @@ import { onDrawing } from './lesions.js';
 import { buildControls, keptValues, readValues, validValues } from './parameters.js';
 import { scoreRow } from './scores.js';
 import { onSegmentations } from './segmentations.js';
+import { previewCss } from './preview.js';
 import { capitalized } from './sentences.js';
 import { info } from './server.js';
 import { keepControlKeys } from './shortcuts.js';
@@ -93,6 +94,7 @@ own.replaceSync(`
   #slots .muted { white-space: pre-line; }
   a { color: #9fe3f4; }
   td + td { white-space: nowrap; }
+  ${previewCss}
 `);
 
 /** What a person chose, kept when OHIF takes the panel down, which it does whenever the panel is folded away. */
@@ -114,6 +116,7 @@ export class MammoSynthPanel extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.slots.leave();
     chosen.values = validValues(this.shadowRoot);
     this.subscriptions.forEach(unsubscribe => unsubscribe());
   }
@@ -179,7 +182,7 @@ export class MammoSynthPanel extends HTMLElement {
     this.showScores(model.scores || {});
     const places = { main: this.find('#parameters'), advanced: this.find('#advanced') };
     buildControls(model.parameters, places, chosen.values);
-    this.slots.build(model.slots);
+    this.slots.build(name, model.slots);
     this.find('#source-field').hidden = !sourceSlot(model.slots);
     this.find('#all-views').hidden = !canMakeAllViews(model.slots);
     this.askForSources();
@@ -213,7 +216,7 @@ export class MammoSynthPanel extends HTMLElement {
   offer() {
     if (!this.model) return;
     const asChoice = image => ({ ...image, name: describe(image), reference: referenceTo(image) });
-    const source = this.source();
+    const source = sourceSlot(this.model.slots) ? this.source() : this.sources.active;
     this.slots.offer({
       source: source && asChoice(source),
       study: studyUid(),
