@@ -136,6 +136,8 @@ def the_image(archive: DicomWebStudies, role: str, reference: ImageReference) ->
         InvalidParameterError: If it stands for several.
         NotFoundError: If the archive does not hold it.
     """
+    if reference.series_instance_uid is None and reference.sop_instance_uid is None:
+        raise InvalidParameterError(f"input '{role}' stands for a whole study, expected one image; name it")
     found = _addresses(archive, reference)
     if len(found) != 1:
         raise InvalidParameterError(f"input '{role}' stands for {len(found)} images, expected one; name it")

@@ -16,6 +16,7 @@ import { keepControlKeys } from './shortcuts.js';
 import { canMakeAllViews, SlotControls, sourceSlot } from './slots.js';
 import { referenceTo, SourceChoice } from './sources.js';
 import './stored.js';
+import { keep, kept } from './storage.js';
 import { sheet } from './style.js';
 import { describe, onChange, studyUid } from './viewer.js';
 
@@ -97,8 +98,10 @@ own.replaceSync(`
   ${previewCss}
 `);
 
+const MODEL = 'mammosynth.model';
+
 /** What a person chose, kept when OHIF takes the panel down, which it does whenever the panel is folded away. */
-const chosen = { model: '', values: {} };
+const chosen = { model: kept(MODEL) ?? '', values: {} };
 
 /** The panel on the right of the viewer. */
 export class MammoSynthPanel extends HTMLElement {
@@ -178,6 +181,7 @@ export class MammoSynthPanel extends HTMLElement {
     chosen.values = keptValues(chosen.values, before.parameters, model.parameters);
     this.model = model;
     chosen.model = name;
+    keep(MODEL, name);
     this.find('#card').textContent = model.description;
     this.showScores(model.scores || {});
     const places = { main: this.find('#parameters'), advanced: this.find('#advanced') };

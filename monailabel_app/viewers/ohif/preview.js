@@ -2,11 +2,12 @@
 
 import { colourOf } from './pen.js';
 import { labelled } from './parameters.js';
-import { fitting, partsOf, presetsOf, resolved, settled, stepOf, withValue } from './schema.js';
+import { digitsOf, fitting, partsOf, presetsOf, resolved, settled, stepOf, withValue } from './schema.js';
 import { title } from './sentences.js';
 import { preview } from './server.js';
+import { keep, kept } from './storage.js';
 
-const KEPT = 'mammosynth.values.'; // in the tab's storage, so that a reload loses nothing
+const KEPT = 'mammosynth.values.';
 const AIR = [0, 0, 0];
 const [UNUSABLE, BUSY] = [422, 429]; // HTTP status
 const AGAIN_MS = 1000; // after a refusal because of too many requests
@@ -15,9 +16,9 @@ const html = `
   <div class="stage">
     <canvas role="img" width="3" height="4"></canvas>
     <ul class="legend" aria-label="What is drawn"></ul>
+    <p class="error" role="alert" hidden></p>
+    <p class="muted said" role="status"></p>
   </div>
-  <p class="error" role="alert" hidden></p>
-  <p class="muted said" role="status"></p>
   <p class="notice" hidden>Not used now: a label map is chosen above. Choose None there to use this breast.</p>
   <fieldset class="controls"></fieldset>`;
 
@@ -75,10 +76,10 @@ export class PreviewedValues extends EventTarget {
   }
 
   #begin() {
-    const kept = read(this.slot.role);
-    if (!kept) return this.#suggest(this.slot.preview.suggestions[0]);
-    this.#take(kept);
-    this.#ask({ values: kept });
+    const values = kept(KEPT + this.slot.role);
+    if (!values) return this.#suggest(this.slot.preview.suggestions[0]);
+    this.#take(values);
+    this.#ask({ values });
   }
 
   #suggestionButton(name) {
@@ -154,7 +155,6 @@ export class PreviewedValues extends EventTarget {
     if (isNew && !this.#next) this.#take(values);
     this.#fail('');
     this.#say(said);
-    keep(this.slot.role, this.#values);
     const [canvas] = this.#all('canvas');
     paint(canvas, labels);
     const shares = sharesOf(labels, classes);
@@ -182,6 +182,7 @@ export class PreviewedValues extends EventTarget {
     const before = this.#values;
     const after = withValue(before, path, value);
     this.#values = settled(this.root, after, before, this.root);
+    keep(KEPT + this.slot.role, this.#values);
     if (rebuild) this.#take(this.#values);
     this.#writeJson();
     this.#ask({ values: this.#values });
@@ -189,6 +190,7 @@ export class PreviewedValues extends EventTarget {
 
   #take(values) {
     this.#values = values;
+    keep(KEPT + this.slot.role, values);
     const focused = this.element.getRootNode()['activeElement']?.id;
     const [controls] = this.#all('.controls');
     controls.replaceChildren(...this.#object(this.root, values, []));
@@ -274,7 +276,7 @@ export class PreviewedValues extends EventTarget {
       if (!part.enum) Object.assign(control, { type: 'checkbox', checked: value });
       const read = () => (part.enum ? control.value : /** @type {HTMLInputElement} */ (control).checked);
       control.addEventListener('change', () => this.#change(path, read(), { rebuild: true }));
-      return withHint(labelled(control, { id, text, hint }));
+      return labelled(control, { id, text, hint });
     }
     const slider = document.createElement('input');
     const exact = document.createElement('input');
@@ -282,6 +284,7 @@ export class PreviewedValues extends EventTarget {
     Object.assign(slider, { type: 'range', ...limits, step: stepOf(part) });
     Object.assign(exact, { type: 'number', ...limits, step: part.type === 'integer' ? 1 : 'any', className: 'exact' });
     exact.setAttribute('aria-label', `${text}, exactly`);
+    const shown = number => String(Number(number.toFixed(digitsOf(part))));
     const write = number => {
       if (slider.valueAsNumber !== number) slider.valueAsNumber = number;
       slider.setAttribute('aria-valuetext', `${shown(number)} ${part.unit || ''}`.trim());
@@ -304,7 +307,7 @@ export class PreviewedValues extends EventTarget {
     const field = labelled(slider, { id, text, hint });
     field.classList.add('slider');
     field.insertBefore(exact, slider);
-    return withHint(field);
+    return field;
   }
 
   /** @returns {any[]} */
@@ -320,27 +323,21 @@ export const previewCss = `
   .previewed fieldset fieldset { padding: 6px 8px; border: 1px solid #1f2e57; border-radius: 4px; }
   .previewed legend { padding: 0 4px; color: #fff; font-size: 13px; }
   .previewed .stage {
-    position: sticky; top: 0; z-index: 1; display: flex; gap: 8px; align-items: flex-start; padding: 6px 0;
-    background: #090c29;
+    position: sticky; top: 0; z-index: 1; display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 4px 8px;
+    align-items: start; padding: 6px 0; background: #090c29;
   }
-  .previewed canvas { height: clamp(160px, 24vh, 320px); max-width: 60%; border: 1px solid #1f2e57; flex: none; }
+  .previewed .stage p { grid-column: 1 / -1; }
+  .previewed button { min-height: 28px; padding: 2px 8px; font-size: 13px; }
+  .previewed canvas { height: clamp(140px, 19vh, 320px); border: 1px solid #1f2e57; }
   .previewed canvas.old { opacity: .35; }
-  .legend { list-style: none; margin: 0; padding: 0; font-size: 12px; min-width: 0; }
+  .legend { list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
   .legend li { display: flex; gap: 6px; align-items: baseline; }
   .legend .swatch { width: 10px; height: 10px; border: 1px solid #fff; flex: none; }
-  .slider { display: grid; grid-template-columns: minmax(0, 1fr) 76px; gap: 0 8px; align-items: center; }
-  .slider input[type=range], .slider .hint { grid-column: 1 / -1; }
+  .slider { display: grid; grid-template-columns: minmax(0, 1fr) 76px; gap: 2px 8px; align-items: center; }
+  .slider input[type=range], .slider p { grid-column: 1 / -1; }
+  .slider input[type=range] { margin: 0; }
   .slider input.exact.exact.exact { min-height: 24px; padding: 0 4px; }
-  .hint { display: none; }
-  .field:focus-within > .hint, .field:hover > .hint { display: block; }
 `;
-
-function withHint(field) {
-  field.querySelector('p').classList.add('hint');
-  return field;
-}
-
-const shown = number => String(Number(number.toFixed(4)));
 
 const idOf = ({ role }, path) => ['slot', role, ...path].join('-');
 
@@ -368,7 +365,7 @@ async function labelsIn(png) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** Draw each class in its colour, that of its segment on the result. */
+/** Draw each class in its colour. */
 function paint(canvas, labels) {
   const { width, height, data } = labels;
   const pixels = new ImageData(width, height);
@@ -395,7 +392,7 @@ function sharesOf({ data }, classes) {
   return [...counts].sort(([a], [b]) => a - b).map(([number, count]) => ({ number, text: text(number, count) }));
 }
 
-const percent = share => (share < 0.01 ? 'under 1 %' : `${Math.round(100 * share)} %`);
+const percent = share => (share < 0.01 ? '< 1 %' : `${Math.round(100 * share)} %`);
 
 function legendItem({ number, text }) {
   const item = document.createElement('li');
@@ -403,20 +400,4 @@ function legendItem({ number, text }) {
   swatch.style.background = colourOf(number);
   item.append(swatch, text);
   return item;
-}
-
-function read(role) {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT + role) || 'null');
-  } catch {
-    return null; // storage is forbidden, or holds something else
-  }
-}
-
-function keep(role, values) {
-  try {
-    sessionStorage.setItem(KEPT + role, JSON.stringify(values));
-  } catch {
-    // without storage, or with a full one, values last as long as the page
-  }
 }

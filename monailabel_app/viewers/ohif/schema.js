@@ -57,5 +57,8 @@ export function stepOf({ minimum, maximum, type }) {
   return type === 'integer' ? Math.max(1, Math.round(step)) : step;
 }
 
+/** How many decimals of a value are worth showing: one more than its steps have. */
+export const digitsOf = part => Math.max(0, 1 - Math.floor(Math.log10(stepOf(part))));
+
 const isAllowed = ({ only_with: needed = {} }, values) =>
   Object.entries(needed).every(([name, value]) => values[name] === value);
