@@ -156,7 +156,7 @@ def _image(archive: DicomWebStudies, address: InstanceAddress, order: Order) -> 
 def _drawing(archive: DicomWebStudies, slot: Slot, reference: LabelMapReference, read: Mapping[str, Any]) -> Any:
     image = read.get(slot.on or "")
     study = reference.study_instance_uid
-    return label_map_for(archive, study, reference.sop_instance_uid, image, slot.classes)
+    return label_map_for(archive, study, reference.sop_instance_uid, image, slot.classes, slot.complete)
 
 
 def _addresses(archive: DicomWebStudies, reference: ImageReference) -> list[InstanceAddress]:
@@ -294,6 +294,7 @@ def _read_now(
     image = read.get(slot.on or "")
     if isinstance(studies, DicomWebStudies) and not isinstance(named, Path):
         address = studies.instances(check_uid(named, slot.role))[0]
-        return label_map_for(studies, address.study_instance_uid, named, image, slot.classes), None
+        study = address.study_instance_uid
+        return label_map_for(studies, study, named, image, slot.classes, slot.complete), None
     file = named if isinstance(named, Path) else studies.path(check_image_id(str(named)))
     return read_label_map(file, image=image, classes=slot.classes), file

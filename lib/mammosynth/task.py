@@ -87,6 +87,8 @@ class Slot:
             sources can be listed by their headers.
         on: Of a label map: the role of the image in whose matrix it is drawn; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if any may be drawn.
+        complete: Of a label map that stands for itself: makes whole what was drawn on an acquired image by what that
+            image shows, which it is given by a function; None if a drawing has to be whole already.
         json_schema: Of JSON values.
         preview: Of JSON values that stand for a label map; None if they do not.
     """
@@ -98,6 +100,7 @@ class Slot:
     accept: Callable[[Any], None] | None = None
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
     preview: Preview | None = None
 

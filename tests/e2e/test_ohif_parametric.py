@@ -10,7 +10,7 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, screenshot
+from tests.support.viewports import SCREENS, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -248,3 +248,25 @@ def test_the_picture_follows_a_slider(panel):
     median, most = np.percentile(found, [50, 95])
     print(f"slider to picture at {panel.page.size}: median {median:.0f} ms, p95 {most:.0f} ms of {MOVES} moves")
     assert most < MOST_MS
+
+
+def test_a_lesion_that_is_drawn_on_a_mammogram_is_generated_beside_it(panel, server):
+    page = panel.page
+    source = views(page)[0]
+    page.keyboard.press("b")
+    source.drag((70, 60), (76, 66), steps=4)
+    page.keyboard.press("b")
+    drawing = page.locator("mammosynth-drawing")
+    drawing.locator(".lesion select").select_option("malignant")
+    assert wait_for(page, lambda: panel.locator("#slot-label_map option[value=drawing]").count())
+    panel.locator("#slot-label_map").select_option("drawing")
+    panel.get_by_text("Not used now").wait_for()
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    link = panel.get_by_role("link", name="Open the new study")
+    link.wait_for()
+    page.goto(server.address + link.get_attribute("href"))
+    wait_until_drawn(page, 2)
+    before, after = names(page)
+    assert before == "R CC low energy"
+    assert after.startswith("SYNTHETIC mask R CC")
+    screenshot(page, f"parametric-edited-{page.size}")
