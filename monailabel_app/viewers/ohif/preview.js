@@ -328,11 +328,16 @@ export const previewCss = `
   }
   .previewed .stage p { grid-column: 1 / -1; }
   .previewed button { min-height: 28px; padding: 2px 8px; font-size: 13px; }
-  .previewed canvas { height: clamp(140px, 19vh, 320px); border: 1px solid #1f2e57; }
+  .previewed canvas { height: 150px; border: 1px solid #1f2e57; }
   .previewed canvas.old { opacity: .35; }
   .legend { list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
   .legend li { display: flex; gap: 6px; align-items: baseline; }
   .legend .swatch { width: 10px; height: 10px; border: 1px solid #fff; flex: none; }
+  @media (min-height: 1000px) {
+    .previewed .stage { grid-template-columns: minmax(0, 1fr); justify-items: center; }
+    .previewed canvas { height: min(28vh, 310px); }
+    .legend { columns: 2; width: 100%; }
+  }
   .slider { display: grid; grid-template-columns: minmax(0, 1fr) 76px; gap: 2px 8px; align-items: center; }
   .slider input[type=range], .slider p { grid-column: 1 / -1; }
   .slider input[type=range] { margin: 0; }
