@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
@@ -15,6 +16,16 @@ from mammosynth.terms import ViewPosition
 Density = Literal["a", "b", "c", "d"]
 """ACR BI-RADS breast composition."""
 DENSITIES: tuple[Density, ...] = get_args(Density)
+_BY_TEXT: Mapping[str, Density] = {
+    number_or_letter: density
+    for number, density in enumerate(DENSITIES, start=1)
+    for number_or_letter in (str(number), density, density.upper())
+}
+
+
+def density_of(text: str) -> Density | None:
+    """The density that tables write as 1 to 4 or as a to d; None for anything else."""
+    return _BY_TEXT.get(text)
 
 
 class Look(StrEnum):

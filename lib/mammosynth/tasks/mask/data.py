@@ -1,7 +1,8 @@
 """`DATASET`: mammograms with the label maps of what is in them.
 
-Folders of five layouts are read: CDD-CESM's views of 512 pixels, its full-size CC views, CBIS-DDSM's whole mammograms,
-phantoms, and drawn sets (a table, images, label maps). But for the last, label maps are made from image and lesions.
+Folders of seven layouts are read: CDD-CESM's views of 512 pixels, its full-size CC views, CBIS-DDSM's whole mammograms,
+CBIS-DDSM and mini-MIAS as they are published, phantoms, and drawn sets (a table, images, label maps). But for the last,
+label maps are made from image and lesions.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mammosynth.errors import DataError, MammoSynthError
-from mammosynth.files import read_image, read_label_map
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import read_table
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import DENSITIES, Density, Look, MaskCase
+from mammosynth.tasks.mask.cases import Look, MaskCase, density_of
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
+from mammosynth.tasks.mask.layouts import cbis_ddsm, mini_mias
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.dataset import Prepared, pseudonym_of
 
@@ -36,28 +37,27 @@ DRAWN_COLUMNS = ("split", "patient", "image", "labels", "view", "side", "density
 _FEW = 8
 """Cases that one process makes label maps for faster than several start."""
 _BENIGN, _MALIGNANT = BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION
-_DENSITIES: Mapping[str, Density] = {
-    number_or_letter: density
-    for number, density in enumerate(DENSITIES, start=1)
-    for number_or_letter in (str(number), density, density.upper())
-}
-_Row = dict[str, str]
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """One table and how its rows are read.
+    """How the images of one kind of folder are found and read.
 
     Attributes:
-        table: Below the folder.
-        columns: That it must have.
+        table: By which messages and processes name it: what lists the images, below the folder.
+        holds: What messages expect in it.
+        is_here: Whether a folder is of this kind.
+        rows: All images, each with at least a split.
         name: Column by which messages name a row.
         read: One case of a row.
         wanted: Which rows are used.
     """
 
     table: str
-    columns: tuple[str, ...]
+    holds: str
+    is_here: Callable[[Path], bool]
+    rows: Callable[[Path], list[_Row]]
     name: str
     read: Callable[[Path, _Row], MaskCase]
     wanted: Callable[[_Row], bool] = lambda row: True
@@ -80,7 +80,7 @@ class MaskDataset:
                 for pair in read_phantoms(place, split)
             ]
         layout = _layout_of(place)
-        known = read_table(place, layout.table, layout.columns)
+        known = layout.rows(place)
         rows = [row for row in known if row["split"] == split and layout.wanted(row)]
         if not rows:
             found = ", ".join(sorted({row["split"] for row in known})) or "none"
@@ -99,8 +99,7 @@ class MaskDataset:
             from mammosynth.phantom.clinic.read import phantom_splits
 
             return phantom_splits(place)
-        layout = _layout_of(place)
-        return sorted({row["split"] for row in read_table(place, layout.table, layout.columns)})
+        return sorted({row["split"] for row in _layout_of(place).rows(place)})
 
     def collect(self, images: Iterable[Mammogram], label_maps: Sequence[LabelMap]) -> list[MaskCase]:
         """The images of an archive on which a whole breast is drawn.
@@ -152,10 +151,29 @@ DATASET = MaskDataset()
 
 def _layout_of(place: Path) -> _Layout:
     for layout in _LAYOUTS:
-        if (place / layout.table).is_file() and set(layout.columns) <= _header(place / layout.table):
+        if layout.is_here(place):
             return layout
-    expected = "; ".join(f"{layout.table} with {', '.join(layout.columns)}" for layout in _LAYOUTS)
+    expected = "; ".join(f"{layout.table} with {layout.holds}" for layout in _LAYOUTS)
     raise DataError(f"{place.name}: holds no layout that is known, expected {PHANTOMS} of phantoms, or {expected}")
+
+
+def _prepared(
+    table: str,
+    columns: tuple[str, ...],
+    name: str,
+    read: Callable[[Path, _Row], MaskCase],
+    wanted: Callable[[_Row], bool] = lambda row: True,
+) -> _Layout:
+    """A folder that was made for training: a table in CSV tells the splits, too."""
+    return _Layout(
+        table,
+        ", ".join(columns),
+        lambda place: (place / table).is_file() and set(columns) <= _header(place / table),
+        lambda place: [*read_table(place, table, columns)],
+        name,
+        read,
+        wanted,
+    )
 
 
 def _header(table: Path) -> set[str]:
@@ -218,12 +236,14 @@ def _read_cbis_ddsm(place: Path, row: _Row) -> MaskCase:
 
 
 def _read_drawn(place: Path, row: _Row) -> MaskCase:
+    from mammosynth.files import read_image, read_label_map  # its DICOM library may be absent where one trains
+
     image = read_image(place / row["image"])
     labels = read_label_map(place / row["labels"], image=image, classes=CLASSES)
     view, side = ViewPosition(row["view"]), ImageLaterality(row["side"])
     shown = Mammogram(image.pixels, row["image"], view, side, image.pixel_spacing_mm, valid=image.valid)
     named = LabelMap(labels.labels, row["labels"], CLASSES, image.pixel_spacing_mm, view, side)
-    return MaskCase(shown, named, row["patient"], Look(row["look"]), _DENSITIES.get(row["density"]))
+    return MaskCase(shown, named, row["patient"], Look(row["look"]), density_of(row["density"]))
 
 
 def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskCase:
@@ -237,7 +257,7 @@ def _made(path: Path, row: _Row, lesions: Mapping[BreastClass, np.ndarray], look
         if mask.shape != pixels.shape:
             raise DataError(f"its lesion mask is {mask.shape}, the image {pixels.shape}")
     image = Mammogram(pixels, path.name, ViewPosition(row["view"]), ImageLaterality(row["side"]))
-    return MaskCase(image, label_map_of(image, lesions), row["patient"], look, _DENSITIES.get(row["density"]))
+    return MaskCase(image, label_map_of(image, lesions), row["patient"], look, density_of(row["density"]))
 
 
 def _read_grey(path: Path) -> np.ndarray:
@@ -261,16 +281,33 @@ def _measured(row: _Row) -> bool:
 
 
 _LAYOUTS = (
-    _Layout(DRAWN, DRAWN_COLUMNS, "image", _read_drawn),
-    _Layout("pairs.csv", ("split", "patient", "side", "view", "low_energy", "density"), "low_energy", _read_cdd_cesm),
-    _Layout(
+    _prepared(DRAWN, DRAWN_COLUMNS, "image", _read_drawn),
+    _prepared("pairs.csv", ("split", "patient", "side", "view", "low_energy", "density"), "low_energy", _read_cdd_cesm),
+    _prepared(
         "full/cc_index.csv", ("split", "file", "category", "side", "patient", "density", "mask"), "file", _read_full
     ),
-    _Layout(
+    _prepared(
         "index.csv",
         ("split", "file", "patient", "side", "view", "mask_kind", "aspect", "pathology", "density"),
         "file",
         _read_cbis_ddsm,
         _measured,
+    ),
+    _Layout(
+        "mass_case_description_*_set.csv",
+        "the DICOM folders of CBIS-DDSM below",
+        cbis_ddsm.is_here,
+        cbis_ddsm.read_rows,
+        "file",
+        cbis_ddsm.read_case,
+    ),
+    _Layout(
+        mini_mias.TABLE,
+        "the mdb*.pgm of mini-MIAS beside it",
+        lambda place: (place / mini_mias.TABLE).is_file(),
+        mini_mias.read_rows,
+        "file",
+        mini_mias.read_case,
+        lambda row: row["is_drawable"],
     ),
 )
