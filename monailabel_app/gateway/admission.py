@@ -50,7 +50,7 @@ LIMITS = (
     ),
     Limit(
         re.compile(r"POST /preview/.*"),
-        8,  # a panel asks for one at a time; each takes some 20 ms, the worst that fits into a body 2 s
+        8,  # a panel asks for one at a time; each takes some 20 ms, the worst that fits into a body 3 s
         "previews are being drawn",
     ),
 )

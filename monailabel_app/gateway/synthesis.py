@@ -200,9 +200,7 @@ def _viewer_url(beside: InstanceAddress | None, stored: Sequence[Stored]) -> str
     return viewer_url(",".join(studies), [beside.series_instance_uid, *made])
 
 
-def _drawn_on(
-    archive: DicomWebStudies, slots: Sequence[Slot], references: Mapping[str, Any]
-) -> InstanceAddress | None:
+def _drawn_on(archive: DicomWebStudies, slots: Sequence[Slot], references: Mapping[str, Any]) -> InstanceAddress | None:
     """The acquired image that gave a drawing its breast."""
     role = next((slot.role for slot in slots if slot.complete is not None and slot.role in references), None)
     if role is None:

@@ -19,7 +19,7 @@ MOST_MS = 200
 MOVES = 60
 AXE = Path(__file__).parents[1] / "viewers" / "node_modules" / "axe-core" / "axe.min.js"
 _PREVIEWED = "section[aria-labelledby=slot-breast-heading]"
-# From the event of a slider to the frame that shows the picture, in ms; moves come before the last picture is there.
+# From the event of a slider to the frame that shows another picture, in ms.
 _LATENCIES = """async ([selector, moves]) => {
   const root = document.querySelector('mammosynth-panel').shadowRoot;
   const slider = root.querySelector(selector), canvas = root.querySelector('.previewed canvas');
@@ -54,7 +54,7 @@ def panel(browser, screen, server):
     width, height = SCREENS[screen]
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     page.size = screen
     yield _open(page, server)
     context.close()
@@ -225,8 +225,9 @@ def test_nothing_overflows_the_panel(panel):
           const { right } = host.getBoundingClientRect();
           const inside = [...host.shadowRoot.querySelectorAll('#slots *:not(.visually-hidden)')];
           const off = inside.filter(each => each.getBoundingClientRect().right > right + 1);
-          const cut = inside.filter(each => each.scrollWidth > each.clientWidth + 1 && each.matches('p, li, legend, div'));
-          return [...off, ...cut].map(each => `${each.outerHTML.slice(0, 80)} ${each.scrollWidth} > ${each.clientWidth}`);
+          const isCut = each => each.matches('p, li, legend, div') && each.scrollWidth > each.clientWidth + 1;
+          const found = [...off, ...inside.filter(isCut)];
+          return found.map(each => `${each.outerHTML.slice(0, 80)} ${each.scrollWidth} > ${each.clientWidth}`);
         }"""
     )
     assert not beyond, beyond
@@ -243,10 +244,11 @@ def test_axe_finds_nothing_wrong(panel):
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
 
-def test_the_picture_follows_a_slider(panel):
+def test_the_picture_follows_a_slider(panel, record_property):
     found = np.array(panel.page.evaluate(_LATENCIES, ["#slot-breast-a", MOVES]))
     median, most = np.percentile(found, [50, 95])
-    print(f"slider to picture at {panel.page.size}: median {median:.0f} ms, p95 {most:.0f} ms of {MOVES} moves")
+    record_property("p95_ms", float(most))
+    print(f"slider to picture at {panel.page.size}: median {median:.0f} ms, p95 {most:.0f} ms of {MOVES} moves")  # noqa: T201
     assert most < MOST_MS
 
 

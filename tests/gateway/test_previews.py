@@ -174,6 +174,14 @@ def test_fifty_lesions_of_two_thousand_corners_are_within_bounds(client: Client)
     assert client.post(body).status_code == 200
 
 
+def test_a_thousand_mistakes_are_not_all_repeated(client: Client) -> None:
+    points = [[number, 99] for number in range(100_000)]
+    answer = client.post({"values": {"fibroglandular": {"points": points[:2000]}}})
+    assert (answer.status_code, "more" in answer.text[-20:]) == (422, True)
+    assert len(answer.text) < 2000
+    assert len(client.post({"values": dict.fromkeys(map(str, range(100_000)))}).text) < 4000
+
+
 def test_readers_cannot_ask() -> None:
     assert not may_ask(Identity("r", Role.READER), "POST", "/preview/mask/breast")
     assert may_ask(Identity("u", Role.USER), "POST", "/preview/mask/breast")
@@ -194,5 +202,7 @@ def test_the_breast_of_an_image_is_measured(tmp_path: Path) -> None:
             assert share_of_square(breast) == pytest.approx(share_of_square(shown), rel=0.1)
         answer = client.post({"measure": {"study_instance_uid": study}})
         assert (answer.status_code, "stands for a whole study" in answer.text) == (422, True), answer.text
-        assert client.post({"measure": {"study_instance_uid": "1.2.3", "series_instance_uid": "1.2"}}).status_code == 404
+        assert (
+            client.post({"measure": {"study_instance_uid": "1.2.3", "series_instance_uid": "1.2"}}).status_code == 404
+        )
     assert Client().post({"measure": {"study_instance_uid": "1.2"}}).status_code == 409

@@ -55,8 +55,8 @@ SPECIFICATION = TaskSpec(
         Slot(
             role=LABEL_MAP,
             kind=SlotKind.LABEL_MAP,
-            description="The parts of a breast in CC or MLO view, and its lesions. Lesions alone, drawn on a mammogram, "
-            "get the breast that it shows.",
+            description="The parts of a breast in CC or MLO view, and its lesions. Lesions alone, drawn on a "
+            "mammogram, get the breast that it shows.",
             required=False,
             classes=CLASSES,
             accept=accept_breast,

@@ -26,7 +26,6 @@ from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
 
 
-
 class MaskParameters(Parameters):
     """What a label map does not say."""
 
