@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -12,7 +12,7 @@ from pydicom.valuerep import DT
 
 from mammosynth.dicom.attributes import code_of, items_of, text_of, texts_of, value_of
 from mammosynth.dicom.drawn import number_segments
-from mammosynth.dicom.generated import MANUFACTURER, is_phantom_uid
+from mammosynth.dicom.generated import MANUFACTURER, generated_mark_of, is_phantom_uid
 from mammosynth.dicom.segmentation import (
     Segment,
     check_matrix,
@@ -25,7 +25,7 @@ from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from monailabel_app.errors import NotFoundError
-from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress
+from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress, ViewRequest
 
 _ABNORMAL = (codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Lesion)
 
@@ -120,6 +120,7 @@ def label_map_for(
     sop_instance_uid: str,
     source: Mammogram | None,
     classes: Mapping[int, str],
+    complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None,
 ) -> LabelMap:
     """What a segmentation shows on the source of a synthesis, or by itself.
 
@@ -132,6 +133,7 @@ def label_map_for(
         sop_instance_uid: Of the segmentation.
         source: What it must lie on; None if it stands for itself.
         classes: What the numbers of the label map are to mean; empty for the segments' own numbers.
+        complete: Makes it whole where it stands for itself; see `mammosynth.task.Slot`.
 
     Raises:
         NotFoundError: If the study holds no such instance.
@@ -140,7 +142,21 @@ def label_map_for(
     """
     segmentation = find_segmentation(archive, study_instance_uid, sop_instance_uid)
     segments = segmentation.segments if source is None else _segments_on(segmentation, source, sop_instance_uid)
-    return number_segments(segments, segmentation.shape, sop_instance_uid, classes, segmentation.dataset)
+    drawn = number_segments(segments, segmentation.shape, sop_instance_uid, classes, segmentation.dataset)
+    if complete is None or source is not None:
+        return drawn
+    on = segmentation.source
+    return complete(drawn, lambda: archive.view(on, ViewRequest(on.sop_instance_uid)))
+
+
+def drawn_on(archive: DicomWebStudies, study_instance_uid: str, sop_instance_uid: str) -> InstanceAddress | None:
+    """The acquired image that a segmentation is drawn on; None if that was generated.
+
+    Raises:
+        MammoSynthError: As `find_segmentation`.
+    """
+    segmentation = find_segmentation(archive, study_instance_uid, sop_instance_uid)
+    return None if generated_mark_of(segmentation.source_header) else segmentation.source
 
 
 def _segments_on(segmentation: StudySegmentation, source: Mammogram, sop_instance_uid: str) -> tuple[Segment, ...]:

@@ -126,10 +126,22 @@ def _given(archive: DicomWebStudies, slot: Slot, reference: Any, order: Order) -
         return Given(value_identity(reference), lambda _: reference)
     if slot.kind is SlotKind.LABEL_MAP:
         return Given(instance_identity(reference.sop_instance_uid), partial(_drawing, archive, slot, reference))
+    return _image(archive, the_image(archive, slot.role, reference), order)
+
+
+def the_image(archive: DicomWebStudies, role: str, reference: ImageReference) -> InstanceAddress:
+    """The one image that a reference stands for.
+
+    Raises:
+        InvalidParameterError: If it stands for several.
+        NotFoundError: If the archive does not hold it.
+    """
+    if reference.series_instance_uid is None and reference.sop_instance_uid is None:
+        raise InvalidParameterError(f"input '{role}' stands for a whole study, expected one image; name it")
     found = _addresses(archive, reference)
     if len(found) != 1:
-        raise InvalidParameterError(f"input '{slot.role}' stands for {len(found)} images, expected one; name it")
-    return _image(archive, found[0], order)
+        raise InvalidParameterError(f"input '{role}' stands for {len(found)} images, expected one; name it")
+    return found[0]
 
 
 def _image(archive: DicomWebStudies, address: InstanceAddress, order: Order) -> Given:
@@ -144,7 +156,7 @@ def _image(archive: DicomWebStudies, address: InstanceAddress, order: Order) -> 
 def _drawing(archive: DicomWebStudies, slot: Slot, reference: LabelMapReference, read: Mapping[str, Any]) -> Any:
     image = read.get(slot.on or "")
     study = reference.study_instance_uid
-    return label_map_for(archive, study, reference.sop_instance_uid, image, slot.classes)
+    return label_map_for(archive, study, reference.sop_instance_uid, image, slot.classes, slot.complete)
 
 
 def _addresses(archive: DicomWebStudies, reference: ImageReference) -> list[InstanceAddress]:
@@ -282,6 +294,7 @@ def _read_now(
     image = read.get(slot.on or "")
     if isinstance(studies, DicomWebStudies) and not isinstance(named, Path):
         address = studies.instances(check_uid(named, slot.role))[0]
-        return label_map_for(studies, address.study_instance_uid, named, image, slot.classes), None
+        study = address.study_instance_uid
+        return label_map_for(studies, study, named, image, slot.classes, slot.complete), None
     file = named if isinstance(named, Path) else studies.path(check_image_id(str(named)))
     return read_label_map(file, image=image, classes=slot.classes), file

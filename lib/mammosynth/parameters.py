@@ -17,6 +17,7 @@ from mammosynth.errors import InvalidParameterError
 
 _MAX_DEPTH = 16  # of JSON values: no order nests deeper, and every reader of JSON calls itself once a level
 _MAX_INTEGER = 2**63 - 1  # what databases and DICOM hold
+_TOLD = 8  # of all that is wrong: a list has thousands of values
 _SHOWN = 64  # characters of a bad value that a message repeats
 _KEPT = ("type", "description", "default", "minimum", "maximum", "enum", "unit", "advanced")
 
@@ -30,11 +31,11 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         """Check.
 
         Raises:
-            InvalidParameterError: With every name that is unknown and every value that cannot be used.
+            InvalidParameterError: With the names that are unknown and the values that cannot be used, eight at most.
         """
         try:
             super().__init__(**values)
@@ -151,7 +152,8 @@ def _flat(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str,
 
 def _sentences(kind: type[Parameters], error: ValidationError) -> list[str]:
     known = ", ".join(kind.model_fields) or "none"
-    return [_sentence(problem, known) for problem in error.errors(include_url=False)]
+    found = list(dict.fromkeys(_sentence(problem, known) for problem in error.errors(include_url=False)))
+    return found[:_TOLD] + [f"and {len(found) - _TOLD} more"] * (len(found) > _TOLD)
 
 
 def _sentence(problem: Mapping[str, Any], known: str) -> str:

@@ -55,6 +55,26 @@ IMAGE, UNCERTAINTY, LABELS = "image", "uncertainty", "labels"
 
 
 @dataclass(frozen=True, eq=False)
+class Preview:
+    """How JSON values are chosen on a screen: what they stand for, drawn at once, and values to begin with.
+
+    Attributes:
+        draw: The label map that a result would be made from, in few pixels; raises if the values cannot be used.
+        suggestions: By name; the first is what to begin with. Each gives whole values, from those that are there and a
+            seed.
+        measure: The values of an image; None if they cannot be measured in one.
+    """
+
+    draw: Callable[[Mapping[str, Any]], LabelMap]
+    suggestions: Mapping[str, Callable[[Mapping[str, Any], int], dict[str, Any]]]
+    measure: Callable[[Mammogram], dict[str, Any]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What a client needs to offer it."""
+        return {"suggestions": list(self.suggestions), "can_measure": self.measure is not None}
+
+
+@dataclass(frozen=True, eq=False)
 class Slot:
     """One thing that a client supplies.
 
@@ -67,7 +87,10 @@ class Slot:
             sources can be listed by their headers.
         on: Of a label map: the role of the image in whose matrix it is drawn; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if any may be drawn.
+        complete: Of a label map that stands for itself: makes whole what was drawn on an acquired image by what that
+            image shows, which it is given by a function; None if a drawing has to be whole already.
         json_schema: Of JSON values.
+        preview: Of JSON values that stand for a label map; None if they do not.
     """
 
     role: str
@@ -77,7 +100,9 @@ class Slot:
     accept: Callable[[Any], None] | None = None
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
+    preview: Preview | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What a client needs to offer it."""
@@ -89,6 +114,7 @@ class Slot:
             "on": self.on,
             "classes": {str(number): name for number, name in self.classes.items()},
             "json_schema": None if self.json_schema is None else dict(self.json_schema),
+            "preview": None if self.preview is None else self.preview.as_json(),
         }
 
 

@@ -48,6 +48,11 @@ LIMITS = (
         4,  # drawings have some kB and take less than a second; of the largest uploads, four are 1 GiB
         "segmentations are being stored",
     ),
+    Limit(
+        re.compile(r"POST /preview/.*"),
+        8,  # a panel asks for one at a time; each takes some 20 ms, the worst that fits into a body 3 s
+        "previews are being drawn",
+    ),
 )
 
 

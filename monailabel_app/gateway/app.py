@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -29,6 +29,7 @@ import mammosynth
 from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
+from mammosynth.task import Slot
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.database import Database
 from monailabel_app.dicom_json import Uid
@@ -42,6 +43,7 @@ from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
 from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
+from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
@@ -112,6 +114,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     gateway.include_router(create_history(_archive))
     gateway.include_router(create_segmentations(_archive))
     gateway.include_router(create_labels(_archive))
+    gateway.include_router(create_previews(_slots, _archive))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)
@@ -124,6 +127,15 @@ def interrupt(gateway: FastAPI) -> None:
     if isinstance(studies, DicomWebStudies):
         gateway.state.worker.stop(0)  # first, so that its job does not fail
         studies.session.stop()
+
+
+def _slots(model: str) -> Sequence[Slot]:
+    """What a model starts from.
+
+    Raises:
+        NotFoundError: If there is no such model.
+    """
+    return app_instance().task(model).bundle.slots
 
 
 def _archive() -> DicomWebStudies:

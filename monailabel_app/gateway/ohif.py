@@ -121,14 +121,16 @@ def _page_policy(page: str) -> str:
     )
 
 
-def viewer_url(study_instance_uid: str, series_instance_uids: list[str]) -> str:
+def viewer_url(study_instance_uids: str, series_instance_uids: list[str]) -> str:
     """The address, on this server, that opens the study and hangs the first two of the given series side by side.
+
+    Those of several studies, separated by commas, hang together as well. One series alone fills the screen.
 
     Not `SeriesInstanceUIDs`: OHIF would load only those, and complain about every series that is made afterwards.
     """
     query = {
-        "StudyInstanceUIDs": study_instance_uid,
+        "StudyInstanceUIDs": study_instance_uids,
         "initialSeriesInstanceUID": ",".join(series_instance_uids),
-        "hangingprotocolId": "mammosynth.pair",
+        "hangingprotocolId": "mammosynth.pair" if len(series_instance_uids) > 1 else "mammosynth.single",
     }
     return "/ohif/synthesis?" + urlencode(query, safe=",@/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_dig
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from mammosynth.journey import Work, perform
 from mammosynth.synthesis.result import Result
-from mammosynth.task import LABELS, Placement, SlotKind
+from mammosynth.task import LABELS, Placement, Slot, SlotKind
 from monailabel_app.app import MammoSynthApp
+from monailabel_app.drawings import drawn_on
 from monailabel_app.errors import PacsError
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
@@ -93,7 +94,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
         raise refused[0]
     return {
         "outputs": [each.as_json() for each in stored],
-        "viewer_url": _viewer_url(works[0][0], stored),
+        "viewer_url": _viewer_url(works[0][0] or _drawn_on(archive, task.bundle.slots, references), stored),
         "provenance": _distinct([each.provenance for each in stored if each.provenance]),
         "refused": [str(error) for error in refused],
         "message": f"done; {len(refused)} of {len(works)} images could not be used" if refused else "done",
@@ -189,11 +190,22 @@ def _numbers_in_series(archive: DicomWebStudies, sources: Sequence[InstanceAddre
     return numbers
 
 
-def _viewer_url(source: InstanceAddress | None, stored: Sequence[Stored]) -> str:
+def _viewer_url(beside: InstanceAddress | None, stored: Sequence[Stored]) -> str:
+    """Of what was made, beside what it was made from or drawn on, whichever study that lies in."""
     made = list(dict.fromkeys(each.address.series_instance_uid for each in stored if each.role != LABELS))
     study = stored[0].address.study_instance_uid
-    beside = [source.series_instance_uid] if source is not None and source.study_instance_uid == study else []
-    return viewer_url(study, [*beside, *made])
+    if beside is None:
+        return viewer_url(study, made)
+    studies = dict.fromkeys((beside.study_instance_uid, study))
+    return viewer_url(",".join(studies), [beside.series_instance_uid, *made])
+
+
+def _drawn_on(archive: DicomWebStudies, slots: Sequence[Slot], references: Mapping[str, Any]) -> InstanceAddress | None:
+    """The acquired image that gave a drawing its breast."""
+    role = next((slot.role for slot in slots if slot.complete is not None and slot.role in references), None)
+    if role is None:
+        return None
+    return drawn_on(archive, references[role].study_instance_uid, references[role].sop_instance_uid)
 
 
 def _distinct(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -71,3 +71,4 @@ def test_a_result_opens_in_the_synthesis_mode_with_its_pair_hung():
         "initialSeriesInstanceUID": ["1.2.1,1.2.2"],
         "hangingprotocolId": ["mammosynth.pair"],
     }
+    assert parse_qs(urlsplit(viewer_url("1.2", ["1.2.1"])).query)["hangingprotocolId"] == ["mammosynth.single"]

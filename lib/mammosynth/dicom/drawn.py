@@ -73,7 +73,8 @@ def number_segments(
         segments: What is drawn.
         shape: (H, W) of the image.
         name: How messages and provenance name the segmentation.
-        classes: What the numbers are to mean; a segment is of a class if that is its lesion class or its label.
+        classes: What the numbers are to mean; a segment is of a class if that is its lesion class
+            ("malignant", or "malignant lesion") or its label.
         header: Of the segmentation; its pixels are not looked at.
 
     Raises:
@@ -85,7 +86,8 @@ def number_segments(
     for segment in sorted(segments, key=lambda segment: segment.number):
         number = segment.number
         if classes:
-            words = [str(word).casefold() for word in (segment.lesion_class, segment.label) if word]
+            kind = segment.lesion_class
+            words = [word.casefold() for word in (kind and f"{kind}", kind and f"{kind} lesion", segment.label) if word]
             number = next((numbers[word] for word in words if word in numbers), 0)
             if not number:
                 raise UnsupportedImageError(

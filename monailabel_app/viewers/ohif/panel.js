@@ -9,12 +9,14 @@ import { onDrawing } from './lesions.js';
 import { buildControls, keptValues, readValues, validValues } from './parameters.js';
 import { scoreRow } from './scores.js';
 import { onSegmentations } from './segmentations.js';
+import { previewCss } from './preview.js';
 import { capitalized } from './sentences.js';
 import { info } from './server.js';
 import { keepControlKeys } from './shortcuts.js';
 import { canMakeAllViews, SlotControls, sourceSlot } from './slots.js';
 import { referenceTo, SourceChoice } from './sources.js';
 import './stored.js';
+import { keep, kept } from './storage.js';
 import { sheet } from './style.js';
 import { describe, onChange, studyUid } from './viewer.js';
 
@@ -93,10 +95,13 @@ own.replaceSync(`
   #slots .muted { white-space: pre-line; }
   a { color: #9fe3f4; }
   td + td { white-space: nowrap; }
+  ${previewCss}
 `);
 
+const MODEL = 'mammosynth.model';
+
 /** What a person chose, kept when OHIF takes the panel down, which it does whenever the panel is folded away. */
-const chosen = { model: '', values: {} };
+const chosen = { model: kept(MODEL) ?? '', values: {} };
 
 /** The panel on the right of the viewer. */
 export class MammoSynthPanel extends HTMLElement {
@@ -114,6 +119,7 @@ export class MammoSynthPanel extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.slots.leave();
     chosen.values = validValues(this.shadowRoot);
     this.subscriptions.forEach(unsubscribe => unsubscribe());
   }
@@ -175,11 +181,12 @@ export class MammoSynthPanel extends HTMLElement {
     chosen.values = keptValues(chosen.values, before.parameters, model.parameters);
     this.model = model;
     chosen.model = name;
+    keep(MODEL, name);
     this.find('#card').textContent = model.description;
     this.showScores(model.scores || {});
     const places = { main: this.find('#parameters'), advanced: this.find('#advanced') };
     buildControls(model.parameters, places, chosen.values);
-    this.slots.build(model.slots);
+    this.slots.build(name, model.slots);
     this.find('#source-field').hidden = !sourceSlot(model.slots);
     this.find('#all-views').hidden = !canMakeAllViews(model.slots);
     this.askForSources();
@@ -213,7 +220,7 @@ export class MammoSynthPanel extends HTMLElement {
   offer() {
     if (!this.model) return;
     const asChoice = image => ({ ...image, name: describe(image), reference: referenceTo(image) });
-    const source = this.source();
+    const source = sourceSlot(this.model.slots) ? this.source() : this.sources.active;
     this.slots.offer({
       source: source && asChoice(source),
       study: studyUid(),

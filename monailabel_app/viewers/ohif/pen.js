@@ -5,7 +5,7 @@ import { Overlay } from './overlay.js';
 import { isMammogram, isUncertainty, services, sourcesOf, viewOf, views } from './viewer.js';
 
 // Okabe and Ito (2008), Color Universal Design: told apart by readers with colour vision deficiency.
-const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00'];
+const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00', '#0072b2', '#ffffff'];
 const INSIDE_ALPHA = 64; // chosen, of 255: the tissue below stays visible
 const EDGE_ALPHA = 230;
 const LEAST_RADIUS = 0.71; // pixels: half a diagonal, so that every dab marks something

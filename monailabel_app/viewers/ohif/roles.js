@@ -63,7 +63,9 @@ function toHang() {
   const named = (new URLSearchParams(location.search).get('initialSeriesInstanceUID') || '').split(',');
   const isNamed = ({ SeriesInstanceUID }) => named.includes(SeriesInstanceUID);
   const first = displaySet => displaySet && { displaySet, sopInstanceUid: displaySet.instances[0].SOPInstanceUID };
-  const single = isLoaded(asked.single) ? asked.single : first(acquired().find(isNamed) || acquired()[0]);
+  const alone = results().filter(set => !sourceOf(set));
+  const singles = [...acquired(), ...alone];
+  const single = isLoaded(asked.single) ? asked.single : first(singles.find(isNamed) || singles[0]);
   if (isLoaded(asked.synthesized) && isLoaded(asked.source)) return { ...asked, single };
   const synthesized = first(results().find(isNamed) || results().filter(sourceOf).sort(byAge)[0]);
   return { source: (synthesized && imageBefore(synthesized)) || single, synthesized, single };

@@ -16,6 +16,15 @@ export const info = () => ask('/info/');
 export const sources = async (study, model) =>
   (await ask(`/studies/${study}/sources?model=${encodeURIComponent(model)}`)).sources;
 
+/** The values of a slot ({values, suggestion, seed, measure}) and their label map, as a PNG in base64. */
+export const preview = (model, role, body, signal) =>
+  ask(`/preview/${encodeURIComponent(model)}/${encodeURIComponent(role)}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+    signal,
+  });
+
 /** Run a job ({model, inputs, parameters}) to its result; `report` gets each status, `signal` cancels the job. */
 export async function synthesize(order, report = _job => {}, signal) {
   const { job_id } = await ask('/synthesis', {
@@ -77,7 +86,8 @@ async function send(path, options) {
   });
   if (answer.ok) return answer;
   const detail = detailOf(await answer.json().catch(() => ({})));
-  throw new Error(detail || `The server answered ${answer.status} ${answer.statusText} to ${path}.`);
+  const message = detail || `The server answered ${answer.status} ${answer.statusText} to ${path}.`;
+  throw Object.assign(new Error(message), { status: answer.status });
 }
 
 /** Ask the server to stop a job; one that ended meanwhile cannot be stopped, and its status says how it ended. */

@@ -3,6 +3,7 @@
 import { DRAWING, choicesFor, drawingHelp, jsonHelp, missingInput, parseJson, presetFor } from './choices.js';
 import { existingDrawing } from './lesions.js';
 import { labelled } from './parameters.js';
+import { PreviewedValues } from './preview.js';
 import { preferredOn, segmentationsOf, storeDrawing } from './segmentations.js';
 import { title } from './sentences.js';
 
@@ -10,6 +11,7 @@ import { title } from './sentences.js';
 export class SlotControls {
   #slots = [];
   #controls = new Map();
+  #previewed = new Map(); // values that stand for a label map, by role
   #chosen = new Map(); // what a person chose or typed, by role, whatever the model
   #offered = { source: null, study: null, images: [] };
 
@@ -18,13 +20,20 @@ export class SlotControls {
   }
 
   /** Build the controls for a model; values of roles that it shares with the last one are kept. */
-  build(slots) {
+  build(model, slots) {
+    this.leave();
     this.#slots = slots;
     const source = sourceSlot(slots);
     const others = slots.filter(slot => slot !== source);
     this.#controls = new Map(others.map(slot => [slot.role, this.#control(slot)]));
-    this.element.replaceChildren(...others.map(slot => this.#field(slot)));
+    this.element.replaceChildren(...others.map(slot => this.#field(model, slot)));
     this.offer(this.#offered);
+  }
+
+  /** End what is under way. */
+  leave() {
+    this.#previewed.forEach(each => each.leave());
+    this.#previewed.clear();
   }
 
   /** Renew the choices: the source and the images ({sopInstanceUid, name, reference}) and the study that is open. */
@@ -42,6 +51,10 @@ export class SlotControls {
       }
       control.value = presetFor(slot, choices, this.#chosen.get(slot.role), drawnOn);
     }
+    this.#previewed.forEach(each => {
+      each.image = offered.source;
+      each.isReplaced = this.#hasLabelMap();
+    });
   }
 
   /** References and values by role, as POST /synthesis takes them; a drawing is saved first. Throws a sentence. */
@@ -68,11 +81,19 @@ export class SlotControls {
   }
 
   #valueOf(slot) {
+    if (this.#previewed.has(slot.role)) {
+      return this.#hasLabelMap() ? undefined : this.#previewed.get(slot.role).value;
+    }
     const { value } = this.#controls.get(slot.role);
     if (slot.kind === 'json') return parseJson(slot, value);
     if (!value || value === DRAWING) return value || undefined;
     if (slot.kind === 'image') return this.#offered.images.find(image => image.sopInstanceUid === value)?.reference;
     return { study_instance_uid: this.#offered.study, sop_instance_uid: value };
+  }
+
+  /** Whether a label map is chosen, which goes before values that stand for one. */
+  #hasLabelMap() {
+    return this.#slots.some(({ kind, role }) => kind === 'label_map' && this.#controls.get(role)?.value);
   }
 
   /** The image that a label map must be drawn on; for one that stands for itself, the active one. */
@@ -108,18 +129,21 @@ export class SlotControls {
     }
     control.addEventListener(slot.kind === 'json' ? 'input' : 'change', () => {
       this.#chosen.set(slot.role, control.value);
-      if (slot.kind === 'image') this.offer(this.#offered); // label maps may be drawn on it
+      if (slot.kind !== 'json') this.offer(this.#offered); // other choices depend on it
     });
     return control;
   }
 
-  #field(slot) {
+  #field(model, slot) {
     const control = this.#controls.get(slot.role);
-    const hint = slot.kind === 'json' ? jsonHelp(slot) : drawingHelp(slot);
+    const hint = slot.preview ? '' : slot.kind === 'json' ? jsonHelp(slot) : drawingHelp(slot);
     const text = `${title(slot.role)}${slot.required ? ' (required)' : ''}`;
     const field = labelled(control, { id: `slot-${slot.role}`, text, hint });
     if (slot.kind === 'json') field.append(this.#upload(slot, control));
-    return field;
+    if (!slot.preview) return field;
+    const previewed = new PreviewedValues(model, slot, field);
+    this.#previewed.set(slot.role, previewed);
+    return previewed.element;
   }
 
   #upload({ role }, control) {
@@ -132,6 +156,7 @@ export class SlotControls {
       if (!file) return;
       control.value = await file.text();
       this.#chosen.set(role, control.value);
+      this.#previewed.get(role)?.readJson();
     });
     return label;
   }

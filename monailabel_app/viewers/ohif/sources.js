@@ -26,6 +26,11 @@ export class SourceChoice {
     return activeSource();
   }
 
+  /** What the active viewport shows, or what that was made from, whatever was chosen; null if there is none. */
+  get active() {
+    return activeSource();
+  }
+
   /** Why the model would refuse it, as a sentence; '' if it would not. */
   get refusal() {
     return this.#refused.get(this.source?.sopInstanceUid) || '';

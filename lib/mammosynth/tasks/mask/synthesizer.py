@@ -19,14 +19,11 @@ from mammosynth.tasks.mask.drawing import ROWS, Drawing
 from mammosynth.tasks.mask.expected import ExpectedPreprocessing
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.network import MaskNetwork
-from mammosynth.tasks.mask.parametric.slot import given_label_map
+from mammosynth.tasks.mask.parametric.slot import PARAMETRIC_SHAPE, given_label_map
 from mammosynth.tasks.mask.roles import MASK
 from mammosynth.tasks.mask.style import about
 from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
-
-PARAMETRIC_SHAPE = (2048, 1536)
-"""In which a parametric breast is drawn."""
 
 
 class MaskParameters(Parameters):

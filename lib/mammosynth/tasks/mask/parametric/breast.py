@@ -146,7 +146,9 @@ class ParametricBreast(Parameters):
     """Outline of the fibroglandular tissue; without one there is none."""
     lesions: tuple[Lesion, ...] = Field(default=(), max_length=50, strict=False)
     """Drawn in this order, over everything else."""
-    pectoral_muscle: PectoralMuscle | None = None
+    pectoral_muscle: PectoralMuscle | None = Field(
+        default=None, json_schema_extra={"only_with": {"view_position": "MLO"}}
+    )
     """Of an MLO view; a CC view has none."""
 
     @model_validator(mode="after")

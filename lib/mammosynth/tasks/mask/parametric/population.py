@@ -60,6 +60,9 @@ def random_breast(
         view_position: CC or MLO.
         image_laterality: L or R.
         lesions: A lesion is drawn for each.
+
+    Raises:
+        InvalidParameterError: If there is no room for so many.
     """
     random = np.random.default_rng(seed)
     names, table = _table(view_position)
@@ -74,7 +77,27 @@ def random_breast(
             continue
         if _is_usual(breast, labels):
             return breast
-    raise AssertionError(f"none of {TRIES} draws is a breast")
+    raise InvalidParameterError(
+        f"no breast of {TRIES} that were drawn has room for {len(lesions)} lesions; take another seed, or fewer"
+    )
+
+
+def with_lesion(breast: ParametricBreast, pathology: Pathology, seed: int) -> ParametricBreast:
+    """The same breast with one more lesion, of the population's size and place in the fibroglandular tissue.
+
+    Args:
+        breast: If its fibroglandular tissue is no ellipse, the lesion lies where the median breast has its own.
+        pathology: Of the lesion.
+        seed: Of everything random.
+
+    Raises:
+        InvalidParameterError: If the breast has as many lesions as it can, or no room for another.
+    """
+    random = np.random.default_rng(seed)
+    own = breast.fibroglandular
+    glands = own if isinstance(own, Ellipse) else median_breast(breast.view_position).fibroglandular
+    lesion = _lesion(breast.changed(fibroglandular=glands), pathology, random)
+    return breast.changed(lesions=(*breast.lesions, lesion))
 
 
 def breast_of(
