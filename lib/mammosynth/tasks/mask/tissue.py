@@ -130,9 +130,9 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     image = _with_rim(image, drawing, style, fading)
     image = _with_strength(image, drawing, style, softly, breast, grains)
     image = image + _grain(random, style, softly, uneven, breast, grains)
-    image = _with_lesions(image, drawing, style)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
     image = _with_rim(image, drawing, style, fading)
+    image = _with_lesions(image, drawing, style)
     return (image.clamp(0, 1) * fading * smooth(breast, 0.8) * breast).numpy()
 
 
