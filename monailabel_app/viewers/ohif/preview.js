@@ -327,16 +327,20 @@ export const previewCss = `
     align-items: start; padding: 6px 0; background: #090c29;
   }
   .previewed .stage p { grid-column: 1 / -1; }
+  .previewed .stage .error { grid-row: 1; align-self: center; font-size: 12px; } /* over the picture: nothing moves */
+  .previewed .said { min-height: 17px; width: 100%; }
+  .previewed .controls :is(input, select, button) { scroll-margin-top: 240px; } /* not to be focused behind the stage */
   .previewed button { min-height: 28px; padding: 2px 8px; font-size: 13px; }
-  .previewed canvas { height: 150px; border: 1px solid #1f2e57; }
+  .previewed canvas { grid-area: 1 / 1; height: 150px; border: 1px solid #1f2e57; }
   .previewed canvas.old { opacity: .35; }
-  .legend { list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
+  .legend { grid-area: 1 / 2; list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
   .legend li { display: flex; gap: 6px; align-items: baseline; }
   .legend .swatch { width: 10px; height: 10px; border: 1px solid #fff; flex: none; }
   @media (min-height: 1000px) {
     .previewed .stage { grid-template-columns: minmax(0, 1fr); justify-items: center; }
     .previewed canvas { height: min(28vh, 310px); }
-    .legend { columns: 2; width: 100%; }
+    .legend { grid-area: 2 / 1; columns: 2; width: 100%; }
+    .previewed .controls :is(input, select, button) { scroll-margin-top: 440px; }
   }
   .slider { display: grid; grid-template-columns: minmax(0, 1fr) 76px; gap: 2px 8px; align-items: center; }
   .slider input[type=range], .slider p { grid-column: 1 / -1; }
