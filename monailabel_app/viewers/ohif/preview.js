@@ -319,7 +319,9 @@ export class PreviewedValues extends EventTarget {
 /** Rules of the panel's sheet that belong to these controls. */
 export const previewCss = `
   .previewed { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; }
-  .previewed fieldset { margin: 0; padding: 0; border: 0; min-width: 0; display: flex; flex-direction: column; gap: 6px; }
+  .previewed fieldset {
+    display: flex; flex-direction: column; gap: 6px; margin: 0; padding: 0; border: 0; min-width: 0;
+  }
   .previewed fieldset fieldset { padding: 6px 8px; border: 1px solid #1f2e57; border-radius: 4px; }
   .previewed legend { padding: 0 4px; color: #fff; font-size: 13px; }
   .previewed .stage {
@@ -327,7 +329,8 @@ export const previewCss = `
     align-items: start; padding: 6px 0; background: #090c29;
   }
   .previewed .stage p { grid-column: 1 / -1; }
-  .previewed .stage .error { grid-row: 1; align-self: center; font-size: 12px; } /* over the picture: nothing moves */
+  /* Over the picture, so that nothing moves under the mouse. */
+  .previewed .stage .error { grid-row: 1; align-self: center; z-index: 1; font-size: 12px; }
   .previewed .said { min-height: 17px; width: 100%; }
   .previewed .controls :is(input, select, button) { scroll-margin-top: 240px; } /* not to be focused behind the stage */
   .previewed button { min-height: 28px; padding: 2px 8px; font-size: 13px; }
