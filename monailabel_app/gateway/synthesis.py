@@ -94,7 +94,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
         raise refused[0]
     return {
         "outputs": [each.as_json() for each in stored],
-        "viewer_url": _viewer_url(works[0][0] or _drawn_on(archive, task.bundle.slots, references), stored),
+        "viewer_url": _viewer_url(works[0][0], _drawn_on(archive, task.bundle.slots, references), stored),
         "provenance": _distinct([each.provenance for each in stored if each.provenance]),
         "refused": [str(error) for error in refused],
         "message": f"done; {len(refused)} of {len(works)} images could not be used" if refused else "done",
@@ -190,10 +190,11 @@ def _numbers_in_series(archive: DicomWebStudies, sources: Sequence[InstanceAddre
     return numbers
 
 
-def _viewer_url(beside: InstanceAddress | None, stored: Sequence[Stored]) -> str:
-    """Of what was made, beside what it was made from or drawn on, whichever study that lies in."""
+def _viewer_url(source: InstanceAddress | None, drawn: InstanceAddress | None, stored: Sequence[Stored]) -> str:
+    """Of what was made: beside its source in the same study, or what it was drawn on, whichever study that lies in."""
     made = list(dict.fromkeys(each.address.series_instance_uid for each in stored if each.role != LABELS))
     study = stored[0].address.study_instance_uid
+    beside = source if source is not None and source.study_instance_uid == study else drawn
     if beside is None:
         return viewer_url(study, made)
     studies = dict.fromkeys((beside.study_instance_uid, study))

@@ -233,6 +233,21 @@ def test_nothing_overflows_the_panel(panel):
     assert not beyond, beyond
 
 
+def test_no_control_is_focused_behind_the_picture(panel):
+    hidden = panel.evaluate(
+        """host => {
+          const root = host.shadowRoot;
+          const controls = [...root.querySelectorAll('.controls :is(input, select, button)')].reverse();
+          return controls.filter(each => {
+            each.focus();
+            const stage = root.querySelector('.stage').getBoundingClientRect();
+            return each.getBoundingClientRect().top < stage.bottom;
+          }).map(each => each.id);
+        }"""
+    )
+    assert hidden == []
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm ci --prefix tests/viewers")
 def test_axe_finds_nothing_wrong(panel):
     panel.get_by_role("button", name="Add malignant lesion").click()

@@ -319,7 +319,9 @@ export class PreviewedValues extends EventTarget {
 /** Rules of the panel's sheet that belong to these controls. */
 export const previewCss = `
   .previewed { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; }
-  .previewed fieldset { margin: 0; padding: 0; border: 0; min-width: 0; display: flex; flex-direction: column; gap: 6px; }
+  .previewed fieldset {
+    display: flex; flex-direction: column; gap: 6px; margin: 0; padding: 0; border: 0; min-width: 0;
+  }
   .previewed fieldset fieldset { padding: 6px 8px; border: 1px solid #1f2e57; border-radius: 4px; }
   .previewed legend { padding: 0 4px; color: #fff; font-size: 13px; }
   .previewed .stage {
@@ -327,16 +329,21 @@ export const previewCss = `
     align-items: start; padding: 6px 0; background: #090c29;
   }
   .previewed .stage p { grid-column: 1 / -1; }
+  /* Over the picture, so that nothing moves under the mouse. */
+  .previewed .stage .error { grid-row: 1; align-self: center; z-index: 1; font-size: 12px; }
+  .previewed .said { min-height: 17px; width: 100%; }
+  .previewed .controls :is(input, select, button) { scroll-margin-top: 240px; } /* not to be focused behind the stage */
   .previewed button { min-height: 28px; padding: 2px 8px; font-size: 13px; }
-  .previewed canvas { height: 150px; border: 1px solid #1f2e57; }
+  .previewed canvas { grid-area: 1 / 1; height: 150px; border: 1px solid #1f2e57; }
   .previewed canvas.old { opacity: .35; }
-  .legend { list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
+  .legend { grid-area: 1 / 2; list-style: none; margin: 0; padding: 0; font-size: 11px; min-width: 0; }
   .legend li { display: flex; gap: 6px; align-items: baseline; }
   .legend .swatch { width: 10px; height: 10px; border: 1px solid #fff; flex: none; }
   @media (min-height: 1000px) {
     .previewed .stage { grid-template-columns: minmax(0, 1fr); justify-items: center; }
     .previewed canvas { height: min(28vh, 310px); }
-    .legend { columns: 2; width: 100%; }
+    .legend { grid-area: 2 / 1; columns: 2; width: 100%; }
+    .previewed .controls :is(input, select, button) { scroll-margin-top: 440px; }
   }
   .slider { display: grid; grid-template-columns: minmax(0, 1fr) 76px; gap: 2px 8px; align-items: center; }
   .slider input[type=range], .slider p { grid-column: 1 / -1; }
