@@ -75,10 +75,16 @@ class BatchReport:
 
 
 @dataclass(frozen=True)
-class _Input:
+class FoundImage:
+    """A file that is, or by its name should be, an image.
+
+    Attributes:
+        path: Where it is.
+        name: Relative to the folder that was asked for; the file's name for files that were named themselves.
+    """
+
     path: Path
     name: Path
-    """Relative to the folder that was asked for; the file's name for files that were named themselves."""
 
 
 def synthesize_files(
@@ -123,7 +129,7 @@ def synthesize_files(
         raise OutputError(
             f"{output.name}: the output folder cannot be made ({error.strerror}); choose another."
         ) from error
-    found, skipped = _find(inputs, output)
+    found, skipped = find_images(inputs, output)
     sink = _Files(output, chosen, {item.path.resolve() for item in found})
     refused: list[tuple[str, str]] = []
     done_before: dict[str, str] = {}
@@ -170,7 +176,7 @@ def _read_json(path: Path) -> Any:
         raise InvalidParameterError(f"{path.name}: is no readable JSON ({error}); repair it") from error
 
 
-def _file_for(path: Path, item: _Input, role: str) -> Path:
+def _file_for(path: Path, item: FoundImage, role: str) -> Path:
     """The file of another slot that belongs to an input."""
     if not path.is_dir():
         return path
@@ -183,13 +189,18 @@ def _file_for(path: Path, item: _Input, role: str) -> Path:
     return files[0]
 
 
-def _find(inputs: Sequence[Path], output: Path) -> tuple[list[_Input], int]:
-    """Every input once, in the order asked for, by name within a folder; and how many are hidden or no images."""
-    found: dict[Path, _Input] = {}
+def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[FoundImage], int]:
+    """Every input once, in the order asked for; and how many files in folders are hidden or no images.
+
+    Args:
+        inputs: Files, and folders, which are searched through.
+        output: Folder for the results, in which none is looked for.
+    """
+    found: dict[Path, FoundImage] = {}
     skipped = 0
     for asked in inputs:
         if not asked.is_dir():
-            found.setdefault(asked.resolve(), _Input(asked, Path(asked.name)))
+            found.setdefault(asked.resolve(), FoundImage(asked, Path(asked.name)))
             continue
         for path in sorted(asked.rglob("*")):
             if not path.is_file() or output.resolve() in path.resolve().parents and not _is_within(asked, output):
@@ -198,7 +209,7 @@ def _find(inputs: Sequence[Path], output: Path) -> tuple[list[_Input], int]:
             if any(part.startswith(".") for part in name.parts) or not _is_image(path):
                 skipped += 1
             else:
-                found.setdefault(path.resolve(), _Input(path, name))
+                found.setdefault(path.resolve(), FoundImage(path, name))
     return list(found.values()), skipped
 
 
@@ -232,7 +243,7 @@ class _Files:
     """Where results of files go: beside nothing that is an input or was written in this run."""
 
     def __init__(self, output: Path, options: FileOptions, taken: set[Path]) -> None:
-        self.item: _Input
+        self.item: FoundImage
         self.written: list[Path] = []
         self.notes: list[tuple[str, str]] = []
         self.warnings: list[tuple[str, str]] = []

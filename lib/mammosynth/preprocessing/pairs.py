@@ -148,11 +148,7 @@ def _read_rows(
     read: Callable[[Path, dict[str, str]], _Pair],
 ) -> list[_Pair]:
     """What `read` makes of each row of a split; problems are told by the value of the column `name`."""
-    known = read_table(folder, table, columns)
-    rows = [row for row in known if row["split"] == split]
-    if not rows:
-        found = ", ".join(_splits(known)) or "none"
-        raise DataError(f"{folder.name}/{table}: no rows with split '{split}', found {found}; choose one of these")
+    rows = rows_of_split(read_table(folder, table, columns), split, f"{folder.name}/{table}")
     pairs, problems = [], Problems()
     for row in rows:
         with problems.catching(OSError, ValueError, DataError, UnidentifiedImageError, about=f"{row.get(name)}"):
@@ -162,6 +158,24 @@ def _read_rows(
         f"repair or remove these rows of {table}:"
     )
     return pairs
+
+
+def rows_of_split(rows: Sequence[dict[str, str]], split: str, source_name: str) -> list[dict[str, str]]:
+    """The rows whose column `split` says so.
+
+    Args:
+        rows: Of a table.
+        split: Wanted.
+        source_name: How messages name the table.
+
+    Raises:
+        DataError: If there is none; the splits that there are are named.
+    """
+    found = [row for row in rows if row["split"] == split]
+    if not found:
+        known = ", ".join(_splits(rows)) or "none"
+        raise DataError(f"{source_name}: no rows with split '{split}', found {known}; choose one of these")
+    return found
 
 
 def read_table(folder: Path, name: str, columns: Sequence[str], *, images: str = "512/images") -> list[dict[str, str]]:
@@ -188,8 +202,8 @@ def read_table(folder: Path, name: str, columns: Sequence[str], *, images: str =
 
 
 def _read_pair(folder: Path, row: dict[str, str]) -> ContrastPair:
-    low_energy = _read_grey(folder, row["low_energy"])
-    stored = _read_grey(folder, row["recombined"])
+    low_energy = _read_image(folder, row["low_energy"])
+    stored = _read_image(folder, row["recombined"])
     if stored.shape != low_energy.shape:
         raise DataError(f"{row['recombined']} is {stored.shape}, the low-energy image {low_energy.shape}")
     scale, dy, dx = (float(row[name]) for name in ("scale", "dy", "dx"))
@@ -209,8 +223,8 @@ def _read_pair(folder: Path, row: dict[str, str]) -> ContrastPair:
 def _read_views(folder: Path, row: dict[str, str]) -> ViewPair:
     cc, mlo = row["cc_low_energy"], row["mlo_low_energy"]
     return ViewPair(
-        cc=_mammogram(_read_grey(folder, cc), cc, ViewPosition.CC, row["side"]),
-        mlo=_mammogram(_read_grey(folder, mlo), mlo, ViewPosition.MLO, row["side"]),
+        cc=_mammogram(_read_image(folder, cc), cc, ViewPosition.CC, row["side"]),
+        mlo=_mammogram(_read_image(folder, mlo), mlo, ViewPosition.MLO, row["side"]),
         patient_id=row["patient"],
         cc_lesion=_read_mask(folder, cc),
         mlo_lesion=_read_mask(folder, mlo),
@@ -223,9 +237,18 @@ def _mammogram(pixels: np.ndarray, name: str, view: str, side: str) -> Mammogram
     )
 
 
-def _read_grey(folder: Path, name: str) -> np.ndarray:
-    with Image.open(folder / "512" / "images" / name) as image:
+def read_grey(path: Path) -> np.ndarray:
+    """(H, W) float32 in [0, 1] of an 8-bit picture.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with Image.open(path) as image:
         return np.asarray(image.convert("L"), np.float32) / np.float32(255)
+
+
+def _read_image(folder: Path, name: str) -> np.ndarray:
+    return read_grey(folder / "512" / "images" / name)
 
 
 def _read_mask(folder: Path, name: str) -> np.ndarray:

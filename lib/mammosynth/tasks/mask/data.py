@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.pairs import read_table
+from mammosynth.preprocessing.pairs import read_grey, read_table, rows_of_split
 from mammosynth.problems import Problems
 from mammosynth.tasks.mask.cases import Look, MaskCase, density_of
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
@@ -83,14 +83,8 @@ class MaskDataset:
                 for pair in read_phantoms(place, split)
             ]
         layout = _layout_of(place)
-        known = layout.rows(place)
-        rows = [row for row in known if row["split"] == split and layout.wanted(row)]
-        if not rows:
-            found = ", ".join(sorted({row["split"] for row in known})) or "none"
-            raise DataError(
-                f"{place.name}/{layout.table}: no rows with split '{split}', found {found}; choose one of these"
-            )
-        return _read_rows(place, layout, rows, split)
+        wanted = [row for row in layout.rows(place) if layout.wanted(row)]
+        return _read_rows(place, layout, rows_of_split(wanted, split, f"{place.name}/{layout.table}"), split)
 
     def splits(self, place: Path) -> list[str]:
         """Names of the splits of a folder.
@@ -238,7 +232,7 @@ def _read_full(place: Path, row: _Row) -> MaskCase:
 
 
 def _read_cbis_ddsm(place: Path, row: _Row) -> MaskCase:
-    drawn = _read_grey(place / "masks" / Path(row["file"]).with_suffix(".png"))
+    drawn = read_grey(place / "masks" / Path(row["file"]).with_suffix(".png"))
     kind = _MALIGNANT if "MALIGNANT" in row["pathology"] else _BENIGN
     return _made(place / "images" / row["file"], row, {kind: drawn > 0.75}, Look.FILM)
 
@@ -269,7 +263,7 @@ def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskC
 
 
 def _made(path: Path, row: _Row, lesions: Mapping[BreastClass, np.ndarray], look: Look) -> MaskCase:
-    pixels = _read_grey(path)
+    pixels = read_grey(path)
     for mask in lesions.values():
         if mask.shape != pixels.shape:
             raise DataError(f"its lesion mask is {mask.shape}, the image {pixels.shape}")
@@ -277,13 +271,8 @@ def _made(path: Path, row: _Row, lesions: Mapping[BreastClass, np.ndarray], look
     return MaskCase(image, label_map_of(image, lesions), row["patient"], look, density_of(row["density"]))
 
 
-def _read_grey(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"), np.float32) / np.float32(255)
-
-
 def _read_mask(path: Path) -> np.ndarray:
-    return _read_grey(path.with_suffix(".png")) > 0.5
+    return read_grey(path.with_suffix(".png")) > 0.5
 
 
 def _referenced(labels: LabelMap) -> Sequence[str]:

@@ -30,23 +30,13 @@ TABLE = (64, 128)
 OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.55), (7.5, 1.18, 0.42), (4.6, 1.44, 0.3))
 FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
 """Size across in pixels of the frame, length over size, strength."""
-RIDGES = ((46, 1.1, 1.0), (27, 1.12, 0.9), (15, 1.12, 0.75), (8.5, 1.1, 0.55))
-STREAKS = ((2.0, 11, 1.0), (2.4, 12, 1.0), (3.2, 10, 1.0), (5.0, 8, 0.8))
-STREAK_FROM, STREAK_TURN = 0.5, 0.8
-"""Of a field's value, from where it is a streak; spread in radians of their directions about the strands'."""
+RIDGES = ((15, 1.1, 0.8), (8.5, 1.1, 0.9), (5.0, 1.1, 0.8))
+STREAKS = ((1.7, 9, 1.0), (2.2, 9, 1.0), (3.0, 8, 1.0), (4.5, 6, 0.9))
+STREAK_FROM, STREAK_TURN, STREAK_BEND, DIRECTIONS = 0.6, 0.8, (45, 7.0), 4
+"""Of a field's value, from where it is a streak; spread in radians of their directions about that from the chest wall;
+size and reach of what bends them; how many directions each size has."""
 LOBULES = ((16, 0.8), (9, 1.0), (5.5, 0.9))
 """Size and strength."""
-LINES = (
-    (90, 2.2, 0.035, 0.5, 1),
-    (60, 2.4, 0.05, 0.6, 1),
-    (40, 2.4, 0.07, 0.7, 2),
-    (27, 2.4, 0.1, 0.8, 2),
-    (18, 2.3, 0.14, 0.8, 2),
-    (12, 2.2, 0.19, 0.8, 2),
-    (8, 2.0, 0.23, 1.3, 1),
-    (5.5, 1.8, 0.28, 1.3, 1),
-)
-"""Size, length over size, width about the field's zero, strength, how many."""
 BENDS = ((70, 14.0), (28, 2.1), (12, 0.6))
 """Size and reach of what bends the grid, in pixels."""
 UNEVEN = ((90, 70, 0.36), (40, 30, 0.28))
@@ -61,6 +51,8 @@ THINNING = 8.0
 """Pixels from the skin over which the breast becomes thick."""
 FADING = 3.5
 """Pixels over which the skin comes out of the air: thresholds then find the outline where it is drawn."""
+LEAST_CONTRAST = 0.03
+"""Of a lesion to its ring: real ones in dense tissue may be darker than it, but what was drawn must show."""
 FINER, FINEST_CELL = (0.35, 0.2, 0.12), 0.4
 """Sizes in pixels of the frame of what is added where the label map is finer than the frame, and the least size in
 pixels of the label map: a wave has about four cells."""
@@ -119,8 +111,7 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
     ridges = character.ridges * _ridges(random, grid, breast)
     image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share) * thick
-    image = image + 0.02 * uneven**0.7 * _lines(random, grid) * (0.25 + 0.9 * nearby) * thick
-    image = image + 0.03 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
+    image = image + 0.025 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
     image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share) * thickness
     image = image + _drawn_parts(drawing, style)
 
@@ -196,26 +187,21 @@ def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> t
     return (total - inside.mean()) / (inside.std() + 1e-6)
 
 
-def _lines(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
-    """Thin and bright, here and there."""
-    total = torch.zeros_like(grid.along)
-    for size, stretch, width, gain, count in LINES:
-        for _ in range(count):
-            line = torch.exp(-((_noise(random, grid, size, stretch) / width) ** 2))
-            present = torch.sigmoid(4 * (_field(random, grid, size * 1.6, size * 0.9) - 0.35))
-            total = total + gain * line * present
-    return total
-
-
 def _streaks(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
-    """Thin, bright and straight, here and there, in directions about the strands'."""
+    """Thin, bright and straight, here and there, from the chest wall to the nipple and across each other."""
     total = torch.zeros_like(grid.along)
+    height, width = total.shape
+    cell, reach = STREAK_BEND
+    bend = reach * _bend(random, cell, (height, width))
+    y = torch.arange(height, dtype=torch.float32)[:, None] + bend[0]
+    x = torch.arange(width, dtype=torch.float32)[None] + bend[1]
     for size, stretch, gain in STREAKS:
-        turn = STREAK_TURN * random.normal()
-        cosine, sine = float(np.cos(turn)), float(np.sin(turn))
-        turned = _Grid(grid.along * cosine - grid.across * sine, grid.across * cosine + grid.along * sine)
-        streak = (_noise(random, turned, size, stretch) - STREAK_FROM).clamp(min=0)
-        total = total + gain * streak * torch.sigmoid(3 * _field(random, grid, 60, 45))
+        for turn in STREAK_TURN * random.normal(size=DIRECTIONS):
+            cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+            # Places in fields are positive.
+            turned = _Grid(x * cosine + y * sine + 2 * height, y * cosine - x * sine + 2 * height)
+            streak = (_noise(random, turned, size, stretch) - STREAK_FROM).clamp(min=0)
+            total = total + gain * streak * torch.sigmoid(3 * _field(random, grid, 60, 45))
     return total
 
 
@@ -299,7 +285,7 @@ def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.
     lesion = is_lesion(drawing.labels)
     softly = smooth(torch.from_numpy(lesion.astype(np.float32)), 3)
     for _ in range(PASSES):
-        missing = style.lesion - lesion_contrast(image.numpy(), lesion)
+        missing = max(style.lesion, LEAST_CONTRAST) - lesion_contrast(image.numpy(), lesion)
         if not np.isfinite(missing):
             break
         image = image + missing * softly

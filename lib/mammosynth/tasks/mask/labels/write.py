@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mammosynth import __version__
+from mammosynth.batch import find_images
 from mammosynth.dicom.labels import segment_label_map
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnsupportedImageError
@@ -69,7 +70,7 @@ def write_label_maps(
     """The label map of every image in files and folders, named by its stem; subfolders are kept.
 
     Args:
-        inputs: Images, or folders in which hidden files and those of no known ending are passed over.
+        inputs: Images, or folders in which hidden files and those that are no images are passed over.
         output: Folder for the label maps; no input is ever overwritten.
         file_format: Of `ENDING_OF_FORMAT`; "seg" needs DICOM images.
         lesions: Drawn on the images.
@@ -78,11 +79,13 @@ def write_label_maps(
     Raises:
         InvalidParameterError: If lesions are named and none of them belongs to an image.
     """
-    found = _find(inputs, output)
-    taken = {path.resolve() for path, _ in found}
+    found, _ = find_images(inputs, output)
+    taken = {image.path.resolve() for image in found}
+    files = _by_stem(lesions.folder) if lesions else {}
     paths: list[Path] = []
     refused, warnings, matched, drawn = Problems(), Problems(), 0, 0
-    for done, (path, name) in enumerate(found, start=1):
+    for done, item in enumerate(found, start=1):
+        path, name = item.path, item.name
         with refused.catching(MammoSynthError):
             image = read_image(path)
             target = output / name.parent / f"{stem_of(path)}{ENDING_OF_FORMAT[file_format]}"
@@ -91,7 +94,7 @@ def write_label_maps(
                     f"{name.as_posix()}: {target.name} is an input, or the label map of another one; choose another "
                     "folder, or rename one of the images"
                 )
-            file = _file_of(lesions.folder, path) if lesions else None
+            file = files.get(stem_of(path))
             masks = read_lesions(file, image, lesions.kind) if lesions and file else {}
             matched += file is not None
             labels = label_map_of(image, masks)
@@ -104,7 +107,7 @@ def write_label_maps(
             progress(done, len(found), name.as_posix())
     if lesions and found and not matched and not refused:
         raise InvalidParameterError(
-            f"{lesions.folder.name}: holds no file of the stem of an image, {stem_of(found[0][0])} for example; name "
+            f"{lesions.folder.name}: holds no file of the stem of an image, {stem_of(found[0].path)} for example; name "
             "lesion masks as their images"
         )
     return Written(tuple(paths), drawn, refused, warnings)
@@ -208,22 +211,6 @@ def _write(path: Path, drawn: LabelMap, image: Mammogram, file_format: str) -> N
     write_instance(dataset, path)
 
 
-def _find(inputs: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Path and name of every image once; the name is relative to the folder that was asked for."""
-    found: dict[Path, tuple[Path, Path]] = {}
-    for asked in inputs:
-        if not asked.is_dir():
-            found.setdefault(asked.resolve(), (asked, Path(asked.name)))
-            continue
-        for path in sorted(asked.rglob("*")):
-            name = path.relative_to(asked)
-            hidden = any(part.startswith(".") for part in name.parts)
-            if path.is_file() and ending_of(path) and not hidden and output.resolve() not in path.resolve().parents:
-                found.setdefault(path.resolve(), (path, name))
-    return list(found.values())
-
-
-def _file_of(folder: Path, image: Path) -> Path | None:
-    """The file of an image's stem."""
-    stem = stem_of(image)
-    return next((path for path in sorted(folder.iterdir()) if stem_of(path) == stem and ending_of(path)), None)
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The first file of every stem."""
+    return {stem_of(path): path for path in sorted(folder.iterdir(), reverse=True) if ending_of(path)}
