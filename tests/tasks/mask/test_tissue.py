@@ -17,7 +17,7 @@ from tests.support.drawn_breasts import drawn_breast
 
 pytestmark = pytest.mark.slow  # a second each, several together
 
-STYLE = Style(0.2, (-4.0, -4.0, -3.8, -3.7, -3.7), 0.45, (-4.0, -3.9, -3.6, -3.4, -3.4), 0.3, 0.2)
+STYLE = Style(0.2, (-4.0, -4.0, -3.8, -3.7, -3.7), 0.45, (-4.0, -3.9, -3.6, -3.4, -3.4), 0.95, 0.3, 0.2)
 
 
 @pytest.fixture(scope="module")
