@@ -71,3 +71,12 @@ class TrainingRecipe(Parameters):
                 accepted = f"{entry['minimum']:g} to {entry['maximum']:g}"
             lines.append(f"  {name}={defaults.get(name, entry['default'])}".ljust(36) + accepted)
         return "\n".join(line.rstrip() for line in lines)
+
+
+class PlainRecipe(TrainingRecipe):
+    """As adversarial systems are published: one learning rate, nothing warmed up, decayed or clipped."""
+
+    schedule: Schedule = "constant"
+    warmup_steps: StepsOrNone = 0
+    weight_decay: Fraction = 0.0
+    gradient_clip: Norm = 0.0

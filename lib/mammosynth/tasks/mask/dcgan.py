@@ -8,6 +8,7 @@ lesions alone: breast, glands and muscle are made up with the noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,14 +155,7 @@ class DcganSynthesizer:
         about = (drawn.source_name, drawn.view_position, drawn.image_laterality)
         image = Mammogram(pixels, *about, pixel_spacing_mm=drawn.pixel_spacing_mm)
         lesions = np.where(np.isin(drawn.labels, MASSES), drawn.labels, np.uint8(0))
-        labels = LabelMap(
-            lesions,
-            drawn.source_name,
-            drawn.classes,
-            drawn.pixel_spacing_mm,
-            drawn.view_position,
-            drawn.image_laterality,
-        )
+        labels = replace(drawn, labels=lesions, header=None)
         report(1.0, "done")
         return (Output(IMAGE, image), Output(LABELS, labels))
 

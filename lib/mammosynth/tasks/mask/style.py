@@ -203,13 +203,8 @@ def rim_share(pixels: np.ndarray, drawing: Drawing) -> float:
         pixels: (512, W) float32 in [0, 1].
         drawing: Of the same image.
     """
-    rim, inner = rim_and_inner(drawing)
+    rim, inner = (drawing.depth > RIM_PX[0]) & (drawing.depth <= RIM_PX[1]), drawing.depth > INNER_PX
     return float(pixels[rim].mean() / max(pixels[inner].mean(), 1e-3)) if rim.any() and inner.any() else 1.0
-
-
-def rim_and_inner(drawing: Drawing) -> tuple[np.ndarray, np.ndarray]:
-    """(512, W) bool: near the skin, and farther inside."""
-    return (drawing.depth > RIM_PX[0]) & (drawing.depth <= RIM_PX[1]), drawing.depth > INNER_PX
 
 
 def lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:

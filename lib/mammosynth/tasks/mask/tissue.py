@@ -2,9 +2,9 @@
 
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
-law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges and lines, thin as ligaments
-and ducts are (ridged noise: Musgrave in Ebert et al., Texturing and Modeling, 2003); long thin ones are straight
-streaks, and where round ones are high lie darker lobules of fat. How much of each there is differs from image to image.
+law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges (ridged noise:
+Musgrave in Ebert et al., Texturing and Modeling, 2003); long thin ones are straight streaks, as ligaments are,
+and where round ones are high lie darker lobules of fat. How much of each there is differs from image to image.
 Then the strength of every band is set to the style's, in adipose and in dense tissue apart, so that images differ as
 real ones do.
 

@@ -40,17 +40,7 @@ from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
 )
 from mammosynth.tasks.contrast.objectives.scores import frame_scores, mean_scores
 from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import (
-    BatchSize,
-    Decay,
-    Fraction,
-    LearningRate,
-    Norm,
-    Schedule,
-    Steps,
-    StepsOrNone,
-    TrainingRecipe,
-)
+from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe, Steps
 
 GENERATORS, DISCRIMINATORS = "generators", "discriminators"
 BACKWARD = "backward_generator"
@@ -61,16 +51,12 @@ SHOWN = 4
 """Pairs in a sample grid."""
 
 
-class CycleGANRecipe(TrainingRecipe):
+class CycleGANRecipe(PlainRecipe):
     """A run of the objective "cyclegan"; the defaults are the published values."""
 
     steps: Steps = 6000
     batch_size: BatchSize = 20
     learning_rate: LearningRate = 2e-4
-    schedule: Schedule = "constant"
-    warmup_steps: StepsOrNone = 0
-    weight_decay: Fraction = 0.0
-    gradient_clip: Norm = 0.0
     ema_decay: Decay = 0.0
     validate_every: Steps = 250
     patch_size: int = Field(128, ge=24, le=4096)

@@ -35,16 +35,7 @@ from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.dcgan import DcganNetwork, LesionSquare, is_mirrored
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import (
-    BatchSize,
-    Decay,
-    Fraction,
-    LearningRate,
-    Norm,
-    Schedule,
-    StepsOrNone,
-    TrainingRecipe,
-)
+from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe, StepsOrNone
 
 CRITIC, SEGMENTER = "critic", "segmenter"
 BETAS = (0.0, 0.9)
@@ -56,15 +47,11 @@ MOST_TURN, MOST_SHIFT, MOST_SCALE, MOST_CONTRAST = math.radians(15), 0.15, 1.2, 
 """Of the U-Net's images: angle, share of the half side, factors."""
 
 
-class DcganRecipe(TrainingRecipe):
+class DcganRecipe(PlainRecipe):
     """A run of the objective "dcgan"; a step is one update of the generator."""
 
     batch_size: BatchSize = 64
     learning_rate: LearningRate = 1e-4
-    schedule: Schedule = "constant"
-    warmup_steps: StepsOrNone = 0
-    weight_decay: Fraction = 0.0
-    gradient_clip: Norm = 0.0
     ema_decay: Decay = 0.999
     critic_updates: int = Field(5, ge=1, le=100)
     """Of the critic, for one of the generator."""

@@ -29,16 +29,7 @@ from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.pix2pix import LabelFrame, Pix2pixNetwork
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import (
-    BatchSize,
-    Decay,
-    Fraction,
-    LearningRate,
-    Norm,
-    Schedule,
-    StepsOrNone,
-    TrainingRecipe,
-)
+from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe
 
 DISCRIMINATOR, UPSAMPLER, LARGE_DISCRIMINATOR = "discriminator", "upsampler", "large_discriminator"
 BETAS = (0.5, 0.999)
@@ -49,15 +40,11 @@ LEAST_BREAST = 0.5
 SHOWN = 4
 
 
-class Pix2pixRecipe(TrainingRecipe):
+class Pix2pixRecipe(PlainRecipe):
     """A run of the objective "pix2pix"; defaults as published where that is said."""
 
     batch_size: BatchSize = 1
     learning_rate: LearningRate = 2e-4
-    schedule: Schedule = "constant"
-    warmup_steps: StepsOrNone = 0
-    weight_decay: Fraction = 0.0
-    gradient_clip: Norm = 0.0
     ema_decay: Decay = 0.0
     error_weight: float = Field(100.0, ge=0.0, le=10000.0)
     """Of the mean absolute error beside the adversarial loss."""
