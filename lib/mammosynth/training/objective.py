@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,6 +47,18 @@ class Objective(Protocol):
 
     def sample_grid(self, generator: nn.Module) -> np.ndarray:
         """(H, W) float32 in [0, 1]: rows of source, generated and real images, for people to look at."""
+
+
+@contextmanager
+def own_start_weights(seed: int) -> Iterator[None]:
+    """Networks that are made within get start weights of the seed, whatever was drawn before.
+
+    Args:
+        seed: Of the run.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([seed, 4]).generate_state(1)[0]))
+        yield
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from mammosynth.tasks.contrast.objectives.cyclegan_losses import (
     perceptual_loss,
 )
 from mammosynth.tasks.contrast.objectives.scores import frame_scores, mean_scores
-from mammosynth.training.objective import GENERATOR
+from mammosynth.training.objective import GENERATOR, own_start_weights
 from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe, Steps
 
 GENERATORS, DISCRIMINATORS = "generators", "discriminators"
@@ -101,9 +101,7 @@ class CycleGANObjective:
     ) -> None:
         height, width = train_pairs[0].maps.shape[-2:]
         _check_patch_size(recipe.patch_size, (height, width))
-        # Start weights of its own, whatever was drawn before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([recipe.seed, 4]).generate_state(1)[0]))
+        with own_start_weights(recipe.seed):
             self.networks = nn.ModuleDict(
                 {
                     GENERATOR: network,

@@ -34,7 +34,7 @@ from mammosynth.networks.dcgan import DcganCritic
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.dcgan import DcganNetwork, LesionSquare, is_mirrored
 from mammosynth.terms import ViewPosition
-from mammosynth.training.objective import GENERATOR
+from mammosynth.training.objective import GENERATOR, own_start_weights
 from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe, StepsOrNone
 
 CRITIC, SEGMENTER = "critic", "segmenter"
@@ -123,9 +123,7 @@ class DcganObjective:
         self._recipe, self._network = recipe, network
         self._train = small_of(train, network.image.size, recipe.device)
         self._val = small_of(val, network.image.size, recipe.device) if val else None
-        # Start weights of its own, whatever was drawn before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([recipe.seed, 4]).generate_state(1)[0]))
+        with own_start_weights(recipe.seed):
             critic = DcganCritic(network.image.size, network.image.in_channels + 1, recipe.critic_features)
         self.networks = nn.ModuleDict({GENERATOR: network, CRITIC: critic})
 

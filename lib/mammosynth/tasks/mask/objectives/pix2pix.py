@@ -28,7 +28,7 @@ from mammosynth.networks.strided_discriminator import StridedDiscriminator
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.pix2pix import LabelFrame, Pix2pixNetwork
 from mammosynth.terms import ViewPosition
-from mammosynth.training.objective import GENERATOR
+from mammosynth.training.objective import GENERATOR, own_start_weights
 from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe
 
 DISCRIMINATOR, UPSAMPLER, LARGE_DISCRIMINATOR = "discriminator", "upsampler", "large_discriminator"
@@ -94,9 +94,7 @@ class Pix2pixObjective:
         self._scale = network.upsampler.scale
         self._train, self._val = ([self._framed(case) for case in cases] for cases in (train, val))
         self._large = [case for case in self._train if case.large is not None]
-        # Start weights of its own, whatever was drawn before.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([recipe.seed, 4]).generate_state(1)[0]))
+        with own_start_weights(recipe.seed):
             features, channels = recipe.discriminator_features, network.image.in_channels
             self.networks = nn.ModuleDict(
                 {
