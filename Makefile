@@ -22,7 +22,7 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) --junitxml=test-report/all.xml $(TEST_ARGS)
 
-# What takes a second at most and needs neither a server nor a browser: under a minute in all.
+# What takes a third of a second at most and needs neither a server nor a browser: under a minute in all.
 test-fast: $(READY)
 	$(PYTEST) --junitxml=test-report/fast.xml -m "not slow and not e2e" $(TEST_ARGS)
 

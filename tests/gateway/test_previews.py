@@ -166,6 +166,7 @@ def test_what_has_no_preview_is_not_found(client: Client, path: str, sentence: s
     assert (answer.status_code, sentence in answer.json()["detail"]) == (404, True), answer.text
 
 
+@pytest.mark.slow
 def test_fifty_lesions_of_two_thousand_corners_are_within_bounds(client: Client) -> None:
     x, y = (0.2 + 0.05 * np.random.default_rng(0).random((2, 2000))).round(3)
     jagged = {"points": [[float(a), float(b) + 0.3] for a, b in zip(x, y, strict=True)]}
@@ -174,6 +175,7 @@ def test_fifty_lesions_of_two_thousand_corners_are_within_bounds(client: Client)
     assert client.post(body).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_thousand_mistakes_are_not_all_repeated(client: Client) -> None:
     points = [[number, 99] for number in range(100_000)]
     answer = client.post({"values": {"fibroglandular": {"points": points[:2000]}}})
@@ -187,6 +189,7 @@ def test_readers_cannot_ask() -> None:
     assert may_ask(Identity("u", Role.USER), "POST", "/preview/mask/breast")
 
 
+@pytest.mark.slow
 def test_the_breast_of_an_image_is_measured(tmp_path: Path) -> None:
     write_exam(tmp_path / "exam", seed=7, pixel_mm=1.0, patient_id="P")
     with embedded_store(tmp_path / "exam", index_folder=tmp_path / "index") as url:

@@ -236,6 +236,7 @@ def test_a_deflated_file_is_stored_and_listed(client: Client) -> None:
     assert [entry["sop_instance_uid"] for entry in client.listed()] == [dataset.SOPInstanceUID]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "reason"),
     [

@@ -78,6 +78,7 @@ def test_worst_cases_come_first_and_cases_without_a_lesion_do_not_come() -> None
     assert len(order) == 3
 
 
+@pytest.mark.slow
 def test_pictures_are_shown_as_stored_with_one_grey_scale() -> None:
     case = dataclasses.replace(phantom_case(), mirrored=True)
     pictures = Pictures(["model"])
