@@ -1,6 +1,6 @@
 // Values of a slot that stand for a label map: sliders built from the slot's JSON Schema, and the map as it changes.
 
-import { colourOf } from './pen.js';
+import { colourOf } from './classes.js';
 import { labelled } from './parameters.js';
 import { digitsOf, fitting, partsOf, presetsOf, resolved, settled, stepOf, withValue } from './schema.js';
 import { title } from './sentences.js';
@@ -368,8 +368,8 @@ function selectOf(options, value) {
   return select;
 }
 
-/** Class numbers of a PNG in base64, as {data: one byte in four, width, height}. */
-async function labelsIn(png) {
+/** Class numbers of a PNG in base64, as they come with a preview: {data: one byte in four, width, height}. */
+export async function labelsIn(png) {
   const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0));
   const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d', { willReadFrequently: true });

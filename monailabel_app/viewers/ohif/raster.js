@@ -83,6 +83,32 @@ export function paste(map, { top, left, bottom, right }, pixels) {
   }
 }
 
+/** Give pixels the value of what lies nearest around them, of those values that `fills` marks; others stay 0. */
+export function fillFromAround(map, holes, fills) {
+  const open = new Set(holes);
+  holes.forEach(index => (map.pixels[index] = 0));
+  for (let front = holes; front.length; ) {
+    const found = front.map(index => [index, around(map, index).find(other => fills[map.pixels[other]])]);
+    const values = found.filter(([, other]) => other !== undefined).map(([index, other]) => [index, map.pixels[other]]);
+    values.forEach(([index, value]) => {
+      map.pixels[index] = value;
+      open.delete(index);
+    });
+    front = [...new Set(values.flatMap(([index]) => around(map, index)))].filter(index => open.has(index));
+  }
+}
+
+/** Indices of the pixels above, below, left and right of one. */
+function around({ rows, columns }, index) {
+  const column = index % columns;
+  const found = [];
+  if (index >= columns) found.push(index - columns);
+  if (index < (rows - 1) * columns) found.push(index + columns);
+  if (column > 0) found.push(index - 1);
+  if (column < columns - 1) found.push(index + 1);
+  return found;
+}
+
 function within(map, points, margin) {
   const x = points.map(point => point.x);
   const y = points.map(point => point.y);
