@@ -26,7 +26,8 @@ class Parameters(BaseModel):
     """Base of all settings: frozen, of exactly the declared types, nothing unknown.
 
     A field's `Field` may hold ge, le, and `json_schema_extra` with unit, advanced (rarely changed) and empty (what
-    leaving it out means, in words); the string below it describes it. One of an enumeration is declared with strict=False, so that its value is taken for it.
+    leaving it out means, in words); the string below it describes it. One of an enumeration is declared with
+    strict=False, so that its value is taken for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

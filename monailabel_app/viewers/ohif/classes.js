@@ -1,10 +1,14 @@
 // What may be drawn: the class table of the model's label map, its parts of the breast and its lesions. Rules without a
 // screen.
 
-/** The colour of a class, or of a lesion that is told by its number: Okabe and Ito (2008), Color Universal Design. */
+/**
+ * The colour of a class, or of a lesion that is told by its number: Okabe and Ito (2008), Color Universal Design, in an
+ * order in which lesions stand out from the tissues of the breast.
+ */
 export const colourOf = number => COLOURS[(number - 1) % COLOURS.length];
 
-const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00', '#0072b2', '#ffffff'];
+const COLOURS = ['#e69f00', '#56b4e9', '#0072b2', '#f0e442', '#cc79a7', '#009e73', '#d55e00', '#ffffff'];
+const UNCLASSED = '#ff4dff'; // in a breast, where every lesion needs a class
 const LESION_CLASSES = ['benign', 'malignant']; // what a segment says of its class; all else is told by its label
 const NOTHING = { classes: [], lesions: [] };
 
@@ -48,6 +52,6 @@ export const isKnown = ({ segments }) =>
 /** Colours of the entries of a drawing, by number: by class where parts of the breast are drawn, else by number. */
 export function coloursOf(lesions) {
   const hasParts = lesions.some(({ isLesion }) => !isLesion);
-  const numberOf = entry => (hasParts && classOf(entry)?.number) || entry.number;
-  return new Map(lesions.map(entry => [entry.number, colourOf(numberOf(entry))]));
+  const ofClass = entry => (classOf(entry) ? colourOf(classOf(entry).number) : UNCLASSED);
+  return new Map(lesions.map(entry => [entry.number, hasParts ? ofClass(entry) : colourOf(entry.number)]));
 }

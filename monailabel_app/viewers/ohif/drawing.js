@@ -25,6 +25,7 @@ const css = `
   .swatch { width: 14px; height: 14px; border: 1px solid #fff; border-radius: 3px; flex: none; }
   .lesion { display: grid; grid-template-columns: auto auto 1fr auto; gap: 4px 8px; }
   .lesion select { grid-column: 3; }
+  .lesion.lesion input[type=text][readonly] { border-color: transparent; background: none; }
   .area { min-width: 72px; text-align: right; }
   .part label { flex: 1; color: inherit; font-size: 14px; }
   .part .swatch.none { background: repeating-linear-gradient(45deg, #000 0 3px, #555 3px 5px); }
@@ -267,8 +268,8 @@ export class DrawingSection extends HTMLElement {
   #lesionItem(lesion) {
     const { number, label } = lesion;
     const choices = this.#table.lesions.length ? this.#table.lesions : LESION_CLASSES;
-    const none = this.#table.lesions.length ? 'Choose its class' : 'Unspecified';
-    const options = [['', none], ...choices.map(({ name }) => [name, title(name)])];
+    const none = this.#table.lesions.length ? 'Class?' : 'Unspecified';
+    const options = [['', none], ...choices.map(({ name }) => [name, title(name.replace(/ lesion$/, ''))])];
     const item = document.createElement('li');
     item.className = 'lesion';
     item.innerHTML = `

@@ -8,6 +8,7 @@ import { isMammogram, isUncertainty, services, sourcesOf, viewOf, views } from '
 const INSIDE_ALPHA = 64; // chosen, of 255: the tissue below stays visible
 const PART_ALPHA = 32; // of a part of the breast, which covers much of the image
 const EDGE_ALPHA = 230;
+const ROWS_PER_EDGE = 700; // chosen: an edge of one pixel of a full-size image would not be seen on a screen
 const LEAST_RADIUS = 0.71; // pixels: half a diagonal, so that every dab marks something
 
 /** Whether lesions can be drawn on what a viewport shows. */
@@ -287,10 +288,11 @@ function paint(context, { rows, columns, pixels, lesions }, touched) {
     inside[number] = rgbaOf(colours.get(number), isLesion ? INSIDE_ALPHA : PART_ALPHA);
     edge[number] = rgbaOf(colours.get(number), EDGE_ALPHA);
   }
-  const top = Math.max(0, touched.top - 1); // a neighbour's edge may have changed
-  const left = Math.max(0, touched.left - 1);
-  const width = Math.min(columns, touched.right + 1) - left;
-  const height = Math.min(rows, touched.bottom + 1) - top;
+  const reach = Math.max(1, Math.round(rows / ROWS_PER_EDGE));
+  const top = Math.max(0, touched.top - reach); // a neighbour's edge may have changed
+  const left = Math.max(0, touched.left - reach);
+  const width = Math.min(columns, touched.right + reach) - left;
+  const height = Math.min(rows, touched.bottom + reach) - top;
   const image = context.createImageData(width, height);
   const rgba = new Uint32Array(image.data.buffer);
   for (let row = 0; row < height; row++) {
@@ -299,8 +301,8 @@ function paint(context, { rows, columns, pixels, lesions }, touched) {
       const value = pixels[index];
       if (!value) continue;
       const isInside =
-        pixels[index - 1] === value && pixels[index + 1] === value &&
-        pixels[index - columns] === value && pixels[index + columns] === value;
+        pixels[index - reach] === value && pixels[index + reach] === value &&
+        pixels[index - reach * columns] === value && pixels[index + reach * columns] === value;
       rgba[row * width + column] = (isInside ? inside : edge)[value];
     }
   }

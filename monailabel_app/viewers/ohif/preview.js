@@ -61,6 +61,7 @@ export class PreviewedValues extends EventTarget {
   /** Say that the values are not used, or that they are. */
   set isReplaced(is) {
     this.#all('.notice')[0].hidden = !is;
+    this.element.classList.toggle('unused', is);
   }
 
   /** The image that can be measured ({name, reference}); null if there is none. */
@@ -319,6 +320,7 @@ export class PreviewedValues extends EventTarget {
 /** Rules of the panel's sheet that belong to these controls. */
 export const previewCss = `
   .previewed { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; }
+  .previewed.unused > :not(h4, .notice) { display: none; }
   .previewed fieldset {
     display: flex; flex-direction: column; gap: 6px; margin: 0; padding: 0; border: 0; min-width: 0;
   }

@@ -136,7 +136,7 @@ export class SlotControls {
   #labelMaps(slot) {
     const { image: on, isUnsaved: hasDrawing } = this.#drawn(slot);
     const segmentations = segmentationsOf(this.#offered.study);
-    const instead = this.#previewed.size ? 'the breast by numbers is used' : '';
+    const instead = this.#previewed.size ? 'breast by numbers' : '';
     return choicesFor(slot, { segmentations, on, hasDrawing, instead });
   }
 

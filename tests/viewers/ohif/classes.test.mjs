@@ -29,7 +29,7 @@ test('colours are of the classes in a breast, and of the numbers where lesions a
   const lesions = [entry(1, 'Lesion 1', 'malignant'), entry(2, 'Lesion 2', 'malignant')];
   assert.deepEqual([...coloursOf(lesions).values()], ['#e69f00', '#56b4e9']);
   const whole = coloursOf([...lesions, entry(3, 'adipose', null, false)]);
-  assert.deepEqual([...whole.values()], ['#0072b2', '#0072b2', '#e69f00']);
+  assert.deepEqual([...whole.values()], ['#d55e00', '#d55e00', '#e69f00']);
 });
 
 test('tissues of another table cannot be drawn on', () => {
