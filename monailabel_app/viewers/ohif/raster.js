@@ -83,18 +83,29 @@ export function paste(map, { top, left, bottom, right }, pixels) {
   }
 }
 
-/** Give pixels the value of what lies nearest around them, of those values that `fills` marks; others stay 0. */
+/** Give pixels the value of what lies nearest around them, of those values that `fills` marks; others become 0. */
 export function fillFromAround(map, holes, fills) {
-  const open = new Set(holes);
-  holes.forEach(index => (map.pixels[index] = 0));
-  for (let front = holes; front.length; ) {
-    const found = front.map(index => [index, around(map, index).find(other => fills[map.pixels[other]])]);
-    const values = found.filter(([, other]) => other !== undefined).map(([index, other]) => [index, map.pixels[other]]);
-    values.forEach(([index, value]) => {
-      map.pixels[index] = value;
-      open.delete(index);
-    });
-    front = [...new Set(values.flatMap(([index]) => around(map, index)))].filter(index => open.has(index));
+  const { pixels } = map;
+  const isOpen = new Uint8Array(pixels.length);
+  for (const index of holes) {
+    isOpen[index] = 1;
+    pixels[index] = 0;
+  }
+  const from = new Int32Array(holes.length); // from where each pixel of the queue gets its value
+  const queue = new Int32Array(holes.length);
+  let end = 0;
+  const close = (index, source) => {
+    isOpen[index] = 0;
+    queue[end] = index;
+    from[end++] = source;
+  };
+  for (const index of holes) {
+    const source = around(map, index).find(other => fills[pixels[other]]);
+    if (source !== undefined) close(index, source);
+  }
+  for (let at = 0; at < end; at++) {
+    pixels[queue[at]] = pixels[from[at]];
+    for (const other of around(map, queue[at])) if (isOpen[other]) close(other, queue[at]);
   }
 }
 
