@@ -234,6 +234,13 @@ def test_odd_orders_are_said_or_harmless(page, panel):
     page.keyboard.press("e")
     np.testing.assert_array_equal(_drawn(page, view), drawn)
 
+    shown = screenshot(page)
+    page.keyboard.press("x")
+    assert (screenshot(page) != shown).any(axis=-1).sum() > 1000
+    page.keyboard.press("b")  # a tool shows it again
+    page.keyboard.press("b")
+    assert wait_for(page, lambda: page.locator("mammosynth-drawing #hide").get_attribute("aria-pressed") == "false")
+
     panel.locator("#slot-label_map").select_option("")
     panel.get_by_text("Not used now").wait_for(state="hidden")
     other = views(page)[1]

@@ -40,9 +40,10 @@ export function unclassed({ classes }, lesions) {
   return without ? `${without.label} has no class: choose it under Drawing.` : '';
 }
 
-/** The help of a slot of drawings: its sentence, then what a lesion may be, by its class or name. */
-export function drawingHelp({ description, classes }) {
-  const names = Object.values(classes || {});
+/** The help of a slot of drawings: its sentence, then what a lesion may be, unless the drawing offers it as a list. */
+export function drawingHelp(slot) {
+  const { description, classes } = slot;
+  const names = tableOf(slot).parts.length ? [] : Object.values(classes || {});
   const classed = `Each must have one of these classes or names: ${names.join(', ')}.`;
   return names.length ? `${description} ${classed}` : description;
 }

@@ -5,7 +5,7 @@ import { classOf, colourOf, coloursOf, isClassName, saying, tableOf, useTable } 
 import { BACKGROUND, drawingOf } from './lesions.js';
 import { canDrawOn, instanceOf, Pen } from './pen.js';
 import { labelsIn } from './preview.js';
-import { labelsOf, storeDrawing } from './segmentations.js';
+import { labelsOf, onSegmentations, segmentationsOf, storeDrawing } from './segmentations.js';
 import { title } from './sentences.js';
 import { preview } from './server.js';
 import { addShortcuts } from './shortcuts.js';
@@ -16,6 +16,7 @@ import { activeView, describe, isSynthesized, onChange } from './viewer.js';
 const SIZES_MM = { least: 0.5, most: 30, step: 0.5 }; // chosen: from a calcification to a large mass
 const TOOLS = { outline: 'Outline', brush: 'Brush', eraser: 'Eraser', move: 'Move' };
 const KEYS = { outline: 'f', brush: 'b', eraser: 'e', move: 'm' };
+const HIDE = 'x';
 const LESION_CLASSES = ['benign', 'malignant'].map(name => ({ name }));
 const NO_TABLE = { parts: [], lesions: [] };
 
@@ -44,6 +45,7 @@ const html = `
         .join('')}
       <button id="undo" aria-keyshortcuts="Control+Z">Undo</button>
       <button id="redo" aria-keyshortcuts="Control+Shift+Z">Redo</button>
+      <button id="hide" aria-keyshortcuts="${HIDE}">Hide</button>
     </div>
     <label class="field">
       <span>Brush diameter: <output id="size-mm"></output> mm</span>
@@ -84,6 +86,7 @@ export class DrawingSection extends HTMLElement {
     this.pen.addEventListener('tool', () => this.#showTool());
     this.#ends = [
       onChange(() => this.#follow()),
+      onSegmentations(() => this.#showDrawing()),
       addShortcuts('Drawing', this.#shortcuts()),
       () => this.pen.remove(),
       () => this.#watch(null),
@@ -116,6 +119,7 @@ export class DrawingSection extends HTMLElement {
     this.#tools().forEach(button => button.addEventListener('click', () => this.pen.choose(button.dataset.tool)));
     on('undo', 'click', () => this.#drawing?.undo());
     on('redo', 'click', () => this.#drawing?.redo());
+    on('hide', 'click', () => this.pen.hide(!this.pen.isHidden));
     on('size', 'input', event => this.#resize(Number(event.target.value)));
     on('take', 'click', () => this.#try(() => this.#takeBreast()));
     on('add', 'click', () => this.#try(() => this.#drawing.addLesion()));
@@ -131,6 +135,7 @@ export class DrawingSection extends HTMLElement {
     const step = factor => () => this.#resize(this.pen.sizeMm + factor * (this.pen.sizeMm < 5 ? 0.5 : 1));
     return [
       ...Object.keys(TOOLS).map(choose),
+      { keys: [HIDE], label: 'Hide what is drawn, or not', run: () => this.pen.hide(!this.pen.isHidden) },
       { keys: ['['], label: 'Smaller brush', run: step(-1) },
       { keys: [']'], label: 'Larger brush', run: step(1) },
       { keys: ['ctrl+z'], label: 'Undo', run: () => this.#drawing?.undo() },
@@ -162,6 +167,7 @@ export class DrawingSection extends HTMLElement {
     this.#tools().forEach(button => {
       button.setAttribute('aria-pressed', String(button.dataset.tool === this.pen.tool));
     });
+    this.#find('hide').setAttribute('aria-pressed', String(this.pen.isHidden));
   }
 
   #resize(sizeMm) {
@@ -177,6 +183,7 @@ export class DrawingSection extends HTMLElement {
     this.#tools().forEach(button => (button.disabled = !drawing));
     allow('undo', drawing?.canUndo);
     allow('redo', drawing?.canRedo);
+    allow('hide', drawing);
     allow('add', drawing);
     if (drawing?.isStroking) return; // areas follow when the stroke ends
     const areas = new Map((drawing?.lesions || []).map(({ number }) => [number, drawing.measure(number)]));
@@ -201,7 +208,8 @@ export class DrawingSection extends HTMLElement {
     const isMade = isSynthesized(this.#view.displaySet);
     const hasBreast = drawing.lesions.some(({ number, isLesion }) => !isLesion && areas.get(number).count);
     this.#find('take').hidden = !this.#slot.from_image || isMade;
-    this.#find('about-breast').textContent = hasBreast ? WITH_BREAST : isMade ? LOAD_BREAST : WITHOUT_BREAST;
+    const about = !isMade ? WITHOUT_BREAST : this.#hasLabelMap() ? LOAD_BREAST : NO_LABEL_MAP;
+    this.#find('about-breast').textContent = hasBreast ? WITH_BREAST : about;
     const entryOf = ({ name }) => drawing.lesions.find(each => !each.isLesion && classOf(each)?.name === name);
     const rows = parts.map(part => ({ ...part, entry: entryOf(part)?.number ?? 0 }));
     const key = JSON.stringify(rows);
@@ -215,6 +223,14 @@ export class DrawingSection extends HTMLElement {
     list.querySelectorAll('input').forEach(radio => {
       radio.checked = Number(radio.value) !== 0 && Number(radio.value) === drawing.active;
     });
+  }
+
+  /** Whether the study holds a breast that was drawn on the image. */
+  #hasLabelMap() {
+    const { displaySet, sopInstanceUid } = this.#view;
+    return segmentationsOf(displaySet.StudyInstanceUID).some(
+      each => each.source_sop_instance_uid === sopInstanceUid && each.segments.some(({ is_lesion }) => !is_lesion)
+    );
   }
 
   #partItem({ number, name, entry }) {
@@ -339,6 +355,7 @@ const WITHOUT_BREAST =
 const WITH_BREAST =
   'Brush and outline draw the chosen class. The eraser takes lesions off, and what lies around takes their place; ' +
   'background takes the breast itself away.';
+const NO_LABEL_MAP = 'No label map of this image is stored; choose the mammogram that it was made from.';
 const LOAD_BREAST = 'Load the label map of this image under Drawings saved in this study, and change it.';
 
 function areaText({ count, areaMm2 }) {

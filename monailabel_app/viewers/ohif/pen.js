@@ -35,6 +35,7 @@ export class Pen extends EventTarget {
     super();
     this.tool = null;
     this.sizeMm = 5;
+    this.isHidden = false;
     const options = { capture: true, signal: this.#listening.signal };
     const listen = (name, handle) => window.addEventListener(name, handle.bind(this), options);
     listen('pointerdown', this.#start);
@@ -49,7 +50,16 @@ export class Pen extends EventTarget {
   /** Choose a tool, or none when it is chosen already. */
   choose(tool) {
     this.tool = this.tool === tool ? null : tool;
+    if (this.tool && this.isHidden) this.hide(false);
     this.#overlays.forEach(overlay => this.#dress(overlay));
+    this.dispatchEvent(new Event('tool'));
+  }
+
+  /** Hide what is drawn, or show it again; a tool shows it, too. */
+  hide(isHidden) {
+    this.isHidden = isHidden;
+    if (isHidden && this.tool) this.choose(null);
+    this.redraw();
     this.dispatchEvent(new Event('tool'));
   }
 
@@ -113,6 +123,7 @@ export class Pen extends EventTarget {
   }
 
   #draw(context, matrix, { viewport }) {
+    if (this.isHidden) return;
     const view = viewOf(viewport.id);
     context.setTransform(matrix);
     context.imageSmoothingEnabled = Math.hypot(matrix.a, matrix.b) < 1; // enlarged pixels keep their edges

@@ -87,4 +87,5 @@ test('the classes that a drawing may have are named', () => {
   assert.equal(drawingHelp(lesions), 'Where.');
   const classes = { 1: 'malignant', 2: 'benign' };
   assert.match(drawingHelp({ ...lesions, classes }), /^Where\. Each .+: malignant, benign\.$/);
+  assert.equal(drawingHelp({ ...lesions, classes: { 1: 'adipose', 7: 'malignant lesion' }, lesions: [7] }), 'Where.');
 });
