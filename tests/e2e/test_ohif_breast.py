@@ -108,7 +108,7 @@ def _generate(panel, server):
 
 def test_a_lesion_of_the_source_is_moved_and_taken_out_and_the_result_hangs_beside_it(page, panel, server):
     view = views(page)[0]
-    _new_lesion(panel, "malignant lesion", view, 66, 52, 76, 62)
+    _new_lesion(panel, "malignant", view, 66, 52, 76, 62)
     page.get_by_role("button", name="Save to the study").click()
     page.locator("mammosynth-drawing #status", has_text="Saved:").wait_for()
     panel = _open(page, server)
@@ -158,8 +158,8 @@ def test_every_class_is_drawn_saved_and_loaded_again(page, panel, server):
         drawing.get_by_label(name.capitalize(), exact=True).check()
         _outline(page, view, 70, 30 + 8 * index, 76, 36 + 8 * index)
     for index, name in enumerate(CLASSES[5:]):
-        _new_lesion(panel, name, view, 80, 30 + 8 * index, 86, 36 + 8 * index)
-    _new_lesion(panel, "benign lesion", view, 80, 60, 86, 66)  # two of one class
+        _new_lesion(panel, name.removesuffix(" lesion"), view, 80, 30 + 8 * index, 86, 36 + 8 * index)
+    _new_lesion(panel, "benign", view, 80, 60, 86, 66)  # two of one class
     drawing.locator(".lesion select").first.select_option("calcification")  # and one that becomes another
     drawn = _drawn(page, view)
     for index, name in enumerate(PARTS):
@@ -203,7 +203,7 @@ def test_a_result_of_numbers_is_a_canvas(page, panel, server):
     view = views(page)[0]
     rows, columns = view.shape
     box = np.array([0.2 * columns, 0.45 * rows, 0.3 * columns, 0.5 * rows])
-    _new_lesion(panel, "malignant lesion", view, *box)
+    _new_lesion(panel, "malignant", view, *box)
     assert panel.locator("#slot-label_map").input_value() == "drawing"
     drawn = _drawn(page, view)
     screenshot(page, f"breast-on-result-{page.size}")
@@ -224,7 +224,7 @@ def test_odd_orders_are_said_or_harmless(page, panel):
     _new_lesion(panel, "", view, 66, 52, 76, 62)
     panel.get_by_role("button", name="Generate", exact=True).click()
     error.filter(has_text="Lesion 1 has no class").wait_for()
-    _new_lesion(panel, "benign lesion", view, 2, 2, 8, 8)  # in the air
+    _new_lesion(panel, "benign", view, 2, 2, 8, 8)  # in the air
     drawing.locator("#notice", has_text="A lesion lies within the breast").wait_for()
     screenshot(page, f"breast-outside-{page.size}")
     drawn = _drawn(page, view)

@@ -285,7 +285,7 @@ export class DrawingSection extends HTMLElement {
     const { number, label } = lesion;
     const choices = this.#table.lesions.length ? this.#table.lesions : LESION_CLASSES;
     const none = this.#table.lesions.length ? 'Class?' : 'Unspecified';
-    const options = [['', none], ...choices.map(({ name }) => [name, title(name.replace(/ lesion$/, ''))])];
+    const options = [['', none], ...choices.map(({ name }) => [short(name), title(short(name))])];
     const item = document.createElement('li');
     item.className = 'lesion';
     item.innerHTML = `
@@ -301,7 +301,7 @@ export class DrawingSection extends HTMLElement {
     name.value = label;
     name.readOnly = isClassName(label);
     select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-    select.value = classOf(lesion, choices)?.name || '';
+    select.value = short(classOf(lesion, choices)?.name || '');
     radio.setAttribute('aria-label', `Draw ${label}`);
     name.setAttribute('aria-label', `Name of ${label}`);
     select.setAttribute('aria-label', `Class of ${label}`);
@@ -347,6 +347,8 @@ export class DrawingSection extends HTMLElement {
     return this.shadowRoot.getElementById(id);
   }
 }
+
+const short = name => name.replace(/ lesion$/, '');
 
 const NO_BREAST = { number: BACKGROUND, name: 'background', entry: BACKGROUND };
 const WITHOUT_BREAST =

@@ -262,12 +262,16 @@ export class Drawing extends EventTarget {
   #add({ label = '', isLesion = true } = {}) {
     const number = 1 + Math.max(0, ...this.lesions.map(lesion => lesion.number));
     if (number > MOST_LESIONS) throw new Error(`An image can have ${MOST_LESIONS} lesions; delete the last one first.`);
-    const count = 1 + this.lesions.filter(each => each.isLesion).length;
-    const names = this.lesions.map(each => each.label);
-    const free = [...Array(count).keys()].map(index => `Lesion ${index + 1}`).find(name => !names.includes(name));
-    this.lesions = [...this.lesions, { number, label: label || free, lesionClass: null, isLesion }];
+    this.lesions = [...this.lesions, { number, label: label || this.#freeName(), lesionClass: null, isLesion }];
     this.active = number;
     return number;
+  }
+
+  #freeName() {
+    const names = this.lesions.map(({ label }) => label);
+    let count = 1 + this.lesions.filter(({ isLesion }) => isLesion).length;
+    while (names.includes(`Lesion ${count}`)) count++;
+    return `Lesion ${count}`;
   }
 
   #valueToDraw() {
