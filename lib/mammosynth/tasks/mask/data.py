@@ -8,7 +8,6 @@ label maps are made from image and lesions.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
@@ -252,9 +252,8 @@ def _read_drawn(place: Path, row: _Row) -> MaskCase:
 
 
 def _check_bytes(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise DataError(f"{path.name} is not what {DRAWN} says; generate it again")
+    if file_sha256(path) != sha256:
+        raise DataError(f"{path.name} is not what {DRAWN} says; generate it again")
 
 
 def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskCase:
