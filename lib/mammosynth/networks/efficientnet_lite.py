@@ -13,6 +13,8 @@ from torch.nn import functional as F
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
 LAST_STAGE = (1, 3, 1, 6, 320)
 """Blocks, kernel, stride of the first block, expansion, channels."""
+MIDDLE_BLOCKS = 11
+"""Those of the first five stages."""
 STEM, HEAD, CLASSES = 32, 1280, 1000
 EPSILON = 1e-3
 """Of the batch normalisation, as the weights were trained."""
@@ -39,20 +41,20 @@ class EfficientNetLite0(nn.Module):
         self._fc = nn.Linear(HEAD, CLASSES)
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
-        """What the last convolution sees.
+        """What the eleventh of the sixteen blocks sees, the last one at a sixteenth of the resolution.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
 
         Returns:
-            (B, 1280, ceil(H / 32), ceil(W / 32)) in [0, 6].
+            (B, 112, ceil(H / 16), ceil(W / 16)).
         """
-        hidden = F.relu6(self._bn0(self._conv_stem((image - MIDDLE) / SPAN)))
-        return F.relu6(self._bn1(self._conv_head(self._blocks(hidden))))
+        return self._blocks[:MIDDLE_BLOCKS](F.relu6(self._bn0(self._conv_stem((image - MIDDLE) / SPAN))))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] to (B, 1000): logits of the classes of ImageNet."""
-        return self._fc(self.features(image).mean(dim=(2, 3)))
+        hidden = self._blocks[MIDDLE_BLOCKS:](self.features(image))
+        return self._fc(F.relu6(self._bn1(self._conv_head(hidden))).mean(dim=(2, 3)))
 
 
 class _Block(nn.Module):

@@ -20,7 +20,7 @@ from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.pool_distance import PoolDistance
-from mammosynth.evaluation.pretrained_features import are_installed, pretrained_features
+from mammosynth.evaluation.pretrained_features import are_installed
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
 from mammosynth.task import Rendering
@@ -227,7 +227,7 @@ class _Ruler:
 
 
 def _pretrained(shown: Sequence[Shown]) -> np.ndarray:
-    return pretrained_features([each.pixels for each in shown], [each.interior for each in shown])
+    return np.stack([each.pretrained_features for each in shown])
 
 
 def _measures(
