@@ -45,8 +45,8 @@ def pretrained_features(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Means of the network's features within a mask, where it has 112 of them at a sixteenth of the resolution.
 
     Not over the frame, for outlines are drawn and judged elsewhere. Not the network's last features, which tell classes
-    of objects: these tell real images from generated and from random ones better (`docs/mask.md`). They hardly see blur
-    of a pixel, which `texture.features` do.
+    of objects: these tell real images from generated and from random ones better. They hardly see blur of a pixel, which
+    `texture.features` do.
 
     Args:
         pixels: (H, W) float32 in [0, 1].
