@@ -38,14 +38,15 @@ def load_network() -> EfficientNetLite0:
     network = EfficientNetLite0()
     with as_file(files(PACKAGE).joinpath(FILE)) as path:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
 
 
 def pretrained_features(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Means of the network's features within a mask, where it has 112 of them at a sixteenth of the resolution.
 
     Not over the frame, for outlines are drawn and judged elsewhere. Not the network's last features, which tell classes
-    of objects: these tell real images from generated and from random ones better. They hardly see blur of a pixel, which
+    of objects: these tell real images from generated and from random ones better. Blur of a pixel they hardly see;
     `texture.features` do.
 
     Args:
