@@ -56,7 +56,6 @@ MEASURES = (
     "lesion_ratio",
     "gland_ratio",
     "nearest_share",
-    "spread",
 )
 SHOWN_CASES, SHOWN_ROWS = 4, 256
 

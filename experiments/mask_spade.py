@@ -3,7 +3,7 @@
 Park et al. 2019, doi:10.1109/CVPR.2019.00244: residual blocks whose normalisation is modulated by the label map
 (MONAI's), a style vector from an image encoder in training and from a normal distribution afterwards, discriminators of
 two scales, hinge loss, feature matching, Kullback-Leibler divergence of the style; Adam with 1e-4 and 4e-4, moments 0
-and 0.999. What differs, for one thread of a CPU: a twentieth of the channels or less, images of 256 x 192, batches of
+and 0.999. What differs, for one thread of a CPU: a quarter of the channels or fewer, images of 256 x 192, batches of
 one, no perceptual loss, instance instead of batch and spectral normalisation. The bundle of pix2pix lends its
 upsampler, so that the image network alone differs.
 """

@@ -258,7 +258,7 @@ def _measures(
     }
     lesion, gland = columns["lesion_contrast"], columns["gland_contrast"]
     return {
-        **{name: {"value": None if math.isnan(value) else round(value, 6)} for name, value in plain.items()},
+        **{name: {"value": None if math.isnan(value) else round(value, 6) + 0.0} for name, value in plain.items()},
         "iou": interval(weighted_mean(np.array([each.outline_overlap for each in shown]), weights)),
         "lesion_ratio": interval(weighted_ratio(*lesion, weights)),
         "gland_ratio": interval(weighted_ratio(*gland, weights)),
