@@ -44,7 +44,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "[1/3] torch and build tools"
 	$(PIP) torch numpy setuptools wheel hatchling editables
 	@echo "[2/3] MammoSynth, MONAI Label and test tools"
-	$(PIP) --no-build-isolation --editable ".[server,dev]"
+	$(PIP) --no-build-isolation --editable ".[server,dev,features]"
 	@echo "[3/3] pyradiomics"
 	$(PIP) --no-build-isolation --no-deps pyradiomics
 	$(VENV)/bin/python -m pip check

@@ -22,7 +22,7 @@ from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, COLOURS
 from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, REAL
 from mammosynth.tasks.mask.evaluation.protocol import Shown
-from mammosynth.tasks.mask.evaluation.report import format_report
+from mammosynth.tasks.mask.evaluation.report import report_parts
 
 STRANGE = 6
 """Cases shown first."""
@@ -52,7 +52,7 @@ class Gallery:
         names = ", ".join(f"{model['name']} {model['version']}" for model in values["models"].values())
         return environment.from_string(template).render(
             title=f"{names}: {values['task']}, split {values['split']}",
-            report=format_report(values),
+            parts=report_parts(values),
             strange=drawn[:STRANGE],
             others=drawn[STRANGE:],
             classes=[(name, f"#{COLOURS[number].tobytes().hex()}") for number, name in CLASSES.items()],

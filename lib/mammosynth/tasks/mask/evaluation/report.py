@@ -1,4 +1,4 @@
-"""A report of `evaluate_mask` as Markdown tables."""
+"""A report of `evaluate_mask`: paragraphs and tables, for a terminal as Markdown."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from mammosynth.evaluation.evaluation import format_models, format_table
+from mammosynth.evaluation.pretrained_features import MISSING
+from mammosynth.evaluation.texture import COMPONENTS
 
 TITLES = {
     "frechet": "Fréchet distance to the pool",
+    "frechet_pretrained": "Fréchet distance on EfficientNet-Lite features",
     "frechet_split": "Fréchet distance to the split",
     "auc": "AUC real v. generated",
     "beta": "β",
-    "beta_shift": "|β - real β|",
+    "beta_shift": "distance of β from the real one",
     "ks_mean": "KS mean",
     "ks_variance": "KS variance",
     "ks_skewness": "KS skewness",
@@ -29,44 +32,63 @@ TITLES = {
 _PER_TABLE = 5
 
 
+Part = str | list[list[str]]
+"""A paragraph, or the rows of a table, its head first."""
+
+
 def format_report(values: Mapping[str, Any]) -> str:
-    """Markdown: what was judged, goals of every model, every method."""
+    """Markdown of `report_parts`."""
+    return "\n\n".join(each if isinstance(each, str) else format_table(each) for each in report_parts(values)) + "\n"
+
+
+def report_parts(values: Mapping[str, Any]) -> list[Part]:
+    """What was judged, goals of every model, every method."""
     real = values["real"]
-    models = format_models(values["models"])
-    parts = [
-        f"{models}. Task {values['task']}, split '{values['split']}': {values['n_images']} CC views of "
-        f"{values['n_patients']} patients. Protocol {values['protocol']}.",
+    parts: list[Part] = [
+        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}': {values['n_images']} CC "
+        f"views of {values['n_patients']} patients. Protocol {values['protocol']}.",
         f"Real against real, {real['n_each']} images each, from a pool of {values['n_pool']}: Fréchet distance "
         f"{real['frechet_median']:.2f} (95th percentile {real['frechet_95']:.2f}), β {real['beta']:.2f}.",
+        _pretrained(real),
     ]
-    parts += [f"{_goals(values, model)}" for model in values["goals"]]
+    for model in values["goals"]:
+        parts += _goals(values, model)
     names = list(TITLES)
-    parts += [_methods(values, names[at : at + _PER_TABLE]) for at in range(0, len(names), _PER_TABLE)]
-    return "\n\n".join(parts) + "\n"
+    return parts + [_methods(values, names[at : at + _PER_TABLE]) for at in range(0, len(names), _PER_TABLE)]
 
 
-def _goals(values: Mapping[str, Any], model: str) -> str:
-    rows = values["goals"][model]
+def _pretrained(real: Mapping[str, Any]) -> str:
+    if "frechet_pretrained_95" not in real:
+        return f"No Fréchet distance on EfficientNet-Lite features: {MISSING}."
+    return (
+        f"On EfficientNet-Lite features: {real['frechet_pretrained_median']:.2f} (95th percentile "
+        f"{real['frechet_pretrained_95']:.2f}). Both distances are taken in {COMPONENTS} principal components of "
+        "the pool, grow as images become fewer, and compare with no figure published elsewhere."
+    )
+
+
+def _goals(values: Mapping[str, Any], model: str) -> list[Part]:
+    rows, name = values["goals"][model], values["models"][model]["name"]
     reached = sum(row["reached"] is True for row in rows)
-    table = [["measure", values["models"][model]["name"], "goal", "reached"]]
+    table = [["measure", name, "goal", "reached"]]
     for row in rows:
         table.append(
             [TITLES[row["measure"]], _cell(row), _range(row), {True: "yes", False: "no", None: "-"}[row["reached"]]]
         )
-    return f"Goals of {values['models'][model]['name']}: {reached} of {len(rows)} reached.\n\n{format_table(table)}"
+    return [f"Goals of {name}: {reached} of {len(rows)} reached.", table]
 
 
-def _methods(values: Mapping[str, Any], names: list[str]) -> str:
+def _methods(values: Mapping[str, Any], names: list[str]) -> list[list[str]]:
     table = [["method", *(TITLES[name] for name in names)]]
     for method, entry in values["methods"].items():
         table.append([method, *(_cell(entry["measures"][name]) for name in names)])
-    return format_table(table)
+    return table
 
 
 def _range(row: Mapping[str, Any]) -> str:
     low, high = row["at_least"], row["at_most"]
     if low is None:
-        return f"≤ {high:.3g}"
+        return "-" if high is None else f"≤ {high:.3g}"
     return f"≥ {low:.3g}" if high is None else f"{low:.3g} to {high:.3g}"
 
 
