@@ -22,6 +22,8 @@ TITLES = {
     "lesion_ratio": "lesion D, generated / real",
     "gland_ratio": "gland contrast, generated / real",
     "lesions": "lesions",
+    "lesion_dice": "Dice of masses that a network finds",
+    "lesion_dice_ratio": "that Dice, generated / real",
     "nearest_share": "share nearer to training than real ones",
     "spread": "spread (models: over ten seeds of one label map; real: over images)",
 }
@@ -39,10 +41,19 @@ def format_report(values: Mapping[str, Any]) -> str:
         f"Real against real, {real['n_each']} images each, from a pool of {values['n_pool']}: Fréchet distance "
         f"{real['frechet_median']:.2f} (95th percentile {real['frechet_95']:.2f}), β {real['beta']:.2f}.",
     ]
+    parts.append(_segmenter(values["segmenter"]))
     parts += [f"{_goals(values, model)}" for model in values["goals"]]
     names = list(TITLES)
     parts += [_methods(values, names[at : at + _PER_TABLE]) for at in range(0, len(names), _PER_TABLE)]
     return "\n\n".join(parts) + "\n"
+
+
+def _segmenter(about: Mapping[str, Any]) -> str:
+    if about["missing"]:
+        return f"**Whether masses are found where they are drawn was not judged:** {about['missing']}."
+    return (
+        f"Masses are looked for by a U-Net that learned from {about['masses']} of them, real ones of the split 'train'."
+    )
 
 
 def _goals(values: Mapping[str, Any], model: str) -> str:
