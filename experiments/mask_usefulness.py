@@ -36,7 +36,13 @@ from mammosynth.evaluation.evaluation import format_table
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc, weighted_mean
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.lesion_patches import SEEN, LesionPatches, cut_patches
-from mammosynth.tasks.mask.evaluation.patch_networks import lesion_dice, scores, train_on_patches, train_segmenter
+from mammosynth.tasks.mask.evaluation.patch_networks import (
+    lesion_dice,
+    new_segmenter,
+    scores,
+    train_on_patches,
+    train_segmenter,
+)
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.training.objective import own_start_weights
 
@@ -80,7 +86,7 @@ def plan(sizes: Sequence[int], seeds: Sequence[int]) -> list[Run]:
     return [
         run
         for seed in seeds
-        for run in (Run(GENERATED, 0, seed), *(Run(way, size, seed) for size in sizes for way in (REAL, ADDED, BEFORE)))
+        for run in (Run(GENERATED, 0, seed), *(Run(way, size, seed) for way in (REAL, ADDED, BEFORE) for size in sizes))
     ]
 
 
@@ -120,25 +126,62 @@ def some_patients(squares: Squares, masses: int, seed: int) -> Squares:
     return squares.take(np.isin(index, chosen))
 
 
-def perform(run: Run, real: Squares, generated: Squares, val: Squares, steps: int) -> dict[str, Any]:
-    """Train both networks and score them: Dice and score of every mass of `val`, false alarms."""
-    made = generated.patches
-    own = [] if run.way == GENERATED else [some_patients(real, run.size, run.seed).patches]
-    stages = {REAL: [own], ADDED: [[*own, made]], BEFORE: [[made], own], GENERATED: [[made]]}[run.way]
-    segmenter: nn.Module | None = None
-    classifier = _new_classifier(run.seed)
-    for number, pools in enumerate(stages):
-        seed = 10 * run.seed + number
-        segmenter = train_segmenter(pools, steps=steps, seed=seed, start=segmenter)
-        train_on_patches(classifier, [pool.with_lesion() for pool in pools], _class_loss, steps=steps, seed=seed)
-    assert segmenter is not None
-    dice = lesion_dice(segmenter, val.patches)
-    return {
-        "masses": int(sum(pool.has_lesion.sum() for pool in own)),
-        DICE: dice[val.patches.has_lesion].tolist(),
-        "scores": scores(classifier, val.patches.with_lesion()).tolist(),
-        "false_alarms": float((~dice[~val.patches.has_lesion].isnan()).float().mean()),
-    }
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What finds masses, and what tells malignant from benign ones."""
+
+    segmenter: nn.Module
+    classifier: nn.Module
+
+    @classmethod
+    def new(cls, seed: int) -> Networks:
+        """With start weights of the seed."""
+        with own_start_weights(seed):
+            classifier = Classifier(
+                (1, SEEN, SEEN), 1, (8, 16, 32, 64), (2, 2, 2, 2), norm=("group", {"num_groups": 4})
+            )
+        return cls(new_segmenter(seed), classifier)
+
+    def train(self, pools: Sequence[LesionPatches], steps: int, seed: int) -> Networks:
+        """Both, trained in place."""
+        train_segmenter(self.segmenter, pools, steps=steps, seed=seed)
+        masses = [pool.with_lesion() for pool in pools]
+        train_on_patches(self.classifier, masses, _class_loss, steps=steps, seed=seed)
+        return self
+
+    def score(self, val: LesionPatches) -> dict[str, Any]:
+        """Dice and score of every mass, and how often something is found where there is none."""
+        dice = lesion_dice(self.segmenter, val)
+        return {
+            DICE: dice[val.has_lesion].tolist(),
+            "scores": scores(self.classifier, val.with_lesion()).tolist(),
+            "false_alarms": float((~dice[~val.has_lesion].isnan()).float().mean()),
+        }
+
+
+def train(run: Run, real: Squares, generated: Squares, steps: int, first: Path) -> Networks:
+    """The networks of one run.
+
+    Args:
+        run: Which.
+        real: Of all training patients.
+        generated: All of them.
+        steps: Of each network, and again where generated ones come first.
+        first: Where networks that learned from generated ones are kept.
+    """
+    networks, made = Networks.new(run.seed), generated.patches
+    if run.way in (GENERATED, BEFORE):
+        kept = first / f"generated-{run.seed}.pt"
+        parts = nn.ModuleDict(vars(networks))
+        if kept.is_file():
+            parts.load_state_dict(torch.load(kept, weights_only=True))
+        else:
+            networks.train([made], steps, run.seed)
+            torch.save(parts.state_dict(), kept)
+    if run.way == GENERATED:
+        return networks
+    own = some_patients(real, run.size, run.seed).patches
+    return networks.train([own, made] if run.way == ADDED else [own], steps, run.seed)
 
 
 def summarise(runs: Mapping[Run, Mapping[str, Any]], val: Squares) -> list[dict[str, Any]]:
@@ -210,11 +253,6 @@ def _alike(runs: Mapping[Run, Mapping[str, Any]], way: str, size: int) -> list[M
     return [values for run, values in runs.items() if (run.way, run.size) == (way, size)]
 
 
-def _new_classifier(seed: int) -> nn.Module:
-    with own_start_weights(seed):
-        return Classifier((1, SEEN, SEEN), 1, (8, 16, 32, 64), (2, 2, 2, 2), norm=("group", {"num_groups": 4}))
-
-
 def _class_loss(score: torch.Tensor, batch: Any) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(score[:, 0], batch.is_malignant)
 
@@ -242,7 +280,7 @@ def main() -> None:
     for run in plan(args.sizes, args.seeds):
         path = args.output / run.file
         if not path.is_file():
-            write_json(path, perform(run, real, generated, val, args.steps))
+            write_json(path, train(run, real, generated, args.steps, args.output).score(val.patches))
         runs[run] = json.loads(path.read_text())
         logger.info("%s: Dice %.3f", path.stem, np.mean(runs[run][DICE]))
         rows = summarise(runs, val) if len(runs) > 1 else []

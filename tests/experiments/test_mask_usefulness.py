@@ -14,11 +14,11 @@ from experiments.mask_usefulness import (
     Run,
     Squares,
     format_rows,
-    perform,
     plan,
     read_squares,
     some_patients,
     summarise,
+    train,
 )
 from mammosynth.errors import DataError
 from mammosynth.tasks.mask.evaluation.lesion_patches import SIDE, LesionPatches
@@ -64,12 +64,20 @@ def test_squares_are_cut_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [REAL, ADDED, BEFORE, GENERATED])
-def test_every_way_of_training_scores_every_mass(way: str) -> None:
-    run = Run(way, 0 if way == GENERATED else 4, 0)
-    scored = perform(run, squares(4), squares(3), squares(5), steps=1)
-    assert scored["masses"] == run.size
+def test_every_way_of_training_scores_every_mass(way: str, tmp_path: Path) -> None:
+    networks = train(Run(way, 4, 0), squares(4), squares(3), 1, tmp_path)
+    scored = networks.score(squares(5).patches)
     assert len(scored["dice"]) == len(scored["scores"]) == 10
     assert 0 <= scored["false_alarms"] <= 1
+
+
+def test_networks_that_learned_from_generated_ones_are_kept_and_trained_on(tmp_path: Path) -> None:
+    val = squares(2).patches
+    alone = train(Run(GENERATED, 0, 0), squares(4), squares(3), 2, tmp_path)
+    again = train(Run(GENERATED, 0, 0), squares(4), squares(1), 2, tmp_path)  # of others, had they not been kept
+    later = train(Run(BEFORE, 4, 0), squares(4), squares(1), 2, tmp_path)
+    assert alone.score(val) == again.score(val)
+    assert alone.score(val)["scores"] != later.score(val)["scores"]
 
 
 def test_gain_is_told_with_its_interval_and_generated_ones_alone_as_a_share_of_the_most_real_ones() -> None:

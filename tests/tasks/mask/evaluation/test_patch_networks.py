@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from mammosynth.tasks.mask.evaluation.lesion_patches import SEEN, SIDE, LesionPatches
-from mammosynth.tasks.mask.evaluation.patch_networks import draw_batch, lesion_dice, scores, train_segmenter
+from mammosynth.tasks.mask.evaluation.patch_networks import (
+    draw_batch,
+    lesion_dice,
+    new_segmenter,
+    scores,
+    train_segmenter,
+)
 
 
 def patches(count: int, seed: int = 0, grey: float = 1.0) -> LesionPatches:
@@ -61,14 +67,14 @@ def test_scores_are_means_of_four_places() -> None:
 
 @pytest.mark.slow
 def test_it_learns_what_is_bright_and_fails_on_what_is_not_drawn() -> None:
-    learned = train_segmenter([patches(32)], steps=60, seed=1)
+    learned = train_segmenter(new_segmenter(1), [patches(32)], steps=60, seed=1)
     assert lesion_dice(learned, patches(20, seed=9).with_lesion()).mean() > 0.8
     found = patches(20, seed=9).with_lesion()
     assert lesion_dice(learned, changed(found, lesion=found.lesion.roll(20, dims=-1))).mean() < 0.3
 
 
 def test_the_same_seed_gives_the_same_network() -> None:
-    first, again, other = (train_segmenter([patches(4)], steps=2, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (train_segmenter(new_segmenter(seed), [patches(4)], steps=2, seed=seed) for seed in (1, 1, 2))
     weights = [torch.cat([each.flatten() for each in net.parameters()]) for net in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

@@ -10,7 +10,7 @@ from torch import nn
 
 from mammosynth.evaluation.statistics import interval, weighted_mean, weighted_ratio
 from mammosynth.tasks.mask.evaluation.lesion_patches import cut_patches
-from mammosynth.tasks.mask.evaluation.patch_networks import lesion_dice, train_segmenter
+from mammosynth.tasks.mask.evaluation.patch_networks import lesion_dice, new_segmenter, train_segmenter
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 
 LEAST_MASSES = 20
@@ -34,7 +34,7 @@ class LesionJudge:
         """Why there is no judge; "" if there is one."""
         self._segmenter: nn.Module | None = None
         if not self.missing:
-            self._segmenter = train_segmenter([patches], steps=steps, seed=seed)
+            self._segmenter = train_segmenter(new_segmenter(seed), [patches], steps=steps, seed=seed)
 
     def measures(self, shown: Sequence[Shown], real: Sequence[Shown], weights: np.ndarray) -> dict[str, Any]:
         """Mean Dice of what is found with what is drawn, and how much of the real images' that is.

@@ -45,21 +45,18 @@ class PatchBatch:
 Loss = Callable[[torch.Tensor, PatchBatch], torch.Tensor]
 
 
-def train_segmenter(
-    pools: Sequence[LesionPatches], *, steps: int, seed: int, start: nn.Module | None = None
-) -> nn.Module:
-    """A U-Net that finds masses: (N, 1, 48, 48) in [-1, 1] to logits of that shape.
+def new_segmenter(seed: int) -> nn.Module:
+    """A U-Net that is to find masses: (N, 1, 48, 48) in [-1, 1] to logits of that shape; start weights by the seed."""
+    with own_start_weights(seed):
+        network = BasicUNet(2, 1, 1, FEATURES, norm=("group", {"num_groups": 4}), upsample="nontrainable")
+    return network.to(memory_format=torch.channels_last)  # a fourth faster on CPUs
 
-    Args:
-        pools: What it learns from; every batch has as many squares of each.
-        steps: Of 16 squares.
-        seed: Of start weights and batches.
-        start: Trained further, in place; None starts anew.
-    """
-    if start is None:
-        with own_start_weights(seed):
-            start = BasicUNet(2, 1, 1, FEATURES, norm=("group", {"num_groups": 4}), upsample="nontrainable")
-    return train_on_patches(start, pools, lambda found, batch: lesion_loss(found, batch.lesion), steps=steps, seed=seed)
+
+def train_segmenter(network: nn.Module, pools: Sequence[LesionPatches], *, steps: int, seed: int) -> nn.Module:
+    """See `train_on_patches`; by cross-entropy and soft Dice."""
+    return train_on_patches(
+        network, pools, lambda found, batch: lesion_loss(found, batch.lesion), steps=steps, seed=seed
+    )
 
 
 def train_on_patches(
