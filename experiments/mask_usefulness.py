@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from mammosynth.evaluation.statistics import interval, resample_patients, weight
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.lesion_patches import SEEN, LesionPatches, cut_patches
 from mammosynth.tasks.mask.evaluation.patch_networks import (
+    PatchBatch,
     lesion_dice,
     new_segmenter,
     scores,
@@ -52,7 +53,7 @@ REAL, ADDED, BEFORE, GENERATED = "real", "real and generated", "generated, then 
 """Ways of training: half of every batch generated; generated ones first, then as long real ones; no real ones."""
 SIZES, SEEDS, STEPS = (25, 100, 400), (0, 1, 2), 250
 BOOTSTRAP = 2000
-DICE, AUC = "dice", "auc"
+DICE, SCORES = "dice", "scores"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,25 @@ class Squares:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training of both networks; without real images, `size` is 0."""
+class Learner:
+    """A kind of network.
 
+    Attributes:
+        new: By the seed of its start weights.
+        train: In place: network, pools, steps and seed.
+        score: On the squares of `val`, as JSON values.
+    """
+
+    new: Callable[[int], nn.Module]
+    train: Callable[..., nn.Module]
+    score: Callable[[nn.Module, LesionPatches], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training; without real images, `size` is 0."""
+
+    learner: str
     way: str
     size: int
     seed: int
@@ -78,16 +95,14 @@ class Run:
     @property
     def file(self) -> str:
         """Where its scores are kept."""
-        return f"{self.way.replace(', ', '-').replace(' ', '-')}-{self.size}-{self.seed}.json"
+        return f"{self.learner}-{self.way.replace(', ', '-').replace(' ', '-')}-{self.size}-{self.seed}.json"
 
 
 def plan(sizes: Sequence[int], seeds: Sequence[int]) -> list[Run]:
     """All runs, a seed after the other."""
-    return [
-        run
-        for seed in seeds
-        for run in (Run(GENERATED, 0, seed), *(Run(way, size, seed) for way in (REAL, ADDED, BEFORE) for size in sizes))
-    ]
+    real = [(way, size) for way in (REAL, ADDED, BEFORE) for size in sizes]
+    kinds = [(learner, way, size) for learner in LEARNERS for way, size in [(GENERATED, 0), *real]]
+    return [Run(*kind, seed) for seed in seeds for kind in kinds]
 
 
 def read_squares(place: Path, split: str, cache: Path, *, generated: bool) -> Squares:
@@ -126,135 +141,98 @@ def some_patients(squares: Squares, masses: int, seed: int) -> Squares:
     return squares.take(np.isin(index, chosen))
 
 
-@dataclass(frozen=True, eq=False)
-class Networks:
-    """What finds masses, and what tells malignant from benign ones."""
-
-    segmenter: nn.Module
-    classifier: nn.Module
-
-    @classmethod
-    def new(cls, seed: int) -> Networks:
-        """With start weights of the seed."""
-        with own_start_weights(seed):
-            classifier = Classifier(
-                (1, SEEN, SEEN), 1, (8, 16, 32, 64), (2, 2, 2, 2), norm=("group", {"num_groups": 4})
-            )
-        return cls(new_segmenter(seed), classifier)
-
-    def train(self, pools: Sequence[LesionPatches], steps: int, seed: int) -> Networks:
-        """Both, trained in place."""
-        train_segmenter(self.segmenter, pools, steps=steps, seed=seed)
-        masses = [pool.with_lesion() for pool in pools]
-        train_on_patches(self.classifier, masses, _class_loss, steps=steps, seed=seed)
-        return self
-
-    def score(self, val: LesionPatches) -> dict[str, Any]:
-        """Dice and score of every mass, and how often something is found where there is none."""
-        dice = lesion_dice(self.segmenter, val)
-        return {
-            DICE: dice[val.has_lesion].tolist(),
-            "scores": scores(self.classifier, val.with_lesion()).tolist(),
-            "false_alarms": float((~dice[~val.has_lesion].isnan()).float().mean()),
-        }
-
-
-def train(run: Run, real: Squares, generated: Squares, steps: int, first: Path) -> Networks:
-    """The networks of one run.
+def train(run: Run, real: Squares, generated: Squares, steps: int, first: Path) -> nn.Module:
+    """The network of one run.
 
     Args:
         run: Which.
         real: Of all training patients.
         generated: All of them.
-        steps: Of each network, and again where generated ones come first.
+        steps: Of the training, and again where generated ones come first.
         first: Where networks that learned from generated ones are kept.
     """
-    networks, made = Networks.new(run.seed), generated.patches
+    learner, made = LEARNERS[run.learner], generated.patches
+    network = learner.new(run.seed)
     if run.way in (GENERATED, BEFORE):
-        kept = first / f"generated-{run.seed}.pt"
-        parts = nn.ModuleDict(vars(networks))
+        kept = first / f"{run.learner}-generated-{run.seed}.pt"
         if kept.is_file():
-            parts.load_state_dict(torch.load(kept, weights_only=True))
+            network.load_state_dict(torch.load(kept, weights_only=True))
         else:
-            networks.train([made], steps, run.seed)
-            torch.save(parts.state_dict(), kept)
-    if run.way == GENERATED:
-        return networks
-    own = some_patients(real, run.size, run.seed).patches
-    return networks.train([own, made] if run.way == ADDED else [own], steps, run.seed)
+            learner.train(network, [made], steps=steps, seed=run.seed)
+            torch.save(network.state_dict(), kept)
+    if run.way != GENERATED:
+        own = some_patients(real, run.size, run.seed).patches
+        learner.train(network, [own, made] if run.way == ADDED else [own], steps=steps, seed=run.seed)
+    return network.eval()
 
 
 def summarise(runs: Mapping[Run, Mapping[str, Any]], val: Squares) -> list[dict[str, Any]]:
-    """A row for every way and size: values on `val`, and what they are more than with real ones alone.
+    """A row for every learner, way and size: values on `val`, and what they are more than with real ones alone.
 
     Generated ones alone are compared with the largest number of real ones.
     """
     has = val.patches.has_lesion.numpy()
     is_malignant = val.patches.is_malignant.numpy()[has]
     weights = resample_patients(list(val.patients[has]), BOOTSTRAP)
-    largest = max((run.size for run in runs), default=0)
-    rows = []
-    for way, size in sorted({(run.way, run.size) for run in runs}, key=lambda each: (each[1], each[0] != REAL)):
-        other = Run(REAL, size or largest, 0)
-        own, real = (_values(runs, run, is_malignant, weights) for run in (Run(way, size, 0), other))
-        rows.append(
-            {
-                "way": way,
-                "real masses": size,
-                "seeds": sum((run.way, run.size) == (way, size) for run in runs),
-                "false alarms": float(np.mean([each["false_alarms"] for each in _alike(runs, way, size)])),
-                **{
-                    name: {
-                        **interval(own[name]),
-                        "share": interval(own[name] / real[name]),
-                        "more": interval(own[name] - real[name]),
-                    }
-                    for name in (DICE, AUC)
-                },
-            }
+    values: dict[tuple[str, str, int], list[np.ndarray]] = {}
+    for run, scored in runs.items():
+        measured = (
+            weighted_mean(np.array(scored[DICE]), weights)
+            if DICE in scored
+            else weighted_auroc(np.array(scored[SCORES]), is_malignant, weights)
         )
+        values.setdefault((run.learner, run.way, run.size), []).append(measured)
+    rows = []
+    for (learner, way, size), measured in values.items():
+        own = np.mean(measured, axis=0)
+        row = {"learner": learner, "way": way, "size": size, "seeds": len(measured), **interval(own)}
+        most = size or max((other for each, its, other in values if (each, its) == (learner, REAL)), default=0)
+        if way != REAL and (learner, REAL, most) in values:
+            alone = np.mean(values[learner, REAL, most], axis=0)
+            row |= {"compared_with": most, "more": interval(own - alone), "share": interval(own / alone)}
+        rows.append(row)
     return rows
 
 
 def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown."""
-    table = [["real masses", "trained on", "seeds", "Dice", "more than real alone", "share of real alone",
-              "false alarms", "AUC malignant v. benign", "more than real alone"]]  # fmt: skip
-    for row in rows:
-        dice, auc = row[DICE], row[AUC]
-        table.append(
-            [
-                str(row["real masses"] or "-"),
-                row["way"],
-                str(row["seeds"]),
-                _with_interval(dice),
-                "" if row["way"] == REAL else _with_interval(dice["more"], "+"),
-                "" if row["way"] == REAL else _with_interval(dice["share"]),
-                f"{row['false alarms']:.2f}",
-                _with_interval(auc),
-                "" if row["way"] == REAL else _with_interval(auc["more"], "+"),
-            ]
-        )
-    return format_table(table)
+    """Markdown, a table for each learner."""
+    parts = []
+    for learner, measure in (("segmenter", "Dice"), ("classifier", "AUC, malignant v. benign")):
+        table = [["trained on", "real masses", "seeds", measure, "more than real ones alone", "share of theirs"]]
+        for row in rows:
+            if row["learner"] == learner:
+                told = [_with_interval(row["more"], "+"), _with_interval(row["share"])] if "more" in row else ["", ""]
+                about = [row["way"], str(row["size"] or "-"), str(row["seeds"])]
+                table.append([*about, _with_interval(row), *told])
+        parts.append(format_table(table))
+    return "\n\n".join(parts)
 
 
-def _values(
-    runs: Mapping[Run, Mapping[str, Any]], of: Run, is_malignant: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    alike = _alike(runs, of.way, of.size)
-    aucs = [weighted_auroc(np.array(each["scores"]), is_malignant, weights) for each in alike]
+def _new_classifier(seed: int) -> nn.Module:
+    with own_start_weights(seed):
+        return Classifier((2, SEEN, SEEN), 1, (8, 16, 32, 64), (2, 2, 2, 2), norm=("group", {"num_groups": 4}))
+
+
+def _train_classifier(network: nn.Module, pools: Sequence[LesionPatches], *, steps: int, seed: int) -> nn.Module:
+    """By cross-entropy, of image and outline of a mass."""
+
+    def loss(batch: PatchBatch) -> torch.Tensor:
+        score = network(torch.cat([batch.image, batch.lesion], dim=1))[:, 0]
+        return F.binary_cross_entropy_with_logits(score, batch.is_malignant)
+
+    return train_on_patches(network, [pool.with_lesion() for pool in pools], loss, steps=steps, seed=seed)
+
+
+def _score_segmenter(network: nn.Module, val: LesionPatches) -> dict[str, Any]:
+    dice = lesion_dice(network, val)
     return {
-        DICE: weighted_mean(np.mean([each[DICE] for each in alike], axis=0), weights),
-        AUC: np.mean(aucs, axis=0),
+        DICE: dice[val.has_lesion].tolist(),
+        "false_alarms": float((~dice[~val.has_lesion].isnan()).float().mean()),
     }
 
 
-def _alike(runs: Mapping[Run, Mapping[str, Any]], way: str, size: int) -> list[Mapping[str, Any]]:
-    return [values for run, values in runs.items() if (run.way, run.size) == (way, size)]
-
-
-def _class_loss(score: torch.Tensor, batch: Any) -> torch.Tensor:
-    return F.binary_cross_entropy_with_logits(score[:, 0], batch.is_malignant)
+def _score_classifier(network: nn.Module, val: LesionPatches) -> dict[str, Any]:
+    return {SCORES: scores(network, val.with_lesion()).tolist()}
 
 
 def _with_interval(entry: Mapping[str, float], sign: str = "") -> str:
@@ -280,12 +258,19 @@ def main() -> None:
     for run in plan(args.sizes, args.seeds):
         path = args.output / run.file
         if not path.is_file():
-            write_json(path, train(run, real, generated, args.steps, args.output).score(val.patches))
+            network = train(run, real, generated, args.steps, args.output)
+            write_json(path, LEARNERS[run.learner].score(network, val.patches))
         runs[run] = json.loads(path.read_text())
-        logger.info("%s: Dice %.3f", path.stem, np.mean(runs[run][DICE]))
-        rows = summarise(runs, val) if len(runs) > 1 else []
+        logger.info("%s is done", path.stem)
+        rows = summarise(runs, val)
         write_json(args.output / "results.json", rows)
         (args.output / "table.md").write_text(format_rows(rows) + "\n")
+
+
+LEARNERS = {
+    "segmenter": Learner(new_segmenter, train_segmenter, _score_segmenter),
+    "classifier": Learner(_new_classifier, _train_classifier, _score_classifier),
+}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from experiments.mask_usefulness import (
     ADDED,
     BEFORE,
     GENERATED,
+    LEARNERS,
     REAL,
     Run,
     Squares,
@@ -38,9 +39,9 @@ def squares(count: int) -> Squares:
 
 def test_a_plan_has_every_way_at_every_size_and_finishes_a_seed_before_the_next() -> None:
     runs = plan((25, 100), (0, 1))
-    assert len({run.file for run in runs}) == len(runs) == 2 * (1 + 2 * 3)
-    assert [run.seed for run in runs] == [0] * 7 + [1] * 7
-    assert Run(BEFORE, 25, 1).file == "generated-then-real-25-1.json"
+    assert len({run.file for run in runs}) == len(runs) == 2 * 2 * (1 + 2 * 3)
+    assert [run.seed for run in runs] == [0] * 14 + [1] * 14
+    assert Run("segmenter", BEFORE, 25, 1).file == "segmenter-generated-then-real-25-1.json"
 
 
 def test_patients_are_drawn_whole_and_by_the_seed() -> None:
@@ -64,40 +65,42 @@ def test_squares_are_cut_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [REAL, ADDED, BEFORE, GENERATED])
-def test_every_way_of_training_scores_every_mass(way: str, tmp_path: Path) -> None:
-    networks = train(Run(way, 4, 0), squares(4), squares(3), 1, tmp_path)
-    scored = networks.score(squares(5).patches)
-    assert len(scored["dice"]) == len(scored["scores"]) == 10
-    assert 0 <= scored["false_alarms"] <= 1
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_way_of_training_scores_every_mass(learner: str, way: str, tmp_path: Path) -> None:
+    network = train(Run(learner, way, 4, 0), squares(4), squares(3), 1, tmp_path)
+    scored = LEARNERS[learner].score(network, squares(5).patches)
+    assert len(scored.get("dice") or scored["scores"]) == 10
+    assert 0 <= scored.get("false_alarms", 0) <= 1
 
 
 def test_networks_that_learned_from_generated_ones_are_kept_and_trained_on(tmp_path: Path) -> None:
-    val = squares(2).patches
-    alone = train(Run(GENERATED, 0, 0), squares(4), squares(3), 2, tmp_path)
-    again = train(Run(GENERATED, 0, 0), squares(4), squares(1), 2, tmp_path)  # of others, had they not been kept
-    later = train(Run(BEFORE, 4, 0), squares(4), squares(1), 2, tmp_path)
-    assert alone.score(val) == again.score(val)
-    assert alone.score(val)["scores"] != later.score(val)["scores"]
+    def score(way: str, generated: Squares) -> dict:
+        network = train(Run("classifier", way, 4, 0), squares(4), generated, 2, tmp_path)
+        return LEARNERS["classifier"].score(network, squares(2).patches)
+
+    alone = score(GENERATED, squares(3))
+    assert score(GENERATED, squares(1)) == alone  # of others, had they not been kept
+    assert score(BEFORE, squares(1)) != alone
 
 
 def test_gain_is_told_with_its_interval_and_generated_ones_alone_as_a_share_of_the_most_real_ones() -> None:
-    val = squares(6)
-    right = [0.0, 0.0, 1.0, 1.0] * 3  # two masses of a benign patient, two of a malignant one
-
-    def scored(dice: float, scores: list[float]) -> dict:
-        return {"dice": [dice] * 12, "scores": scores, "false_alarms": 0.5}
+    def found(dice: float) -> dict:
+        return {"dice": [dice] * 12}
 
     runs = {
-        Run(REAL, 4, 0): scored(0.4, [0.0] * 12),
-        Run(REAL, 8, 0): scored(0.5, right),
-        Run(ADDED, 4, 0): scored(0.5, right),
-        Run(ADDED, 4, 1): scored(0.7, right),
-        Run(GENERATED, 0, 0): scored(0.45, right),
+        Run("segmenter", GENERATED, 0, 0): found(0.45),
+        Run("segmenter", REAL, 4, 0): found(0.4),
+        Run("segmenter", REAL, 8, 0): found(0.5),
+        Run("segmenter", ADDED, 4, 0): found(0.5),
+        Run("segmenter", ADDED, 4, 1): found(0.7),
+        Run("classifier", REAL, 4, 0): {"scores": [0.0] * 12},
+        Run("classifier", ADDED, 4, 0): {"scores": [0.0, 0.0, 1.0, 1.0] * 3},
     }
-    rows = {(row["way"], row["real masses"]): row for row in summarise(runs, val)}
-    added = rows[ADDED, 4]
+    rows = summarise(runs, squares(6))  # of every two patients one is malignant
+    told = {(row["learner"], row["way"], row["size"]): row for row in rows}
+    added = told["segmenter", ADDED, 4]
     assert added["seeds"] == 2
-    assert added["dice"]["more"] == pytest.approx({"value": 0.2, "low": 0.2, "high": 0.2})
-    assert (added["auc"]["value"], added["auc"]["more"]["value"]) == (1, 0.5)
-    assert rows[GENERATED, 0]["dice"]["share"]["value"] == pytest.approx(0.9)
-    assert "+0.200 [+0.200, +0.200]" in format_rows([*rows.values()])
+    assert added["more"] == pytest.approx({"value": 0.2, "low": 0.2, "high": 0.2})
+    assert told["segmenter", GENERATED, 0]["share"]["value"] == pytest.approx(0.9)
+    assert told["classifier", ADDED, 4]["more"]["value"] == 0.5
+    assert "+0.200 [+0.200, +0.200]" in format_rows(rows)

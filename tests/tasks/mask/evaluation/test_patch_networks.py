@@ -36,7 +36,7 @@ class Bright(nn.Module):
 
 class Mean(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image.mean(dim=(2, 3))
+        return image[:, :1].mean(dim=(2, 3))
 
 
 def changed(subject: LesionPatches, **values: torch.Tensor) -> LesionPatches:

@@ -42,7 +42,7 @@ class PatchBatch:
     is_malignant: torch.Tensor
 
 
-Loss = Callable[[torch.Tensor, PatchBatch], torch.Tensor]
+Loss = Callable[[PatchBatch], torch.Tensor]
 
 
 def new_segmenter(seed: int) -> nn.Module:
@@ -55,7 +55,7 @@ def new_segmenter(seed: int) -> nn.Module:
 def train_segmenter(network: nn.Module, pools: Sequence[LesionPatches], *, steps: int, seed: int) -> nn.Module:
     """See `train_on_patches`; by cross-entropy and soft Dice."""
     return train_on_patches(
-        network, pools, lambda found, batch: lesion_loss(found, batch.lesion), steps=steps, seed=seed
+        network, pools, lambda batch: lesion_loss(network(batch.image), batch.lesion), steps=steps, seed=seed
     )
 
 
@@ -65,9 +65,9 @@ def train_on_patches(
     """The network, trained in place by AdamW, in evaluation mode; the last weights count.
 
     Args:
-        network: Of (B, 1, 48, 48).
+        network: What learns.
         pools: What it learns from; every batch has as many squares of each.
-        loss: Of the network's output and its batch.
+        loss: Of a batch.
         steps: Of 16 squares.
         seed: Of the batches.
     """
@@ -80,7 +80,7 @@ def train_on_patches(
     for _ in range(steps):
         batch = draw_batch(pools, random)
         optimizer.zero_grad()
-        loss(network(batch.image), batch).backward()
+        loss(batch).backward()
         optimizer.step()
         rate.step()
     return network.eval()
@@ -116,8 +116,8 @@ def lesion_dice(segmenter: nn.Module, patches: LesionPatches) -> torch.Tensor:
 
 @torch.inference_mode()
 def scores(network: nn.Module, patches: LesionPatches) -> torch.Tensor:
-    """(N,) of a network with one output, the mean of four places of the square in view."""
-    return torch.stack([network(image)[:, 0] for image, _ in _views(patches)]).mean(dim=0)
+    """(N,) of a network of image and outline, (N, 2, 48, 48), to one number: the mean of four places in view."""
+    return torch.stack([network(torch.cat(view, dim=1))[:, 0] for view in _views(patches)]).mean(dim=0)
 
 
 def _views(patches: LesionPatches) -> list[tuple[torch.Tensor, torch.Tensor]]:
