@@ -98,10 +98,10 @@ class Run:
         return f"{self.learner}-{self.way.replace(', ', '-').replace(' ', '-')}-{self.size}-{self.seed}.json"
 
 
-def plan(sizes: Sequence[int], seeds: Sequence[int]) -> list[Run]:
+def plan(sizes: Sequence[int], seeds: Sequence[int], learners: Sequence[str]) -> list[Run]:
     """All runs, a seed after the other."""
     real = [(way, size) for way in (REAL, ADDED, BEFORE) for size in sizes]
-    kinds = [(learner, way, size) for learner in LEARNERS for way, size in [(GENERATED, 0), *real]]
+    kinds = [(learner, way, size) for learner in learners for way, size in [(GENERATED, 0), *real]]
     return [Run(*kind, seed) for seed in seeds for kind in kinds]
 
 
@@ -247,6 +247,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--learners", nargs="+", default=[*LEARNERS], choices=LEARNERS, help="(default: both)")
     parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help="(default: %(default)s)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -255,7 +256,7 @@ def main() -> None:
     real, val = (read_squares(args.data, name, squares / f"{name}.pt", generated=False) for name in ("train", "val"))
     generated = read_squares(args.generated, "train", squares / "generated.pt", generated=True)
     runs: dict[Run, dict[str, Any]] = {}
-    for run in plan(args.sizes, args.seeds):
+    for run in plan(args.sizes, args.seeds, args.learners):
         path = args.output / run.file
         if not path.is_file():
             network = train(run, real, generated, args.steps, args.output)

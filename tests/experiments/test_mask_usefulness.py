@@ -38,7 +38,7 @@ def squares(count: int) -> Squares:
 
 
 def test_a_plan_has_every_way_at_every_size_and_finishes_a_seed_before_the_next() -> None:
-    runs = plan((25, 100), (0, 1))
+    runs = plan((25, 100), (0, 1), [*LEARNERS])
     assert len({run.file for run in runs}) == len(runs) == 2 * 2 * (1 + 2 * 3)
     assert [run.seed for run in runs] == [0] * 14 + [1] * 14
     assert Run("segmenter", BEFORE, 25, 1).file == "segmenter-generated-then-real-25-1.json"
