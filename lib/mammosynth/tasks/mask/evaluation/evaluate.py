@@ -28,6 +28,7 @@ from mammosynth.tasks.mask.cases import Look, MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
+from mammosynth.tasks.mask.evaluation.lesion_judge import LesionJudge
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.roles import LABEL_MAP
 from mammosynth.tasks.mask.specification import SPECIFICATION
@@ -51,6 +52,7 @@ def evaluate_mask(
     *bundles: Bundle,
     seed: int = 0,
     bootstrap: int = 2000,
+    segmenter_steps: int = 400,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def evaluate_mask(
         *bundles: Mask models; the first is `model` in the report, the others go by their names.
         seed: Of the first image; the next ones follow.
         bootstrap: Resamples of patients for every interval.
+        segmenter_steps: Of the network that looks for the masses; 0 does without it, and the report says so.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, before the next is made.
 
@@ -108,12 +111,15 @@ def evaluate_mask(
     weights = resample_patients(patients, bootstrap)
     spreads = {name: _spread_over_seeds(bundle, cases, seed) for name, bundle in models.items()}
     spreads[REAL] = _spread(made[REAL])
+    report(0.85, "looking for the masses")
+    judge = LesionJudge(shown_train, steps=segmenter_steps, seed=seed, is_known=split == "train")
     near = _held_out_distance(made[REAL], floors.thumbnails) if split != "train" else math.nan
     methods: dict[str, dict[str, Any]] = {
         name: {
             "kind": _kind(name, models),
             "measures": {
                 **_measures(shown, made[REAL], ruler, patients, weights, floors, near),
+                **judge.measures(shown, made[REAL], weights),
                 "spread": {"value": spreads.get(name)},
             },
         }
@@ -132,6 +138,7 @@ def evaluate_mask(
         "seed": seed,
         "bootstrap": bootstrap,
         "real": real,
+        "segmenter": judge.about(),
         "methods": methods,
         "goals": {model: [_goal_row(goal, methods[model]["measures"], real) for goal in GOALS] for model in models},
     }

@@ -40,6 +40,7 @@ GOALS = (
     Goal("iou", low=0.97),
     Goal("lesion_ratio", low=0.7, high=1.4),
     Goal("gland_ratio", low=0.7, high=1.4),
+    Goal("lesion_dice_ratio", low=0.9),
     Goal("nearest_share", high=0.01),
 )
 """For sampled renderings; all at once."""

@@ -25,6 +25,8 @@ TITLES = {
     "lesion_ratio": "lesion D, generated / real",
     "gland_ratio": "gland contrast, generated / real",
     "lesions": "lesions",
+    "lesion_dice": "Dice of masses that a network finds",
+    "lesion_dice_ratio": "that Dice, generated / real",
     "nearest_share": "share nearer to training than real ones",
     "spread": "spread (models: over ten seeds of one label map; real: over images)",
 }
@@ -51,6 +53,7 @@ def report_parts(values: Mapping[str, Any]) -> list[Part]:
         f"{real['frechet_median']:.2f} (95th percentile {real['frechet_95']:.2f}), β {real['beta']:.2f}.",
         _pretrained(real),
     ]
+    parts.append(_segmenter(values["segmenter"]))
     for model in values["goals"]:
         parts += _goals(values, model)
     names = list(TITLES)
@@ -64,6 +67,14 @@ def _pretrained(real: Mapping[str, Any]) -> str:
         f"On EfficientNet-Lite features: {real['frechet_pretrained_median']:.2f} (95th percentile "
         f"{real['frechet_pretrained_95']:.2f}). Both distances are taken in {COMPONENTS} principal components of "
         "the pool, grow as images become fewer, and compare with no figure published elsewhere."
+    )
+
+
+def _segmenter(about: Mapping[str, Any]) -> str:
+    if about["missing"]:
+        return f"Whether masses are found where they are drawn was not judged: {about['missing']}."
+    return (
+        f"Masses are looked for by a U-Net that learned from {about['masses']} of them, real ones of the split 'train'."
     )
 
 
