@@ -66,9 +66,9 @@ def test_without_pretrained_features_the_report_says_so_and_goes_on(
 
 
 def test_a_report_without_segmenter_says_so(tmp_path: Path) -> None:
-    place = write_drawn_set(tmp_path / "set", train=8, val=8)
+    place = write_drawn_set(tmp_path / "set", train=16, val=8)
     report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=20))
-    assert "was not judged: the split 'train' shows 8 masses" in report.text
+    assert "was not judged: the split 'train' shows 16 masses" in report.text
     goal = next(row for row in report.values["goals"][MODEL] if row["measure"] == "lesion_dice_ratio")
     assert (goal["value"], goal["reached"]) == (None, None)
 
