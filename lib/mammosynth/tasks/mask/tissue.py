@@ -23,14 +23,14 @@ from torch.nn import functional as F
 from mammosynth.tasks.mask.bands import Bands, smooth
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
-from mammosynth.tasks.mask.style import INNER_PX, Style, lesion_contrast, rim_share
+from mammosynth.tasks.mask.style import Style, lesion_contrast, measure_rim, rim_profile
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
 OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.55), (7.5, 1.18, 0.42), (4.6, 1.44, 0.3))
 FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
 """Size across in pixels of the frame, length over size, strength."""
-RIDGES = ((15, 1.1, 0.8), (8.5, 1.1, 0.9), (5.0, 1.1, 0.8))
+RIDGES = ((14, 2.0, 0.8), (8, 2.2, 0.8), (4.5, 2.4, 0.6))
 STREAKS = ((1.7, 9, 1.0), (2.2, 9, 1.0), (3.0, 8, 1.0), (4.5, 6, 0.9))
 STREAK_FROM, STREAK_TURN, STREAK_BEND, DIRECTIONS = 0.6, 0.8, (45, 7.0), 4
 """Of a field's value, from where it is a streak; spread in radians of their directions about that from the chest wall;
@@ -39,18 +39,14 @@ LOBULES = ((16, 0.8), (9, 1.0), (5.5, 0.9))
 """Size and strength."""
 BENDS = ((70, 14.0), (28, 2.1), (12, 0.6))
 """Size and reach of what bends the grid, in pixels."""
-UNEVEN = ((90, 70, 0.36), (40, 30, 0.28))
+UNEVEN = ((90, 70, 0.3), (40, 30, 0.22))
 """Size along, size across, strength: where tissue is rich in detail and where it is plain."""
-GRAIN = ((0.4, 1.15, 0.57), (1.1, 2.2, 0.67))
+GRAIN = ((0.3, 0.7, 0.6), (0.6, 1.15, 0.6), (1.1, 2.2, 0.67))
 """Smoothing in pixels of white noise from, to, and its share of the strength of the finest bands."""
-LOST = (1.15, 1.25, 1.1, 1.0, 0.92)
+LOST = (1.24, 1.25, 1.16, 1.03, 1.0, 0.95)
 """By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
 """Of the setting of bands, which overlap, and of lesions, whose edges are soft."""
-THINNING = 8.0
-"""Pixels from the skin over which the breast becomes thick."""
-FADING = 3.5
-"""Pixels over which the skin comes out of the air: thresholds then find the outline where it is drawn."""
 LEAST_CONTRAST = 0.03
 """Of a lesion to its ring: real ones in dense tissue may be darker than it, but what was drawn must show."""
 FINER, FINEST_CELL = (0.35, 0.2, 0.12), 0.4
@@ -94,11 +90,8 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     """
     breast = torch.from_numpy(drawing.breast.astype(np.float32))
     dense = _mask(drawing, dense=True)
-    depth = torch.from_numpy(drawing.depth.astype(np.float32))
     character = _Character.draw(random)
     grid, bends = _bent_grid(drawing, random)
-    thickness = 1 - torch.exp(-depth / THINNING)  # the breast is thinner towards the skin
-    thick = 0.4 + 0.6 * thickness
     uneven = torch.stack([gain * _field(random, grid, along, across) for along, across, gain in UNEVEN]).sum(0)
     uneven = (uneven * character.unevenness).exp()
     share = _dense_share(dense, breast, bends)
@@ -107,24 +100,21 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
 
     border = (share * (1 - share) * 4).clamp(min=0) ** 0.7
     gland = (share + 0.25 * sum(octaves[1:4]) * border).clamp(0, 1.3)
-    image = style.adipose * (0.35 + 0.65 * thickness)
-    image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
+    image = style.adipose + 1.05 * (style.dense - style.adipose) * gland
     ridges = character.ridges * _ridges(random, grid, breast)
-    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share) * thick
-    image = image + 0.025 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
-    image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share) * thickness
+    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share)
+    image = image + 0.025 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby)
+    image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share)
     image = image + _drawn_parts(drawing, style)
 
-    fading = (depth / FADING).clamp(max=1)
     softly = smooth(dense, 5)
     grains = [min(gain * character.grain, 0.95) for *_, gain in GRAIN]
-    image = _with_rim(image, drawing, style, fading)
     image = _with_strength(image, drawing, style, softly, breast, grains)
     image = image + _grain(random, style, softly, uneven, breast, grains)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
-    image = _with_rim(image, drawing, style, fading)
-    image = _with_lesions(image, drawing, style)
-    return (image.clamp(0, 1) * fading * smooth(breast, 0.8) * breast).numpy()
+    image = _with_rim(image.clamp(0, 1) * smooth(breast, 0.8) * breast, drawing, style)
+    image = _with_lesions(image, drawing, style) * breast
+    return image.clamp(0, 1).numpy()
 
 
 def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
@@ -180,7 +170,7 @@ def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> t
     """A net about darker lobules; fine ridges where coarse ones are. Zero mean, unit spread in the breast."""
     total, presence = torch.zeros_like(breast), torch.ones_like(breast)
     for size, stretch, gain in RIDGES:
-        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 2.2
+        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 1.6
         total = total + gain * crest * presence
         presence = (0.35 + 1.3 * crest).clamp(0, 1.4)
     inside = total[breast > 0]
@@ -273,11 +263,13 @@ def _wanted(style: Style, band: int) -> tuple[float, float]:
     return LOST[band] * float(np.exp(style.adipose_bands[band])), LOST[band] * float(np.exp(style.dense_bands[band]))
 
 
-def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style, fading: torch.Tensor) -> torch.Tensor:
-    """As bright near the skin as the style has it."""
-    gain = float(np.clip(style.rim / max(rim_share((image * fading).numpy(), drawing), 0.05), 0.3, 3))
-    nearness = ((INNER_PX + 4 - torch.from_numpy(drawing.depth.astype(np.float32))) / 14).clamp(0, 1)
-    return image * gain**nearness
+def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
+    """As bright at every depth as the style has it."""
+    for _ in range(PASSES):
+        found = np.maximum(measure_rim(image.numpy(), drawing), 0.02)
+        gains = np.clip(np.array(style.rim) / found, 0.2, 5)
+        image = image * torch.from_numpy(rim_profile(list(gains), drawing))
+    return image
 
 
 def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
@@ -288,7 +280,7 @@ def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.
         missing = max(style.lesion, LEAST_CONTRAST) - lesion_contrast(image.numpy(), lesion)
         if not np.isfinite(missing):
             break
-        image = image + missing * softly
+        image = (image + missing * softly).clamp(0, 1)
     return image
 
 
