@@ -19,8 +19,8 @@ MARGIN_PX = 4
 """Kept on both sides of the breast."""
 BEHIND_NIPPLE_PX = 20.0
 """Strands meet in front of the nipple."""
-RIM, THIN = 3, 12
-"""Not measured, along the outline; where the breast becomes thin, its slope would be taken for detail."""
+RIM, THIN = 16, 16
+"""Not measured: along the outline, where films have frames; and where the breast becomes thin."""
 LEAST = 200
 """Tissue of fewer pixels is not measured by itself."""
 
@@ -80,6 +80,11 @@ class Drawing:
     def depth(self) -> np.ndarray:
         """(512, W) float16: distance from the skin in pixels, 0 outside."""
         return skin_distance(self.breast).astype(np.float16)
+
+    @cached_property
+    def column(self) -> np.ndarray:
+        """(512, W) int: in a row the how-manieth pixel of the breast from the chest wall, 0 outside."""
+        return np.cumsum(self.breast, axis=1) * self.breast
 
     @cached_property
     def nipple(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""How a mammogram looks as a whole, in 22 numbers: grey and detail of each tissue, rim, skin, lesions against their rings.
+"""How a mammogram looks as a whole, in 23 numbers: grey and detail of each tissue, rim, skin, lesions against their rings.
 
 A label map does not say them: they are the patient, the exposure and the window. Of a real image they are measured; for
 a new one they are drawn from what real images have, given what the label map shows.
@@ -29,7 +29,9 @@ LEAST_ZONE, LEAST_RIM = 30, 0.1
 """Of adipose tissue and skin at such a depth; with fewer pixels all of the breast counts there. Detail is measured
 where the slope to the skin is divided out, but not by less than this."""
 _BANDS, _ZONES = len(SIGMAS), len(RIM_PX) - 1
-LENGTH = 2 * (1 + _BANDS) + _ZONES + 2
+WALL_PX = (2, 8, 16)
+"""Columns at the chest wall that are compared with those between the other two."""
+LENGTH = 2 * (1 + _BANDS) + _ZONES + 3
 KNOWN = (
     "one",
     "dense_share",
@@ -53,6 +55,7 @@ class Style:
         dense_bands: As of adipose tissue.
         rim: Mean grey at each depth of `RIM_PX` over that deeper inside, from the skin: how much of the thin edge was
             made up for.
+        wall: Mean grey at the chest wall over that a little farther inside: the frame of a film, the detector's edge.
         skin: Mean grey of the skin.
         lesion: Mean grey of the lesions minus that of their ring; NaN where there is none.
     """
@@ -62,20 +65,22 @@ class Style:
     dense: float
     dense_bands: tuple[float, ...]
     rim: tuple[float, ...]
+    wall: float
     skin: float
     lesion: float
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> Style:
-        """From (22,), in the order of the attributes."""
-        lengths = [1, _BANDS, 1, _BANDS, _ZONES, 1]
-        parts = [tuple(map(float, part)) for part in np.split(numbers, np.cumsum(lengths))]
-        return cls(parts[0][0], parts[1], parts[2][0], parts[3], parts[4], parts[5][0], parts[6][0])
+        """From (23,), in the order of the attributes."""
+        values, at = [float(number) for number in numbers], 1 + _BANDS
+        bands, rim = slice(at + 1, at + at), slice(2 * at, 2 * at + _ZONES)
+        return cls(values[0], tuple(values[1:at]), values[at], tuple(values[bands]), tuple(values[rim]), *values[-3:])
 
     def numbers(self) -> np.ndarray:
-        """(22,) float32, in the order of the attributes."""
+        """(23,) float32, in the order of the attributes."""
         return np.array(
-            [self.adipose, *self.adipose_bands, self.dense, *self.dense_bands, *self.rim, self.skin, self.lesion],
+            [self.adipose, *self.adipose_bands, self.dense, *self.dense_bands, *self.rim]
+            + [self.wall, self.skin, self.lesion],
             np.float32,
         )
 
@@ -88,6 +93,7 @@ def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
         drawing: Of the same image.
     """
     rim = measure_rim(pixels, drawing)
+    wall = wall_share(pixels, drawing)
     flat = pixels / np.maximum(rim_profile(rim, drawing), LEAST_RIM) * drawing.breast
     bands, _ = Bands(torch.from_numpy(drawing.breast.astype(np.float32))).split(torch.from_numpy(flat))
     means, strengths = [], []
@@ -98,7 +104,7 @@ def measure_style(pixels: np.ndarray, drawing: Drawing) -> Style:
     skin = drawing.labels == BreastClass.SKIN
     skin_grey = float(pixels[skin if skin.any() else drawing.breast].mean())
     lesion = lesion_contrast(pixels, is_lesion(drawing.labels))
-    return Style(means[0], strengths[0], means[1], strengths[1], rim, skin_grey, lesion)
+    return Style(means[0], strengths[0], means[1], strengths[1], rim, wall, skin_grey, lesion)
 
 
 def measure_rim(pixels: np.ndarray, drawing: Drawing) -> tuple[float, ...]:
@@ -138,6 +144,18 @@ def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Dens
     return np.array(
         [1.0, dense, lesion, frame, float(view is ViewPosition.MLO), float(look is Look.FILM), *densities], np.float32
     )
+
+
+def wall_share(pixels: np.ndarray, drawing: Drawing) -> float:
+    """Mean grey in the first columns of the breast over that a little farther inside; 1 if there is none.
+
+    Args:
+        pixels: (512, W) float32 in [0, 1].
+        drawing: Of the same image.
+    """
+    column = drawing.column
+    edge, inner = (column <= WALL_PX[0]) & drawing.breast, (column > WALL_PX[1]) & (column <= WALL_PX[2])
+    return float(pixels[edge].mean() / max(pixels[inner].mean(), 1e-3)) if edge.any() and inner.any() else 1.0
 
 
 def lesion_contrast(pixels: np.ndarray, lesion: np.ndarray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.stats import norm
@@ -17,6 +19,12 @@ _RIDGE, _SHRINK = 4.0, 0.05
 LESION_SPREAD = 0.6
 """Of real ones: how much the contrast of lesions differs about the same mean. Real lesions of little contrast would
 not show where they are drawn."""
+BANDS_ASKED = {
+    Look.DIGITAL: (1.24, 1.25, 1.16, 1.03, 1.0, 0.95),
+    Look.FILM: (0.97, 1.02, 1.03, 0.83, 0.7, 0.67),
+}
+"""How strong bands must be drawn for what is measured to be as strong as in real images: 8-bit JPEG takes from weak
+detail, and frames and labels of films add to what is measured at the edges. Of power spectra of training images."""
 _IS_FILM = KNOWN.index("is_film")
 
 
@@ -31,7 +39,7 @@ class StyleModels(nn.Module):
         """Learn each look from its own images; a look that has none keeps what it knows, or learns from all.
 
         Args:
-            styles: (N, 22), NaN where a number could not be measured.
+            styles: (N, 23), NaN where a number could not be measured.
             known: (N, 10), see `style.about`.
         """
         for look in Look:
@@ -42,8 +50,11 @@ class StyleModels(nn.Module):
                 model.fit(styles, known)
 
     def draw(self, known: np.ndarray, random: np.random.Generator | None) -> Style:
-        """A style of the look that `known` tells; see `StyleModel.draw`."""
-        return self._of(Look.FILM if known[_IS_FILM] > 0 else Look.DIGITAL).draw(known, random)
+        """A style of the look that `known` tells, as it is to be drawn; see `StyleModel.draw`."""
+        look = Look.FILM if known[_IS_FILM] > 0 else Look.DIGITAL
+        style = self._of(look).draw(known, random)
+        bands = (tuple(np.add(own, np.log(BANDS_ASKED[look]))) for own in (style.adipose_bands, style.dense_bands))
+        return replace(style, adipose_bands=next(bands), dense_bands=next(bands))
 
     def _of(self, look: Look) -> StyleModel:
         model = self.looks[look]
@@ -77,7 +88,7 @@ class StyleModel(nn.Module):
         """Learn the distribution from real images.
 
         Args:
-            styles: (N, 22), NaN where a number could not be measured.
+            styles: (N, 23), NaN where a number could not be measured.
             known: (N, 10), see `style.about`.
         """
         self.images.fill_(len(styles))
@@ -123,7 +134,7 @@ _ADIPOSE, _DENSE, _LESION = 0, 1 + len(SIGMAS), -1
 
 
 def _as_level_and_contrast(styles: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(N, 22) with the greys of the tissues replaced by their mean, by area, and their difference."""
+    """(N, 23) with the greys of the tissues replaced by their mean, by area, and their difference."""
     share = known[:, 1] + known[:, 2]
     told = styles.copy()
     told[:, _ADIPOSE] = styles[:, _ADIPOSE] * (1 - share) + styles[:, _DENSE] * share
@@ -132,7 +143,7 @@ def _as_level_and_contrast(styles: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _as_greys(told: np.ndarray, known: np.ndarray, darkest: float) -> np.ndarray:
-    """(22,): the way back; no adipose tissue is darker than any that was seen."""
+    """(23,): the way back; no adipose tissue is darker than any that was seen."""
     numbers = told.copy()
     numbers[_ADIPOSE] = max(told[_ADIPOSE] - told[_DENSE] * (known[1] + known[2]), darkest)
     numbers[_DENSE] = numbers[_ADIPOSE] + told[_DENSE]
