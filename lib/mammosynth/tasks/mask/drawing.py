@@ -103,7 +103,7 @@ class Drawing:
         return self.labels == BreastClass.ADIPOSE
 
     def measured(self, *, dense: bool) -> np.ndarray:
-        """(512, W) bool: the same where the breast is thick; where that is too little, wherever, or all of the breast."""
+        """(512, W) bool: the same where the breast is thick; where that is too little, anywhere, or all tissue."""
         inner = ndimage.binary_erosion(self.breast, iterations=RIM)
         own, thick = self.tissue(dense=dense) & inner, self.depth > THIN
         return next((each for each in (own & thick, own, inner & thick) if each.sum() >= LEAST), inner)

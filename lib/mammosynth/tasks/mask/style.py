@@ -1,4 +1,4 @@
-"""How a mammogram looks as a whole, in 23 numbers: grey and detail of each tissue, rim, skin, lesions against their rings.
+"""How a mammogram looks as a whole, in 23 numbers: grey and detail of each tissue, rim, wall, skin, lesions.
 
 A label map does not say them: they are the patient, the exposure and the window. Of a real image they are measured; for
 a new one they are drawn from what real images have, given what the label map shows.
@@ -119,7 +119,9 @@ def measure_rim(pixels: np.ndarray, drawing: Drawing) -> tuple[float, ...]:
     for outer, inner in (*pairwise(RIM_PX), (RIM_PX[-1], np.inf)):
         here = (drawing.depth > outer) & (drawing.depth <= inner)
         zones = here & usual, here, drawing.breast
-        greys.append(float(pixels[next(zone for zone in zones if zone.sum() >= min(LEAST_ZONE, zones[-1].sum()))].mean()))
+        greys.append(
+            float(pixels[next(zone for zone in zones if zone.sum() >= min(LEAST_ZONE, zones[-1].sum()))].mean())
+        )
     return tuple(grey / max(greys[-1], 1e-3) for grey in greys[:-1])
 
 

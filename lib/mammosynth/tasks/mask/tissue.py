@@ -1,12 +1,12 @@
-"""Tissue that is drawn: strands, lobules, fat between them and grain, as strong as a style asks for.
+"""Tissue that is drawn: strands, vessels, masses, fat between them and grain, as strong as a style asks for.
 
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
 law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges (ridged noise:
-Musgrave in Ebert et al., Texturing and Modeling, 2003); long thin ones are straight streaks, as ligaments are,
-and where round ones are high lie darker lobules of fat. How much of each there is differs from image to image.
-Then the strength of every band is set to the style's, in adipose and in dense tissue apart, so that images differ as
-real ones do.
+Musgrave in Ebert et al., Texturing and Modeling, 2003), a net about darker lobules; long thin ones are straight
+streaks, as ligaments are. How much of each there is differs from image to image. Then the strength of every band is set
+to the style's, in adipose and in dense tissue apart, so that images differ as real ones do; last come the slope to the
+skin, the edge at the chest wall, and masses.
 
 What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
 """
@@ -283,7 +283,7 @@ def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tens
 def _with_wall(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
     """As bright at the chest wall as the style has it."""
     gain = float(np.clip(style.wall / max(wall_share(image.numpy(), drawing), 0.05), 0, 5))
-    nearness = np.exp(-(np.maximum(drawing.column - 1, 0) / WALL) ** 2).astype(np.float32)
+    nearness = np.exp(-((np.maximum(drawing.column - 1, 0) / WALL) ** 2)).astype(np.float32)
     return image * (1 + (gain - 1) * torch.from_numpy(nearness))
 
 
