@@ -21,7 +21,7 @@ LESION_SPREAD = 0.6
 not show where they are drawn."""
 BANDS_ASKED = {
     Look.DIGITAL: (1.33, 1.36, 1.24, 1.07, 0.98, 0.92),
-    Look.FILM: (1.2, 1.27, 1.14, 0.85, 0.7, 0.67),
+    Look.FILM: (1.2, 1.27, 1.15, 0.9, 0.78, 0.7),
 }
 """How strong bands must be drawn for what is measured to be as strong as in real images: 8-bit JPEG takes from weak
 detail, and frames and labels of films add to what is measured at the edges. Of power spectra of training images."""
