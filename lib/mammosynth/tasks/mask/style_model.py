@@ -24,7 +24,8 @@ BANDS_ASKED = {
     Look.FILM: (1.3, 1.37, 1.22, 0.9, 0.76, 0.7),
 }
 """How strong bands must be drawn for what is measured to be as strong as in real images: 8-bit JPEG takes from weak
-detail, and frames and labels of films add to what is measured at the edges. Of power spectra of training images; the last tenths of the finest bands by `val`."""
+detail, and frames and labels of films add to what is measured at the edges. Of power spectra of training images;
+the last tenths by `val`."""
 _IS_FILM = KNOWN.index("is_film")
 
 
