@@ -35,7 +35,8 @@ from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, NEAR
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.evaluation.report import TITLES
 from mammosynth.tasks.mask.network import MaskNetwork
-from mammosynth.tasks.mask.style import Style, StyleModel
+from mammosynth.tasks.mask.style import Style
+from mammosynth.tasks.mask.style_model import StyleModels
 from mammosynth.tasks.mask.synthesizer import MaskSynthesizer
 
 logger = logging.getLogger("mask_ablation")
@@ -60,11 +61,11 @@ MEASURES = (
 SHOWN_CASES, SHOWN_ROWS = 4, 256
 
 
-class MiddleStyle(StyleModel):
+class MiddleStyle(StyleModels):
     """The middle style of what the label map shows, for every seed."""
 
     def draw(self, known: np.ndarray, random: np.random.Generator | None) -> Style:
-        """See `StyleModel`."""
+        """See `StyleModels`."""
         return super().draw(known, None)
 
 
@@ -83,6 +84,11 @@ def means_only(image: torch.Tensor, drawing: Drawing, style: Style, share: torch
     return image + lift[0] * (1 - share) + lift[1] * share
 
 
+def no_vessels(drawing: Drawing, random: np.random.Generator) -> np.ndarray:
+    """Nothing instead of vessels."""
+    return np.zeros(drawing.labels.shape, np.float32)
+
+
 bent_grid = tissue._bent_grid
 
 
@@ -98,17 +104,17 @@ class Variant:
 
     description: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    styles: Callable[[], StyleModel] = StyleModel
+    styles: Callable[[], StyleModels] = StyleModels
 
 
 VARIANTS = {
     "no-strands": Variant("without strands: fields lie along rows and columns", {"_bent_grid": straight_grid}),
     "no-ridges": Variant("without the net of ridges", {"RIDGES": ()}),
     "no-streaks": Variant("without straight streaks", {"STREAKS": ()}),
-    "no-lobules": Variant("without lobules", {"LOBULES": ()}),
+    "no-vessels": Variant("without vessels", {"draw_vessels": no_vessels}),
     "no-structure": Variant(
         "without all four: power-law noise",
-        {"_bent_grid": straight_grid, "RIDGES": (), "STREAKS": (), "LOBULES": ()},
+        {"_bent_grid": straight_grid, "RIDGES": (), "STREAKS": (), "draw_vessels": no_vessels},
     ),
     "no-bands": Variant("without setting the strength of bands", {"_with_strength": means_only}),
     "middle-style": Variant("style not drawn: the middle one", styles=MiddleStyle),
