@@ -33,8 +33,8 @@ def published_components(
         auc: Expected, between 0 and 1.
         positive: Cases.
         negative: Cases.
-        correlations: Of a figure's errors: one reader under two treatments, two readers under one treatment, two readers
-            under two treatments.
+        correlations: Of a figure's errors: one reader under two treatments, two readers under one treatment, two
+            readers under two treatments.
         reader: Variance of readers.
         treatment_reader: Variance of treatment by reader.
 
