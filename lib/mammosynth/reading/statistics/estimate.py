@@ -135,8 +135,7 @@ def resample(patients: np.ndarray, draws: int, seed: int, strata: np.ndarray | N
     """
     random = np.random.default_rng(seed)
     number = patients.max() + 1
-    of_patient = np.zeros(number, int)
-    of_patient[patients] = 0 if strata is None else strata
+    of_patient = np.zeros(number, int) if strata is None else strata
     counts = np.empty((draws, number))
     for stratum in np.unique(of_patient):
         members = np.flatnonzero(of_patient == stratum)
