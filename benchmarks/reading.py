@@ -90,19 +90,23 @@ def main() -> None:
 def type_one(studies: int, seed: int) -> Iterator[Row]:
     """Obuchowski-Rockette under null hypotheses, with coverage of the difference and of each treatment's mean."""
     for name, readers in product(STRUCTURES, (3, 5, 10)):
-        yield from _null(
+        yield from compare_null(
             f"{name}, {readers} readers, 50 + 50 cases", STRUCTURES[name], readers, (50, 50), studies, seed
         )
-    yield from _null("HH, 5 readers, 25 + 25 cases", STRUCTURES["HH"], 5, (25, 25), studies, seed)
-    yield from _null("HH, 5 readers, 30 + 120 cases", STRUCTURES["HH"], 5, (30, 120), studies, seed)
-    yield from _null("HH, 5 readers, 50 + 50, jackknife", STRUCTURES["HH"], 5, (50, 50), studies, seed, "jackknife")
-    yield from _null("HH, 5 readers, 50 + 50, bootstrap", STRUCTURES["HH"], 5, (50, 50), studies, seed, "bootstrap")
+    yield from compare_null("HH, 5 readers, 25 + 25 cases", STRUCTURES["HH"], 5, (25, 25), studies, seed)
+    yield from compare_null("HH, 5 readers, 30 + 120 cases", STRUCTURES["HH"], 5, (30, 120), studies, seed)
+    yield from compare_null(
+        "HH, 5 readers, 50 + 50, jackknife", STRUCTURES["HH"], 5, (50, 50), studies, seed, "jackknife"
+    )
+    yield from compare_null(
+        "HH, 5 readers, 50 + 50, bootstrap", STRUCTURES["HH"], 5, (50, 50), studies, seed, "bootstrap"
+    )
     for figure in (SENSITIVITY, SPECIFICITY, ACCURACY):
-        yield from _null(
+        yield from compare_null(
             f"HH, 5 readers, 50 + 50, {figure.name}", STRUCTURES["HH"], 5, (50, 50), studies, seed, figure=figure
         )
     for name, model, fixed in (("readers", SAME_READERS, Fixed.READERS), ("cases", SAME_CASES, Fixed.CASES)):
-        yield from _null(f"5 readers, 50 + 50, {name} fixed", model, 5, (50, 50), studies, seed, fixed=fixed)
+        yield from compare_null(f"5 readers, 50 + 50, {name} fixed", model, 5, (50, 50), studies, seed, fixed=fixed)
     found = [
         analyse(_free_response(np.random.default_rng([seed, 4, n])), covariance=METHODS["jackknife"])
         for n in range(studies)
@@ -178,7 +182,7 @@ def plain_aucs(ratings: Ratings) -> list[float]:
     return aucs
 
 
-def _null(
+def compare_null(
     name: str,
     model: RoeMetz,
     readers: int,
@@ -189,6 +193,7 @@ def _null(
     figure: Figure = AUC,
     fixed: Fixed = Fixed.NONE,
 ) -> Iterator[Row]:
+    """Level of the test, coverage of the difference and of a treatment's mean, for two treatments of AUC 0.85."""
     truth, auc = _expected(figure, model, 0.85), (0.85, 0.85)
     found = [_study(model, auc, readers, cases, [seed, 0, n], covariance, figure, fixed) for n in range(studies)]
     yield Row(f"type-I, {name}", float(np.mean([a.test.p < 0.05 for a in found if a.test])), 0.05, studies)

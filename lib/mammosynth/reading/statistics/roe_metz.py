@@ -36,7 +36,7 @@ class RoeMetz:
     def __post_init__(self) -> None:
         within = self.case + self.treatment_case + self.reader_case + self.error
         if abs(within - 1) > 1e-9:
-            raise ValueError(f"variances of cases and error add up to {within}, expected 1")
+            raise ValueError(f"variances of cases and error add up to {within:g}, expected 1")
 
     def separation(self, auc: float) -> float:
         """Distance of the means of positive and negative cases which gives an AUC, expected over readers and cases."""
