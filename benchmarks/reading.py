@@ -202,6 +202,9 @@ def compare_null(
     if fixed is not Fixed.CASES:  # the truth of fixed cases is another one in every study
         inside = [a.means[0].low <= truth <= a.means[0].high for a in found]
         yield Row(f"coverage of a treatment's mean, {name}", float(np.mean(inside)), 0.95, studies)
+        intervals = [a.means[0].log_odds() for a in found]
+        inside = [low <= truth <= high for low, high in intervals]
+        yield Row(f"the same on log-odds, {name}", float(np.mean(inside)), 0.95, studies)
 
 
 def _study(

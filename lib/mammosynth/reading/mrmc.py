@@ -153,7 +153,11 @@ def mrmc_report(
     ]
     tested = ("t", "p", "null") if null is None else ()
     means = [
-        {"treatment": name, **{key: value for key, value in asdict(mean).items() if key not in tested}}
+        {
+            "treatment": name,
+            **{key: value for key, value in asdict(mean).items() if key not in tested},
+            "log_odds_interval": mean.log_odds(),
+        }
         for name, mean in zip(ratings.treatments, analysis.means, strict=True)
     ]
     test, sizes = analysis.test, _sizes(ratings)

@@ -157,3 +157,12 @@ def test_one_class_is_refused_where_it_is_needed() -> None:
 def test_a_figure_of_yes_and_no_needs_a_threshold() -> None:
     with pytest.raises(ValueError, match="sensitivity needs a threshold"):
         analyse(drawn_ratings(), figure=SENSITIVITY)
+
+
+def test_log_odds_stay_below_one() -> None:
+    mean = analysis_of("jackknife").means[1]
+    low, high = mean.log_odds()
+    assert mean.value < high < 1
+    assert np.log(high / (1 - high)) + np.log(low / (1 - low)) == pytest.approx(
+        2 * np.log(mean.value / (1 - mean.value))
+    )

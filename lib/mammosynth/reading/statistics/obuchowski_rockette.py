@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from mammosynth.errors import DataError
 from mammosynth.reading.statistics.covariance import METHODS, Method
@@ -73,6 +73,17 @@ class Comparison:
     t: float
     p: float
     null: float
+
+    def log_odds(self, level: float = LEVEL) -> tuple[float, float]:
+        """The interval that is symmetric on the scale of log-odds; of a mean figure, which lies in (0, 1).
+
+        Near 1 it covers better than the published one; where value or standard error allow none, it is that one.
+        """
+        if not 0 < self.value < 1 or not self.standard_error > 0:
+            return self.low, self.high
+        half = stats.t.ppf((1 + level) / 2, self.df) * self.standard_error / (self.value * (1 - self.value))
+        low, high = special.expit(special.logit(self.value) + np.array([-half, half]))
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
