@@ -38,7 +38,7 @@ from mammosynth.reading.statistics.roc import auc_difference, auc_interval
 from mammosynth.reading.statistics.roe_metz import RoeMetz
 
 STRUCTURES = {
-    "HH": RoeMetz(0.011, 0.011, 0.3, 0.3, 0.2, 0.2),
+    "HH": RoeMetz(0.030, 0.030, 0.3, 0.3, 0.2, 0.2),
     "HL": RoeMetz(0.0055, 0.0055, 0.3, 0.3, 0.2, 0.2),
     "LH": RoeMetz(0.030, 0.030, 0.1, 0.1, 0.2, 0.6),
     "LL": RoeMetz(0.0055, 0.0055, 0.1, 0.1, 0.2, 0.6),
@@ -46,7 +46,7 @@ STRUCTURES = {
 """Correlation of cases (high, low) and variance of readers (high, low), after Roe & Metz (1997), table 1."""
 SAME_READERS = RoeMetz(0.0, 0.0, 0.3, 0.3, 0.2, 0.2)
 """Readers of one skill: a null hypothesis that holds for these very readers."""
-SAME_CASES = RoeMetz(0.011, 0.011, 0.6, 0.0, 0.2, 0.2)
+SAME_CASES = RoeMetz(0.030, 0.030, 0.6, 0.0, 0.2, 0.2)
 """Treatments that change no case: a null hypothesis that holds for these very cases."""
 RESAMPLES = Bootstrap(draws=500)
 _VALUE_ONLY = Bootstrap(draws=1, percentiles=Percentiles.PLAIN)

@@ -1,6 +1,6 @@
 """Simulated studies with a known truth: the model of Roe and Metz, by which methods of this kind are judged.
 
-Source: Roe & Metz (1997), doi:10.1016/S1076-6332(97)80161-7.
+Source: Roe & Metz (1997), doi:10.1016/S1076-6332(97)80032-3.
 """
 
 from __future__ import annotations
