@@ -36,6 +36,7 @@ from mammosynth.reading.statistics.proportions import PROPORTIONS, clustered_pro
 from mammosynth.reading.statistics.ratings import Ratings
 from mammosynth.reading.statistics.roc import auc_difference, auc_interval
 from mammosynth.reading.statistics.roe_metz import RoeMetz
+from tests.support.reading import van_dyke
 
 STRUCTURES = {
     "HH": RoeMetz(0.030, 0.030, 0.3, 0.3, 0.2, 0.2),
@@ -48,6 +49,27 @@ SAME_READERS = RoeMetz(0.0, 0.0, 0.3, 0.3, 0.2, 0.2)
 """Readers of one skill: a null hypothesis that holds for these very readers."""
 SAME_CASES = RoeMetz(0.030, 0.030, 0.6, 0.0, 0.2, 0.2)
 """Treatments that change no case: a null hypothesis that holds for these very cases."""
+GOLDEN = {
+    "jackknife": {
+        "AUC 1": 0.8970370,
+        "AUC 2": 0.9408374,
+        "difference": -0.04380032,
+        "SE": 0.02074862,
+        "F": 4.456319,
+        "df2": 15.25967,
+        "p": 0.05166569,
+        "low": -0.08795950,
+        "high": 0.00035885,
+        "reader": 0.0015349993,
+        "treatment_reader": 0.0002004025,
+        "error": 0.0008022883,
+        "cov1": 0.0003466137,
+        "cov2": 0.0003440748,
+        "cov3": 0.0002390284,
+    },
+    "delong": {"F": 4.484854, "df2": 15.066108, "p": 0.0512330, "SE": 0.02068250},
+}
+"""Van Dyke's data, empirical AUC, random readers and cases: as MRMCaov prints them, and by DeLong."""
 RESAMPLES = Bootstrap(draws=500)
 _VALUE_ONLY = Bootstrap(draws=1, percentiles=Percentiles.PLAIN)
 
@@ -149,6 +171,28 @@ def coverage(studies: int, seed: int) -> Iterator[Row]:
             covered += [low <= truth <= high for (low, high), truth in zip(intervals.values(), truths(), strict=True)]
         for kind, share in zip(intervals, covered / studies, strict=True):
             yield Row(f"{name}{', ' if kind else ''}{kind}", float(share), 0.95, studies)
+
+
+def golden(studies: int, seed: int) -> Iterator[str]:
+    """Van Dyke's printed values beside ours: AUC, random readers and cases."""
+    del studies, seed
+    for name, values in GOLDEN.items():
+        found = analyse(van_dyke(), covariance=METHODS[name])
+        difference, test = found.differences[0, 1], found.test
+        ours = {
+            "AUC 1": found.means[0].value,
+            "AUC 2": found.means[1].value,
+            "difference": difference.value,
+            "SE": difference.standard_error,
+            "F": test.f if test else None,
+            "df2": test.df2 if test else None,
+            "p": difference.p,
+            "low": difference.low,
+            "high": difference.high,
+            **vars(found.components),
+        }
+        for key, printed in values.items():
+            yield f"{name:9} {key:16} {printed:14.10f} {ours[key]:14.10f} {ours[key] - printed:+.1e}"
 
 
 def times(studies: int, seed: int) -> Iterator[str]:
@@ -391,6 +435,7 @@ def _seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 PARTS: dict[str, Callable[[int, int], Iterator[object]]] = {
+    "golden": golden,
     "type-I": type_one,
     "power": powers,
     "coverage": coverage,
