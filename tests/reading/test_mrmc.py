@@ -50,7 +50,7 @@ def test_van_dyke_from_the_command_line(
     assert len(report["reader_differences"]) == 5
     printed = capsys.readouterr().out
     assert "45 positive and 69 negative cases of 114 patients" in printed
-    assert "-0.0438   0.0207    -0.0880 to   0.0004" in printed or covariance == "delong"
+    assert "-0.0438   0.0207    -0.0880 to   0.0004   0.05167" in printed or covariance == "delong"
 
 
 def test_bootstrap_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
@@ -72,6 +72,17 @@ def test_sensitivity_and_margins(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert report["readers"][0]["value"] == pytest.approx((positive["rating"].astype(int) >= 3).mean())
     assert report["differences"][0]["equivalence"]["margin"] == 0.1
     assert "non-inferiority within 0.1: p = " in capsys.readouterr().out
+
+
+def test_the_reference_is_second(tmp_path: Path) -> None:
+    plain, turned = report_of(tmp_path, VAN_DYKE), report_of(tmp_path, VAN_DYKE, "--reference", "1", "--margin", "0.05")
+    assert (turned["differences"][0]["first"], turned["differences"][0]["second"]) == ("2", "1")
+    for key, of in (("value", "value"), ("low", "high"), ("high", "low"), ("t", "t")):
+        assert turned["differences"][0][key] == -plain["differences"][0][of]
+    assert turned["reader_differences"][0]["value"] == -plain["reader_differences"][0]["value"]
+    assert turned["differences"][0]["non_inferiority"]["shown"]  # 2 is better than 1
+    with pytest.raises(InvalidParameterError, match="reference 3: expected one of 1, 2"):
+        run(VAN_DYKE, "--reference", "3")
 
 
 def test_yes_and_no_need_no_threshold(tmp_path: Path) -> None:
@@ -113,6 +124,7 @@ def test_constant_ratings_are_told(tmp_path: Path, capsys: pytest.CaptureFixture
     report = report_of(tmp_path, tmp_path / "flat.csv")
     assert report["test"]["p"] is None
     assert report["means"][0]["value"] == 0.5
+    assert report["readers"][0]["low"] is None
     assert "nothing varies between readers, treatments or cases: no test is possible" in capsys.readouterr().out
 
 
