@@ -208,7 +208,10 @@ def format_report(report: dict[str, Any]) -> str:
             for name in ("non_inferiority", "equivalence")
             if row.get(name)
         ]
-    lines += [_line(f"{row['treatment']}, mean", row, row.get("p", np.nan)) for row in report["means"]]
+    for row in report["means"]:
+        lines.append(_line(f"{row['treatment']}, mean", row, row.get("p", np.nan)))
+        low, high = row["log_odds_interval"]
+        lines += [f"    on log-odds {low:.4f} to {high:.4f}"] if np.isfinite(low) else []
     lines += [_line(f"{row['treatment']}, reader {row['reader']}", row, np.nan) for row in report["readers"]]
     lines += ["", "components: " + ", ".join(f"{name} {value:.4g}" for name, value in report["components"].items())]
     return "\n".join(lines)
