@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mammosynth.evaluation.evaluation import Part, format_models, format_parts
-from mammosynth.evaluation.pretrained_features import MISSING
 from mammosynth.evaluation.texture import COMPONENTS
+from mammosynth.networks.efficientnet_lite import MISSING
 
 TITLES = {
     "frechet": "Fréchet distance to the pool",
