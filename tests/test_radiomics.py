@@ -26,7 +26,7 @@ def values(pixels: np.ndarray, mask: np.ndarray) -> dict[str, float]:
 
 
 def test_first_order_and_co_occurrence_of_stripes_are_those_of_the_formulas():
-    """Columns of grey 32 and 48 of 255: two bins (4 and 6 of width 8), so neighbours across differ by two, down by none."""
+    """Columns of grey 32 and 48 of 255, bins 4 and 6 of width 8: neighbours across differ by two, down by none."""
     pixels = np.zeros((32, 32), np.float32)
     pixels[:, ::2], pixels[:, 1::2] = 32.5 / 255, 48.5 / 255
     mask = np.zeros((32, 32), bool)

@@ -1,10 +1,10 @@
 """Radiomic features of a lesion: a fixed, versioned set, as pyradiomics computes it.
 
 102 features of first order, shape, GLCM, GLRLM, GLSZM, GLDM and NGTDM (van Griethuysen et al. 2017,
-doi:10.1158/0008-5472.CAN-17-0339), named as there, which follow the Image Biomarker Standardisation Initiative (Zwanenburg
-et al. 2020, doi:10.1148/radiol.2020191145) in all but small things. What a feature is depends on pixel size and bins, so
-both are fixed: images are resampled to pixels of 0.5 mm, or to 512 rows where no spacing is known; unit grey is 255, in
-bins of 8.
+doi:10.1158/0008-5472.CAN-17-0339), named as there, which follow the Image Biomarker Standardisation Initiative
+(Zwanenburg et al. 2020, doi:10.1148/radiol.2020191145) in all but small things. What a feature is depends on pixel size
+and bins, so both are fixed: images are resampled to pixels of 0.5 mm, or to 512 rows where no spacing is known; unit
+grey is 255, in bins of 8.
 """
 
 from __future__ import annotations

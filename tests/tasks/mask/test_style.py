@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style, StyleModel, about, measure_style
 from mammosynth.terms import ViewPosition

@@ -23,9 +23,10 @@ from PIL import UnidentifiedImageError
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.look import Look, density_of
 from mammosynth.preprocessing.pairs import read_grey, read_table, rows_of_split
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import Look, MaskCase, density_of
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.tasks.mask.layouts import cbis_ddsm, mini_mias

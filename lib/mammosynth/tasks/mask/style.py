@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.stats import norm
 from torch import nn
 
+from mammosynth.preprocessing.look import DENSITIES, Density, Look
 from mammosynth.tasks.mask.bands import SIGMAS, Bands
-from mammosynth.tasks.mask.cases import DENSITIES, Density, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.tasks.mask.quantiles import from_quantiles

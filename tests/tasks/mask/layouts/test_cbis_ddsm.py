@@ -6,7 +6,7 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from mammosynth.errors import DataError
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.layouts import cbis_ddsm

@@ -29,8 +29,9 @@ from mammosynth.evaluation.texture import (
     halves_distances,
     halves_gaps,
 )
+from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal

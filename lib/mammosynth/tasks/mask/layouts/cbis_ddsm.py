@@ -21,11 +21,12 @@ from PIL import Image
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.look import Look, density_of
+from mammosynth.preprocessing.splits import TEST, TRAIN, VAL, split_of
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import Look, MaskCase, density_of
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
-from mammosynth.tasks.mask.layouts.splits import TEST, TRAIN, VAL, split_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 TABLES = {"mass_case_description_train_set.csv": TRAIN, "mass_case_description_test_set.csv": TEST}

@@ -1,0 +1,126 @@
+"""`draw_view`: one plausible view: an outline that is drawn, the woman's own tissue in it, as strong as a drawn style.
+
+What is coarse comes from the expected view, what is fine from the craniocaudal one: its bands are laid into the outline
+and brought to the strength that the style asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mammosynth.preprocessing.breast import skin_distance
+from mammosynth.preprocessing.regions import largest
+from mammosynth.tasks.view.style import Bands, StyleModel, interior, measure_style
+from mammosynth.tasks.view.warp import carry, warp_map
+
+LEVEL, LEVEL_SPREAD = 0.5, 0.08
+"""Of the chance of breast where the outline is drawn, and how far samples differ in it."""
+LEVEL_LIMITS = (0.25, 0.75)
+STYLE_SPREAD = 0.7
+COARSE_SPREAD = 0.5
+"""Of the coarse field that differs from sample to sample, beside the style's own strength of the coarsest band."""
+COARSE_PX = 40.0
+SKIN_PX = 3.5
+"""Pixels over which the skin comes out of the air."""
+GAINS = (0.25, 4.0)
+"""By which a band may be made weaker or stronger."""
+LOST = (1.12, 1.15, 1.05, 1.0, 1.0)
+"""By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
+PASSES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A sample in the frame.
+
+    Attributes:
+        pixels: (512, 512) float32 in [0, 1].
+        breast: (512, 512) bool.
+        where: (2, 512, 512) float32, see `warp.warp_map`.
+    """
+
+    pixels: np.ndarray
+    breast: np.ndarray
+    where: np.ndarray
+
+
+def draw_view(
+    cc: np.ndarray,
+    cc_breast: np.ndarray,
+    expected: np.ndarray,
+    chance: np.ndarray,
+    styles: StyleModel,
+    random: np.random.Generator,
+) -> Drawn:
+    """One sample.
+
+    Args:
+        cc: (512, 512) float32, in the frame.
+        cc_breast: (512, 512) bool, not empty.
+        expected: (512, 512) float32: the expected view.
+        chance: (512, 512) float32: of breast at every pixel.
+        styles: What is known of the other view's style.
+        random: Where everything random comes from.
+    """
+    breast = draw_outline(chance, random)
+    where = warp_map(breast, cc_breast)
+    style = styles.draw(measure_style(cc, cc_breast), random, STYLE_SPREAD)
+    base = _filled(expected, chance, breast)
+    base = base + COARSE_SPREAD * _coarse(random, base, breast)
+    image = base + carry(_fine(cc, cc_breast), where)
+    image = _with_style(image, breast, style) * _skin(breast)
+    return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
+
+
+def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+    """(N, N) bool: where the chance of breast is above a level, which is drawn; the largest part, without holes."""
+    level = LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal())
+    smooth = ndimage.gaussian_filter(chance, 3)
+    return ndimage.binary_fill_holes(largest(smooth > np.clip(level, *LEVEL_LIMITS)))
+
+
+def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """The expected view as if it was sure of its outline: it fades where it is not."""
+    sure = (chance > 0.85) & breast
+    weight = (sure if sure.any() else breast).astype(np.float32)
+    filled = ndimage.gaussian_filter(expected * weight, 6) / (ndimage.gaussian_filter(weight, 6) + 1e-3)
+    share = np.clip(ndimage.gaussian_filter(weight, 6), 0, 1)
+    return (share * expected + (1 - share) * filled) * breast
+
+
+def _fine(cc: np.ndarray, cc_breast: np.ndarray) -> np.ndarray:
+    """What a view has beyond its coarsest band, (N, N)."""
+    bands = Bands(cc_breast)
+    fine = np.zeros_like(cc)
+    fine[bands.box] = cc[bands.box] - bands.split(cc)[1]
+    return fine * cc_breast
+
+
+def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """Smooth noise, as strong as the expected view is itself."""
+    noise = ndimage.gaussian_filter(random.normal(size=base.shape).astype(np.float32), COARSE_PX)
+    noise = (noise - noise[breast].mean()) / (noise[breast].std() + 1e-6)
+    return noise * base[breast].std() * breast
+
+
+def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:
+    split, inside = Bands(breast), interior(breast)
+    inside = inside[split.box]
+    own = image[split.box]
+    for _ in range(PASSES):
+        bands, own = split.split(own)
+        for band, wanted, lost in zip(bands, style[3:], LOST, strict=True):
+            own = own + band * np.float32(np.clip(lost * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
+        values = own[inside]
+        gain = np.clip(np.exp(style[1]) / (values.std() + 1e-5), 0.6, 1.6)
+        own = style[0] + gain * (own - values.mean())
+    whole = np.zeros_like(image)
+    whole[split.box] = own
+    return whole * breast
+
+
+def _skin(breast: np.ndarray) -> np.ndarray:
+    return np.clip(skin_distance(breast) / SKIN_PX, 0, 1) ** 0.7
