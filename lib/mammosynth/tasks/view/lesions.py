@@ -155,19 +155,20 @@ def place_lesion(
     return Placed(mask & breast, band, detail, contrast)
 
 
-def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed) -> np.ndarray:
+def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, smooth: bool) -> np.ndarray:
     """An image with the lesion in it, as bright against its ring as is expected.
 
     Args:
         pixels: (N, N) float32 in [0, 1].
         breast: (N, N) bool.
         placed: The lesion.
+        smooth: Whether it is even and fades into its surroundings, as an expected image has it.
 
     Returns:
         (N, N) float32 in [0, 1].
     """
-    alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS)
-    shown = pixels + alpha * placed.detail
+    alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS * (3 if smooth else 1)) * breast
+    shown = pixels if smooth else pixels + alpha * placed.detail
     for _ in range(_PASSES):
         lacking = placed.contrast - lesion_contrast(shown, placed.mask, breast)
         if not np.isfinite(lacking):

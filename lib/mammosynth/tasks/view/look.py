@@ -57,7 +57,7 @@ class LookModel(nn.Module):
 
 
 def measure(frame: np.ndarray) -> np.ndarray:
-    """(9,) float64 of a (512, 512) image: air, strength of three bands, three percentiles, place and height of breast."""
+    """(9,) float64 of a (512, 512) image: air, three bands, three percentiles, place and height."""
     breast = segment_breast(frame, background=0.0)
     inner = erode(breast, 3)
     inside = inner if inner.any() else np.ones_like(breast)

@@ -17,8 +17,8 @@ from mammosynth.tasks.view.frame import SIDE, resized
 GIVEN, MADE = 32, 128
 """Sides in pixels of what is regressed on, and of what is predicted."""
 MODES = 32
-RIDGE = 0.5
-"""Of the mean squared distance of two training views; of .1 to 1 the least cross-validated error on both looks."""
+RIDGE = 1.5
+"""Of the mean squared distance of two training views; of .1 to 2 the least cross-validated error on both looks."""
 FOLDS = 5
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import skin_distance
+from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.style import Bands, StyleModel, interior, measure_style
 from mammosynth.tasks.view.warp import carry, warp_map
@@ -30,6 +31,32 @@ GAINS = (0.25, 4.0)
 LOST = (1.12, 1.15, 1.05, 1.0, 1.0)
 """By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
 PASSES = 3
+
+
+@dataclass(frozen=True)
+class MuscleShape:
+    """Pectoral muscles of real views: mean and standard deviation.
+
+    Attributes:
+        width: Where it ends on the upper border, as a share of the breast's depth.
+        height: Where it ends on the chest wall, as a share of the breast's height.
+        contrast: Its grey minus that of the tissue before it.
+    """
+
+    width: tuple[float, float]
+    height: tuple[float, float]
+    contrast: tuple[float, float]
+
+
+MUSCLES = {
+    Look.FILM: MuscleShape((0.46, 0.16), (0.57, 0.16), (0.275, 0.07)),
+    Look.DIGITAL: MuscleShape((0.38, 0.13), (0.53, 0.17), (0.19, 0.1)),
+}
+"""As `find_pectoral_muscle` sees them in 38 training views of each look."""
+MUSCLE_TEXTURE = 0.6
+"""Of the strength that other tissue has."""
+MUSCLE_BULGE = 0.05
+MUSCLE_SOFT_PX = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +80,7 @@ def draw_view(
     expected: np.ndarray,
     chance: np.ndarray,
     styles: StyleModel,
+    look: Look,
     random: np.random.Generator,
 ) -> Drawn:
     """One sample.
@@ -63,6 +91,7 @@ def draw_view(
         expected: (512, 512) float32: the expected view.
         chance: (512, 512) float32: of breast at every pixel.
         styles: What is known of the other view's style.
+        look: Of the images.
         random: Where everything random comes from.
     """
     breast = draw_outline(chance, random)
@@ -70,7 +99,9 @@ def draw_view(
     style = styles.draw(measure_style(cc, cc_breast), random, STYLE_SPREAD)
     base = _filled(expected, chance, breast)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
-    image = base + carry(_fine(cc, cc_breast), where)
+    fine = carry(_fine(cc, cc_breast), where)
+    muscle, contrast = _muscle(breast, MUSCLES[look], random)
+    image = _with_muscle(base, breast, muscle, contrast) + fine * (1 - (1 - MUSCLE_TEXTURE) * muscle)
     image = _with_style(image, breast, style) * _skin(breast)
     return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
 
@@ -104,6 +135,32 @@ def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -
     noise = ndimage.gaussian_filter(random.normal(size=base.shape).astype(np.float32), COARSE_PX)
     noise = (noise - noise[breast].mean()) / (noise[breast].std() + 1e-6)
     return noise * base[breast].std() * breast
+
+
+def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator) -> tuple[np.ndarray, float]:
+    """(N, N) share of muscle in every pixel, behind a line that is slightly bent; and its contrast."""
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    width, height, contrast = (
+        mean + deviation * float(np.clip(random.normal(), -1.5, 1.5))
+        for mean, deviation in (shape.width, shape.height, shape.contrast)
+    )
+    width, height = max(width, 0.1) * len(columns), max(height, 0.2) * len(rows)
+    row, column = np.ogrid[: breast.shape[0], : breast.shape[1]]
+    along = np.clip((row - rows[0]) / height, 0, 1)
+    line = columns[0] + width * (1 - along + MUSCLE_BULGE * np.sin(np.pi * along))
+    share = 1 / (1 + np.exp(np.clip((column - line) / MUSCLE_SOFT_PX, -30, 30)))
+    return (share * (row < rows[0] + height) * breast).astype(np.float32), max(contrast, 0.02)
+
+
+def _with_muscle(base: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contrast: float) -> np.ndarray:
+    """The coarse image with the muscle as bright before the tissue in front of it as it should be."""
+    solid = muscle > 0.5
+    distance = ndimage.distance_transform_edt(~solid)
+    front = breast & (distance > 4) & (distance < 30)
+    if not solid.any() or not front.any():
+        return base
+    level = base[front].mean() + contrast
+    return base + muscle * (level + 0.3 * (base - base[solid].mean()) - base)
 
 
 def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:

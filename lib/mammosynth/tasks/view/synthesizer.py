@@ -192,7 +192,13 @@ class ViewSynthesizer:
         sampled = rendering is Rendering.SAMPLED
         if sampled:
             drawn = draw_view(
-                given.cc, given.breast, given.expected, given.chance, self.network.style(given.look), random
+                given.cc,
+                given.breast,
+                given.expected,
+                given.chance,
+                self.network.style(given.look),
+                given.look,
+                random,
             )
             made = _Made(drawn.pixels, drawn.breast, drawn.where)
         else:
@@ -203,7 +209,7 @@ class ViewSynthesizer:
             one = place_lesion(
                 given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
             )
-            pixels = show_lesion(pixels, made.breast, one)
+            pixels = show_lesion(pixels, made.breast, one, smooth=not sampled)
             placed.append(one)
         return _Made(pixels, made.breast, made.where), placed
 

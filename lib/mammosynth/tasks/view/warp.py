@@ -11,6 +11,8 @@ from scipy import ndimage
 
 _SMOOTHING = 8.0
 """Columns over which extents are smoothed, so that no pixel of an outline makes a streak."""
+_INNER = (0.05, 0.95)
+"""Shares of the source's height and depth from which tissue comes: skin and the film's border stay where they are."""
 _TIP = 0.97
 """Columns nearer to the nipple than this share of the depth take the extent there: there is next to no height."""
 
@@ -28,13 +30,17 @@ def warp_map(breast: np.ndarray, cc_breast: np.ndarray) -> np.ndarray:
     left, right, top, bottom = _extents(breast)
     cc_left, cc_right, cc_top, cc_bottom = _extents(cc_breast)
     columns = np.arange(breast.shape[1], dtype=np.float32)
-    depth = np.clip((columns - left) / max(right - left, 1), 0, 1)
+    depth = _within((columns - left) / max(right - left, 1))
     cc_column = cc_left + depth * (cc_right - cc_left)
     upper, lower = (np.interp(cc_column, np.arange(len(edge)), edge) for edge in (cc_top, cc_bottom))
     rows = np.arange(breast.shape[0], dtype=np.float32)[:, None]
     height = (rows - top) / np.maximum(bottom - top, 4)
-    cc_row = upper + np.clip(height, 0, 1) * (lower - upper)
+    cc_row = upper + _within(height) * (lower - upper)
     return np.stack([cc_row, np.broadcast_to(cc_column, cc_row.shape)]).astype(np.float32)
+
+
+def _within(share: np.ndarray) -> np.ndarray:
+    return _INNER[0] + np.clip(share, 0, 1) * (_INNER[1] - _INNER[0])
 
 
 def carry(pixels: np.ndarray, where: np.ndarray) -> np.ndarray:

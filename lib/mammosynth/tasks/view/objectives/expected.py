@@ -39,7 +39,7 @@ SHOWN = 6
 class ExpectedRecipe(TrainingRecipe):
     """A run of the objective "expected"."""
 
-    steps: int = Field(700, ge=1, le=1_000_000)
+    steps: int = Field(400, ge=1, le=1_000_000)
     batch_size: BatchSize = 8
     learning_rate: LearningRate = 1.5e-3
     weight_decay: Fraction = 1e-2
