@@ -18,6 +18,7 @@ from mammosynth.files.volumes import Geometry, direction_of, read_geometry
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
+_HALF, _WHITE = 128, 255
 _ALIKE = 0.01  # direction cosines that differ by less are equal: formats keep them with few digits
 
 
@@ -60,7 +61,8 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
     Args:
         path: The file.
         image: What it is drawn on; None if it stands for itself.
-        classes: What the numbers mean; of a DICOM Segmentation, which numbers its segments get.
+        classes: What the numbers mean; of a DICOM Segmentation, which numbers its segments get. A mask that is drawn on
+            an image, black and white instead of numbers, is of the first of them.
 
     Raises:
         UnreadableImageError: If the file is missing, of no accepted format, truncated or damaged.
@@ -74,14 +76,24 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
     else:
         values = read_picture(path, drawn=True)
     view_position, image_laterality = view_from_name(stem_of(path))
+    labels = _labels(values, path.name)
+    if image is not None and classes:
+        labels = _of_first_class(labels, classes)
     return LabelMap(
-        labels=_labels(values, path.name),
+        labels=labels,
         source_name=path.name,
         classes=classes or {},
         pixel_spacing_mm=spacing,
         view_position=view_position,
         image_laterality=image_laterality,
     )
+
+
+def _of_first_class(labels: np.ndarray, classes: Mapping[int, str]) -> np.ndarray:
+    """A mask, black and white, as the first class; numbers of classes as they are."""
+    if labels.max() < _WHITE or set(np.unique(labels).tolist()) & set(classes):
+        return labels
+    return np.where(labels >= _HALF, np.uint8(min(classes)), np.uint8(0))
 
 
 def _labels(values: np.ndarray, name: str) -> np.ndarray:

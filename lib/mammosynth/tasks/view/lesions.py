@@ -22,6 +22,8 @@ BAND_DEVIATIONS = 1.645
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
+SMOOTH_SHARE = 0.7
+"""Of its contrast that a lesion has in an expected image, which does not know where it lies."""
 LEAST_CASES = 8
 """Fewer lesions leave the depth as it is."""
 _PASSES = 4
@@ -169,8 +171,9 @@ def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, smoot
     """
     alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS * (3 if smooth else 1)) * breast
     shown = pixels if smooth else pixels + alpha * placed.detail
+    wanted = placed.contrast * (SMOOTH_SHARE if smooth else 1)
     for _ in range(_PASSES):
-        lacking = placed.contrast - lesion_contrast(shown, placed.mask, breast)
+        lacking = wanted - lesion_contrast(shown, placed.mask, breast)
         if not np.isfinite(lacking):
             break
         shown = shown + alpha * np.float32(lacking)
