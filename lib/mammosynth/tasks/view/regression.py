@@ -14,11 +14,11 @@ from torch import nn
 
 from mammosynth.tasks.view.frame import SIDE, resized
 
-GIVEN, MADE = 32, 128
+GIVEN, MADE = 64, 128
 """Sides in pixels of what is regressed on, and of what is predicted."""
 MODES = 32
-RIDGE = 1.5
-"""Of the mean squared distance of two training views; of .1 to 2 the least cross-validated error on both looks."""
+RIDGE = 0.75
+"""Of the mean squared distance of two training views; chosen on the validation breasts of both looks, of .5 to 3."""
 FOLDS = 5
 
 
@@ -41,7 +41,7 @@ class ViewRegression(nn.Module):
         """Learn from breasts whose views are both known.
 
         Args:
-            given: (N, 1024) float32 craniocaudal views at 32 pixels.
+            given: (N, 4096) float32 craniocaudal views at 64 pixels.
             made: (N, 2, 128, 128) float32: grey and breast of the other view.
         """
         mean = given.mean(axis=0)
@@ -56,17 +56,17 @@ class ViewRegression(nn.Module):
             getattr(self, name).copy_(torch.from_numpy(np.asarray(value, np.float32)))
 
     def scores(self, given: np.ndarray) -> np.ndarray:
-        """(N, 32): what is regressed on, of (N, 1024)."""
+        """(N, 32): what is regressed on, of (N, 4096)."""
         return (given - self.given_mean.cpu().numpy()) @ self.given_modes.cpu().numpy().T
 
     def predict(self, given: np.ndarray) -> np.ndarray:
-        """(N, 2, 128, 128) float32 of (N, 1024): grey, not clipped, and the chance of breast, about 0 to 1."""
+        """(N, 2, 128, 128) float32 of (N, 4096): grey, not clipped, and the chance of breast, about 0 to 1."""
         made = self.mean.cpu().numpy() + self.scores(given) @ self.weights.cpu().numpy()
         return made.reshape(-1, 2, MADE, MADE).astype(np.float32)
 
 
 def given_of(cc: np.ndarray) -> np.ndarray:
-    """(1024,) float32 of a (512, 512) craniocaudal view in the frame."""
+    """(4096,) float32 of a (512, 512) craniocaudal view in the frame."""
     return resized(cc, GIVEN).ravel()
 
 
@@ -81,7 +81,7 @@ def predict_left_out(given: np.ndarray, made: np.ndarray, patients: Sequence[str
     """(N, 2, 128, 128): predictions of training breasts, each by a regression that has not seen the patient.
 
     Args:
-        given: (N, 1024).
+        given: (N, 4096).
         made: (N, 2, 128, 128).
         patients: (N,) whose they are.
     """

@@ -41,17 +41,17 @@ STYLES = 100
 class ExpectedRecipe(TrainingRecipe):
     """A run of the objective "expected"."""
 
-    steps: int = Field(200, ge=1, le=1_000_000)
+    steps: int = Field(160, ge=1, le=1_000_000)
     batch_size: BatchSize = 8
     learning_rate: LearningRate = 1.5e-3
     weight_decay: Fraction = 1e-2
     digital_share: Fraction = 0.4
     """Of the breasts of a step, where both looks are there."""
-    square_weight: float = Field(6.0, ge=0.0, le=1000.0)
+    square_weight: float = Field(10.0, ge=0.0, le=1000.0)
     """Of the mean squared error."""
-    ssim_weight: float = Field(0.3, ge=0.0, le=1000.0)
+    ssim_weight: float = Field(0.2, ge=0.0, le=1000.0)
     """Of 1 - SSIM beside it."""
-    error_weight: float = Field(0.5, ge=0.0, le=1000.0)
+    error_weight: float = Field(0.2, ge=0.0, le=1000.0)
     """Of the mean absolute error beside it."""
 
 
@@ -62,7 +62,7 @@ class Laid:
     Attributes:
         patient_id: Whose.
         look: Of the images.
-        given: (1024,) float32.
+        given: (4096,) float32.
         made: (2, 128, 128) float32, see `regression.made_of`.
         cc: (128, 128) float32.
         mlo: (256, 256) float32.
