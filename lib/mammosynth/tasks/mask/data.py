@@ -26,6 +26,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.look import Look, density_of
 from mammosynth.preprocessing.pairs import read_grey, read_table, rows_of_split
 from mammosynth.problems import Problems
+from mammosynth.published import cbis_ddsm as published
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
@@ -303,8 +304,8 @@ _LAYOUTS = (
     _Layout(
         "mass_case_description_*_set.csv",
         "the DICOM folders of CBIS-DDSM below",
-        cbis_ddsm.is_here,
-        cbis_ddsm.read_rows,
+        published.is_here,
+        published.read_rows,
         "file",
         cbis_ddsm.read_case,
     ),

@@ -22,6 +22,7 @@ from mammosynth.preprocessing.pairs import (
     rows_of_split,
 )
 from mammosynth.problems import Problems
+from mammosynth.published import cbis_ddsm, inbreast
 from mammosynth.tasks.view.cases import ViewCase
 from mammosynth.terms import ImageLaterality, ViewPosition
 from mammosynth.training.dataset import Prepared, pseudonym_of
@@ -30,6 +31,9 @@ PHANTOMS, BREASTS, FILM = "manifest.json", "breasts_cc_mlo.csv", "index.csv"
 FILM_COLUMNS = ("split", "patient", "side", "density", "cc", "mlo", "aspects")
 DRAWN = 64 / 255
 """Masks of CBIS-DDSM are 128 in ellipses that stand for a lesion's box, 255 in drawn outlines: both are lesions."""
+
+
+_ReadView = Callable[[Path, dict[str, Any]], tuple[Mammogram, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,32 @@ def _film_case(place: Path, row: dict[str, str]) -> ViewCase:
     return ViewCase(views, Look.FILM, density_of(row["density"]), "assumed" not in row["aspects"])
 
 
+def _read_published(
+    place: Path, split: str, read_rows: Callable[[Path], list[dict[str, Any]]], read: _ReadView, look: Look
+) -> list[ViewCase]:
+    """The breasts of a set as it is published, of which both views are there."""
+    rows = rows_of_split(read_rows(place), split, place.name)
+    breasts: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        breasts.setdefault((row["patient"], row["side"]), {}).setdefault(row["view"], row)
+    both = [views for views in breasts.values() if set(views) == set(ViewPosition)]
+    cases, problems = [], Problems()
+    for views in both:
+        with problems.catching(OSError, ValueError, MammoSynthError, about=views[ViewPosition.CC]["file"]):
+            (cc, cc_lesion), (mlo, mlo_lesion) = (read(place, views[view]) for view in ViewPosition)
+            pair = ViewPair(cc, mlo, views[ViewPosition.CC]["patient"], cc_lesion, mlo_lesion)
+            cases.append(ViewCase(pair, look, density_of(views[ViewPosition.CC]["density"])))
+    problems.raise_if_any(
+        f"{place.name}: {len(problems)} of {len(both)} breasts of split '{split}' cannot be used; repair or remove:"
+    )
+    return cases
+
+
+def _cbis_ddsm_view(place: Path, row: dict[str, Any]) -> tuple[Mammogram, np.ndarray]:
+    image, masses = cbis_ddsm.read_masses(place, row)
+    return image, np.logical_or.reduce([np.zeros(image.pixels.shape, bool), *masses.values()])
+
+
 def _read_phantoms(place: Path, split: str) -> list[ViewCase]:
     from mammosynth.phantom.clinic.read import read_phantom_views  # its DICOM library may be absent where one trains
 
@@ -186,6 +216,18 @@ def _splits_of_table(place: Path) -> list[str]:
 
 _LAYOUTS = (
     _Layout(f"{PHANTOMS} of phantoms", lambda place: (place / PHANTOMS).is_file(), _phantom_splits, _read_phantoms),
+    _Layout(
+        "mass_case_description_*_set.csv of CBIS-DDSM as published",
+        cbis_ddsm.is_here,
+        lambda place: sorted({row["split"] for row in cbis_ddsm.read_rows(place)}),
+        lambda place, split: _read_published(place, split, cbis_ddsm.read_rows, _cbis_ddsm_view, Look.FILM),
+    ),
+    _Layout(
+        f"{inbreast.TABLE} and {inbreast.IMAGES} of INbreast as published",
+        inbreast.is_here,
+        lambda place: sorted({row["split"] for row in inbreast.read_rows(place)}),
+        lambda place, split: _read_published(place, split, inbreast.read_rows, inbreast.read_masses, Look.DIGITAL),
+    ),
     _Layout(
         f"{BREASTS} and {FILM} of CBIS-DDSM",
         lambda place: (place / BREASTS).is_file() and (place / FILM).is_file(),
