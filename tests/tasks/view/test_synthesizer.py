@@ -37,7 +37,7 @@ def test_the_view_is_an_oblique_one_of_the_same_side_with_the_chest_wall_where_i
     assert view.pixels.shape == (512, 512)
     assert view.image_laterality is (ImageLaterality.RIGHT if mirrored else ImageLaterality.LEFT)
     columns = np.flatnonzero((view.pixels > 0.05).mean(axis=0) > 0.2)
-    assert (columns.mean() > 256) is mirrored
+    assert bool(columns.mean() > 256) is mirrored
     shown, wanted = (pixels > 0.05 for pixels in (view.pixels, case.views.mlo.pixels))
     assert (shown & wanted).sum() / (shown | wanted).sum() > 0.8
 

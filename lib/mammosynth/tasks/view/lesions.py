@@ -22,8 +22,10 @@ BAND_DEVIATIONS = 1.645
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
-SMOOTH_SHARE = 0.7
+SMOOTH_SHARE = 0.9
 """Of its contrast that a lesion has in an expected image, which does not know where it lies."""
+DRAWN_SHARE = 0.5
+"""Of the error that a drawn place has: samples are nearer to the place that is expected than real lesions are."""
 LEAST_CASES = 8
 """Fewer lesions leave the depth as it is."""
 _PASSES = 4
@@ -80,7 +82,7 @@ class LesionModel(nn.Module):
             slope, start = np.polyfit(pairs[:, column], pairs[:, column + 4], 1)
             error = pairs[:, column + 4] - start - slope * pairs[:, column]
             getattr(self, name).copy_(torch.tensor([start, slope, error.std(ddof=2)]))
-        contrast = (pairs[:, 2] * pairs[:, 6]).sum() / max((pairs[:, 2] ** 2).sum(), 1e-9)
+        contrast = pairs[:, 6].mean() / max(pairs[:, 2].mean(), 1e-3)
         size = np.median(pairs[:, 7] / pairs[:, 3])
         self.gains.copy_(torch.tensor([np.clip(contrast, 0.5, 1.5), np.clip(size, 0.6, 1.6)]))
 
@@ -89,7 +91,7 @@ class LesionModel(nn.Module):
         found = []
         for name, given, limits in (("depth", depth, (0.03, 0.97)), ("height", height, (0.12, 0.92))):
             start, slope, deviation = (float(value) for value in getattr(self, name))
-            error = 0.0 if random is None else deviation * float(np.clip(random.normal(), -2, 2))
+            error = 0.0 if random is None else DRAWN_SHARE * deviation * float(np.clip(random.normal(), -2, 2))
             found.append(float(np.clip(start + slope * given + error, *limits)))
         return found[0], found[1]
 

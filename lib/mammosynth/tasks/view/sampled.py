@@ -6,6 +6,7 @@ and brought to the strength that the style asks for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +29,10 @@ SKIN_PX = 3.5
 """Pixels over which the skin comes out of the air."""
 GAINS = (0.25, 4.0)
 """By which a band may be made weaker or stronger."""
-LOST = (1.12, 1.15, 1.05, 1.0, 1.0)
-"""By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
+LOST = {Look.FILM: (1.0, 1.0, 1.0, 1.0, 1.0), Look.DIGITAL: (1.12, 1.15, 1.05, 1.0, 1.0)}
+"""By how much bands must be stronger than is wanted of them: the codec of digital images takes from weak detail."""
+COARSE_GAINS = (0.5, 1.7)
+"""By which what is coarser than all bands may be."""
 PASSES = 3
 
 
@@ -102,7 +105,7 @@ def draw_view(
     fine = carry(_fine(cc, cc_breast), where)
     muscle, contrast = _muscle(breast, MUSCLES[look], random)
     image = _with_muscle(base, breast, muscle, contrast) + fine * (1 - (1 - MUSCLE_TEXTURE) * muscle)
-    image = _with_style(image, breast, style) * _skin(breast)
+    image = _with_style(image, breast, style, LOST[look]) * _skin(breast)
     return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
 
 
@@ -163,17 +166,19 @@ def _with_muscle(base: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contr
     return base + muscle * (level + 0.3 * (base - base[solid].mean()) - base)
 
 
-def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:
+def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
     split, inside = Bands(breast), interior(breast)
     inside = inside[split.box]
     own = image[split.box]
     for _ in range(PASSES):
-        bands, own = split.split(own)
-        for band, wanted, lost in zip(bands, style[3:], LOST, strict=True):
+        bands, rest = split.split(own)
+        own = rest
+        for band, wanted, lost in zip(bands, style[3:], strengths, strict=True):
             own = own + band * np.float32(np.clip(lost * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
-        values = own[inside]
-        gain = np.clip(np.exp(style[1]) / (values.std() + 1e-5), 0.6, 1.6)
-        own = style[0] + gain * (own - values.mean())
+        fine = own - rest
+        left = np.exp(2 * style[1]) - fine[inside].var()
+        gain = np.clip(np.sqrt(max(left, 0.0)) / (rest[inside].std() + 1e-5), *COARSE_GAINS)
+        own = fine + style[0] + gain * (rest - rest[inside].mean())
     whole = np.zeros_like(image)
     whole[split.box] = own
     return whole * breast

@@ -36,7 +36,8 @@ def test_left_out_predictions_have_not_seen_the_patient():
 
 
 def test_the_expected_view_of_an_unseen_breast_is_nearer_than_the_median(fitted):
-    scores = fitted.validate(fitted.networks["generator"].eval())
+    with torch.inference_mode():
+        scores = fitted.validate(fitted.networks["generator"].eval())
     assert scores["val_film_psnr"] > 18
     assert scores["val_score"] > 0
 
@@ -50,7 +51,8 @@ def test_a_step_is_a_function_of_its_number_and_gives_a_gradient(fitted):
     network = fitted.networks[name]
     assert float(network.refinement.changes.weight.grad.abs().sum()) > 0
     assert set(parts) == {"error", "unlike"}
-    assert fitted.sample_grid(network).shape[1] == 3 * 256
+    with torch.inference_mode():
+        assert fitted.sample_grid(network).shape[1] == 3 * 256
 
 
 def test_looks_that_differ_in_grain_are_told_apart():
