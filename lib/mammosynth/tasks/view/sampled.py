@@ -15,7 +15,7 @@ from scipy import ndimage
 from mammosynth.preprocessing.breast import skin_distance
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
-from mammosynth.tasks.view.style import Bands, StyleModel, interior, measure_style
+from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
 from mammosynth.tasks.view.warp import carry, warp_map
 
 LEVEL, LEVEL_SPREAD = 0.5, 0.08
@@ -27,10 +27,14 @@ COARSE_SPREAD = 0.5
 COARSE_PX = 40.0
 SKIN_PX = 3.5
 """Pixels over which the skin comes out of the air."""
+RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
+"""Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
 GAINS = (0.25, 4.0)
 """By which a band may be made weaker or stronger."""
-LOST = {Look.FILM: (1.0, 1.0, 1.0, 1.0, 1.0), Look.DIGITAL: (1.12, 1.15, 1.05, 1.0, 1.0)}
-"""By how much bands must be stronger than is wanted of them: the codec of digital images takes from weak detail."""
+STRENGTHS = {Look.FILM: (0.4, 1.0, 1.0, 1.0, 1.0), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
+"""By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
+GRAIN = {Look.FILM: 0.45, Look.DIGITAL: 0.6}
+"""Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
 COARSE_GAINS = (0.5, 1.7)
 """By which what is coarser than all bands may be."""
 PASSES = 3
@@ -105,7 +109,8 @@ def draw_view(
     fine = carry(_fine(cc, cc_breast), where)
     muscle, contrast = _muscle(breast, MUSCLES[look], random)
     image = _with_muscle(base, breast, muscle, contrast) + fine * (1 - (1 - MUSCLE_TEXTURE) * muscle)
-    image = _with_style(image, breast, style, LOST[look]) * _skin(breast)
+    image = _with_style(image, breast, style, STRENGTHS[look]) + GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
+    image = image * _skin(cc, cc_breast, breast)
     return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
 
 
@@ -173,8 +178,8 @@ def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray, streng
     for _ in range(PASSES):
         bands, rest = split.split(own)
         own = rest
-        for band, wanted, lost in zip(bands, style[3:], strengths, strict=True):
-            own = own + band * np.float32(np.clip(lost * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
+        for band, wanted, share in zip(bands, style[3:], strengths, strict=True):
+            own = own + band * np.float32(np.clip(share * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
         fine = own - rest
         left = np.exp(2 * style[1]) - fine[inside].var()
         gain = np.clip(np.sqrt(max(left, 0.0)) / (rest[inside].std() + 1e-5), *COARSE_GAINS)
@@ -184,5 +189,20 @@ def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray, streng
     return whole * breast
 
 
-def _skin(breast: np.ndarray) -> np.ndarray:
-    return np.clip(skin_distance(breast) / SKIN_PX, 0, 1) ** 0.7
+def _grain(breast: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """White noise without what is coarser than a pixel, of unit strength, in the breast."""
+    noise = random.normal(size=breast.shape).astype(np.float32)
+    noise -= ndimage.gaussian_filter(noise, SIGMAS[0])
+    return noise / noise.std() * breast
+
+
+def _skin(cc: np.ndarray, cc_breast: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(N, N) by which grey falls towards the skin: as it does in the source, where it is as far from the skin."""
+    depth = skin_distance(cc_breast)
+    bins = np.arange(RIM_PX + 1)
+    means = np.array([cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins])
+    inner = depth > RIM_PX
+    level = cc[inner].mean() if inner.any() else np.nanmean(means)
+    fall = np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS)
+    own = skin_distance(breast)
+    return np.interp(own, bins + 0.5, fall) * np.clip(own / SKIN_PX, 0, 1) ** 0.7

@@ -143,7 +143,7 @@ class ExpectedObjective:
         """SSIM and PSNR in the padded frame, the looks apart; `val_score` sums both, 20 dB as much as 1 of SSIM."""
         found: dict[str, list[tuple[float, float]]] = {}
         for each, channels in zip(self._val, self._val_channels, strict=True):
-            made, real = self._made(generator, channels), torch.from_numpy(each.mlo)[None, None]
+            made, real = self._made(generator, channels), torch.tensor(each.mlo)[None, None]
             psnr = -10 * float(torch.log10((made - real).square().mean().clamp(min=1e-10)))
             found.setdefault(each.look.value, []).append((float(ssim(made, real)), psnr))
         scores = {}
