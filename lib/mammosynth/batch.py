@@ -16,7 +16,7 @@ from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnreadableImageError
-from mammosynth.files import read_image, read_label_map, write_image, write_label_map
+from mammosynth.files import mask_as_first_class, read_image, read_label_map, write_image, write_label_map
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
@@ -169,8 +169,11 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             image_laterality=settings.image_laterality,
             accept_modalities=options.accept_modalities,
         )
+    if slot.kind is SlotKind.LABEL_MAP and slot.on is not None:
+        on = slot.on
+        return lambda read: mask_as_first_class(read_label_map(path, image=read.get(on), classes=slot.classes))
     if slot.kind is SlotKind.LABEL_MAP:
-        return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
+        return lambda _: read_label_map(path, classes=slot.classes)
     return lambda _: _read_json(path)
 
 

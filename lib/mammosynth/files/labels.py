@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,7 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
     Args:
         path: The file.
         image: What it is drawn on; None if it stands for itself.
-        classes: What the numbers mean; of a DICOM Segmentation, which numbers its segments get. A mask that is drawn on
-            an image, black and white instead of numbers, is of the first of them.
+        classes: What the numbers mean; of a DICOM Segmentation, which numbers its segments get.
 
     Raises:
         UnreadableImageError: If the file is missing, of no accepted format, truncated or damaged.
@@ -76,11 +76,8 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
     else:
         values = read_picture(path, drawn=True)
     view_position, image_laterality = view_from_name(stem_of(path))
-    labels = _labels(values, path.name)
-    if image is not None and classes:
-        labels = _of_first_class(labels, classes)
     return LabelMap(
-        labels=labels,
+        labels=_labels(values, path.name),
         source_name=path.name,
         classes=classes or {},
         pixel_spacing_mm=spacing,
@@ -89,11 +86,12 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
     )
 
 
-def _of_first_class(labels: np.ndarray, classes: Mapping[int, str]) -> np.ndarray:
-    """A mask, black and white, as the first class; numbers of classes as they are."""
-    if labels.max() < _WHITE or set(np.unique(labels).tolist()) & set(classes):
-        return labels
-    return np.where(labels >= _HALF, np.uint8(min(classes)), np.uint8(0))
+def mask_as_first_class(drawn: LabelMap) -> LabelMap:
+    """A mask in black and white as a drawing of the first class; numbers of classes stay as they are."""
+    labels = drawn.labels
+    if not drawn.classes or labels.max() < _WHITE or set(np.unique(labels).tolist()) & set(drawn.classes):
+        return drawn
+    return replace(drawn, labels=np.where(labels >= _HALF, np.uint8(min(drawn.classes)), np.uint8(0)))
 
 
 def _labels(values: np.ndarray, name: str) -> np.ndarray:

@@ -71,3 +71,17 @@ def test_a_view_of_a_cropped_source_is_as_deep_as_the_source_and_lies_at_its_che
     assert matrix.shape == (1000, 800)
     assert abs(int(shown.any(axis=0).sum()) - int(depth)) <= 3
     assert shown[:, 0].any()
+
+
+def test_beyond_the_frame_a_result_is_black():
+    image = np.zeros((1000, 800), np.float32)
+    image[300:700, :260] = breast_image(400, 260)
+    frame = ViewFrame.of(image, Look.DIGITAL)
+    cc_breast = frame.apply(image) > 0.05
+    other = np.ones((SIDE, SIDE), np.float32)  # bright to the frame's border
+
+    matrix = ResultMatrix.of(frame, cc_breast, cc_breast)
+    restored = matrix.restore(other)
+
+    assert restored[:300, :200].all()
+    assert not restored[-200:].any()

@@ -38,11 +38,12 @@ class SquarePreprocessing:
 
     Attributes:
         side: Of it, in pixels.
+        CHANNELS: Names of the network's channels, in order.
     """
 
     side: int
 
-    CHANNELS = 2
+    CHANNELS = ("craniocaudal_view", "lesion")
 
     @property
     def frame_shape(self) -> tuple[int, int]:

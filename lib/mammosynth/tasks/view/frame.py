@@ -134,7 +134,7 @@ class ResultMatrix:
         return cls((height, min(max(width, needed), max(frame.side, width))), frame.mirrored, scale, top, left)
 
     def restore(self, pixels: np.ndarray, *, order: int = 1) -> np.ndarray:
-        """(H, W) float32 of a (512, 512) image in the frame, whose border goes on as it ends.
+        """(H, W) float32 of a (512, 512) image in the frame; 0 beyond it.
 
         Args:
             pixels: In the frame.
@@ -144,6 +144,10 @@ class ResultMatrix:
         turned = ndimage.affine_transform(
             pixels.astype(np.float32), [1 / self.scale] * 2, offsets, self.shape, order=order, mode="nearest"
         )
+        for axis, (at, length) in enumerate(zip((self.top, self.left), self.shape, strict=True)):
+            places = np.arange(length) + 0.5
+            beyond = (places < at) | (places > at + SIDE * self.scale)
+            turned[(beyond, slice(None)) if axis == 0 else (slice(None), beyond)] = 0
         return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
 
 

@@ -31,9 +31,9 @@ RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
 """Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
 GAINS = (0.25, 4.0)
 """By which a band may be made weaker or stronger."""
-STRENGTHS = {Look.FILM: (0.4, 1.0, 1.0, 1.0, 1.0), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
+STRENGTHS = {Look.FILM: (0.6, 1.4, 1.25, 1.05, 1.0), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
 """By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
-GRAIN = {Look.FILM: 0.45, Look.DIGITAL: 0.6}
+GRAIN = {Look.FILM: 0.7, Look.DIGITAL: 0.6}
 """Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
 COARSE_GAINS = (0.5, 1.7)
 """By which what is coarser than all bands may be."""
@@ -63,7 +63,7 @@ MUSCLES = {
 MUSCLE_TEXTURE = 0.6
 """Of the strength that other tissue has."""
 MUSCLE_BULGE = 0.05
-MUSCLE_SOFT_PX = 2.5
+MUSCLE_SOFT_PX = 5.0
 
 
 @dataclass(frozen=True, eq=False)

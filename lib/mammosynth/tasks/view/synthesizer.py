@@ -21,7 +21,7 @@ from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
 from mammosynth.tasks.view.lesions import Placed, parts_of, place_lesion, show_lesion
-from mammosynth.tasks.view.network import CHANNELS, ViewNetwork
+from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.regression import MADE, given_of
 from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
 from mammosynth.tasks.view.sampled import draw_outline, draw_view
@@ -47,11 +47,11 @@ class FramePreprocessing:
     """From a mammogram to what the network sees; see `ViewNetwork.channels`.
 
     Attributes:
-        CHANNELS: How many channels that has.
+        CHANNELS: Their names, in order.
         frame_shape: Rows and columns of them.
     """
 
-    CHANNELS = CHANNELS
+    CHANNELS = ("predicted_grey", "predicted_breast", "craniocaudal_view", "median_view", "is_film")
     frame_shape = (MADE, MADE)
 
 
@@ -134,7 +134,9 @@ class ViewSynthesizer:
         report(0.2, "predicting the view")
         parts = self._parts(given, drawn)
         made, placed = self._make(given, parts, rendering, np.random.default_rng(seed))
-        matrix = ResultMatrix.of(given.frame, given.breast, made.breast)
+        # An expected view fades where its chest wall is not sure; it is laid by where breast is likely.
+        likely = draw_outline(given.chance, None)
+        matrix = ResultMatrix.of(given.frame, given.breast, likely if likely.any() else made.breast)
         report(0.6, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(made.pixels), 0, 1)
         if made.where is not None and matrix.scale > 1:
