@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import skin_distance
+from mammosynth.preprocessing.frame import fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
@@ -21,17 +22,21 @@ from mammosynth.tasks.view.warp import carry, warp_map
 LEVEL, LEVEL_SPREAD = 0.5, 0.08
 """Of the chance of breast where the outline is drawn, and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
+OUTLINE_PX = 6.0
+"""Smoothing of the chance before an outline is drawn."""
 STYLE_SPREAD = 0.7
 COARSE_SPREAD = 0.5
 """Of the coarse field that differs from sample to sample, beside the style's own strength of the coarsest band."""
 COARSE_PX = 40.0
+SURE, FILLED_PX = 0.85, 6.0
+"""Chance of breast from which the expected view is believed, and how softly it goes on beyond."""
 SKIN_PX = 3.5
 """Pixels over which the skin comes out of the air."""
 RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
 """Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
 GAINS = (0.25, 4.0)
 """By which a band may be made weaker or stronger."""
-STRENGTHS = {Look.FILM: (0.6, 1.4, 1.25, 1.05, 1.0), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
+STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
 """By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
 GRAIN = {Look.FILM: 0.7, Look.DIGITAL: 0.6}
 """Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
@@ -117,16 +122,17 @@ def draw_view(
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
     """(N, N) bool: where the chance of breast is above a level, which is drawn; the largest part, without holes."""
     level = LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal())
-    smooth = ndimage.gaussian_filter(chance, 3)
+    smooth = ndimage.gaussian_filter(chance, OUTLINE_PX)
     return ndimage.binary_fill_holes(largest(smooth > np.clip(level, *LEVEL_LIMITS)))
 
 
 def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """The expected view as if it was sure of its outline: it fades where it is not."""
-    sure = (chance > 0.85) & breast
-    weight = (sure if sure.any() else breast).astype(np.float32)
-    filled = ndimage.gaussian_filter(expected * weight, 6) / (ndimage.gaussian_filter(weight, 6) + 1e-3)
-    share = np.clip(ndimage.gaussian_filter(weight, 6), 0, 1)
+    """The expected view as if it was sure of its outline: where it is not, it goes on as where it is."""
+    sure = (chance > SURE) & breast
+    if not sure.any():
+        return expected * breast
+    share = np.clip(ndimage.gaussian_filter(sure.astype(np.float32), FILLED_PX), 0, 1)
+    filled = ndimage.gaussian_filter(fill_outside(expected, sure), FILLED_PX)
     return (share * expected + (1 - share) * filled) * breast
 
 
