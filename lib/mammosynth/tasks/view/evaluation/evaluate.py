@@ -14,7 +14,7 @@ from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError, UnsupportedImageError
 from mammosynth.evaluation.evaluation import identify_models, name_models
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean
-from mammosynth.evaluation.texture import SLOPE, Whitener, frechet_distance
+from mammosynth.evaluation.texture import COMPONENTS, SLOPE, Whitener, frechet_distance
 from mammosynth.label_map import LabelMap
 from mammosynth.radiomics import extract_radiomics
 from mammosynth.task import Rendering
@@ -196,7 +196,8 @@ def _texture_measures(made: np.ndarray, real: np.ndarray, white: Whitener) -> di
     numbers = {
         "beta": slopes[0],
         "beta_shift": abs(slopes[0] - slopes[1]),
-        "frechet": frechet_distance(white(made), white(real)),
+        # Of no more images than components a covariance is singular.
+        "frechet": frechet_distance(white(made), white(real)) if len(made) > COMPONENTS else math.nan,
     }
     return {name: {"value": None if math.isnan(value) else round(float(value), 6)} for name, value in numbers.items()}
 
