@@ -23,8 +23,9 @@ from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
 from mammosynth.networks.efficientnet_lite import are_weights_installed
+from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
