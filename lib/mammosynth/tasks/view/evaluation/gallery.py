@@ -5,27 +5,21 @@ Images are shown as they were judged, grey 0 to 1 from black to white; lesions a
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from PIL import Image
 from scipy import ndimage
 
 from mammosynth.evaluation.evaluation import MODEL
+from mammosynth.evaluation.page import gallery_page
 from mammosynth.tasks.view.cases import ViewCase
 from mammosynth.tasks.view.evaluation.evaluate import ANOTHER, REAL, SHUFFLED
 from mammosynth.tasks.view.evaluation.floors import RANDOM
 from mammosynth.tasks.view.evaluation.protocol import Shown
-from mammosynth.tasks.view.evaluation.report import format_report
+from mammosynth.tasks.view.evaluation.report import report_parts
 
-FAILED = 6
-"""Cases shown first."""
 COLUMNS = 360
 """Of an image that are shown."""
 OUTLINE = (255, 90, 90)
@@ -52,15 +46,12 @@ class Gallery:
         Args:
             values: Of `evaluate_view`.
         """
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        template = files("mammosynth.tasks.view.evaluation").joinpath("page.html").read_text("utf-8")
-        drawn = [self._panels(index) for index in self._worst_first()]
-        names = ", ".join(f"{model['name']} {model['version']}" for model in values["models"].values())
-        return environment.from_string(template).render(
-            title=f"{names}: {values['task']}, split {values['split']}",
-            report=format_report(values),
-            failed=drawn[:FAILED],
-            others=drawn[FAILED:],
+        return gallery_page(
+            values,
+            report_parts(values),
+            [self._panels(index) for index in self._worst_first()],
+            first="Failures",
+            why_first="Those with the largest mean error.",
         )
 
     def _worst_first(self) -> list[int]:
@@ -71,17 +62,16 @@ class Gallery:
             errors.append(float(np.abs(made.pixels - images[REAL].pixels).mean()))
         return [int(index) for index in np.argsort(-np.array(errors))]
 
-    def _panels(self, index: int) -> dict[str, Any]:
+    def _panels(self, index: int) -> tuple[str, list[tuple[str, np.ndarray]]]:
         name, images = self.cases[index]
-        return {"name": name, "panels": [(title, _png(shown)) for title, shown in images.items()]}
+        return name, [(title, _picture(shown)) for title, shown in images.items()]
 
 
-def _png(shown: Shown) -> str:
+def _picture(shown: Shown) -> np.ndarray:
+    """(H, at most 360, 3) uint8."""
     grey = np.rint(shown.pixels[:, :COLUMNS] * 255).astype(np.uint8)
     coloured = np.repeat(grey[..., None], 3, axis=2)
     if shown.lesion is not None:
         lesion = shown.lesion[:, :COLUMNS]
         coloured[ndimage.binary_dilation(lesion, iterations=2) & ~ndimage.binary_dilation(lesion)] = OUTLINE
-    stream = io.BytesIO()
-    Image.fromarray(coloured).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return coloured

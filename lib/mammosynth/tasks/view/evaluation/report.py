@@ -1,11 +1,11 @@
-"""A report of `evaluate_view` as Markdown tables."""
+"""A report of `evaluate_view`: paragraphs and tables, for a terminal as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from mammosynth.evaluation.evaluation import format_models, format_table
+from mammosynth.evaluation.evaluation import Part, format_models, format_parts
 
 TITLES = {
     "padded_ssim": "P256 SSIM",
@@ -20,7 +20,7 @@ TITLES = {
     "emd_shuffled": "profile EMD, shuffled",
     "rank": "rank",
     "beta": "β",
-    "beta_shift": "|β - real β|",
+    "beta_shift": "distance of β from the real one",
     "frechet": "Fréchet distance",
     "depth_error": "lesion depth error, px",
     "depth_error_shuffled": "depth error, lesion of another",
@@ -34,19 +34,24 @@ _PER_TABLE = 5
 
 
 def format_report(values: Mapping[str, Any]) -> str:
-    """Markdown: what was judged, goals of every model and rendering, every method."""
-    parts = [
+    """Markdown of `report_parts`."""
+    return format_parts(report_parts(values))
+
+
+def report_parts(values: Mapping[str, Any]) -> list[Part]:
+    """What was judged, goals of every model and rendering, every method."""
+    parts: list[Part] = [
         f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}' ({values['look']}): "
         f"{values['n_images']} breasts of {values['n_patients']} patients, {values['n_pool']} real views to be nearer "
         f"to. Protocol: {values['protocol']}."
     ]
-    parts += [_goals(values, method) for method in values["goals"]]
+    for method in values["goals"]:
+        parts += _goals(values, method)
     names = list(TITLES)
-    parts += [_methods(values, names[at : at + _PER_TABLE]) for at in range(0, len(names), _PER_TABLE)]
-    return "\n\n".join(parts) + "\n"
+    return parts + [_methods(values, names[at : at + _PER_TABLE]) for at in range(0, len(names), _PER_TABLE)]
 
 
-def _goals(values: Mapping[str, Any], method: str) -> str:
+def _goals(values: Mapping[str, Any], method: str) -> list[Part]:
     rows = values["goals"][method]
     reached = sum(row["reached"] is True for row in rows)
     table = [["measure", method, "goal", "reached"]]
@@ -54,16 +59,16 @@ def _goals(values: Mapping[str, Any], method: str) -> str:
         bound = "-" if row["bound"] is None else f"{'≥' if row['at_least'] else '≤'} {row['bound']:.3g}"
         answer = {True: "yes", False: "no", None: "-"}[row["reached"]]
         table.append([TITLES[row["measure"]], _cell(row), bound, answer])
-    return f"Goals of {method}: {reached} of {len(rows)} reached.\n\n{format_table(table)}"
+    return [f"Goals of {method}: {reached} of {len(rows)} reached.", table]
 
 
-def _methods(values: Mapping[str, Any], names: list[str]) -> str:
+def _methods(values: Mapping[str, Any], names: list[str]) -> list[list[str]]:
     table = [["method", *(TITLES[name] for name in names)]]
     for method, entry in values["methods"].items():
         cells = [_cell(entry["measures"].get(name, {"value": None})) for name in names]
         if any(cell != "-" for cell in cells):
             table.append([method, *cells])
-    return format_table(table)
+    return table
 
 
 def _cell(entry: Mapping[str, Any]) -> str:

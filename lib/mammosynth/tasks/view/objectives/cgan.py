@@ -24,9 +24,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from mammosynth.errors import DataError, UnsupportedImageError
-from mammosynth.networks.efficientnet_features import EfficientNetFeatures, load_features
+from mammosynth.errors import DataError, InvalidParameterError, UnsupportedImageError
+from mammosynth.networks.efficientnet_lite import MISSING, are_weights_installed, load_pretrained
 from mammosynth.networks.pair_discriminator import PairDiscriminator
+from mammosynth.networks.perceptual_distance import PerceptualDistance
 from mammosynth.networks.strided_discriminator import StridedDiscriminator
 from mammosynth.preprocessing.look import Look
 from mammosynth.radiomics import RadiomicScaling, extract_radiomics
@@ -113,9 +114,11 @@ class CganObjective:
             self.networks = nn.ModuleDict(
                 {GENERATOR: network, PATCHES: StridedDiscriminator(), VIEW: PairDiscriminator()}
             )
-        self._features: EfficientNetFeatures | None = None
+        self._perceptual: PerceptualDistance | None = None
         if recipe.perceptual_weight:
-            self._features = load_features().to(recipe.device)
+            if not are_weights_installed():
+                raise InvalidParameterError(f"perceptual_weight: {MISSING}, or set perceptual_weight to 0")
+            self._perceptual = PerceptualDistance(load_pretrained()).to(recipe.device)
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Adam for each network."""
@@ -155,12 +158,11 @@ class CganObjective:
             made: (B, 1, S, S) in [0, 1].
         """
         shown = _signed(made)
-        features = self._features
         return {
             "adversarial": patch_loss(self.networks[PATCHES](shown)),
             "view": view_loss(self.networks[VIEW](_signed(batch.given[:, :1]), shown)),
             "error": (made - batch.real).abs().mean(),
-            "perceptual": made.new_zeros(()) if features is None else features.distance(made, batch.real),
+            "perceptual": made.new_zeros(()) if self._perceptual is None else self._perceptual(made, batch.real),
             "ssim": 1 - ssim(made, batch.real).mean(),
             "radiomics": lesion_radiomics_error(made, batch.real, batch.lesion),
         }
