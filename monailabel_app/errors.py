@@ -4,21 +4,15 @@ from pydantic import ValidationError
 
 from mammosynth.errors import (
     BundleError,
+    ConflictError,
     InvalidParameterError,
     MammoSynthError,
     MissingAttributeError,
+    NotFoundError,
     OutputError,
     UnreadableImageError,
     UnsupportedImageError,
 )
-
-
-class NotFoundError(MammoSynthError):
-    """Nothing has the identifier that was asked for."""
-
-
-class ConflictError(MammoSynthError):
-    """The request contradicts the state of what it addresses."""
 
 
 class PacsError(MammoSynthError):

@@ -34,3 +34,15 @@ class DataError(MammoSynthError):
 
 class OutputError(MammoSynthError):
     """A result cannot be written where or how it was asked for."""
+
+
+class DatabaseError(MammoSynthError):
+    """A database cannot be opened."""
+
+
+class NotFoundError(MammoSynthError):
+    """Nothing has the identifier that was asked for."""
+
+
+class ConflictError(MammoSynthError):
+    """The request contradicts the state of what it addresses."""

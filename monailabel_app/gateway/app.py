@@ -27,11 +27,12 @@ from starlette.exceptions import HTTPException
 
 import mammosynth
 from mammosynth.atomic import is_of_the_disk
+from mammosynth.database import Database
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
 from mammosynth.task import Slot
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.database import Database
+from monailabel_app.database import LAYOUTS
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.admission import Admission
@@ -76,10 +77,10 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
         data_dir: Where jobs are kept.
 
     Raises:
-        OptionsError: If the database there cannot be used.
+        DatabaseError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
-    database = Database(data_dir / "jobs.sqlite")  # first of all, so that one that cannot be used ends the start
+    database = Database(data_dir / "jobs.sqlite", LAYOUTS)  # first, so that one that cannot be used ends the start
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
