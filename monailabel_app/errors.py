@@ -10,6 +10,7 @@ from mammosynth.errors import (
     MissingAttributeError,
     NotFoundError,
     OutputError,
+    ProtocolError,
     UnreadableImageError,
     UnsupportedImageError,
 )
@@ -30,6 +31,7 @@ _STATUS: tuple[tuple[type[MammoSynthError], int], ...] = (
     (BundleError, 503),
     (OutputError, 507),
     (InvalidParameterError, 422),
+    (ProtocolError, 422),
     (MissingAttributeError, 422),
     (UnsupportedImageError, 422),
     (UnreadableImageError, 422),

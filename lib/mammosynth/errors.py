@@ -46,3 +46,7 @@ class NotFoundError(MammoSynthError):
 
 class ConflictError(MammoSynthError):
     """The request contradicts the state of what it addresses."""
+
+
+class ProtocolError(MammoSynthError):
+    """The protocol of a reader study cannot be used."""

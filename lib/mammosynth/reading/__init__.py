@@ -1,0 +1,1 @@
+"""The blinded reader study: protocol -> design -> store -> statistics -> report."""
