@@ -96,7 +96,7 @@ class Document:
         text = node.value
         if node.tag not in _TAGS:
             raise self._error(node, f"has the tag {node.tag[:64]!r}; leave it out")
-        if node.style is not None:  # quoted
+        if node.style:  # quoted; plain is None, or nothing with the faster loader
             return text
         if text.lower() in _WORDS:
             return _WORDS[text.lower()]
