@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,15 +15,11 @@ from mammosynth.reading.design import Reading
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
 from mammosynth.reading.tables import ANSWERED, SESSION_STARTED, ReadingRow, RecordRow, StudyRow
 
-_PARSED: dict[str, Protocol] = {}
 
-
+@lru_cache(maxsize=8)
 def parsed(text: str) -> Protocol:
     """A protocol that never changes, parsed once: a large one takes as long as a hundred answers."""
-    if text not in _PARSED:
-        _PARSED.clear()
-        _PARSED[text] = protocol_from_canonical(text)
-    return _PARSED[text]
+    return protocol_from_canonical(text)
 
 
 def study_row(db: Session, name: str) -> StudyRow:

@@ -23,7 +23,7 @@ from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundErro
 from mammosynth.reading import queries
 from mammosynth.reading.answers import Answer, Receipt, check_answer
 from mammosynth.reading.design import TRAINING, Reading, design_sha256, readings
-from mammosynth.reading.protocol import Protocol, protocol_from_canonical
+from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.tables import (
     ANSWERED,
     CLOSED,
@@ -124,7 +124,7 @@ class StudyStore:
             row = queries.study_row(db, name)
             return Study(
                 name,
-                protocol_from_canonical(row.protocol),
+                queries.parsed(row.protocol),
                 queries.last_record(db, row).kind != CLOSED,
                 queries.count(db, row, RecordRow.kind == SIMULATED) > 0,
                 row.records,
@@ -218,7 +218,7 @@ class StudyStore:
         """
         with self._database.reading() as db:
             study = queries.study_row(db, name)
-            protocol = protocol_from_canonical(study.protocol)
+            protocol = queries.parsed(study.protocol)
             done = queries.answered(db, study, reader)
             own = queries.readings_of(db, study, reader)
         return next(
@@ -235,7 +235,7 @@ class StudyStore:
         """
         with self._database.reading() as db:
             study = queries.study_row(db, name)
-            protocol = protocol_from_canonical(study.protocol)
+            protocol = queries.parsed(study.protocol)
             reading = queries.reading_at(db, study, reader, TRAINING, position)
             if not queries.is_complete(db, study, protocol, reading):
                 raise ConflictError("the answers are not complete; the truth is told after them")
@@ -278,7 +278,7 @@ class StudyStore:
         """
         with self._database.reading() as db:
             study = queries.study_row(db, name)
-            protocol = protocol_from_canonical(study.protocol)
+            protocol = queries.parsed(study.protocol)
             progress = [self._progress(db, study, protocol, reader) for reader in protocol.readers]
             found = {
                 "study": name,
@@ -362,10 +362,8 @@ class StudyStore:
     def _append(self, db: Session, study: StudyRow, kind: str, content: Any, **place: Any) -> Receipt:
         """Add a record behind the last one."""
         now = self._clock().astimezone(UTC)
-        if study.records:
-            now = max(
-                now, datetime.fromisoformat(queries.last_record(db, study).at)
-            )  # a clock that goes back is waited for
+        if study.records:  # a clock that was set back is waited for
+            now = max(now, datetime.fromisoformat(queries.last_record(db, study).at))
         fields = dict.fromkeys(("reader", "session", "position", "question", "target")) | place
         record = {
             **fields,
@@ -388,9 +386,7 @@ class StudyStore:
         reader = own[0].reader
         answered = queries.answered(db, study, reader)
         for each in own:
-            if each.session < number and not queries.required(protocol, each) <= answered.get(
-                queries.place_of(each), set()
-            ):
+            if each.session < number and not queries.is_done(protocol, each, answered):
                 raise ConflictError(f"session {each.session} of {reader} is unfinished; finish it before {number}")
         if number <= 1 or queries.count(db, study, *queries.at(reader, number), RecordRow.kind == WASHOUT_OVERRIDDEN):
             return
