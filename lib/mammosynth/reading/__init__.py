@@ -1,1 +1,1 @@
-"""The blinded reader study: protocol -> design -> store -> statistics -> report."""
+"""The reader study: protocol, design, answers, statistics."""

@@ -1,7 +1,7 @@
 """`simulate`: readers of given skill read an open study, so that a protocol can be tried from end to end.
 
-Decisions follow the binormal model: what a reader sees of a case is normal with variance 1, of which part belongs to the
-case, part to the reader in that arm, and the mean of positive cases is higher by sqrt(2) times the normal quantile of
+Decisions follow the binormal model: what a reader sees of a case is normal with variance 1, of which part belongs to
+the case, part to the reader in that arm, and the mean of positive cases is higher by sqrt(2) times the normal quantile of
 the area under the ROC curve (Roe and Metz, Acad Radiol 1997, doi:10.1016/S1076-6332(97)80161-3, equation 1, in short).
 """
 
