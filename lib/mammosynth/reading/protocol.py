@@ -80,8 +80,8 @@ class Power(Strict):
     From a pilot study (`mammosynth study mrmc` prints them) or a published one.
     """
 
-    effect: Annotated[float, Field(gt=0, lt=1)]
-    """Difference of the figure of merit between two arms that the study shall find."""
+    effect: Annotated[float, Field(ge=0, lt=1)]
+    """True difference of the figure of merit between two arms; with a margin, how much worse, 0 as a rule."""
     var_tr: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Variance of reader times arm."""
     var_error: Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -1,8 +1,8 @@
 """`simulate`: readers of given skill read an open study, so that a protocol can be tried from end to end.
 
 Decisions follow the binormal model: what a reader sees of a case is normal with variance 1, of which part belongs to
-the case, part to the reader in that arm, and the mean of positive cases is higher by sqrt(2) times the normal quantile of
-the area under the ROC curve (Roe and Metz, Acad Radiol 1997, doi:10.1016/S1076-6332(97)80161-3, equation 1, in short).
+the case and part to the reader in that arm; the mean of positive cases is higher by sqrt(2) times the normal quantile
+of the area under the ROC curve (Roe and Metz, Acad Radiol 1997, doi:10.1016/S1076-6332(97)80161-3, shortened).
 """
 
 from __future__ import annotations
@@ -95,23 +95,22 @@ def simulate(store: StudyStore, name: str, skill: Skill, by: str, progress: Call
     skill.check(protocol)
     store.note_simulation(name, asdict(skill), by)
     design = readings(protocol)
-    begun: tuple[str, int] | None = None
+    begin = {reader: store.next_reading(name, reader) for reader in protocol.readers}
     for number, reading in enumerate(design):
-        if begun != (reading.reader, reading.session):
-            begun = (reading.reader, reading.session)
-            _begin(store, name, reading, by)
-        answers = answers_of(protocol, reading, skill)
-        store.save(name, reading.reader, reading.session, reading.position, answers)
+        first = begin[reading.reader]
+        if first is not None and (reading.session, reading.position) >= (first.session, first.position):
+            _read(store, name, protocol, reading, skill, by)
         progress(number + 1, len(design), reading.reader)
     return len(design)
 
 
-def _begin(store: StudyStore, name: str, reading: Reading, by: str) -> None:
-    if reading.session > 1:
-        store.override_washout(
-            name, reading.reader, reading.session, by=by, reason="simulated readers remember nothing"
-        )
-    store.start_session(name, reading.reader, reading.session)
+def _read(store: StudyStore, name: str, protocol: Protocol, reading: Reading, skill: Skill, by: str) -> None:
+    if reading.position == 1:
+        if reading.session > 1:
+            reason = "simulated readers remember nothing"
+            store.override_washout(name, reading.reader, reading.session, by=by, reason=reason)
+        store.start_session(name, reading.reader, reading.session)
+    store.save(name, reading.reader, reading.session, reading.position, answers_of(protocol, reading, skill))
 
 
 def answers_of(protocol: Protocol, reading: Reading, skill: Skill) -> list[Answer]:

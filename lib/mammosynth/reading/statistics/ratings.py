@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mammosynth.errors import DataError
 from mammosynth.problems import Problems
 from mammosynth.reading.statistics.estimate import patient_index
 
