@@ -68,11 +68,10 @@ def all_records(db: Session, study: StudyRow) -> Sequence[RecordRow]:
 
 
 def all_readings(db: Session, study: StudyRow) -> list[Reading]:
-    """In the order of the design: readers as in the protocol."""
-    place = {reader: number for number, reader in enumerate(parsed(study.protocol).readers)}
-    rows = db.scalars(select(ReadingRow).where(ReadingRow.study == study.number)).all()
-    found = [_as_reading(row) for row in rows]
-    return sorted(found, key=lambda each: (place.get(each.reader, -1), each.reader, each.session, each.position))
+    """The whole design, by the names of readers, session and position."""
+    columns = (ReadingRow.reader, ReadingRow.session, ReadingRow.position)
+    rows = db.scalars(select(ReadingRow).where(ReadingRow.study == study.number).order_by(*columns)).all()
+    return [_as_reading(row) for row in rows]
 
 
 def readings_of(db: Session, study: StudyRow, reader: str) -> list[Reading]:

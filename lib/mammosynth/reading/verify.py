@@ -28,18 +28,25 @@ def problems_of(content: Mapping[str, Any], head: str | None = None) -> list[str
     Returns:
         Sentences.
     """
+    try:
+        return _problems(content, head)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return [f"a row holds what no row can hold ({type(error).__name__}: {error})"]
+
+
+def _problems(content: Mapping[str, Any], head: str | None) -> list[str]:
     records = content["records"]
     found = list(_of_chain(content["study"], records))
     if head is not None and head not in {record["sha256"] for record in records}:
         found.append(f"no record has the hash {head[:64]} that was noted: what led to it was changed or removed")
+    if found:
+        return found
     try:
         protocol = protocol_from_canonical(content["study"]["protocol"])
+        found = list(_of_opening(content, protocol))
     except MammoSynthError as error:
-        return [*found, str(error)]
-    found += _of_opening(content, protocol)
-    if not found:
-        found += _of_answers(protocol, content["readings"], records)
-    return found
+        return [str(error)]
+    return found or list(_of_answers(protocol, content["readings"], records))
 
 
 def _of_chain(study: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -73,7 +80,9 @@ def _of_opening(content: Mapping[str, Any], protocol: Protocol) -> Iterator[str]
         yield f"the protocol is of {protocol.name}, the study is called {content['study']['name']}"
     if protocol.canonical() != content["study"]["protocol"] or protocol.sha256 != opening["protocol_sha256"]:
         yield "the protocol is not the one that was opened"
+    place = {reader: number for number, reader in enumerate(protocol.readers)}
     stored = [Reading(**each) for each in content["readings"]]
+    stored.sort(key=lambda each: (place.get(each.reader, -1), each.session, each.position))
     if design_sha256(stored) != opening["design_sha256"]:
         yield "the readings are not those that were drawn at the opening"
     if stored != list(readings(protocol)):
