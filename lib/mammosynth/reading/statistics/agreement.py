@@ -5,7 +5,7 @@ Answers are category numbers 0 ... k - 1 in their order, -1 where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import combinations
 
@@ -13,7 +13,7 @@ import krippendorff
 import numpy as np
 
 from mammosynth.errors import DataError
-from mammosynth.reading.statistics.estimate import DRAWS, LEVEL, Estimate, bootstrap, patient_index, ratio, resample
+from mammosynth.reading.statistics.estimate import DEFAULT, Bootstrap, Estimate, Statistic, patient_index, ratio
 
 MISSING = -1
 
@@ -60,9 +60,7 @@ def cohen_kappa(
     *,
     weights: Weights = Weights.IDENTITY,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Kappa of two series of answers to the same cases; cases without both are left out.
 
@@ -72,9 +70,7 @@ def cohen_kappa(
         categories: k.
         weights: Quadratic for ordered categories.
         patients: (N,) labels; without them, each case is a patient.
-        draws: Resamples of patients.
-        seed: Of the draws.
-        level: Of the percentile interval.
+        bootstrap: How patients are resampled.
 
     Returns:
         NaN if both always give the same one answer.
@@ -84,7 +80,7 @@ def cohen_kappa(
 
     Source: Cohen (1960), doi:10.1177/001316446002000104; Cohen (1968), doi:10.1037/h0026256.
     """
-    return mean_kappa([(first, second)], categories, weights=weights, patients=patients, draws=draws, seed=seed, level=level)
+    return mean_kappa([(first, second)], categories, weights=weights, patients=patients, bootstrap=bootstrap)
 
 
 def mean_kappa(
@@ -93,9 +89,7 @@ def mean_kappa(
     *,
     weights: Weights = Weights.IDENTITY,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Mean of the kappas of several pairs of series, as of every reader's two sessions; see `cohen_kappa`."""
     tables = [_pair_tables(_checked(np.stack(pair), categories), categories) for pair in pairs]
@@ -103,7 +97,7 @@ def mean_kappa(
     def statistic(case_weights: np.ndarray) -> np.ndarray:
         return np.mean([_kappa(case_weights, table, categories, weights) for table in tables], axis=0)
 
-    return _interval(statistic, len(tables[0]), patients, draws, seed, level)
+    return _interval(statistic, len(tables[0]), patients, bootstrap)
 
 
 def light_kappa(
@@ -112,16 +106,14 @@ def light_kappa(
     *,
     weights: Weights = Weights.IDENTITY,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Mean kappa of all pairs of readers; arguments as `fleiss_kappa` and `cohen_kappa`.
 
     Source: Light (1971), doi:10.1037/h0031643.
     """
     pairs = list(combinations(answers, 2))
-    return mean_kappa(pairs, categories, weights=weights, patients=patients, draws=draws, seed=seed, level=level)
+    return mean_kappa(pairs, categories, weights=weights, patients=patients, bootstrap=bootstrap)
 
 
 def fleiss_kappa(
@@ -129,9 +121,7 @@ def fleiss_kappa(
     categories: int,
     *,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Kappa of several readers, categories without order.
 
@@ -139,9 +129,7 @@ def fleiss_kappa(
         answers: (R, N) category numbers, none missing.
         categories: k.
         patients: (N,) labels; without them, each case is a patient.
-        draws: Resamples of patients.
-        seed: Of the draws.
-        level: Of the percentile interval.
+        bootstrap: How patients are resampled.
 
     Raises:
         DataError: If an answer is missing or not of a category.
@@ -151,7 +139,9 @@ def fleiss_kappa(
     counts = _case_counts(answers, categories)
     readers = len(answers)
     if counts.sum() != answers.size:
-        raise DataError("answers are missing, expected one by every reader of every case; Krippendorff's alpha takes gaps")
+        raise DataError(
+            "answers are missing, expected one by every reader of every case; Krippendorff's alpha takes gaps"
+        )
     agreeing = (counts * (counts - 1)).sum(axis=1) / (readers * (readers - 1))
 
     def statistic(case_weights: np.ndarray) -> np.ndarray:
@@ -159,7 +149,7 @@ def fleiss_kappa(
         expected = ((shares @ counts / readers) ** 2).sum(axis=1)
         return _beyond_chance(shares @ agreeing, expected)
 
-    return _interval(statistic, len(counts), patients, draws, seed, level)
+    return _interval(statistic, len(counts), patients, bootstrap)
 
 
 def gwet_ac2(
@@ -168,9 +158,7 @@ def gwet_ac2(
     *,
     weights: Weights = Weights.QUADRATIC,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Gwet's AC2 of two or more readers, AC1 with identity weights; arguments as `fleiss_kappa`, gaps are taken.
 
@@ -192,7 +180,7 @@ def gwet_ac2(
         chance = worth.sum() / (categories * (categories - 1)) * (used * (1 - used)).sum(axis=1)
         return _beyond_chance(observed, chance)
 
-    return _interval(statistic, len(counts), patients, draws, seed, level)
+    return _interval(statistic, len(counts), patients, bootstrap)
 
 
 def krippendorff_alpha(
@@ -201,9 +189,7 @@ def krippendorff_alpha(
     *,
     measurement: Measurement = Measurement.ORDINAL,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Krippendorff's alpha of two or more readers; arguments as `fleiss_kappa`, gaps are taken.
 
@@ -214,7 +200,7 @@ def krippendorff_alpha(
     def statistic(case_weights: np.ndarray) -> np.ndarray:
         return np.array([_alpha(np.repeat(counts, row.astype(int), axis=0), measurement) for row in case_weights])
 
-    return _interval(statistic, len(counts), patients, draws, seed, level)
+    return _interval(statistic, len(counts), patients, bootstrap)
 
 
 def percent_agreement(
@@ -222,9 +208,7 @@ def percent_agreement(
     second: np.ndarray,
     *,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> Estimate:
     """Share of cases with the same answer in both series, of those with both."""
     known = (first != MISSING) & (second != MISSING)
@@ -233,26 +217,19 @@ def percent_agreement(
     def statistic(case_weights: np.ndarray) -> np.ndarray:
         return ratio(case_weights @ same, case_weights @ known.astype(float))
 
-    return _interval(statistic, len(same), patients, draws, seed, level)
+    return _interval(statistic, len(same), patients, bootstrap)
 
 
-def _interval(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    cases: int,
-    patients: np.ndarray | None,
-    draws: int,
-    seed: int,
-    level: float,
-) -> Estimate:
-    weights = np.vstack((np.ones(cases), resample(patient_index(patients, cases), draws, seed)))
-    values = statistic(weights)
-    return bootstrap(float(values[0]), values[1:], level)
+def _interval(statistic: Statistic, cases: int, patients: np.ndarray | None, bootstrap: Bootstrap) -> Estimate:
+    return bootstrap.estimate(statistic, patient_index(patients, cases))
 
 
 def _checked(answers: np.ndarray, categories: int) -> np.ndarray:
     answers = np.asarray(answers)
     if answers.min(initial=MISSING) < MISSING or answers.max(initial=MISSING) >= categories:
-        raise DataError(f"answers from {answers.min()} to {answers.max()}, expected 0 to {categories - 1}, or -1 for none")
+        raise DataError(
+            f"answers from {answers.min()} to {answers.max()}, expected 0 to {categories - 1}, or -1 for none"
+        )
     return answers
 
 

@@ -61,7 +61,7 @@ def auc(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def placements(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each positive case, the share of negative ones below it; of each negative case, the share of positive ones above.
+    """Of each positive case, the share of negative ones below it; of each negative one, of positive ones above it.
 
     Returns:
         (K, positives) and (K, negatives), both with the AUC as their mean; ties count one half.

@@ -69,7 +69,12 @@ def _texts(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def _check_items(cases: pd.DataFrame) -> None:
     problems = Problems()
-    problems.add(*(f"case {row.case}, lesion {row.lesion or 'none'}: twice" for row in cases[cases.duplicated(["case", "lesion"])].itertuples()))
+    problems.add(
+        *(
+            f"case {row.case}, lesion {row.lesion or 'none'}: twice"
+            for row in cases[cases.duplicated(["case", "lesion"])].itertuples()
+        )
+    )
     with_lesion, without = (set(cases["case"][cases["lesion"] != ""]), set(cases["case"][cases["lesion"] == ""]))
     problems.add(*(f"case {case}: with and without a lesion" for case in sorted(with_lesion & without)))
     problems.raise_if_any("list of cases: expected one row a lesion, and one with an empty lesion for a normal case:")
@@ -82,7 +87,9 @@ def _check_marks(marks: pd.DataFrame, items: pd.DataFrame) -> np.ndarray:
     for row, rating in zip(marks.itertuples(), ratings, strict=True):
         where = f"reader {row.reader}, treatment {row.treatment}, case {row.case}"
         if (row.case, row.lesion) not in known:
-            problems.add(f"{where}: lesion {row.lesion or 'none'} is not in the list of cases; correct the name, or add it")
+            problems.add(
+                f"{where}: lesion {row.lesion or 'none'} is not in the list of cases; correct the name, or add it"
+            )
         if not np.isfinite(rating):
             problems.add(f"{where}: rating is {row.rating!r}, expected a number")
     problems.raise_if_any("marks cannot be analysed:")

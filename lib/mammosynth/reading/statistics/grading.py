@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mammosynth.reading.statistics.covariance import METHODS, Method
-from mammosynth.reading.statistics.estimate import DRAWS, LEVEL, Estimate, bootstrap, patient_index, resample
+from mammosynth.reading.statistics.estimate import DEFAULT, LEVEL, Bootstrap, Estimate, patient_index
 from mammosynth.reading.statistics.figures import ACCURACY, AUC
 from mammosynth.reading.statistics.obuchowski_rockette import Analysis, Comparison, Fixed, analyse
 from mammosynth.reading.statistics.proportions import wilson
@@ -28,7 +28,7 @@ class ArmSummary:
 
     Attributes:
         counts: By level of the scale.
-        mean: With the percentile interval of a bootstrap over patients.
+        mean: With an interval from resampled patients.
         median: Of all answers.
     """
 
@@ -42,9 +42,7 @@ def summarise_arm(
     *,
     scale: np.ndarray | None = None,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> ArmSummary:
     """Likert answers to one arm.
 
@@ -52,17 +50,15 @@ def summarise_arm(
         answers: (R, N), a row a reader.
         scale: Levels that could be chosen; without them, those that were.
         patients: (N,) labels; without them, each image is of another patient.
-        draws: Resamples of patients.
-        seed: Of the draws.
-        level: Of the interval.
+        bootstrap: How patients are resampled.
     """
     answers = np.atleast_2d(np.asarray(answers, float))
-    weights = resample(patient_index(patients, answers.shape[1]), draws, seed)
-    means = weights @ answers.mean(axis=0) / weights.sum(axis=1)
+    of_image = answers.mean(axis=0)
+    index = patient_index(patients, of_image.size)
     levels = np.unique(answers) if scale is None else scale
     return ArmSummary(
         counts={float(of): int((answers == of).sum()) for of in levels},
-        mean=bootstrap(float(answers.mean()), means, level),
+        mean=bootstrap.estimate(lambda weights: weights @ of_image / weights.sum(axis=1), index),
         median=float(np.median(answers)),
     )
 
@@ -127,8 +123,8 @@ class AgainstChance:
 
     Attributes:
         auc: Of confidence, with DeLong's interval on log-odds.
-        auc_p: Two-sided, against 0.5: Mann-Whitney's test, exact without ties up to 8 images in an arm; if patients have
-            several images, from the AUC's clustered standard error.
+        auc_p: Two-sided, against 0.5: Mann-Whitney's test, exact without ties up to 8 images in an arm; if
+            patients have several images, from the AUC's clustered standard error.
         accuracy: Wilson's interval; from resampled patients if they have several images.
         accuracy_p: Exact binomial, against 0.5; NaN if patients have several images.
     """
@@ -164,8 +160,7 @@ def against_chance(ratings: Ratings, reader: int, threshold: float, *, level: fl
             wilson(int(right.sum()), right.size, level),
             float(stats.binomtest(int(right.sum()), right.size).pvalue),
         )
-    weights = resample(patients, DRAWS, seed=0)
-    accuracy = bootstrap(float(right.mean()), weights @ right / weights.sum(axis=1), level)
+    accuracy = Bootstrap(level=level).estimate(lambda weights: weights @ right / weights.sum(axis=1), patients)
     z = (auc.value - CHANCE) / auc.standard_error if auc.standard_error else np.nan
     return AgainstChance(auc, float(2 * stats.norm.sf(abs(z))), accuracy, np.nan)
 
@@ -182,6 +177,8 @@ def readers_against_chance(
         level: Of intervals.
     """
     return {
-        figure.name: analyse(ratings, figure=figure, threshold=threshold, fixed=fixed, null=CHANCE, level=level).means[0]
+        figure.name: analyse(ratings, figure=figure, threshold=threshold, fixed=fixed, null=CHANCE, level=level).means[
+            0
+        ]
         for figure in (AUC, ACCURACY)
     }

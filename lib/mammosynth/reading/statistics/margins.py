@@ -65,8 +65,6 @@ def _upper(distance: float, standard_error: float, df: float, margin: float) -> 
     return float(stats.t.sf(distance / standard_error, df))
 
 
-def _test(
-    difference: float, standard_error: float, df: float, margin: float, p: float, alpha: float
-) -> MarginTest:
+def _test(difference: float, standard_error: float, df: float, margin: float, p: float, alpha: float) -> MarginTest:
     half = float(stats.t.ppf(1 - alpha, df)) * standard_error
     return MarginTest(margin, difference - half, difference + half, p, alpha, bool(np.less(p, alpha)))

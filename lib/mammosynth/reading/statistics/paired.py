@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mammosynth.reading.statistics.estimate import DRAWS, LEVEL, Estimate, bootstrap, patient_index, resample
+from mammosynth.reading.statistics.estimate import DEFAULT, Bootstrap, Estimate, patient_index
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ def wilcoxon(
     second: np.ndarray,
     *,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> PairedTest:
     """Wilcoxon's signed-rank test of first less second; equal pairs are left out.
 
@@ -45,9 +43,7 @@ def wilcoxon(
         first: (N,).
         second: (N,).
         patients: (N,) labels for the interval of the effect; without them, each pair is a patient.
-        draws: Resamples of patients.
-        seed: Of the draws.
-        level: Of the interval.
+        bootstrap: How patients are resampled.
 
     Returns:
         The effect is the matched-pairs rank-biserial correlation in [-1, 1]: the share of the rank sum that favours
@@ -55,10 +51,8 @@ def wilcoxon(
     """
     difference = np.asarray(first, float) - np.asarray(second, float)
     p = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
-    weights = resample(patient_index(patients, difference.size), draws, seed)
-    effect = bootstrap(
-        _rank_biserial(np.ones((1, difference.size)), difference)[0], _rank_biserial(weights, difference), level
-    )
+    index = patient_index(patients, difference.size)
+    effect = bootstrap.estimate(lambda weights: _rank_biserial(weights, difference), index)
     return PairedTest(p, effect, difference.size, int(np.count_nonzero(difference)))
 
 
@@ -80,9 +74,7 @@ def mcnemar(
     second: np.ndarray,
     *,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> PairedTest:
     """McNemar's exact test of two yes/no answers to the same cases. It takes cases as independent.
 
@@ -90,9 +82,7 @@ def mcnemar(
         first: (N,) bool.
         second: (N,) bool.
         patients: (N,) labels for the interval of the effect; without them, each case is a patient.
-        draws: Resamples of patients.
-        seed: Of the draws.
-        level: Of the interval.
+        bootstrap: How patients are resampled.
 
     Returns:
         The effect is the difference of the two proportions, first less second.
@@ -102,8 +92,8 @@ def mcnemar(
     discordant = only_first + only_second
     p = float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
     difference = first.astype(float) - second
-    weights = resample(patient_index(patients, first.size), draws, seed)
-    effect = bootstrap(float(difference.mean()), weights @ difference / weights.sum(axis=1), level)
+    index = patient_index(patients, first.size)
+    effect = bootstrap.estimate(lambda weights: weights @ difference / weights.sum(axis=1), index)
     return PairedTest(p, effect, first.size, discordant)
 
 

@@ -6,6 +6,7 @@ Source: Hillis, Obuchowski & Berbaum (2011), doi:10.1016/j.acra.2010.09.007.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -33,8 +34,8 @@ def published_components(
         auc: Expected, between 0 and 1.
         positive: Cases.
         negative: Cases.
-        correlations: Of a figure's errors: one reader under two treatments, two readers under one treatment, two readers
-            under two treatments.
+        correlations: Of a figure's errors: one reader under two treatments, two readers under one treatment, two
+            readers under two treatments.
         reader: Variance of readers.
         treatment_reader: Variance of treatment by reader.
 
@@ -126,21 +127,18 @@ def cases_needed(
         InvalidParameterError: See `power`.
     """
 
-    def enough(number: int, cases: int) -> bool:
-        options = {"pilot_cases": pilot_cases, "fixed": fixed, "margin": margin, "alpha": alpha}
-        return power(components, difference, readers=number, cases=cases, **options) >= target
-
+    of = partial(power, components, difference, pilot_cases=pilot_cases, fixed=fixed, margin=margin, alpha=alpha)
     needed: dict[int, int | None] = {}
     for number in readers:
         low, high = 1, 2
-        while not enough(number, high) and high < _MOST_CASES:
+        while of(readers=number, cases=high) < target and high < _MOST_CASES:
             low, high = high, 2 * high
-        if not enough(number, high):
+        if of(readers=number, cases=high) < target:
             needed[number] = None
             continue
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if enough(number, middle) else (middle, high)
+            low, high = (low, middle) if of(readers=number, cases=middle) >= target else (middle, high)
         needed[number] = high
     return needed
 

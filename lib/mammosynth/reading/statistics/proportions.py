@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mammosynth.reading.statistics.estimate import DRAWS, LEVEL, Estimate, bootstrap, patient_index, ratio, resample
+from mammosynth.reading.statistics.estimate import DEFAULT, LEVEL, Bootstrap, Estimate, patient_index, ratio
 
 PROPORTIONS = ("sensitivity", "specificity", "accuracy", "ppv", "npv")
 
@@ -67,36 +67,38 @@ def clustered_proportions(
     calls: np.ndarray,
     *,
     patients: np.ndarray | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
+    bootstrap: Bootstrap = DEFAULT,
 ) -> dict[str, tuple[list[Estimate], Estimate]]:
-    """Each of `PROPORTIONS` with the percentile interval of a bootstrap over patients.
+    """Each of `PROPORTIONS` with an interval from resampled patients.
 
     Args:
         truth: (N,) bool.
         calls: (R, N) bool, a row a reader.
         patients: (N,) labels; without them, each case is a patient.
-        draws: Resamples.
-        seed: Of the draws.
-        level: Of the interval.
+        bootstrap: How patients are resampled.
 
     Returns:
         By name: of each reader, and of their mean. Readers are taken as they are; an interval for other readers is
-        Obuchowski-Rockette's.
+        Obuchowski-Rockette's. A proportion of 0 or 1, which resampling cannot move, has Wilson's interval for as many
+        trials as there are patients.
     """
     truth, calls = np.asarray(truth, bool), np.asarray(calls, bool)
     index = patient_index(patients, truth.size)
-    weights = np.vstack((np.ones(truth.size), resample(index, draws, seed)))
-    result = {}
-    for name, (hits, trials) in _masks(truth, calls).items():
-        samples = ratio(weights @ hits.T.astype(float), weights @ trials.T.astype(float))
-        mean = samples.mean(axis=1)
-        result[name] = (
-            [bootstrap(float(one[0]), one[1:], level) for one in samples.T],
-            bootstrap(float(mean[0]), mean[1:], level),
-        )
-    return result
+
+    def estimate(hits: np.ndarray, trials: np.ndarray) -> Estimate:
+        def statistic(weights: np.ndarray) -> np.ndarray:
+            return ratio(weights @ hits.T.astype(float), weights @ trials.T.astype(float)).mean(axis=1)
+
+        found = bootstrap.estimate(statistic, index)
+        if found.value not in (0, 1):
+            return found
+        asked = len(np.unique(index[trials.any(axis=0)]))
+        return wilson(round(found.value * asked), asked, bootstrap.level)
+
+    return {
+        name: ([estimate(*one) for one in zip(hits[:, None], trials[:, None], strict=True)], estimate(hits, trials))
+        for name, (hits, trials) in _masks(truth, calls).items()
+    }
 
 
 def _masks(truth: np.ndarray, calls: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:

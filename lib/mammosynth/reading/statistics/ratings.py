@@ -141,7 +141,10 @@ def _check_constant(rows: pd.DataFrame, name: str, problems: Problems) -> None:
     """A case has one truth and one patient."""
     several = rows.groupby("case")[name].unique()
     several = several[several.map(len) > 1]
-    _tell(problems, (f"case {case}: {name} is {' and '.join(sorted(found))}, expected one" for case, found in several.items()))
+    _tell(
+        problems,
+        (f"case {case}: {name} is {' and '.join(sorted(found))}, expected one" for case, found in several.items()),
+    )
 
 
 def _check_crossed(rows: pd.DataFrame, problems: Problems) -> None:
@@ -163,7 +166,10 @@ def _check_crossed(rows: pd.DataFrame, problems: Problems) -> None:
                 continue
             _tell(
                 problems,
-                (f"reader {reader}, treatment {treatment}: no rating of case {case}; {_CROSSED}" for case in _sorted(missing)),
+                (
+                    f"reader {reader}, treatment {treatment}: no rating of case {case}; {_CROSSED}"
+                    for case in _sorted(missing)
+                ),
             )
 
 
