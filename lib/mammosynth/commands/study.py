@@ -98,6 +98,9 @@ def _add_store_actions(actions: Any) -> None:
 
 
 def _add_results(actions: Any) -> None:
+    mrmc = actions.add_parser("mrmc", add_help=False, help="many readers, many cases: of any table of ratings")
+    mrmc.add_argument("arguments", nargs=argparse.REMAINDER)
+    mrmc.set_defaults(run=_mrmc)
     analyse = actions.add_parser("analyse", help="every endpoint of a closed study, as a report")
     export = actions.add_parser("export", help="the answers of a closed study as tables")
     for action, run in ((analyse, _analyse), (export, _export)):
@@ -297,3 +300,11 @@ def _export(args: argparse.Namespace) -> int:
         written = write_tables(store.content(args.study), folder)
     print(f"Wrote {', '.join(written)} to {folder}")
     return 0
+
+
+def _mrmc(args: argparse.Namespace) -> int:
+    from mammosynth.reading import mrmc  # it takes seconds to load, so that its options are declared here
+
+    parser = argparse.ArgumentParser(prog="mammosynth study mrmc", description=mrmc.DESCRIPTION)
+    mrmc.add_arguments(parser)
+    return mrmc.run(parser.parse_args(args.arguments))

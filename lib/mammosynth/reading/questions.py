@@ -221,10 +221,9 @@ class RealOrGenerated(_Question):
         return (value["answer"] if isinstance(value, Mapping) else value) == GENERATED
 
     def rating(self, value: Any) -> float:
-        """From -100, surely real, to 100, surely generated; without confidence 0 or 1."""
-        if not self.confidence:
-            return float(self.decision(value))
-        return float(value["confidence"] if self.decision(value) else -value["confidence"])
+        """From -100.5, surely real, to 100.5, surely generated; never 0, so that its sign is the decision."""
+        confidence = value["confidence"] if self.confidence else 0
+        return confidence + 0.5 if self.decision(value) else -confidence - 0.5
 
 
 class Marks(_Question):
