@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mammosynth.errors import DataError
-from mammosynth.reading.analysis.table import crossed
+from mammosynth.reading.analysis.table import Crossed, crossed
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.questions import Category, Likert, Question
 from mammosynth.reading.statistics.agreement import (
@@ -41,7 +42,8 @@ def between_arms(protocol: Protocol, name: str, rows: pd.DataFrame, bootstrap: B
         DataError: If no case has all answers.
     """
     count, weights = _scale(protocol.questions[name])
-    values, (arms, readers), patients = _numbers(protocol, name, rows, ("arm", "reader"))
+    answers = _numbers(protocol, name, rows, ("arm", "reader"))
+    values, (arms, readers), patients = answers.values, answers.labels, answers.patients
     reference = values[arms.index(protocol.reference_arm)]
     shared: dict[str, Any] = {"weights": weights, "patients": patients, "bootstrap": bootstrap}
     found = {}
@@ -85,8 +87,9 @@ def between_readers(protocol: Protocol, name: str, rows: pd.DataFrame, bootstrap
     is_ordered = weights is Weights.QUADRATIC
     found = {}
     for arm, own in rows.groupby("arm", sort=False):
-        values, _, patients = _numbers(protocol, name, own, ("reader",))
-        shared: dict[str, Any] = {"patients": patients, "bootstrap": bootstrap}
+        answers = _numbers(protocol, name, own, ("reader",))
+        values = answers.values
+        shared: dict[str, Any] = {"patients": answers.patients, "bootstrap": bootstrap}
         found[str(arm)] = {
             "light_kappa": light_kappa(values, count, weights=weights, **shared),
             "fleiss_kappa": fleiss_kappa(values, count, **shared),
@@ -94,7 +97,7 @@ def between_readers(protocol: Protocol, name: str, rows: pd.DataFrame, bootstrap
             "krippendorff_alpha": krippendorff_alpha(
                 values, count, measurement=Measurement.ORDINAL if is_ordered else Measurement.NOMINAL, **shared
             ),
-            "cases": len(patients),
+            "cases": len(answers.items),
         }
     return {"weights": weights, "arms": found}
 
@@ -148,12 +151,12 @@ def _category_numbers(question: Question, rows: pd.DataFrame) -> Any:
     return rows["decision"].astype(int)
 
 
-def _numbers(protocol: Protocol, name: str, rows: pd.DataFrame, over: tuple[str, ...]) -> Any:
+def _numbers(protocol: Protocol, name: str, rows: pd.DataFrame, over: tuple[str, ...]) -> Crossed:
     numbered = rows.assign(number=_category_numbers(protocol.questions[name], rows))
-    values, labels, patients = crossed(numbered, "number", over)
-    if not len(patients):
+    found = crossed(numbered, "number", over)
+    if not found.items:
         raise DataError(f"{name}: no case has the answers of all readers in all arms")
-    return values.astype(int), labels, patients
+    return replace(found, values=found.values.astype(int))
 
 
 def _cross_table(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:

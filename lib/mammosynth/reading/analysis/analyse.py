@@ -11,7 +11,7 @@ import pandas as pd
 
 from mammosynth.errors import ConflictError, DataError
 from mammosynth.reading.analysis.agreements import between_arms, between_readers, within_readers
-from mammosynth.reading.analysis.comparisons import compare_arms, decisions_of, paired_decisions
+from mammosynth.reading.analysis.comparisons import compare_arms, decisions_of, groups_of, paired_decisions
 from mammosynth.reading.analysis.gradings import graded, ratings_by_arm, told_apart
 from mammosynth.reading.analysis.table import answer_table
 from mammosynth.reading.endpoints import Endpoint
@@ -96,7 +96,7 @@ def _result(protocol: Protocol, endpoint: Endpoint, table: pd.DataFrame) -> dict
 
 def _compute(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> dict[str, Any]:
     bootstrap = Bootstrap(draws=protocol.bootstrap_samples, seed=protocol.design.seed % 2**32)
-    first, name = rows[rows["occasion"] == 1], endpoint.question
+    first = rows[rows["occasion"] == 1]
     if endpoint.statistic in _BY_ROCKETTE:
         found = compare_arms(protocol, endpoint, first)
         if endpoint.statistic in _DECISIONS:
@@ -104,6 +104,13 @@ def _compute(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> dict
         if endpoint.statistic == "accuracy":
             found["paired"] = paired_decisions(protocol, first, bootstrap)
         return found
+    if protocol.design.groups > 1:  # readers of different groups have no case in common
+        return {"groups": [_of_group(protocol, endpoint, own, bootstrap) for own in groups_of(protocol, rows)]}
+    return _of_group(protocol, endpoint, rows, bootstrap)
+
+
+def _of_group(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame, bootstrap: Bootstrap) -> dict[str, Any]:
+    first, name = rows[rows["occasion"] == 1], endpoint.question
     match endpoint.statistic:
         case "rating":
             return ratings_by_arm(protocol, endpoint, first, bootstrap)

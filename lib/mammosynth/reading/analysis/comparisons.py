@@ -43,7 +43,7 @@ def compare_arms(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> 
     Raises:
         DataError: If there are too few readers or cases of a kind.
     """
-    groups = list(_groups(protocol, rows))
+    groups = list(groups_of(protocol, rows))
     reports, left_out = [], 0
     for group in groups:
         ratings, left = _ratings(protocol, endpoint, group)
@@ -64,7 +64,7 @@ def compare_arms(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> 
     }
 
 
-def _groups(protocol: Protocol, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def groups_of(protocol: Protocol, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Rows of readers who read the same cases."""
     cases = rows.groupby("reader", sort=False)["case"].agg(frozenset)
     if protocol.design.groups == 1:

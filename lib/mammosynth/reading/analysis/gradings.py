@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from mammosynth.errors import DataError
-from mammosynth.reading.analysis.table import crossed
+from mammosynth.reading.analysis.table import Crossed, crossed
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.protocol import Protocol
-from mammosynth.reading.questions import Category, Items, Likert, Question, YesNo
+from mammosynth.reading.questions import Category, Likert, Question
 from mammosynth.reading.statistics.estimate import Bootstrap
 from mammosynth.reading.statistics.grading import (
     against_chance,
@@ -42,35 +43,12 @@ def ratings_by_arm(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame, b
     """
     scale = _scale(protocol.questions[endpoint.question])
     found = {arm: _of_arm(endpoint, rows, arm) for arm in protocol.arms}
-    arms = {}
-    for arm, (values, _, patients) in found.items():
-        summary = summarise_arm(values, scale=scale, patients=patients, bootstrap=bootstrap)
-        arms[arm] = vars(summary)
-    differences = {}
-    first, first_items, first_patients = found[protocol.reference_arm]
-    for arm, (values, items, _) in found.items():
-        if arm == protocol.reference_arm:
-            continue
-        shared = [item for item in items if item in set(first_items)]
-        if shared:
-            one = values[:, [items.index(item) for item in shared]].mean(axis=0)
-            places = [first_items.index(item) for item in shared]
-            other = first[:, places].mean(axis=0)
-            test = wilcoxon(one, other, patients=first_patients[places], bootstrap=bootstrap)
-            differences[arm] = {
-                "method": "Wilcoxon signed-rank",
-                "value": float(np.mean(one - other)),
-                "effect": test.effect,
-                "pairs": test.pairs,
-                "p": test.p,
-            }
-        else:
-            one, other = values.mean(axis=0), first.mean(axis=0)
-            differences[arm] = {
-                "method": "Mann-Whitney",
-                "value": float(one.mean() - other.mean()),
-                "p": float(stats.mannwhitneyu(one, other).pvalue),
-            }
+    arms = {
+        arm: vars(summarise_arm(own.values, scale=scale, patients=own.patients, bootstrap=bootstrap))
+        for arm, own in found.items()
+    }
+    reference = found.pop(protocol.reference_arm)
+    differences = {arm: _difference(own, reference, bootstrap) for arm, own in found.items()}
     return {"arms": arms, "differences": differences}
 
 
@@ -85,16 +63,16 @@ def graded(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> dict[s
     Raises:
         DataError: If an arm has too few cases, or there is one reader who is not fixed.
     """
-    first, _, first_patients = _of_arm(endpoint, rows, protocol.reference_arm)
+    first = _of_arm(endpoint, rows, protocol.reference_arm)
     differences = {}
     for arm in protocol.arms:
         if arm != protocol.reference_arm:
-            values, _, patients = _of_arm(endpoint, rows, arm)
-            ratings = arm_ratings(first, values, first_patients=first_patients, second_patients=patients)
-            analysis = visual_grading(ratings, fixed=fixed_of(endpoint))
+            own = _of_arm(endpoint, rows, arm)
+            patients = {"first_patients": first.patients, "second_patients": own.patients}
+            analysis = visual_grading(arm_ratings(first.values, own.values, **patients), fixed=fixed_of(endpoint))
             differences[arm] = {
                 **vars(analysis.means[0]),
-                "readers": dict(zip(rows["reader"].unique(), analysis.figures[0].tolist(), strict=True)),
+                "readers": dict(zip(first.labels[0], analysis.figures[0].tolist(), strict=True)),
             }
     return {"differences": differences, "null": 0.5}
 
@@ -136,14 +114,31 @@ def fixed_of(endpoint: Endpoint) -> Fixed:
     return Fixed.CASES if endpoint.cases == "fixed" else Fixed.NONE
 
 
-def _of_arm(endpoint: Endpoint, rows: pd.DataFrame, arm: str) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """(R, N) ratings, items, (N,) patients."""
-    own = rows[rows["arm"] == arm]
-    values, _, patients = crossed(own, "rating", ("reader",))
-    if not len(patients):
+def _of_arm(endpoint: Endpoint, rows: pd.DataFrame, arm: str) -> Crossed:
+    """(R, N) ratings in an arm."""
+    found = crossed(rows[rows["arm"] == arm], "rating", ("reader",))
+    if not found.items:
         raise DataError(f"{endpoint.question}: no case of {arm} has the answers of all readers")
-    wide = own.pivot(index=["item", "patient"], columns="reader", values="rating").dropna()
-    return values.astype(float), list(wide.index.get_level_values("item")), patients
+    return replace(found, values=found.values.astype(float))
+
+
+def _difference(own: Crossed, reference: Crossed, bootstrap: Bootstrap) -> dict[str, Any]:
+    """An arm less the reference, of the means over readers."""
+    one, other = own.values.mean(axis=0), reference.values.mean(axis=0)
+    shared = [item for item in own.items if item in set(reference.items)]
+    if not shared:
+        p = float(stats.mannwhitneyu(one, other).pvalue)
+        return {"method": "Mann-Whitney", "value": float(one.mean() - other.mean()), "p": p}
+    one = one[[own.items.index(item) for item in shared]]
+    places = [reference.items.index(item) for item in shared]
+    test = wilcoxon(one, other[places], patients=reference.patients[places], bootstrap=bootstrap)
+    return {
+        "method": "Wilcoxon signed-rank",
+        "value": float(np.mean(one - other[places])),
+        "effect": test.effect,
+        "pairs": test.pairs,
+        "p": test.p,
+    }
 
 
 def _scale(question: Question) -> np.ndarray | None:
@@ -152,4 +147,4 @@ def _scale(question: Question) -> np.ndarray | None:
         return np.arange(1, question.levels + 1)
     if isinstance(question, Category):
         return np.arange(len(question.categories))
-    return None if isinstance(question, Items) or (isinstance(question, YesNo) and question.suspicion) else None
+    return None

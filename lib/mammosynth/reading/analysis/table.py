@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -100,20 +102,35 @@ def _is_positive(protocol: Protocol, name: str, arm: str, truth: Any) -> bool | 
     return truth == YES if isinstance(question, YesNo) else bool(truth)
 
 
-def crossed(rows: pd.DataFrame, value: str, over: tuple[str, ...]) -> tuple[np.ndarray, list[Any], np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """Answers that cross readers, and arms if there are several.
+
+    Attributes:
+        values: (..., N), the axes before items as they were asked for.
+        labels: Of each of these axes.
+        items: N.
+        patients: (N,), of the items.
+    """
+
+    values: np.ndarray
+    labels: list[list[str]]
+    items: list[str]
+    patients: np.ndarray
+
+
+def crossed(rows: pd.DataFrame, value: str, over: tuple[str, ...]) -> Crossed:
     """Answers as an array; items that somebody did not answer are left out.
 
     Args:
         rows: Of one question, first readings only.
         value: Column of the values.
-        over: Columns of the axes before items, such as ("arm", "reader").
-
-    Returns:
-        (..., N) values, labels of each axis as lists, (N,) patients.
+        over: Columns of the axes before items: ("reader",) or ("arm", "reader").
     """
-    wide = rows.pivot(index=["item", "patient"], columns=list(over), values=value)
-    wide = wide.reindex(columns=pd.MultiIndex.from_product([rows[name].unique() for name in over], names=over))
-    wide = wide.dropna()
-    labels = [list(level) for level in (rows[name].unique() for name in over)]
-    values = wide.to_numpy().T.reshape(*map(len, labels), len(wide))
-    return values, labels, wide.index.get_level_values("patient").to_numpy()
+    labels = [list(rows[name].unique()) for name in over]
+    keys: list[Any] = labels[0] if len(over) == 1 else list(product(*labels))
+    wide = rows.pivot(index=["item", "patient"], columns=over[0] if len(over) == 1 else list(over), values=value)
+    wide = wide[keys].dropna() if set(keys) <= set(wide) else wide[:0]
+    values = wide.to_numpy().T.reshape(*map(len, labels), len(wide)) if len(wide) else np.empty((0, 0))
+    items, patients = (wide.index.get_level_values(name) for name in ("item", "patient"))
+    return Crossed(values, labels, list(items), patients.to_numpy())
