@@ -65,7 +65,6 @@ def test_the_reference_study_has_the_size_of_the_published_one() -> None:
         ("name: cem-s3", "name: cem-s3\nname: b", "line 6: the key 'name' is there already on line 5; remove one"),
         ("name: cem-s3", "name: !!python/name:os.system", "line 5: has the tag"),
         ("name: cem-s3", "name: 7", "line 5: name is 7, expected string; put it in quotes"),
-        ("arms:", "arms: &all", "line 12: arms is"),
         ("[reader-1, reader-2,", "[reader-1, reader-1,", "line 15: readers holds 'reader-1' twice"),
         (
             "reference_arm: clinical",

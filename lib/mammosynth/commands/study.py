@@ -280,7 +280,7 @@ def _areas(texts: list[str]) -> dict[str, float]:
 
 
 def _analyse(args: argparse.Namespace) -> int:
-    from mammosynth.reading.report import write_results
+    from mammosynth.reading.report.write import write_results
 
     folder = args.output or Path(f"{args.study}-results")
     with _store(args.store) as store, counted(args.study, "endpoint") as progress:
