@@ -36,9 +36,10 @@ from mammosynth.reading.statistics.proportions import PROPORTIONS, clustered_pro
 from mammosynth.reading.statistics.ratings import Ratings
 from mammosynth.reading.statistics.roc import auc_difference, auc_interval
 from mammosynth.reading.statistics.roe_metz import RoeMetz
+from tests.support.reading import van_dyke
 
 STRUCTURES = {
-    "HH": RoeMetz(0.011, 0.011, 0.3, 0.3, 0.2, 0.2),
+    "HH": RoeMetz(0.030, 0.030, 0.3, 0.3, 0.2, 0.2),
     "HL": RoeMetz(0.0055, 0.0055, 0.3, 0.3, 0.2, 0.2),
     "LH": RoeMetz(0.030, 0.030, 0.1, 0.1, 0.2, 0.6),
     "LL": RoeMetz(0.0055, 0.0055, 0.1, 0.1, 0.2, 0.6),
@@ -46,8 +47,29 @@ STRUCTURES = {
 """Correlation of cases (high, low) and variance of readers (high, low), after Roe & Metz (1997), table 1."""
 SAME_READERS = RoeMetz(0.0, 0.0, 0.3, 0.3, 0.2, 0.2)
 """Readers of one skill: a null hypothesis that holds for these very readers."""
-SAME_CASES = RoeMetz(0.011, 0.011, 0.6, 0.0, 0.2, 0.2)
+SAME_CASES = RoeMetz(0.030, 0.030, 0.6, 0.0, 0.2, 0.2)
 """Treatments that change no case: a null hypothesis that holds for these very cases."""
+GOLDEN = {
+    "jackknife": {
+        "AUC 1": 0.8970370,
+        "AUC 2": 0.9408374,
+        "difference": -0.04380032,
+        "SE": 0.02074862,
+        "F": 4.456319,
+        "df2": 15.25967,
+        "p": 0.05166569,
+        "low": -0.08795950,
+        "high": 0.00035885,
+        "reader": 0.0015349993,
+        "treatment_reader": 0.0002004025,
+        "error": 0.0008022883,
+        "cov1": 0.0003466137,
+        "cov2": 0.0003440748,
+        "cov3": 0.0002390284,
+    },
+    "delong": {"F": 4.484854, "df2": 15.066108, "p": 0.0512330, "SE": 0.02068250},
+}
+"""Van Dyke's data, empirical AUC, random readers and cases: as MRMCaov prints them, and by DeLong."""
 RESAMPLES = Bootstrap(draws=500)
 _VALUE_ONLY = Bootstrap(draws=1, percentiles=Percentiles.PLAIN)
 
@@ -90,19 +112,23 @@ def main() -> None:
 def type_one(studies: int, seed: int) -> Iterator[Row]:
     """Obuchowski-Rockette under null hypotheses, with coverage of the difference and of each treatment's mean."""
     for name, readers in product(STRUCTURES, (3, 5, 10)):
-        yield from _null(
+        yield from compare_null(
             f"{name}, {readers} readers, 50 + 50 cases", STRUCTURES[name], readers, (50, 50), studies, seed
         )
-    yield from _null("HH, 5 readers, 25 + 25 cases", STRUCTURES["HH"], 5, (25, 25), studies, seed)
-    yield from _null("HH, 5 readers, 30 + 120 cases", STRUCTURES["HH"], 5, (30, 120), studies, seed)
-    yield from _null("HH, 5 readers, 50 + 50, jackknife", STRUCTURES["HH"], 5, (50, 50), studies, seed, "jackknife")
-    yield from _null("HH, 5 readers, 50 + 50, bootstrap", STRUCTURES["HH"], 5, (50, 50), studies, seed, "bootstrap")
+    yield from compare_null("HH, 5 readers, 25 + 25 cases", STRUCTURES["HH"], 5, (25, 25), studies, seed)
+    yield from compare_null("HH, 5 readers, 30 + 120 cases", STRUCTURES["HH"], 5, (30, 120), studies, seed)
+    yield from compare_null(
+        "HH, 5 readers, 50 + 50, jackknife", STRUCTURES["HH"], 5, (50, 50), studies, seed, "jackknife"
+    )
+    yield from compare_null(
+        "HH, 5 readers, 50 + 50, bootstrap", STRUCTURES["HH"], 5, (50, 50), studies, seed, "bootstrap"
+    )
     for figure in (SENSITIVITY, SPECIFICITY, ACCURACY):
-        yield from _null(
+        yield from compare_null(
             f"HH, 5 readers, 50 + 50, {figure.name}", STRUCTURES["HH"], 5, (50, 50), studies, seed, figure=figure
         )
     for name, model, fixed in (("readers", SAME_READERS, Fixed.READERS), ("cases", SAME_CASES, Fixed.CASES)):
-        yield from _null(f"5 readers, 50 + 50, {name} fixed", model, 5, (50, 50), studies, seed, fixed=fixed)
+        yield from compare_null(f"5 readers, 50 + 50, {name} fixed", model, 5, (50, 50), studies, seed, fixed=fixed)
     found = [
         analyse(_free_response(np.random.default_rng([seed, 4, n])), covariance=METHODS["jackknife"])
         for n in range(studies)
@@ -147,6 +173,28 @@ def coverage(studies: int, seed: int) -> Iterator[Row]:
             yield Row(f"{name}{', ' if kind else ''}{kind}", float(share), 0.95, studies)
 
 
+def golden(studies: int, seed: int) -> Iterator[str]:
+    """Van Dyke's printed values beside ours: AUC, random readers and cases."""
+    del studies, seed
+    for name, values in GOLDEN.items():
+        found = analyse(van_dyke(), covariance=METHODS[name])
+        difference, test = found.differences[0, 1], found.test
+        ours = {
+            "AUC 1": found.means[0].value,
+            "AUC 2": found.means[1].value,
+            "difference": difference.value,
+            "SE": difference.standard_error,
+            "F": test.f if test else None,
+            "df2": test.df2 if test else None,
+            "p": difference.p,
+            "low": difference.low,
+            "high": difference.high,
+            **vars(found.components),
+        }
+        for key, printed in values.items():
+            yield f"{name:9} {key:16} {printed:14.10f} {ours[key]:14.10f} {ours[key] - printed:+.1e}"
+
+
 def times(studies: int, seed: int) -> Iterator[str]:
     """Of one analysis, by covariance."""
     del studies
@@ -178,7 +226,7 @@ def plain_aucs(ratings: Ratings) -> list[float]:
     return aucs
 
 
-def _null(
+def compare_null(
     name: str,
     model: RoeMetz,
     readers: int,
@@ -189,6 +237,7 @@ def _null(
     figure: Figure = AUC,
     fixed: Fixed = Fixed.NONE,
 ) -> Iterator[Row]:
+    """Level of the test, coverage of the difference and of a treatment's mean, for two treatments of AUC 0.85."""
     truth, auc = _expected(figure, model, 0.85), (0.85, 0.85)
     found = [_study(model, auc, readers, cases, [seed, 0, n], covariance, figure, fixed) for n in range(studies)]
     yield Row(f"type-I, {name}", float(np.mean([a.test.p < 0.05 for a in found if a.test])), 0.05, studies)
@@ -197,6 +246,9 @@ def _null(
     if fixed is not Fixed.CASES:  # the truth of fixed cases is another one in every study
         inside = [a.means[0].low <= truth <= a.means[0].high for a in found]
         yield Row(f"coverage of a treatment's mean, {name}", float(np.mean(inside)), 0.95, studies)
+        intervals = [a.means[0].log_odds() for a in found]
+        inside = [low <= truth <= high for low, high in intervals]
+        yield Row(f"the same on log-odds, {name}", float(np.mean(inside)), 0.95, studies)
 
 
 def _study(
@@ -383,6 +435,7 @@ def _seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 PARTS: dict[str, Callable[[int, int], Iterator[object]]] = {
+    "golden": golden,
     "type-I": type_one,
     "power": powers,
     "coverage": coverage,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="free response (JAFROC): RATINGS.csv has marks (reader, treatment, case, lesion, rating), CASES.csv all "
         "lesions and normal cases (case, lesion)",
     )
+    parser.add_argument("--reference", metavar="LABEL", help="the treatment that others are compared with")
     parser.add_argument("--margin", type=float, help="also test non-inferiority and equivalence within this difference")
     parser.add_argument("--null", type=float, help="also test each treatment's mean against this, as 0.5 for chance")
     parser.add_argument("--draws", type=int, default=DRAWS, help="resamples of bootstrap (default: %(default)s)")
@@ -79,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         threshold=_threshold(arguments, ratings),
         covariance=arguments.covariance,
         fixed=arguments.fixed,
+        reference=arguments.reference,
         margin=arguments.margin,
         null=arguments.null,
         draws=arguments.draws,
@@ -114,6 +117,7 @@ def mrmc_report(
     threshold: float | None = None,
     covariance: str = "jackknife",
     fixed: Fixed = Fixed.NONE,
+    reference: str | None = None,
     margin: float | None = None,
     null: float | None = None,
     draws: int = DRAWS,
@@ -127,7 +131,8 @@ def mrmc_report(
         threshold: See `obuchowski_rockette.analyse`.
         covariance: One of `METHODS`.
         fixed: See `obuchowski_rockette.analyse`.
-        margin: Of non-inferiority and equivalence, above 0; differences are first less second, greater is better.
+        reference: The treatment that others are compared with; without it, the later label of each pair.
+        margin: Of non-inferiority to the reference and of equivalence, above 0.
         null: What each treatment's mean is tested against.
         draws: Resamples of bootstrap covariances.
         seed: Of these.
@@ -137,7 +142,10 @@ def mrmc_report(
 
     Raises:
         DataError: If readers or cases are too few.
+        InvalidParameterError: If the reference is no treatment.
     """
+    if reference is not None and reference not in ratings.treatments:
+        raise InvalidParameterError(f"reference {reference}: expected one of {', '.join(ratings.treatments)}")
     method = partial(bootstrap, draws=draws, seed=seed) if covariance == "bootstrap" else METHODS[covariance]
     analysis = analyse(
         ratings,
@@ -148,12 +156,16 @@ def mrmc_report(
         null=0.0 if null is None else null,
     )
     differences = [
-        {"first": ratings.treatments[i], "second": ratings.treatments[k], **asdict(found), **_margins(found, margin)}
-        for (i, k), found in analysis.differences.items()
+        {**names, **asdict(found), **_margins(found, margin)}
+        for names, found in _oriented(ratings, analysis.differences, reference)
     ]
     tested = ("t", "p", "null") if null is None else ()
     means = [
-        {"treatment": name, **{key: value for key, value in asdict(mean).items() if key not in tested}}
+        {
+            "treatment": name,
+            **{key: value for key, value in asdict(mean).items() if key not in tested},
+            "log_odds_interval": mean.log_odds(),
+        }
         for name, mean in zip(ratings.treatments, analysis.means, strict=True)
     ]
     test, sizes = analysis.test, _sizes(ratings)
@@ -161,6 +173,7 @@ def mrmc_report(
         "figure": figure,
         "threshold": threshold,
         "covariance": covariance,
+        **({"draws": draws, "seed": seed} if covariance == "bootstrap" else {}),
         "fixed": fixed.value,
         "level": LEVEL,
         **sizes,
@@ -168,7 +181,7 @@ def mrmc_report(
         "differences": differences,
         "means": means,
         "readers": _readers(ratings, analysis),
-        "reader_differences": _reader_differences(ratings, analysis),
+        "reader_differences": _reader_differences(ratings, analysis, reference),
         "components": asdict(analysis.components),
     }
 
@@ -186,7 +199,7 @@ def format_report(report: dict[str, Any]) -> str:
         ]
         if not np.isfinite(test["p"]):
             lines += ["nothing varies between readers, treatments or cases: no test is possible"]
-    lines += ["", f"{'':34}    value       SE        95 % interval         p"]
+    lines += ["", f"{'':34}    value       SE          95 % interval   p"]
     for row in report["differences"]:
         lines.append(_line(f"{row['first']} less {row['second']}", row, row["p"]))
         lines += [
@@ -281,27 +294,41 @@ def _readers(ratings: Ratings, analysis: Analysis) -> list[dict[str, Any]]:
         for r, reader in enumerate(ratings.readers):
             error = float(np.sqrt(max(analysis.covariance[i, r, i, r], 0)))
             found = compare(float(analysis.figures[i, r]), error, np.inf)
-            low, high = max(found.low, 0.0), min(found.high, 1.0)
+            low, high = found.log_odds()
             values = {"value": found.value, "standard_error": error, "low": low, "high": high}
             rows.append({"treatment": treatment, "reader": reader, **values})
     return rows
 
 
-def _reader_differences(ratings: Ratings, analysis: Analysis) -> list[dict[str, Any]]:
+def _reader_differences(ratings: Ratings, analysis: Analysis, reference: str | None) -> list[dict[str, Any]]:
     rows = []
-    for i, k in analysis.differences:
-        for r, reader in enumerate(ratings.readers):
+    for r, reader in enumerate(ratings.readers):
+        differences = {}
+        for i, k in analysis.differences:
             of_reader = analysis.covariance[:, r, :, r]
-            variance = max(of_reader[i, i] + of_reader[k, k] - 2 * of_reader[i, k], 0)
-            found = compare(float(analysis.figures[i, r] - analysis.figures[k, r]), float(np.sqrt(variance)), np.inf)
-            names = {"reader": reader, "first": ratings.treatments[i], "second": ratings.treatments[k]}
-            rows.append({**names, **asdict(found)})
+            error = float(np.sqrt(max(of_reader[i, i] + of_reader[k, k] - 2 * of_reader[i, k], 0)))
+            differences[i, k] = compare(float(analysis.figures[i, r] - analysis.figures[k, r]), error, np.inf)
+        rows += [
+            {"reader": reader, **names, **asdict(found)} for names, found in _oriented(ratings, differences, reference)
+        ]
     return rows
 
 
+def _oriented(
+    ratings: Ratings, differences: dict[tuple[int, int], Comparison], reference: str | None
+) -> Iterator[tuple[dict[str, str], Comparison]]:
+    """Names and differences, first less second; the reference is second."""
+    for (i, k), found in differences.items():
+        first, second = ratings.treatments[i], ratings.treatments[k]
+        if first == reference:
+            first, second, found = second, first, found.turned()
+        yield {"first": first, "second": second}, found
+
+
 def _line(name: str, row: dict[str, Any], p: float) -> str:
+    interval = f"{row['low']:8.4f} to {row['high']:8.4f}" if np.isfinite(row["low"]) else f"{'no interval':>20}"
     tail = f"   {_number(p)}" if np.isfinite(p) else ""
-    return f"{name:34} {row['value']:8.4f} {row['standard_error']:8.4f}   {row['low']:8.4f} to {row['high']:8.4f}{tail}"
+    return f"{name:34} {row['value']:8.4f} {row['standard_error']:8.4f}   {interval}{tail}"
 
 
 def _number(value: float) -> str:

@@ -139,7 +139,8 @@ def test_constant_ratings_are_an_auc_of_one_half_without_a_test(name: str) -> No
     assert (found.figures == 0.5).all()
     assert found.test is not None
     assert np.isnan(found.test.p)
-    assert (found.differences[0, 1].low, found.differences[0, 1].high) == (0, 0)
+    assert found.differences[0, 1].value == 0
+    assert np.isnan([found.differences[0, 1].low, found.means[0].high]).all()  # no certainty, either
 
 
 def test_one_reader_is_refused_unless_fixed() -> None:
@@ -157,3 +158,12 @@ def test_one_class_is_refused_where_it_is_needed() -> None:
 def test_a_figure_of_yes_and_no_needs_a_threshold() -> None:
     with pytest.raises(ValueError, match="sensitivity needs a threshold"):
         analyse(drawn_ratings(), figure=SENSITIVITY)
+
+
+def test_log_odds_stay_below_one() -> None:
+    mean = analysis_of("jackknife").means[1]
+    low, high = mean.log_odds()
+    assert mean.value < high < 1
+    assert np.log(high / (1 - high)) + np.log(low / (1 - low)) == pytest.approx(
+        2 * np.log(mean.value / (1 - mean.value))
+    )

@@ -65,37 +65,44 @@ class Bootstrap:
     percentiles: Percentiles = Percentiles.BCA
 
     def estimate(self, statistic: Statistic, patients: np.ndarray) -> Estimate:
-        """The value of a statistic with its interval; resamples in which it is not defined are left out.
+        """The value of a statistic with its interval; see `estimates`."""
+        return self.estimates(lambda weights: statistic(weights)[:, None], patients)[0]
+
+    def estimates(self, statistics: Statistic, patients: np.ndarray) -> list[Estimate]:
+        """Values of several statistics with their intervals; resamples in which one is not defined are left out.
 
         Args:
-            statistic: Of weighted cases.
+            statistics: (B, N) weights of cases -> (B, M) values.
             patients: (N,) int from 0.
         """
-        value = float(statistic(np.ones((1, patients.size)))[0])
-        samples = statistic(resample(patients, self.draws, self.seed))
+        values = statistics(np.ones((1, patients.size)))[0]
+        samples = statistics(resample(patients, self.draws, self.seed)).T
+        if self.percentiles is Percentiles.PLAIN or patients.max() < 1:
+            left_out = [np.empty(0)] * len(values)
+        else:
+            left_out = list(statistics(leave_one_out(patients)).T)
+        return [self._estimate(float(v), s, left) for v, s, left in zip(values, samples, left_out, strict=True)]
+
+    def _estimate(self, value: float, samples: np.ndarray, left_out: np.ndarray) -> Estimate:
         known = samples[np.isfinite(samples)]
         if known.size < 2 or not np.isfinite(value):
             return Estimate(value, np.nan, np.nan, level=self.level, draws=known.size)
         at = np.array([(1 - self.level) / 2, (1 + self.level) / 2])
-        if self.percentiles is Percentiles.BCA:
-            at = self._accelerated(at, value, known, statistic, patients)
+        if left_out.size:
+            at = _accelerated(at, value, known, left_out)
         low, high = np.quantile(known, at)
         return Estimate(value, float(low), float(high), float(known.std(ddof=1)), self.level, known.size)
 
-    def _accelerated(
-        self, at: np.ndarray, value: float, known: np.ndarray, statistic: Statistic, patients: np.ndarray
-    ) -> np.ndarray:
-        number = patients.max() + 1
-        if number < 2:
-            return at
-        below = ((known < value).mean() + (known <= value).mean()) / 2
-        bias = stats.norm.ppf(np.clip(below, 1 / known.size, 1 - 1 / known.size))
-        left_out = statistic(leave_one_out(patients))
-        deviations = np.nan_to_num(np.nanmean(left_out) - left_out) if np.isfinite(left_out).any() else np.zeros(1)
-        spread = (deviations**2).sum() ** 1.5
-        acceleration = (deviations**3).sum() / (6 * spread) if spread > 0 else 0.0
-        wide = bias + np.sqrt(number / (number - 1)) * stats.t.ppf(at, number - 1)
-        return stats.norm.cdf(bias + wide / (1 - acceleration * wide))
+
+def _accelerated(at: np.ndarray, value: float, known: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Probabilities of BCa in place of `at`, from the value without each patient."""
+    below = ((known < value).mean() + (known <= value).mean()) / 2
+    bias = stats.norm.ppf(np.clip(below, 1 / known.size, 1 - 1 / known.size))
+    deviations = np.nan_to_num(np.nanmean(left_out) - left_out) if np.isfinite(left_out).any() else np.zeros(1)
+    spread = (deviations**2).sum() ** 1.5
+    acceleration = (deviations**3).sum() / (6 * spread) if spread > 0 else 0.0
+    wide = bias + np.sqrt(left_out.size / (left_out.size - 1)) * stats.t.ppf(at, left_out.size - 1)
+    return stats.norm.cdf(bias + wide / (1 - acceleration * wide))
 
 
 DEFAULT = Bootstrap()

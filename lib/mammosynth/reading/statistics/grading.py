@@ -14,7 +14,7 @@ from scipy import stats
 from mammosynth.reading.statistics.covariance import METHODS, Method
 from mammosynth.reading.statistics.estimate import DEFAULT, LEVEL, Bootstrap, Estimate, patient_index
 from mammosynth.reading.statistics.figures import ACCURACY, AUC
-from mammosynth.reading.statistics.obuchowski_rockette import Analysis, Comparison, Fixed, analyse
+from mammosynth.reading.statistics.obuchowski_rockette import Analysis, Comparison, Fixed, analyse, compare
 from mammosynth.reading.statistics.proportions import wilson
 from mammosynth.reading.statistics.ratings import Ratings
 from mammosynth.reading.statistics.roc import auc_interval
@@ -126,7 +126,7 @@ class AgainstChance:
         auc_p: Two-sided, against 0.5: Mann-Whitney's test, exact without ties up to 8 images in an arm; if
             patients have several images, from the AUC's clustered standard error.
         accuracy: Wilson's interval; from resampled patients if they have several images.
-        accuracy_p: Exact binomial, against 0.5; NaN if patients have several images.
+        accuracy_p: Against 0.5: exact binomial; if patients have several images, from the resamples' standard error.
     """
 
     auc: Estimate
@@ -161,8 +161,11 @@ def against_chance(ratings: Ratings, reader: int, threshold: float, *, level: fl
             float(stats.binomtest(int(right.sum()), right.size).pvalue),
         )
     accuracy = Bootstrap(level=level).estimate(lambda weights: weights @ right / weights.sum(axis=1), patients)
-    z = (auc.value - CHANCE) / auc.standard_error if auc.standard_error else np.nan
-    return AgainstChance(auc, float(2 * stats.norm.sf(abs(z))), accuracy, np.nan)
+    return AgainstChance(auc, _normal_p(auc), accuracy, _normal_p(accuracy))
+
+
+def _normal_p(estimate: Estimate) -> float:
+    return compare(estimate.value, estimate.standard_error, np.inf, null=CHANCE).p
 
 
 def readers_against_chance(

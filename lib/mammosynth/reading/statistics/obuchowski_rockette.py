@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from mammosynth.errors import DataError
 from mammosynth.reading.statistics.covariance import METHODS, Method
@@ -58,7 +58,7 @@ class Comparison:
         value: Mean over readers, or difference of two.
         standard_error: Of the value.
         df: Degrees of freedom; infinite for a normal distribution.
-        low: Of the interval.
+        low: Of the interval; NaN if the standard error is 0, which no certainty is.
         high: Of the interval.
         t: Value, less what it is tested against, by its standard error; NaN if that is 0.
         p: Two-sided.
@@ -73,6 +73,21 @@ class Comparison:
     t: float
     p: float
     null: float
+
+    def turned(self) -> Comparison:
+        """A difference the other way round."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low, t=-self.t)
+
+    def log_odds(self, level: float = LEVEL) -> tuple[float, float]:
+        """The interval that is symmetric on the scale of log-odds; of a mean figure, which lies in (0, 1).
+
+        Near 1 it covers better than the published one; where value or standard error allow none, it is that one.
+        """
+        if not 0 < self.value < 1 or not self.standard_error > 0:
+            return self.low, self.high
+        half = stats.t.ppf((1 + level) / 2, self.df) * self.standard_error / (self.value * (1 - self.value))
+        low, high = special.expit(special.logit(self.value) + np.array([-half, half]))
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -203,9 +218,17 @@ def analyse_figures(
 
 
 def compare(value: float, standard_error: float, df: float, *, null: float = 0.0, level: float = LEVEL) -> Comparison:
-    """A value with the interval and the test of Student's distribution; normal if `df` is infinite."""
+    """A value with the interval and the test of Student's distribution; normal if `df` is infinite.
+
+    Args:
+        value: Of an estimate.
+        standard_error: Of the value; without one there is neither interval nor test.
+        df: Degrees of freedom.
+        null: What the value is tested against.
+        level: Of the interval.
+    """
     if not standard_error > 0 or not df > 0:
-        return Comparison(value, standard_error, df, value, value, np.nan, np.nan, null)
+        return Comparison(value, standard_error, df, np.nan, np.nan, np.nan, np.nan, null)
     half = stats.t.ppf((1 + level) / 2, df) * standard_error
     t = (value - null) / standard_error
     return Comparison(value, standard_error, df, value - half, value + half, t, float(2 * stats.t.sf(abs(t), df)), null)

@@ -37,7 +37,7 @@ def wilcoxon(
 ) -> PairedTest:
     """Wilcoxon's signed-rank test of first less second; equal pairs are left out.
 
-    Exact up to 50 differing pairs without ties, else from the normal distribution. It takes pairs as independent.
+    Exact for few pairs without ties, else from the normal distribution: SciPy's choice. It takes pairs as independent.
 
     Args:
         first: (N,).

@@ -126,7 +126,6 @@ def cases_needed(
     Raises:
         InvalidParameterError: See `power`.
     """
-
     of = partial(power, components, difference, pilot_cases=pilot_cases, fixed=fixed, margin=margin, alpha=alpha)
     needed: dict[int, int | None] = {}
     for number in readers:

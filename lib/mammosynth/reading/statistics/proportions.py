@@ -85,25 +85,34 @@ def clustered_proportions(
     truth, calls = np.asarray(truth, bool), np.asarray(calls, bool)
     index = patient_index(patients, truth.size)
 
-    def estimate(hits: np.ndarray, trials: np.ndarray) -> Estimate:
-        def statistic(weights: np.ndarray) -> np.ndarray:
-            return ratio(weights @ hits.T.astype(float), weights @ trials.T.astype(float)).mean(axis=1)
+    masks = _masks(truth, calls)
 
-        found = bootstrap.estimate(statistic, index)
-        if found.value not in (0, 1):
-            return found
-        asked = len(np.unique(index[trials.any(axis=0)]))
-        return wilson(round(found.value * asked), asked, bootstrap.level)
+    def statistics(weights: np.ndarray) -> np.ndarray:
+        shares = [ratio(weights @ hits.T, weights @ trials.T) for hits, trials in masks.values()]
+        return np.hstack([np.column_stack((share, share.mean(axis=1))) for share in shares])
 
-    return {
-        name: ([estimate(*one) for one in zip(hits[:, None], trials[:, None], strict=True)], estimate(hits, trials))
-        for name, (hits, trials) in _masks(truth, calls).items()
-    }
+    found = np.reshape(np.array(bootstrap.estimates(statistics, index), object), (len(masks), -1))
+    result = {}
+    for (name, (_, trials)), row in zip(masks.items(), found, strict=True):
+        of = [*trials, trials.any(axis=0)]
+        estimates = [_with_width(e, index[asked > 0], bootstrap.level) for e, asked in zip(row, of, strict=True)]
+        result[name] = estimates[:-1], estimates[-1]
+    return result
+
+
+def _with_width(estimate: Estimate, patients: np.ndarray, level: float) -> Estimate:
+    """Wilson's interval for a proportion of 0 or 1, with as many trials as there are patients."""
+    if estimate.value not in (0, 1):
+        return estimate
+    trials = len(np.unique(patients))
+    return wilson(round(estimate.value * trials), trials, level)
 
 
 def _masks(truth: np.ndarray, calls: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of each of `PROPORTIONS`: which answers count as hits, and which count at all; (R, N) bool each."""
+    """Of each of `PROPORTIONS`: which answers count as hits, and which count at all; (R, N) of 0 and 1 each."""
     positive = np.broadcast_to(truth, calls.shape)
     right, everything = calls == positive, np.ones_like(calls)
     trials = (positive, ~positive, everything, calls, ~calls)
-    return {name: (right & mask, mask) for name, mask in zip(PROPORTIONS, trials, strict=True)}
+    return {
+        name: ((right & mask).astype(float), mask.astype(float)) for name, mask in zip(PROPORTIONS, trials, strict=True)
+    }

@@ -184,8 +184,6 @@ def _tell(problems: Problems, sentences: Iterable[str]) -> None:
 
 
 def _sorted(labels: Iterable[str]) -> list[str]:
-    unique = set(labels)
-    try:
-        return sorted(unique, key=lambda label: (float(label), label))
-    except ValueError:
-        return sorted(unique)
+    unique = sorted(set(labels))
+    numbers = pd.to_numeric(pd.Series(unique, dtype=object), errors="coerce").to_numpy(float)
+    return [unique[index] for index in np.argsort(numbers, kind="stable")] if np.isfinite(numbers).all() else unique

@@ -62,9 +62,8 @@ def auc_interval(
     half = stats.norm.ppf((1 + level) / 2) * error
     if not logit:
         return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), error, level)
-    odds = np.log(value / (1 - value)) + np.array([-1, 1]) * half / (value * (1 - value))
-    low, high = 1 / (1 + np.exp(-odds))
-    return Estimate(value, float(low), float(high), error, level)
+    low, high = compare(value, error, np.inf, level=level).log_odds(level)
+    return Estimate(value, low, high, error, level)
 
 
 def auc_difference(

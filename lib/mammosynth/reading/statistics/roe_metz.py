@@ -1,6 +1,6 @@
 """Simulated studies with a known truth: the model of Roe and Metz, by which methods of this kind are judged.
 
-Source: Roe & Metz (1997), doi:10.1016/S1076-6332(97)80161-7.
+Source: Roe & Metz (1997), doi:10.1016/S1076-6332(97)80032-3.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RoeMetz:
     def __post_init__(self) -> None:
         within = self.case + self.treatment_case + self.reader_case + self.error
         if abs(within - 1) > 1e-9:
-            raise ValueError(f"variances of cases and error add up to {within}, expected 1")
+            raise ValueError(f"variances of cases and error add up to {within:g}, expected 1")
 
     def separation(self, auc: float) -> float:
         """Distance of the means of positive and negative cases which gives an AUC, expected over readers and cases."""
