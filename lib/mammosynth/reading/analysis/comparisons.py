@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mammosynth.errors import DataError
+from mammosynth.reading.analysis.gradings import fixed_of
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.mrmc import mrmc_report
 from mammosynth.reading.protocol import Protocol
@@ -16,7 +17,7 @@ from mammosynth.reading.questions import Marks
 from mammosynth.reading.statistics import margins
 from mammosynth.reading.statistics.estimate import Bootstrap
 from mammosynth.reading.statistics.free_response import lesion_ratings
-from mammosynth.reading.statistics.obuchowski_rockette import Comparison, Fixed, compare
+from mammosynth.reading.statistics.obuchowski_rockette import Comparison, compare
 from mammosynth.reading.statistics.paired import mcnemar
 from mammosynth.reading.statistics.proportions import clustered_proportions, confusion
 from mammosynth.reading.statistics.ratings import Ratings
@@ -145,16 +146,11 @@ def _report(protocol: Protocol, endpoint: Endpoint, ratings: Ratings) -> dict[st
         figure=figure,
         threshold=None if figure == "auc" else _THRESHOLD,
         covariance=endpoint.covariance,
-        fixed=_fixed(endpoint),
+        fixed=fixed_of(endpoint),
+        reference=protocol.reference_arm,
         draws=protocol.bootstrap_samples,
         seed=protocol.design.seed % 2**32,
     )
-
-
-def _fixed(endpoint: Endpoint) -> Fixed:
-    if endpoint.readers == "fixed":
-        return Fixed.READERS
-    return Fixed.CASES if endpoint.cases == "fixed" else Fixed.NONE
 
 
 def _of_arm(report: Mapping[str, Any], arm: str) -> Mapping[str, Any]:
@@ -162,13 +158,7 @@ def _of_arm(report: Mapping[str, Any], arm: str) -> Mapping[str, Any]:
 
 
 def _less(report: Mapping[str, Any], arm: str, other: str) -> Mapping[str, Any]:
-    """One arm less another, whichever way round the report has them."""
-    for row in report["differences"]:
-        if (row["first"], row["second"]) == (arm, other):
-            return row
-        if (row["first"], row["second"]) == (other, arm):
-            return {**row, "value": -row["value"]}
-    raise DataError(f"{arm} and {other} were not compared")
+    return next(row for row in report["differences"] if (row["first"], row["second"]) == (arm, other))
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> Comparison:
