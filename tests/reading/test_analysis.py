@@ -95,7 +95,7 @@ def test_readers_who_can_tell_generated_images_are_found_out_and_guessing_ones_a
     study = parse_protocol(new_protocol("realism"))
     skill = {"real": 0.9, "generated": 0.9}
     for tell, is_told in ((0.95, True), (0.5, False)):
-        content = simulated(tmp_path / str(tell), study, Skill(skill, tell, seed=4))
+        content = simulated(tmp_path / str(tell), study, Skill(skill, tell, seed=1))
         results = analyse_study(content)
         found = results["endpoints"]["origin"]["all"]["auc"]
         assert found["value"] == pytest.approx(tell, abs=0.15)

@@ -139,7 +139,8 @@ def _panel(axes: Any, rows: pd.DataFrame, truth: str, x: str, y: str) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xlabel(x, fontsize=8)
     axes.set_ylabel(y, fontsize=8)
-    axes.legend(fontsize=7, loc="lower right", frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7, loc="lower right", frameon=False)
     _plain(axes)
 
 

@@ -25,6 +25,7 @@ from mammosynth.reading.report.words import HEADINGS, flow, lines, methods, p_va
 
 _SIMULATED = "Simulated readers: no person has read these cases."
 _SAME_EACH_TIME: Any = {"svg.hashsalt": "mammosynth", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
+_NO_FORMULAS: Any = {"text.parse_math": False}  # titles may have dollar signs
 _NO_DATES = {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}
 _A4 = (8.27, 11.69)  # inches
 _WIDTHS = (0.27, 0.36, 0.08, 0.15, 0.07, 0.07)
@@ -71,7 +72,7 @@ def write_results(
         "rows": [line.cells() for line in found],
         "methods": methods(protocol, results),
     }
-    with rc_context(_SAME_EACH_TIME):
+    with rc_context({**_SAME_EACH_TIME, **_NO_FORMULAS}):
         drawn = figures(protocol, answer_table(protocol, content), results, found)
         write_bytes(folder / "report.html", _page(words, drawn).encode())
         write_bytes(folder / "report.pdf", _pdf(words, drawn))
@@ -122,7 +123,7 @@ def _front(words: Mapping[str, Any]) -> list[Figure]:
             page.text(0.07, 0.95, "\n".join(textwrap.wrap(words["title"], 62)), fontsize=14, weight="bold", va="top")
         for number, text in enumerate(texts[start : start + _LINES_A_PAGE]):
             weight = "bold" if text in headings else "normal"
-            page.text(0.07, 0.885 - number * 0.0137, _literal(text), fontsize=8.5, weight=weight, va="top")
+            page.text(0.07, 0.885 - number * 0.0137, text, fontsize=8.5, weight=weight, va="top")
         pages.append(page)
     return pages
 
@@ -148,18 +149,13 @@ def _row(page: Figure, cells: Sequence[Sequence[str]], line: int, weight: str) -
     for texts, width in zip(cells, _WIDTHS, strict=True):
         for number, text in enumerate(texts):
             y = 0.915 - (line + number) * 0.0137
-            page.text(left, y, _literal(text), fontsize=6.8, weight=weight, va="top")
+            page.text(left, y, text, fontsize=6.8, weight=weight, va="top")
         left += width * 0.87
 
 
 def _framed(drawn: Drawn) -> Figure:
     """A figure with its words below, on a page of its own size."""
     figure = drawn.figure
-    figure.suptitle("\n".join(map(_literal, textwrap.wrap(drawn.title, 70))), fontsize=10)
-    figure.supxlabel("\n".join(map(_literal, textwrap.wrap(drawn.note, 100))), fontsize=7)
+    figure.suptitle("\n".join(textwrap.wrap(drawn.title, 70)), fontsize=10)
+    figure.supxlabel("\n".join(textwrap.wrap(drawn.note, 100)), fontsize=7)
     return figure
-
-
-def _literal(text: str) -> str:
-    """Text in which the drawing library sees no formula."""
-    return text.replace("$", r"\$")
