@@ -107,6 +107,12 @@ def test_aliases_which_could_grow_without_bounds_are_refused() -> None:
         Document(bomb, "bomb")
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "[" * 200_000 + "]" * 200_000])
+def test_no_depth_of_nesting_ends_the_process(text: str) -> None:
+    with pytest.raises(ProtocolError, match="deep, line 1: nests deeper than 32 levels; write it flatter"):
+        Document(text, "deep")
+
+
 @pytest.mark.parametrize("text", ["", "# nothing", "- a list", "word", "a: " + "[" * 100 + "]" * 100, "\t", "a: \x00"])
 def test_text_that_is_no_protocol_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ProtocolError, match=r"^study\.yaml"):

@@ -65,16 +65,26 @@ class Endpoint(Strict):
             raise ValueError("readers or cases that are random; found both fixed, so that nothing would vary")
         return self
 
-    def contradictions(self, questions: Mapping[str, Question], arms: Sequence[str], repeats: Any) -> Iterator[str]:
-        """What of it does not fit its protocol, as rests of sentences."""
+    def contradictions(
+        self, questions: Mapping[str, Question], generated: Sequence[bool], repeats: Any
+    ) -> Iterator[str]:
+        """What of it does not fit its protocol, as rests of sentences.
+
+        Args:
+            questions: Of the protocol.
+            generated: Of each arm, whether its images are.
+            repeats: Of the design.
+        """
         if self.question not in questions:
             yield f"is about {self.question[:64]!r}, expected one of the questions {', '.join(questions)}"
             return
         question = questions[self.question]
         if not self._fits(question):
             yield f"is {self.statistic} of a question of the type {question.type}, which does not have it"
-        if self.statistic in (*_COMPARES_ARMS, "arm_agreement") and len(arms) < 2:
+        if self.statistic in (*_COMPARES_ARMS, "arm_agreement") and len(generated) < 2:
             yield f"is {self.statistic}, which compares arms, expected at least two arms"
+        if self.statistic == "realism" and len(set(generated)) < 2:
+            yield "is realism, expected an arm that is generated and one that is not"
         if self.statistic == "intra_reader_agreement" and repeats is None:
             yield "is intra_reader_agreement, expected design.repeats"
 

@@ -270,7 +270,8 @@ def contradictions(protocol: Protocol) -> Iterator[tuple[tuple[int | str, ...], 
         yield from _of_case(protocol, name, case)
     yield from _of_patients(protocol)
     for name, endpoint in protocol.endpoints.items():
-        for sentence in endpoint.contradictions(protocol.questions, list(protocol.arms), protocol.design.repeats):
+        generated = [arm.generated for arm in protocol.arms.values()]
+        for sentence in endpoint.contradictions(protocol.questions, generated, protocol.design.repeats):
             yield ("endpoints", name), sentence
 
 

@@ -7,7 +7,7 @@ Keys that come twice, aliases (which can grow without bounds) and tags are refus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,7 @@ class Document:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         try:
-            aliases = (event for event in _events(text) if isinstance(event, yaml.AliasEvent))
-            if (alias := next(aliases, None)) is not None:
-                line = alias.start_mark.line + 1
-                raise ProtocolError(f"{name}, line {line}: holds the alias '*{alias.anchor[:32]}'; write the value out")
+            self._check_events(text)
             self._root = yaml.compose(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -53,7 +50,7 @@ class Document:
             raise ProtocolError(f"{name}: is no valid YAML ({str(error)[:200]}); correct it") from None
         if self._root is None:
             raise ProtocolError(f"{name}: is empty, expected a protocol; begin with `mammosynth study new`")
-        self.value = self._construct(self._root, 0)
+        self.value = self._construct(self._root)
 
     def line(self, location: Sequence[int | str]) -> int:
         """The line of a value, or of the nearest one around it that is there.
@@ -69,16 +66,24 @@ class Document:
                 line = key.start_mark.line + 1
         return line
 
-    def _construct(self, node: yaml.Node, depth: int) -> Any:
-        if depth > _MOST_DEPTH:
-            raise self._error(node, f"nests deeper than {_MOST_DEPTH} levels; write it flatter")
+    def _check_events(self, text: str) -> None:
+        """Refuse what must not be built: the faster loader calls itself once a level, until the process crashes."""
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise self._error(event, f"holds the alias '*{event.anchor[:32]}'; write the value out")
+            if depth > _MOST_DEPTH:
+                raise self._error(event, f"nests deeper than {_MOST_DEPTH} levels; write it flatter")
+
+    def _construct(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, depth)
+            return self._mapping(node)
         if isinstance(node, yaml.SequenceNode):
-            return [self._construct(each, depth + 1) for each in node.value]
+            return [self._construct(each) for each in node.value]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         found: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, value in node.value:
@@ -88,7 +93,7 @@ class Document:
                 raise self._error(
                     key, f"the key {key.value[:64]!r} is there already on line {lines[key.value]}; remove one"
                 )
-            found[key.value] = self._construct(value, depth + 1)
+            found[key.value] = self._construct(value)
             lines[key.value] = key.start_mark.line + 1
         return found
 
@@ -104,15 +109,11 @@ class Document:
             return int(text)
         return float(text) if _NUMBER.fullmatch(text) else text
 
-    def _error(self, node: yaml.Node, sentence: str) -> ProtocolError:
+    def _error(self, node: yaml.Node | yaml.Event, sentence: str) -> ProtocolError:
         return ProtocolError(f"{self.name}, line {node.start_mark.line + 1}: {sentence}")
 
 
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    yield from yaml.parse(text, Loader=_LOADER) if "*" in text else ()
 
 
 def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:

@@ -8,8 +8,6 @@ from typing import Any
 from mammosynth.errors import ProtocolError
 from mammosynth.reading.design import design_sha256, readings
 from mammosynth.reading.protocol import Protocol
-from mammosynth.reading.statistics.obuchowski_rockette import Components
-from mammosynth.reading.statistics.power import cases_needed, power
 
 _READERS = range(2, 13)
 
@@ -47,6 +45,9 @@ def power_of(protocol: Protocol) -> dict[str, Any]:
     Raises:
         ProtocolError: If the protocol does not say what to compute it from.
     """
+    from mammosynth.reading.statistics.obuchowski_rockette import Components  # they take seconds to load
+    from mammosynth.reading.statistics.power import cases_needed, power
+
     planned = protocol.power
     if planned is None:
         raise ProtocolError(
