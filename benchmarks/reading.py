@@ -427,9 +427,9 @@ _INTERVALS: dict[str, tuple[Check, Callable[[], tuple[float, ...]]]] = {
 
 def _seconds(call: Callable[[], object], repeats: int = 5) -> float:
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return min(once() for _ in range(repeats))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mammosynth.errors import DataError
-from mammosynth.reading.statistics.estimate import DRAWS, leave_one_out, resample
+from mammosynth.reading.statistics.estimate import DRAWS, resample, without_each
 from mammosynth.reading.statistics.figures import Figure
 
 
@@ -28,7 +28,7 @@ def jackknife(figure: Figure, scores: np.ndarray, truth: np.ndarray, patients: n
     """
     check_classes(figure, truth, patients)
     number = patients.max() + 1
-    left_out = figure.values(scores, truth, leave_one_out(patients))
+    left_out = without_each(lambda weights: figure.values(scores, truth, weights), patients)
     deviations = left_out - left_out.mean(axis=0)
     return (number - 1) / number * deviations.T @ deviations
 

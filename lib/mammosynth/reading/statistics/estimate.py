@@ -12,6 +12,7 @@ from scipy import stats
 
 LEVEL = 0.95
 DRAWS = 1000
+_BLOCK = 4_000_000  # weights at a time: 32 MB
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(B, N) weights of cases -> (B,) values, NaN where it is not defined."""
@@ -80,7 +81,7 @@ class Bootstrap:
         if self.percentiles is Percentiles.PLAIN or patients.max() < 1:
             left_out = [np.empty(0)] * len(values)
         else:
-            left_out = list(statistics(leave_one_out(patients)).T)
+            left_out = list(without_each(statistics, patients).T)
         return [self._estimate(float(v), s, left) for v, s, left in zip(values, samples, left_out, strict=True)]
 
     def _estimate(self, value: float, samples: np.ndarray, left_out: np.ndarray) -> Estimate:
@@ -150,9 +151,19 @@ def resample(patients: np.ndarray, draws: int, seed: int, strata: np.ndarray | N
     return counts[:, patients]
 
 
-def leave_one_out(patients: np.ndarray) -> np.ndarray:
-    """(patients, N) float64 weights, a row for each patient who is left out."""
-    return (np.arange(patients.max() + 1)[:, None] != patients).astype(float)
+def without_each(statistics: Statistic, patients: np.ndarray) -> np.ndarray:
+    """Values of statistics without one patient at a time.
+
+    Args:
+        statistics: (B, N) weights of cases -> (B, M) values.
+        patients: (N,) int from 0.
+
+    Returns:
+        (patients, M), computed in blocks so that memory does not grow with the square of N.
+    """
+    number, size = patients.max() + 1, max(_BLOCK // patients.size, 1)
+    blocks = (np.arange(start, min(start + size, number)) for start in range(0, number, size))
+    return np.vstack([statistics((block[:, None] != patients).astype(float)) for block in blocks])
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
