@@ -66,7 +66,7 @@ _ACTIONS = tuple(
         ("POST", r"/reading/studies", Action.READER_STUDY_OPENED),
         ("POST", rf"{_READER_STUDY}/close", Action.READER_STUDY_CLOSED),
         ("POST", rf"{_READER_STUDY}/override", Action.WASH_OUT_OVERRIDDEN),
-        ("GET", rf"{_READER_STUDY}/(?:results|export|backup)", Action.ANSWERS_EXPORTED),
+        ("GET", rf"{_READER_STUDY}/(?:results|report|export|backup)", Action.ANSWERS_EXPORTED),
         ("POST", r"/train/.*", Action.TRAINING_STARTED),
         ("DELETE", r"/train/?", Action.TRAINING_STOPPED),
     )

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from mammosynth.reading.new_protocol import new_protocol
-from mammosynth.reading.simulate import Skill, simulate
 from mammosynth.reading.store import StudyStore
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.audit import Audit
@@ -20,6 +19,7 @@ from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token
 from tests.support.asgi import AsgiClient
 
+DATA = Path(__file__).parents[1] / "reading" / "data"
 HOST = "127.0.0.1:8000"
 
 
@@ -52,9 +52,8 @@ def test_a_study_from_protocol_to_results(people: People) -> None:
     opened = people.ask("POST", "/reading/studies", content=text)
     assert (opened.status_code, opened.json()["protocol_sha256"]) == (201, checked["protocol_sha256"])
     assert people.ask("POST", "/reading/studies", content=text).status_code == 409
-    store = StudyStore(people.store)
-    simulate(store, "http", Skill({"clinical": 0.9, "synthesized": 0.9}), "owner", lambda *_: None)
-    store.close()
+    body = {"auc": {"clinical": 0.9, "synthesized": 0.9}}
+    assert people.ask("POST", "/reading/studies/http/simulate", json=body).json()["readings"] == 168
     status = people.ask("GET", "/reading/studies/http").json()
     assert (status["state"], status["done"]) == ("open", status["readings"])
     for path in ("results", "export", "backup"):
@@ -68,13 +67,35 @@ def test_a_study_from_protocol_to_results(people: People) -> None:
     results = people.ask("GET", "/reading/studies/http/results").json()
     assert results["is_simulated"]
     assert 0.3 < results["endpoints"]["arms"]["arms"]["synthesized"]["mean"]["value"] < 1
-    packed = zipfile.ZipFile(io.BytesIO(people.ask("GET", "/reading/studies/http/export").content))
-    assert packed.namelist() == ["answers.csv", "records.csv"]
-    assert len(people.ask("GET", "/reading/studies/http/backup").json()["records"]) == verification["records"]
+    assert packed_in(people.ask("GET", "/reading/studies/http/export")) == ["answers.csv", "records.csv"]
+    report = packed_in(people.ask("GET", "/reading/studies/http/report"))
+    assert report == ["answers.csv", "records.csv", "report.html", "report.pdf", "results.json"]
+    backup = people.ask("GET", "/reading/studies/http/backup").content
+    assert len(json.loads(backup)["records"]) == verification["records"]
+    assert people.ask("POST", "/reading/restore", content=backup).status_code == 409
+    damaged = people.ask("POST", "/reading/restore", content=backup.replace(b'"ann"', b'"eve"', 1))
+    assert "body does not verify" in damaged.json()["detail"]
     lines = [json.loads(line) for line in people.log.read_text().splitlines()]
     assert ("the owner", "reader study closed", "http") in {
         (line["name"], line["action"], line.get("reader_study")) for line in lines
     }
+
+
+def packed_in(answer: httpx.Response) -> list[str]:
+    return zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+
+
+def test_power_templates_and_ratings_are_answered(people: People) -> None:
+    text = people.ask("GET", "/reading/templates/cem-s3").text
+    assert text == new_protocol("cem-s3")
+    assert people.ask("GET", "/reading/templates/..").status_code in (400, 404, 422)
+    assert people.ask("POST", "/reading/power", content=text).json()["power"] == pytest.approx(0.613, abs=5e-4)
+    rows = (DATA / "van_dyke.csv").read_bytes()
+    found = people.ask("POST", "/reading/mrmc", content=rows).json()
+    assert found["test"]["f"] == pytest.approx(4.456319, abs=1e-6)
+    unequal = people.ask("POST", "/reading/mrmc", content=rows.rsplit(b"\n", 2)[0])
+    assert unequal.status_code == 400
+    assert "no rating of case" in unequal.json()["detail"]
 
 
 def test_a_wrong_protocol_is_answered_with_its_lines(people: People) -> None:

@@ -177,9 +177,10 @@ def _difference(protocol: Protocol, endpoint: Endpoint, rows: Sequence[Mapping[s
         given = (found.value, found.standard_error, found.df, endpoint.margin)
         if endpoint.comparison == "non_inferiority":
             result["test"] = margins.non_inferiority(*given, alpha=protocol.alpha / 2)
+            result["p"] = min(1.0, 2 * result["test"].p)  # one-sided, to stand beside two-sided ones
         else:
             result["test"] = margins.equivalence(*given, alpha=protocol.alpha)
-        result["p"] = result["test"].p
+            result["p"] = result["test"].p
     return result
 
 

@@ -203,7 +203,7 @@ def _comparisons(protocol: Protocol) -> Iterator[str]:
 def _way(endpoint: Endpoint) -> str:
     test = {
         "difference": "",
-        "non_inferiority": f", and tested for non-inferiority with a margin of {endpoint.margin}",
+        "non_inferiority": f", and tested for non-inferiority with a margin of {endpoint.margin} (one-sided p doubled)",
         "equivalence": f", and tested for equivalence with a margin of {endpoint.margin}",
     }[endpoint.comparison]
     return (
