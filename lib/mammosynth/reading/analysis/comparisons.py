@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,9 @@ def compare_arms(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> 
         rows: First readings of its question, see `answer_table`.
 
     Returns:
-        arms: by arm the mean figure, differences: of each arm from the reference, readers: figures of each reader in
-        each arm, components of variance by group, left_out: items without all answers, or without a truth.
+        arms: by arm the mean figure with an interval on log-odds; differences: of each arm from the reference; readers:
+        figures of each reader in each arm; components of variance by group; positive and negative items; left_out:
+        items without all answers, or without a truth.
 
     Raises:
         DataError: If there are too few readers or cases of a kind.
@@ -51,7 +53,7 @@ def compare_arms(protocol: Protocol, endpoint: Endpoint, rows: pd.DataFrame) -> 
         left_out += left
         reports.append(_report(protocol, endpoint, ratings))
     return {
-        "arms": {arm: _mean([_of_arm(report, arm) for report in reports]) for arm in protocol.arms},
+        "arms": {arm: _within_bounds(_mean([_of_arm(report, arm) for report in reports])) for arm in protocol.arms},
         "differences": {
             arm: _difference(protocol, endpoint, [_less(report, arm, protocol.reference_arm) for report in reports])
             for arm in protocol.arms
@@ -168,6 +170,12 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> Comparison:
     with np.errstate(divide="ignore", invalid="ignore"):
         df = total**2 / float(np.sum(variances**2 / np.array([row["df"] for row in rows]))) if total else np.inf
     return compare(float(np.mean([row["value"] for row in rows])), float(np.sqrt(total)), df)
+
+
+def _within_bounds(mean: Comparison) -> Comparison:
+    """With an interval on the scale of log-odds, which does not leave 0 to 1."""
+    low, high = mean.log_odds()
+    return replace(mean, low=low, high=high)
 
 
 def _difference(protocol: Protocol, endpoint: Endpoint, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -134,6 +134,29 @@ def _estimate(title: str, what: str, found: Mapping[str, Any]) -> Line:
     return Line(title, what, found["value"], found["low"], found["high"])
 
 
+def reader_lines(protocol: Protocol, results: Mapping[str, Any]) -> list[Line]:
+    """The figures of each reader; predictive values once a question."""
+    found: list[Line] = []
+    questions: set[str] = set()
+    for name, result in results["endpoints"].items():
+        title, question = result["title"], protocol.endpoints[name].question
+        if result["statistic"] == "realism" and "readers" in result:
+            for reader, each in result["readers"].items():
+                for measure in ("auc", "accuracy"):
+                    found.append(_estimate(title, f"{_FIGURES[measure]}, {reader}", each[measure]))
+        elif result["statistic"] in _FIGURES and "readers" in result:
+            for row in result["readers"]:
+                found.append(_estimate(title, f"{row['reader']}, {protocol.arms[row['treatment']].title}", row))
+        if question not in questions and result.get("decisions"):
+            questions.add(question)
+            for row in result["decisions"]:
+                of = f"{row['reader']}, {protocol.arms[row['arm']].title}"
+                asked = protocol.questions[question].title
+                found.append(_estimate(asked, f"positive predictive value, {of}", row["ppv"]))
+                found.append(_estimate(asked, f"negative predictive value, {of}", row["npv"]))
+    return found
+
+
 def flow(protocol: Protocol, results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """From cases to answers, step by step: heading and text of each."""
     found, design = results["flow"], protocol.design
@@ -170,8 +193,11 @@ def methods(protocol: Protocol, results: Mapping[str, Any]) -> str:
     sessions = "1 session"
     if design.sessions > 1:
         sessions = f"{design.sessions} sessions at least {design.washout_days:g} days apart"
+        if found["washouts_cut_short"]:
+            sessions += f" (less, in {found['washouts_cut_short']} of them)"
+    kind = "simulated readers" if results["is_simulated"] else "readers"
     sentences = [
-        f"{found['readers']} readers read {found['cases']} cases ({unit} each) of {found['patients']} patients in "
+        f"{found['readers']} {kind} read {found['cases']} cases ({unit} each) of {found['patients']} patients in "
         f"{len(protocol.arms)} arms: {', '.join(arm.title for arm in protocol.arms.values())}.",
         f"{crossed}, in {sessions}, in an order drawn for each reader; no patient was shown in two arms in one "
         f"session, and arms were balanced within sessions.{repeats}",
@@ -197,7 +223,7 @@ def _comparisons(protocol: Protocol) -> Iterator[str]:
         figures = list(dict.fromkeys(named))
         listed = " and ".join(filter(None, (", ".join(figures[:-1]), figures[-1])))
         verb = "were" if len(figures) > 1 else "was"
-        yield f"{listed[0].upper()}{listed[1:]} {verb} compared between arms {way}."
+        yield f"{listed[0].upper()}{listed[1:]} {verb} compared between arms {way}; intervals of arms are on log-odds."
 
 
 def _way(endpoint: Endpoint) -> str:

@@ -21,7 +21,7 @@ from mammosynth.reading.analysis.analyse import analyse_study, closed_study
 from mammosynth.reading.analysis.table import answer_table
 from mammosynth.reading.export import write_tables
 from mammosynth.reading.report.figures import Drawn, figures
-from mammosynth.reading.report.words import HEADINGS, flow, lines, methods, p_value
+from mammosynth.reading.report.words import HEADINGS, flow, lines, methods, p_value, reader_lines
 
 _SIMULATED = "Simulated readers: no person has read these cases."
 _SAME_EACH_TIME: Any = {"svg.hashsalt": "mammosynth", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
@@ -69,7 +69,10 @@ def write_results(
         "head": results["head"],
         "flow": flow(protocol, results),
         "headings": HEADINGS,
-        "rows": [line.cells() for line in found],
+        "tables": [
+            ("Endpoints", [line.cells() for line in found]),
+            ("Readers", [line.cells()[:4] for line in reader_lines(protocol, results)]),
+        ],
         "methods": methods(protocol, results),
     }
     with rc_context({**_SAME_EACH_TIME, **_NO_FORMULAS}):
@@ -98,7 +101,8 @@ def _svg(figure: Figure) -> str:
 def _pdf(words: Mapping[str, Any], drawn: Sequence[Drawn]) -> bytes:
     stream = io.BytesIO()
     with PdfPages(stream, metadata=_NO_DATES) as pages:
-        for page in (*_front(words), *_tables(words), *(_framed(each) for each in drawn)):
+        tables = [page for title, rows in words["tables"] for page in _table(title, rows)]
+        for page in (*_front(words), *tables, *(_framed(each) for each in drawn)):
             pages.savefig(page)
     return stream.getvalue()
 
@@ -128,16 +132,16 @@ def _front(words: Mapping[str, Any]) -> list[Figure]:
     return pages
 
 
-def _tables(words: Mapping[str, Any]) -> list[Figure]:
+def _table(title: str, rows: Sequence[Sequence[str]]) -> list[Figure]:
     pages: list[Figure] = []
     used = _LINES_A_PAGE
-    for cells in words["rows"]:
-        wrapped = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, _CHARACTERS, strict=True)]
+    for cells in rows:
+        wrapped = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, _CHARACTERS, strict=False)]
         height = max(map(len, wrapped))
         if used + height > _LINES_A_PAGE:
             pages.append(Figure(figsize=_A4))
-            pages[-1].text(0.07, 0.95, "Endpoints", fontsize=12, weight="bold", va="top")
-            _row(pages[-1], [[heading] for heading in HEADINGS], 0, "bold")
+            pages[-1].text(0.07, 0.95, title, fontsize=12, weight="bold", va="top")
+            _row(pages[-1], [[heading] for heading in HEADINGS[: len(cells)]], 0, "bold")
             used = 2
         _row(pages[-1], wrapped, used, "normal")
         used += height
@@ -146,7 +150,7 @@ def _tables(words: Mapping[str, Any]) -> list[Figure]:
 
 def _row(page: Figure, cells: Sequence[Sequence[str]], line: int, weight: str) -> None:
     left = 0.07
-    for texts, width in zip(cells, _WIDTHS, strict=True):
+    for texts, width in zip(cells, _WIDTHS, strict=False):
         for number, text in enumerate(texts):
             y = 0.915 - (line + number) * 0.0137
             page.text(left, y, text, fontsize=6.8, weight=weight, va="top")
