@@ -19,7 +19,7 @@ from mammosynth.reading.report.write import write_results
 from mammosynth.reading.simulate import Skill, simulate
 from mammosynth.reading.statistics.estimate import Bootstrap
 from mammosynth.reading.store import StudyStore
-from tests.support.studies import protocol, yes
+from tests.support.studies import case, protocol, yes
 
 CEM = parse_protocol(new_protocol("cem-s3"))
 # Zormpas-Petridis et al. (2026), Table 3: of each reader, found of 37 positive, right of 26 negative breasts.
@@ -144,3 +144,69 @@ def test_words_of_a_protocol_are_text_in_the_report(tmp_path: Path) -> None:
     page = (tmp_path / "results" / "report.html").read_text()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+THREE = {arm: {"title": arm, "generated": arm != "real"} for arm in ("real", "a", "b")}
+QUESTIONS = {
+    "lesion": {"type": "yes_no", "title": "Lesion?", "suspicion": True},
+    "like": {"type": "likert", "title": "Realism"},
+    "items": {"type": "items", "title": "Quality", "items": {"noise": "Noise", "texture": "Texture"}},
+    "origin": {"type": "real_or_generated", "title": "Origin"},
+}
+
+
+def endpoint(question: str, statistic: str, **settings: Any) -> dict[str, Any]:
+    return {"title": f"{question} {statistic}", "question": question, "statistic": statistic, **settings}
+
+
+ENDPOINTS = {
+    "auc": endpoint("lesion", "auc", covariance="delong"),
+    "fixed": endpoint("lesion", "sensitivity", readers="fixed"),
+    "equivalent": endpoint("lesion", "auc", comparison="equivalence", margin=0.1),
+    "like": endpoint("like", "rating"),
+    "quality": endpoint("items", "visual_grading"),
+    "arms": endpoint("lesion", "arm_agreement"),
+    "readers": endpoint("like", "reader_agreement"),
+    "origin": endpoint("origin", "realism"),
+    "repeated": endpoint("like", "intra_reader_agreement"),
+}
+RANDOM_READERS = {"auc", "equivalent", "quality", "readers", "origin"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("readers", "design", "not_computed"),
+    [
+        (["ann", "bob"], {"sessions": 4, "repeats": {"cases": 6, "when": "own_session"}}, set()),
+        (["ann"], {"sessions": 3, "repeats": {"cases": 6, "when": "same_session"}}, RANDOM_READERS),
+        (
+            ["ann", "bob", "eve", "joe"],
+            {"kind": "split_plot", "groups": 2, "sessions": 3, "repeats": {"cases": 3, "when": "same_session"}},
+            set(),
+        ),
+    ],
+    ids=["crossed", "one reader", "split plot"],
+)
+def test_every_statistic_is_computed_of_three_arms(
+    tmp_path: Path, readers: list[str], design: dict[str, Any], not_computed: set[str]
+) -> None:
+    cases = {f"case-{n}": case(f"P{n}", list(THREE), truth={"lesion": "yes" if n % 2 else "no"}) for n in range(24)}
+    study = protocol(
+        arms=THREE,
+        reference_arm="real",
+        readers=readers,
+        questions=QUESTIONS,
+        endpoints=ENDPOINTS,
+        design={**design, "seed": 3},
+        cases=cases,
+        bootstrap_samples=100,
+    )
+    content = simulated(tmp_path, study, Skill(dict.fromkeys(THREE, 0.85), 0.7, seed=1))
+    write_results(content, tmp_path / "results")
+    results = analyse_study(content)
+    assert {name for name, found in results["endpoints"].items() if "problem" in found} == not_computed
+    compared = {name.partition(":")[0] for name in results["tests"]}
+    assert compared == {"auc", "fixed", "equivalent", "like", "quality", "origin"} - not_computed
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert ("group 2" in page) == ("groups" in design)
+    assert "expected two or more to conclude on other readers" in page or not not_computed

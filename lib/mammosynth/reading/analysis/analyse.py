@@ -129,16 +129,23 @@ def _tests(protocol: Protocol, endpoints: Mapping[str, Mapping[str, Any]]) -> di
     """Every comparison that has a p: as it is, and adjusted for their number."""
     found: dict[str, float] = {}
     for name, result in endpoints.items():
-        for arm, difference in result.get("differences", {}).items():
-            found[f"{name}: {arm}"] = difference["p"]
-        if "all" in result:
-            found[f"{name}: auc"] = result["all"]["auc"]["p"]
+        for suffix, part in parts_of(result):
+            for arm, difference in part.get("differences", {}).items():
+                found[f"{name}: {arm}{suffix}"] = difference["p"]
+            if "all" in part:
+                found[f"{name}: auc{suffix}"] = part["all"]["auc"]["p"]
     known = {name: p for name, p in found.items() if np.isfinite(p)}
     adjusted = benjamini_hochberg(known) if known else {}
     return {
         name: {"p": p, "adjusted_p": adjusted.get(name), "is_significant": adjusted.get(name, 1.0) < protocol.alpha}
         for name, p in found.items()
     }
+
+
+def parts_of(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The result, or those of its groups, each with what is put behind the names of its comparisons."""
+    groups = result.get("groups")
+    return [("", result)] if groups is None else [(f", group {n}", group) for n, group in enumerate(groups, start=1)]
 
 
 def _flow(protocol: Protocol, content: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Any]:

@@ -167,8 +167,8 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> Comparison:
     """The mean over groups that are independent."""
     variances = np.array([row["standard_error"] ** 2 for row in rows]) / len(rows) ** 2
     total = float(variances.sum())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        df = total**2 / float(np.sum(variances**2 / np.array([row["df"] for row in rows]))) if total else np.inf
+    spread = float(np.sum(variances**2 / np.array([row["df"] for row in rows])))
+    df = total**2 / spread if spread > 0 else np.inf
     return compare(float(np.mean([row["value"] for row in rows])), float(np.sqrt(total)), df)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mammosynth import __version__
+from mammosynth.reading.analysis.analyse import parts_of
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.protocol import Protocol
 
@@ -74,16 +75,20 @@ def lines(protocol: Protocol, results: Mapping[str, Any]) -> list[Line]:
         if "problem" in result:
             found.append(Line(title, f"not computed: {result['problem'].splitlines()[0]}", None))
             continue
-        groups = result.get("groups", [result])
-        for number_, group in enumerate(groups, start=1):
-            for line in _of_result(protocol, name, title, group, results["tests"]):
-                of_group = f", group {number_}" if len(groups) > 1 else ""
-                found.append(Line(**{**vars(line), "what": line.what + of_group}))
+        for suffix, part in parts_of(result):
+            found += _of_result(protocol, name, title, part, results["tests"], suffix)
     return found
 
 
 def _of_result(
-    protocol: Protocol, name: str, title: str, result: Mapping[str, Any], tests: Mapping[str, Any]
+    protocol: Protocol, name: str, title: str, result: Mapping[str, Any], tests: Mapping[str, Any], suffix: str
+) -> Iterator[Line]:
+    for line in _lines(protocol, name, title, result, tests, suffix):
+        yield replace(line, what=line.what + suffix)
+
+
+def _lines(
+    protocol: Protocol, name: str, title: str, result: Mapping[str, Any], tests: Mapping[str, Any], suffix: str
 ) -> Iterator[Line]:
     statistic = protocol.endpoints[name].statistic
     if statistic.endswith("agreement"):
@@ -94,13 +99,13 @@ def _of_result(
         yield Line(title, protocol.arms[arm].title, mean["value"], mean["low"], mean["high"])
     null = result.get("null", 0.0)
     for arm, found in result.get("differences", {}).items():
-        test = tests.get(f"{name}: {arm}", {})
+        test = tests.get(f"{name}: {arm}{suffix}", {})
         words = "against" if "null" in result else "less"
         what = f"{protocol.arms[arm].title} {words} {protocol.arms[protocol.reference_arm].title}"
         p, adjusted = test.get("p"), test.get("adjusted_p")
         yield Line(title, what, found["value"], found.get("low"), found.get("high"), p, adjusted, null)
     for measure, found in result.get("all", {}).items():
-        test = tests.get(f"{name}: {measure}", {"p": found["p"]})
+        test = tests.get(f"{name}: {measure}{suffix}", {"p": found["p"]})
         p, adjusted = test.get("p"), test.get("adjusted_p")
         what = f"{_FIGURES[measure]}, generated against real, all readers"
         yield Line(title, what, found["value"], found["low"], found["high"], p, adjusted, null)
