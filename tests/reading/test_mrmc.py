@@ -7,6 +7,7 @@ import pytest
 
 from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.reading import mrmc
+from mammosynth.reading.statistics.proportions import wilson
 from tests.support.reading import VAN_DYKE, van_dyke_table
 
 MARKS = """reader,treatment,case,lesion,rating
@@ -91,6 +92,13 @@ def test_yes_and_no_need_no_threshold(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "calls.csv", index=False)
     named = report_of(tmp_path, VAN_DYKE, "--figure", "accuracy", "--threshold", "3")
     assert report_of(tmp_path, tmp_path / "calls.csv", "--figure", "accuracy")["means"] == named["means"]
+
+
+def test_a_perfect_reader_has_an_interval(tmp_path: Path) -> None:
+    table = van_dyke_table()
+    table.assign(rating=table["truth"]).to_csv(tmp_path / "perfect.csv", index=False)
+    reader = report_of(tmp_path, tmp_path / "perfect.csv")["readers"][0]
+    assert (reader["value"], reader["low"], reader["high"]) == (1, wilson(45, 45).low, 1)
 
 
 def test_means_against_chance(tmp_path: Path) -> None:

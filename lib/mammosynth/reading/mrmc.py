@@ -19,9 +19,10 @@ from mammosynth.reading.imrmc import imrmc_text
 from mammosynth.reading.statistics import margins
 from mammosynth.reading.statistics.covariance import METHODS, bootstrap
 from mammosynth.reading.statistics.estimate import DRAWS, LEVEL, json_ready
-from mammosynth.reading.statistics.figures import FIGURES
+from mammosynth.reading.statistics.figures import FIGURES, Figure
 from mammosynth.reading.statistics.free_response import lesion_ratings
 from mammosynth.reading.statistics.obuchowski_rockette import Analysis, Comparison, Fixed, analyse, compare
+from mammosynth.reading.statistics.proportions import wilson
 from mammosynth.reading.statistics.ratings import Ratings
 
 DESCRIPTION = (
@@ -180,7 +181,7 @@ def mrmc_report(
         "test": {"f": test.f, "df1": test.df1, "df2": test.df2, "p": test.p} if test else None,
         "differences": differences,
         "means": means,
-        "readers": _readers(ratings, analysis),
+        "readers": _readers(ratings, analysis, FIGURES[figure]),
         "reader_differences": _reader_differences(ratings, analysis, reference),
         "components": asdict(analysis.components),
     }
@@ -208,7 +209,10 @@ def format_report(report: dict[str, Any]) -> str:
             for name in ("non_inferiority", "equivalence")
             if row.get(name)
         ]
-    lines += [_line(f"{row['treatment']}, mean", row, row.get("p", np.nan)) for row in report["means"]]
+    for row in report["means"]:
+        lines.append(_line(f"{row['treatment']}, mean", row, row.get("p", np.nan)))
+        low, high = row["log_odds_interval"]
+        lines += [f"    on log-odds {low:.4f} to {high:.4f}"] if np.isfinite(low) else []
     lines += [_line(f"{row['treatment']}, reader {row['reader']}", row, np.nan) for row in report["readers"]]
     lines += ["", "components: " + ", ".join(f"{name} {value:.4g}" for name, value in report["components"].items())]
     return "\n".join(lines)
@@ -288,13 +292,16 @@ def _margins(found: Comparison, margin: float | None) -> dict[str, Any]:
     }
 
 
-def _readers(ratings: Ratings, analysis: Analysis) -> list[dict[str, Any]]:
-    rows = []
+def _readers(ratings: Ratings, analysis: Analysis, figure: Figure) -> list[dict[str, Any]]:
+    rows, trials = [], min([int((ratings.truth == of).sum()) for of in figure.needs] or [ratings.truth.size])
     for i, treatment in enumerate(ratings.treatments):
         for r, reader in enumerate(ratings.readers):
             error = float(np.sqrt(max(analysis.covariance[i, r, i, r], 0)))
             found = compare(float(analysis.figures[i, r]), error, np.inf)
             low, high = found.log_odds()
+            if found.value in (0, 1):  # its standard error is 0; see `roc.auc_interval`
+                edge = wilson(round(found.value) * trials, trials)
+                low, high = edge.low, edge.high
             values = {"value": found.value, "standard_error": error, "low": low, "high": high}
             rows.append({"treatment": treatment, "reader": reader, **values})
     return rows

@@ -55,9 +55,9 @@ def test_van_dyke_with_delong_covariances_is_as_published() -> None:
 def test_bootstrap_covariances_come_near_delongs() -> None:
     ratings = van_dyke()
     scores = ratings.scores.reshape(10, -1)
-    drawn = METHODS["bootstrap"](AUC, scores, ratings.truth, ratings.patients, draws=20_000)
+    drawn = METHODS["bootstrap"](AUC, scores, ratings.truth, ratings.patients, draws=5000)
     expected = METHODS["delong"](AUC, scores, ratings.truth, ratings.patients)
-    assert drawn == pytest.approx(expected, abs=0.06 * expected.max())
+    assert drawn == pytest.approx(expected, abs=0.1 * expected.max())
 
 
 def test_order_and_names_change_nothing() -> None:
