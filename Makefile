@@ -22,7 +22,7 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) --junitxml=test-report/all.xml $(TEST_ARGS)
 
-# What takes a second at most and needs neither a server nor a browser: under a minute in all.
+# What takes a third of a second at most and needs neither a server nor a browser: under a minute in all.
 test-fast: $(READY)
 	$(PYTEST) --junitxml=test-report/fast.xml -m "not slow and not e2e" $(TEST_ARGS)
 
@@ -44,7 +44,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "[1/3] torch and build tools"
 	$(PIP) torch numpy setuptools wheel hatchling editables
 	@echo "[2/3] MammoSynth, MONAI Label and test tools"
-	$(PIP) --no-build-isolation --editable ".[server,dev]"
+	$(PIP) --no-build-isolation --editable ".[server,dev,features]"
 	@echo "[3/3] pyradiomics"
 	$(PIP) --no-build-isolation --no-deps pyradiomics
 	$(VENV)/bin/python -m pip check

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DT
 
-from mammosynth.dicom.attributes import code_of, items_of, text_of, texts_of, value_of
+from mammosynth.dicom.attributes import items_of, numbers_of, text_of, texts_of, value_of
 from mammosynth.dicom.drawn import number_segments
 from mammosynth.dicom.generated import MANUFACTURER, generated_mark_of, is_phantom_uid
 from mammosynth.dicom.segmentation import (
@@ -21,13 +21,12 @@ from mammosynth.dicom.segmentation import (
     read_segments,
     referenced_images,
 )
+from mammosynth.dicom.view import read_view
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from monailabel_app.errors import NotFoundError
 from monailabel_app.studies import MAMMOGRAPHY_SOP_CLASSES, DicomWebStudies, InstanceAddress, ViewRequest
-
-_ABNORMAL = (codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Lesion)
 
 
 class StudySegmentation:
@@ -65,10 +64,9 @@ class StudySegmentation:
 
         The tissues of a breast are none, although calcifications may be among them.
         """
-        if any(segment.lesion_class is not None for segment in self.segments):
-            return True
-        items = items_of(self.dataset, "SegmentSequence")
-        return all(any(code_of(kind) in _ABNORMAL for kind in _kinds_of(item)) for item in items)
+        return any(each.lesion_class is not None for each in self.segments) or all(
+            each.is_lesion for each in self.segments
+        )
 
     def as_json(self) -> dict[str, Any]:
         """What clients are told of it; what the header does not say is None."""
@@ -92,6 +90,7 @@ class StudySegmentation:
                     "number": segment.number,
                     "label": segment.label,
                     "lesion_class": segment.lesion_class,
+                    "is_lesion": segment.is_lesion,
                     "area_mm2": None if area is None else round(float(segment.mask.sum()) * area, 3),
                 }
                 for segment in self.segments
@@ -143,10 +142,10 @@ def label_map_for(
     segmentation = find_segmentation(archive, study_instance_uid, sop_instance_uid)
     segments = segmentation.segments if source is None else _segments_on(segmentation, source, sop_instance_uid)
     drawn = number_segments(segments, segmentation.shape, sop_instance_uid, classes, segmentation.dataset)
-    if complete is None or source is not None:
+    if source is not None:
         return drawn
-    on = segmentation.source
-    return complete(drawn, lambda: archive.view(on, ViewRequest(on.sop_instance_uid)))
+    drawn, on = _as_seen(drawn, segmentation.source_header), segmentation.source
+    return complete(drawn, lambda: archive.view(on, ViewRequest(on.sop_instance_uid))) if complete else drawn
 
 
 def drawn_on(archive: DicomWebStudies, study_instance_uid: str, sop_instance_uid: str) -> InstanceAddress | None:
@@ -186,9 +185,16 @@ def _segments_on(segmentation: StudySegmentation, source: Mammogram, sop_instanc
     return segmentation.segments
 
 
-def _kinds_of(segment: Dataset) -> Iterator[Dataset]:
-    for keyword in ("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"):
-        yield from items_of(segment, keyword)
+def _as_seen(drawn: LabelMap, image: Dataset) -> LabelMap:
+    """With view, side and spacing of the image that it is drawn on."""
+    view = read_view(image, drawn.source_name)
+    spacing = numbers_of(image, "ImagerPixelSpacing")
+    return replace(
+        drawn,
+        view_position=view.view_position,
+        image_laterality=view.image_laterality,
+        pixel_spacing_mm=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
+    )
 
 
 def _with_sources(header: Dataset) -> set[str]:

@@ -104,6 +104,7 @@ def test_inputs_of_a_bundle_are_the_channels_and_the_frame_named(folder: Path) -
     assert inputs["spatial_shape"] in (list(preprocessing.frame_shape), ["4*n", "4*n"])  # or any, as MONAI writes it
 
 
+@pytest.mark.slow
 def test_synthesis_keeps_matrix_orientation_and_source_and_records_provenance() -> None:
     bundle, source = load_bundle(RELEASED), mammogram(mirrored=True)
     told: list[float] = []
@@ -134,6 +135,7 @@ def test_an_ensemble_is_loaded_from_one_file_and_gives_an_uncertainty(copy: Path
     np.testing.assert_allclose(np.unique(result["uncertainty"].pixels.round(3)), [0, 0.1])
 
 
+@pytest.mark.slow
 def test_mirrored_source_gives_the_mirrored_image() -> None:
     bundle = load_bundle(RELEASED)
     left, right = (
@@ -142,6 +144,7 @@ def test_mirrored_source_gives_the_mirrored_image() -> None:
     np.testing.assert_allclose(left, right[:, ::-1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_view_position_has_an_effect() -> None:
     bundle = load_bundle(RELEASED)
     cc, mlo = (bundle.synthesize({"source": mammogram(view)}).image.pixels for view in ViewPosition)

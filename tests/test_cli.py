@@ -21,6 +21,7 @@ def low_energy():
     return left_cc(3, pixel_mm=2.4).low_energy
 
 
+@pytest.mark.slow
 def test_help_names_every_command_and_does_not_import_the_platform():
     code = "import sys\nfrom mammosynth.cli import main\ntry:\n main(['--help'])\nexcept SystemExit: pass\n"
     check = "print([m for m in ('torch', 'monai', 'monailabel', 'fastapi') if m in sys.modules])"
@@ -34,6 +35,7 @@ def test_every_format_that_can_be_written_can_be_asked_for():
     assert FORMATS == FILE_FORMATS  # stated twice, so that --help need not import what reads images
 
 
+@pytest.mark.slow
 def test_a_png_becomes_a_16_bit_png_of_the_same_matrix(tmp_path, low_energy, capsys):
     Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
     assert main(["synthesize", "contrast", str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out")]) == 0
@@ -55,6 +57,7 @@ def test_a_bad_file_does_not_stop_the_others_and_is_reported_at_the_end(tmp_path
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 4
 
 
+@pytest.mark.slow
 def test_a_view_that_is_not_known_can_be_said(tmp_path, low_energy, capsys):
     Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "image.png")
     command = ["synthesize", "contrast", str(tmp_path / "image.png"), "--output", str(tmp_path / "out")]
@@ -63,6 +66,7 @@ def test_a_view_that_is_not_known_can_be_said(tmp_path, low_energy, capsys):
     assert main([*command, "--view-position", "CC"]) == 0
 
 
+@pytest.mark.slow
 def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
     files = write_exam(tmp_path / "in", seed=1, pixel_mm=3.6, patient_id="P")
     arguments = ["--output", str(tmp_path / "out"), "--format", "nrrd"]
@@ -74,6 +78,7 @@ def test_dicom_becomes_nrrd_with_the_spacing_of_the_source(tmp_path):
     assert result.GetSpacing()[:2] == pytest.approx(source.GetSpacing()[:2], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_path, low_energy, capsys):
     Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_DM_CC.png")
     command = ["synthesize", "contrast", str(tmp_path / "P1_L_DM_CC.png"), "--output", str(tmp_path / "out")]

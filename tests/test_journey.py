@@ -128,3 +128,4 @@ def test_the_schema_of_a_model_holds_what_every_model_is_asked_and_its_own() -> 
     assert properties["rendering"]["default"] == "expected"
     assert properties["seed"]["advanced"]
     assert properties["view_position"]["enum"] == ["CC", "MLO"]
+    assert properties["view_position"]["empty"] == "as in the header"

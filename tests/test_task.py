@@ -84,7 +84,7 @@ def test_a_model_makes_its_first_rendering_and_refuses_one_that_it_lacks() -> No
 def test_slots_describe_themselves_to_clients() -> None:
     assert SLOTS[1].as_json() == {
         "role": "lesions", "kind": "label_map", "description": "Drawn on it.", "required": False, "on": "source",
-        "classes": {"1": "benign"}, "json_schema": None, "preview": None,
+        "classes": {"1": "benign"}, "lesions": [], "from_image": False, "json_schema": None, "preview": None,
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mammosynth import __version__
+from mammosynth.digests import file_sha256
 from mammosynth.errors import BundleError, InvalidParameterError
 from mammosynth.parameters import Parameters
 from mammosynth.provenance import Provenance, Source
@@ -386,4 +386,4 @@ def hash_file(path: Path, name: str) -> str:
             f"{name} has no weights ({WEIGHTS.as_posix()} is missing); train it with `mammosynth train --bundle`, "
             "fetch the bundle again, or choose another one"
         )
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_sha256(path)

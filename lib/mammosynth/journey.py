@@ -25,6 +25,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 Progress = Callable[[float, str], None]
 Stored = TypeVar("Stored", covariant=True)  # what a sink gives back
 _ADVANCED: dict[str, Any] = {"advanced": True}
+_OF_SOURCE: dict[str, Any] = _ADVANCED | {"empty": "as in the header"}
 
 
 class OrderSettings(Parameters):
@@ -36,9 +37,9 @@ class OrderSettings(Parameters):
     """Seed of the synthesis; the same seed gives the same image."""
     burned_in_mark: bool = Field(default=True, json_schema_extra=_ADVANCED)
     """Write SYNTHETIC - NOT FOR DIAGNOSIS into the pixels of a free corner."""
-    view_position: ViewPosition | None = Field(default=None, strict=False, json_schema_extra=_ADVANCED)
+    view_position: ViewPosition | None = Field(default=None, strict=False, json_schema_extra=_OF_SOURCE)
     """View of the source where its header does not say it."""
-    image_laterality: ImageLaterality | None = Field(default=None, strict=False, json_schema_extra=_ADVANCED)
+    image_laterality: ImageLaterality | None = Field(default=None, strict=False, json_schema_extra=_OF_SOURCE)
     """Side of the source where its header does not say it."""
 
 
@@ -82,8 +83,13 @@ class Order:
 
     @staticmethod
     def schema(bundle: Bundle) -> dict[str, Any]:
-        """A JSON Schema of what can be asked of a model."""
-        schema = merged_schema(bundle.synthesizer.parameters, OrderSettings)
+        """A JSON Schema of what can be asked of a model; nothing about a source if it starts from none."""
+        own = bundle.synthesizer.parameters
+        schema = merged_schema(own, OrderSettings)
+        if bundle.task.source_role is None:
+            for name in ("view_position", "image_laterality"):
+                del schema["properties"][name]
+            schema["properties"] = own.json_schema()["properties"] | schema["properties"]
         schema["properties"]["rendering"] |= {"enum": list(bundle.renderings), "default": bundle.renderings[0]}
         return schema
 

@@ -19,14 +19,15 @@ _MAX_DEPTH = 16  # of JSON values: no order nests deeper, and every reader of JS
 _MAX_INTEGER = 2**63 - 1  # what databases and DICOM hold
 _TOLD = 8  # of all that is wrong: a list has thousands of values
 _SHOWN = 64  # characters of a bad value that a message repeats
-_KEPT = ("type", "description", "default", "minimum", "maximum", "enum", "unit", "advanced")
+_KEPT = ("type", "description", "default", "minimum", "maximum", "enum", "unit", "advanced", "empty")
 
 
 class Parameters(BaseModel):
     """Base of all settings: frozen, of exactly the declared types, nothing unknown.
 
-    A field's `Field` may hold ge, le, and `json_schema_extra` with unit and advanced (rarely changed); the string below
-    it describes it. One of an enumeration is declared with strict=False, so that its value is taken for it.
+    A field's `Field` may hold ge, le, and `json_schema_extra` with unit, advanced (rarely changed) and empty (what
+    leaving it out means, in words); the string below it describes it. One of an enumeration is declared with
+    strict=False, so that its value is taken for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
@@ -53,7 +54,7 @@ class Parameters(BaseModel):
 
         Returns:
             "type", "properties" and "required"; of each property type, description, default, minimum, maximum, enum,
-            unit and advanced, as far as they are known. What may be left empty has the default null.
+            unit, advanced and empty, as far as they are known. What may be left empty has the default null.
         """
         whole = cls.model_json_schema()
         definitions = whole.get("$defs", {})

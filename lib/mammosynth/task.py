@@ -87,6 +87,8 @@ class Slot:
             sources can be listed by their headers.
         on: Of a label map: the role of the image in whose matrix it is drawn; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if any may be drawn.
+        lesions: Which of these are lesions: they lie within the others.
+        from_image: Of a label map: what an image shows, to begin a drawing with; None if it cannot be told.
         complete: Of a label map that stands for itself: makes whole what was drawn on an acquired image by what that
             image shows, which it is given by a function; None if a drawing has to be whole already.
         json_schema: Of JSON values.
@@ -100,6 +102,8 @@ class Slot:
     accept: Callable[[Any], None] | None = None
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    lesions: tuple[int, ...] = ()
+    from_image: Callable[[Mammogram], LabelMap] | None = None
     complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
     preview: Preview | None = None
@@ -113,6 +117,8 @@ class Slot:
             "required": self.required,
             "on": self.on,
             "classes": {str(number): name for number, name in self.classes.items()},
+            "lesions": [int(number) for number in self.lesions],
+            "from_image": self.from_image is not None,
             "json_schema": None if self.json_schema is None else dict(self.json_schema),
             "preview": None if self.preview is None else self.preview.as_json(),
         }

@@ -1,4 +1,4 @@
-"""Previews: the label map that JSON values stand for, drawn by the code that draws it for a synthesis."""
+"""Previews: the label map that JSON values stand for, or that an image shows, as a synthesis would have it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import check_json_bounds
 from mammosynth.task import Preview, Slot
 from monailabel_app.errors import NotFoundError
@@ -22,7 +23,10 @@ from monailabel_app.studies import DicomWebStudies, ViewRequest
 
 
 class PreviewRequest(BaseModel):
-    """Body of POST /preview/{model}/{role}: values to draw; with a suggestion, or measured in an image, others."""
+    """Body of POST /preview/{model}/{role}: values to draw; with a suggestion, or measured in an image, others.
+
+    For a slot of label maps `measure` alone: what the image shows.
+    """
 
     model_config = ConfigDict(extra="forbid")
     values: dict[str, Any] = {}
@@ -44,20 +48,31 @@ def create_previews(slots: Callable[[str], Sequence[Slot]], archive: Callable[[]
     def preview(model: str, role: str, body: PreviewRequest) -> JSONResponse:
         """The values that were drawn, and their label map; nothing is stored."""
         check_json_bounds(body.values, "values")
-        drawing = _preview_of(slots(model), role)
-        values = _values(drawing, role, body, archive)
-        labels = drawing.draw(values)
+        known = {slot.role: slot for slot in slots(model) if slot.preview or slot.from_image}
+        if role not in known:
+            raise NotFoundError(f"no preview of {role[:64]!r}, expected one of: {', '.join(known) or 'none'}")
+        slot, values = known[role], body.values
+        if slot.from_image is not None:
+            labels = slot.from_image(_only_image(role, body, archive))
+        else:
+            values = _values(slot.preview, role, body, archive)
+            labels = slot.preview.draw(values)
         content = {"values": values, **_as_json(labels)}
         return JSONResponse(content, headers={"Cache-Control": "no-store"})
 
     return router
 
 
-def _preview_of(slots: Sequence[Slot], role: str) -> Preview:
-    known = {slot.role: slot.preview for slot in slots if slot.preview is not None}
-    if role not in known:
-        raise NotFoundError(f"no preview of {role[:64]!r}, expected one of: {', '.join(known) or 'none'}")
-    return known[role]
+def _only_image(role: str, body: PreviewRequest, archive: Callable[[], DicomWebStudies]) -> Mammogram:
+    if body.measure is None or body.values or body.suggestion is not None:
+        raise InvalidParameterError(f"{role} has no values of its own; give measure, an image, and nothing else")
+    return _image(body.measure, archive)
+
+
+def _image(reference: ImageReference, archive: Callable[[], DicomWebStudies]) -> Mammogram:
+    store = archive()
+    address = the_image(store, "measure", reference)
+    return store.view(address, ViewRequest(address.sop_instance_uid))
 
 
 def _values(
@@ -69,9 +84,7 @@ def _values(
                 f"measure is given, but {role} cannot be measured in an image, or a suggestion is asked for as well; "
                 "leave measure out"
             )
-        store = archive()
-        address = the_image(store, "measure", body.measure)
-        return preview.measure(store.view(address, ViewRequest(address.sop_instance_uid)))
+        return preview.measure(_image(body.measure, archive))
     if body.suggestion is None:
         return body.values
     if body.suggestion not in preview.suggestions:

@@ -44,6 +44,7 @@ class SegmentDescription(BaseModel):
     number: Annotated[int, Field(ge=1, le=MAX_SEGMENTS)]
     label: Annotated[LongString, Field(min_length=1)]
     lesion_class: LesionClass | None = None
+    is_lesion: bool = True
 
 
 class SegmentationDescription(BaseModel):
@@ -170,8 +171,9 @@ def save_segmentation(
     source = archive.header(address_of(instances, study_instance_uid, description.sop_instance_uid))
     shape = integer_of(source, "Rows") or 0, integer_of(source, "Columns") or 0
     names = [(segment.number, segment.label, segment.lesion_class) for segment in description.segments]
+    parts = [segment.number for segment in description.segments if not segment.is_lesion]
     dataset = draw_segmentation(
-        segments_of(labels_in(shape), names),
+        segments_of(labels_in(shape), names, parts),
         source,
         software_version=__version__,
         series_description=description.series_description,

@@ -210,6 +210,7 @@ database.Database(Path(sys.argv[1]), LAYOUTS)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["UPDATE jobs", "DROP TABLE jobs", "ALTER TABLE _alembic_tmp_jobs", "CREATE INDEX"])
 def test_a_process_that_is_killed_while_it_upgrades_loses_nothing(old: Path, step: str) -> None:
     process = subprocess.run([sys.executable, "-c", _KILLED, str(old), step], capture_output=True, text=True)

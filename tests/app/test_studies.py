@@ -30,6 +30,7 @@ def _four_views(archive):
     )
 
 
+@pytest.mark.slow
 def test_every_view_of_a_series_keeps_its_header(archive):
     views = archive.views(_four_views(archive), ViewRequest())
     assert {(v.image_laterality, v.view_position) for v in views} == {

@@ -54,6 +54,7 @@ def test_pairs_of_an_archive_are_the_low_energy_and_recombined_images_of_one_vie
         assert not np.allclose(pair.low_energy.pixels, pair.recombined)
 
 
+@pytest.mark.slow
 def test_an_archive_without_pairs_says_what_a_pair_is(tmp_path):
     write_exam(tmp_path / "exams", seed=2, pixel_mm=3.6, patient_id="B")
     with (
@@ -63,6 +64,7 @@ def test_an_archive_without_pairs_says_what_a_pair_is(tmp_path):
         cases_from_archive(DicomWebStudies(url), CONTRAST)
 
 
+@pytest.mark.slow
 def test_images_for_presentation_are_preferred_where_an_archive_holds_both(tmp_path):
     parameters = CaseParameters(1, sides=(ImageLaterality.LEFT,), views=(ViewPosition.CC,), pixel_mm=3.6)
     write_case(tmp_path / "exams", parameters)
@@ -113,6 +115,7 @@ def test_of_a_whole_table_sent_back_only_changes_count(trainer):
     assert trainer.parse({**trainer.config(), "bundle": "other", "seed": 3}) == {"bundle": "other", "seed": 3}
 
 
+@pytest.mark.slow
 def test_trainer_writes_a_bundle_and_tells_losses_scores_and_warnings(trainer, tmp_path, caplog):
     write_phantoms(tmp_path / "data")
     request = {"model": "contrast", "local_rank": 0, "name": "mine", "bundle": "other", "initial_weights": "usual"}

@@ -206,6 +206,7 @@ def test_a_new_study_under_another_root_is_refused() -> None:
         )
 
 
+@pytest.mark.slow
 def test_every_source_with_a_uid_is_referred_to_once() -> None:
     sources = (
         Source("lesions", "1.2.8", sop_instance_uid="1.2.8", sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4"),

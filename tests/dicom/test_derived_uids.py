@@ -148,6 +148,7 @@ def test_values_have_one_digest_exactly_if_they_are_the_same_json(a: Any, b: Any
     assert (work_digest(**{**WORK, "parameters": {"x": a}}) == work_digest(**{**WORK, "parameters": {"x": b}})) == same
 
 
+@pytest.mark.slow
 @given(json_values)
 def test_values_that_went_over_the_wire_are_the_same(value: Any) -> None:
     assert value_identity(json.loads(json.dumps(value))) == value_identity(value)

@@ -4,7 +4,7 @@ import pytest
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammosynth.dicom.labels import FATTY_TISSUE, FIBROGLANDULAR_TISSUE, SKIN, code_of_class
+from mammosynth.dicom.breast_codes import FATTY_TISSUE, FIBROGLANDULAR_TISSUE, SKIN, code_of_class
 
 
 @pytest.mark.parametrize(

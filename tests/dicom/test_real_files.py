@@ -20,6 +20,7 @@ CHART = REAL_DICOM / "pixel_spacing_chart.dcm"
 TOMOSYNTHESIS = REAL_DICOM / "hologic_tomosynthesis_multiframe.dcm"
 
 
+@pytest.mark.slow
 def test_the_ge_image_is_read_with_its_voi_lut_and_padding() -> None:
     mammogram = read_mammogram(GE)
     assert mammogram.pixels.shape == (3062, 2394)
@@ -31,6 +32,7 @@ def test_the_ge_image_is_read_with_its_voi_lut_and_padding() -> None:
     assert mammogram.warnings == ()
 
 
+@pytest.mark.slow
 def test_the_ge_voi_lut_is_close_to_the_ge_sigmoid() -> None:
     # The vendor gives one display twice: as a table and as SIGMOID 2653/900. dcmtk and others may use either.
     mammogram = read_mammogram(GE)
@@ -54,6 +56,7 @@ def test_the_tomosynthesis_is_refused() -> None:
         read_mammogram(TOMOSYNTHESIS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [GE, CHART], ids=["ge", "chart"])
 def test_a_result_has_the_geometry_that_itk_and_slicer_give_the_dicom(path: Path, tmp_path: Path) -> None:
     mammogram = read_image(path)

@@ -179,6 +179,7 @@ def test_a_transfer_syntax_without_decoder_is_refused_by_name() -> None:
         read_mammogram(dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", [None, RLELossless, JPEG2000Lossless])
 def test_a_file_cut_off_anywhere_gives_an_error_in_words(syntax: str | None, tmp_path: Path) -> None:
     dataset = build_instance(VALUES)
@@ -190,6 +191,7 @@ def test_a_file_cut_off_anywhere_gives_an_error_in_words(syntax: str | None, tmp
             read_mammogram(path)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(132, 1500), st.integers(0, 255)), min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_a_damaged_header_gives_an_image_or_an_error_in_words(changes: list[tuple[int, int]]) -> None:

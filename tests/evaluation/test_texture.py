@@ -33,6 +33,7 @@ def power_law_field(exponent: float, seed: int = 0, side: int = 512) -> np.ndarr
     return (0.5 + 0.1 * field / field.std()).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_moments_of_known_distributions() -> None:
     rng = np.random.default_rng(0)
     assert moments(rng.normal(2.0, 3.0, 400_000)) == pytest.approx((2.0, 9.0, 0.0, 3.0, 0.0), abs=0.1)
@@ -58,6 +59,7 @@ def test_a_breast_without_room_for_a_square_has_no_exponent() -> None:
     assert np.isfinite(np.delete(features(field, narrow), SLOPE)).all()
 
 
+@pytest.mark.slow
 def test_features_see_blur_and_not_what_lies_outside() -> None:
     field, mask = power_law_field(2.5), np.zeros((512, 512), bool)
     mask[50:450, :300] = True

@@ -69,6 +69,7 @@ def test_structure_at_coarse_scales_counts_where_ssim_has_several(batch: Batch) 
     assert float(several) < float(plain)
 
 
+@pytest.mark.slow
 def test_lesion_map_trains_its_own_head_and_the_network() -> None:
     trained = objective(LesionMap)
     drawn = trained.draw(0, 0, 1)
@@ -85,6 +86,7 @@ def optimizer_groups(of: ResidualObjective) -> list[dict[str, list[torch.Tensor]
     return of.optimizers()[GENERATOR].param_groups
 
 
+@pytest.mark.slow
 def test_discriminator_learns_apart_from_the_generator() -> None:
     trained = objective(FeatureMatching)
     updates = trained.losses(trained.draw(0, 0, 1))

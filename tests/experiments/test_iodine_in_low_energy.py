@@ -55,6 +55,7 @@ def test_window_of_the_recombined_images_is_inverted_to_iodine() -> None:
     np.testing.assert_allclose(to_mg_cm2(grey), iodine, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_twins_differ_in_the_iodine_of_the_lesion_and_not_in_the_iodine_free_image(view: TwinView) -> None:
     assert set(view.low_energy) == {*TWINS, FREE}
     assert [view.uptake_mg_ml[twin] for twin in LEVELS] == list(LEVELS.values())

@@ -43,6 +43,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1000, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("asked", ["PUT /datastore/label?image={}", "POST /infer/contrast"])
 def test_an_upload_is_refused_in_words_and_leaves_nothing(

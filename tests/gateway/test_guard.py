@@ -139,6 +139,7 @@ def test_a_malformed_cookie_is_refused_and_not_a_server_error(file, anna):
     assert _client(TokenBook(file)).get("/ohif/", headers={"cookie": "\x01=;;="}).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_wrong_token_waits_and_keeps_nobody_else_waiting(file, anna, monkeypatch):
     monkeypatch.setattr(guard, "WRONG_TOKEN_DELAY_S", 1.0)
     app = Guard(Starlette(routes=[Route("/", _echo)]), hosts=[HOST], tokens=TokenBook(file))

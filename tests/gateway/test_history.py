@@ -31,6 +31,7 @@ def series_of(archive: DicomWebStudies, study: str) -> set[str]:
     return {each.series_instance_uid for each in archive.study(study)}
 
 
+@pytest.mark.slow
 def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     source = request.inputs["source"]["series_instance_uid"]
@@ -59,6 +60,7 @@ def test_history_tells_what_made_a_series(archive: DicomWebStudies) -> None:
 LARGE = {"text": 'ä \\ " % \n 漢字' * 10_000}
 
 
+@pytest.mark.slow
 def test_a_hundred_kilobytes_of_provenance_are_in_the_archive_s_metadata(any_archive: DicomWebStudies) -> None:
     made_by = provenance(parameters=LARGE, sources=(Source("report", "report", value=LARGE),))
     pixels = np.zeros((24, 16), np.float32)

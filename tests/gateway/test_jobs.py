@@ -355,6 +355,7 @@ def test_no_exception_ends_the_worker(store, kind):
     worker.stop()
 
 
+@pytest.mark.slow
 def test_a_queue_that_cannot_be_read_is_tried_again_less_and_less_often(database):
     asked = []
 
@@ -377,6 +378,7 @@ def test_a_queue_that_cannot_be_read_is_tried_again_less_and_less_often(database
     assert pauses[2] >= 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["cancel", "stop"])
 def test_a_job_that_waits_for_a_silent_archive_is_given_up_at_once(store, action):
     asked = threading.Event()

@@ -59,6 +59,7 @@ def job(archive: DicomWebStudies, view: str, lesions: str | None = None) -> dict
     return run_job(App(painter()), archive, request, lambda fraction, message: None)
 
 
+@pytest.mark.slow
 def test_a_model_gets_what_was_drawn_and_provenance_keeps_its_uid(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, _ = series_of(archive, "L CC")
@@ -69,11 +70,13 @@ def test_a_model_gets_what_was_drawn_and_provenance_keeps_its_uid(archive: Dicom
         assert {each["role"]: each["sop_instance_uid"] for each in sources}["lesions"] == uid
 
 
+@pytest.mark.slow
 def test_another_drawing_is_another_image(archive: DicomWebStudies) -> None:
     first, second = (job(archive, "L CC", lesions=draw(archive, "L CC")[0]) for _ in range(2))
     assert first["outputs"][0]["sop_instance_uid"] != second["outputs"][0]["sop_instance_uid"]
 
 
+@pytest.mark.slow
 def test_a_drawing_on_an_image_of_the_same_view_is_accepted(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, _ = series_of(archive, "L CC")
@@ -88,12 +91,14 @@ def test_a_drawing_on_an_image_of_the_same_view_is_accepted(archive: DicomWebStu
     np.testing.assert_array_equal(dataset.pixel_array > 0, labels == 2)
 
 
+@pytest.mark.slow
 def test_a_drawing_on_another_view_is_refused(archive: DicomWebStudies) -> None:
     uid, _ = draw(archive, "R CC")
     with pytest.raises(UnsupportedImageError, match="is drawn on R CC, the source is L CC"):
         job(archive, "L CC", lesions=uid)
 
 
+@pytest.mark.slow
 def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebStudies) -> None:
     repeat = archive.retrieve(archive.instances(series_of(archive, "L CC")[1])[0])
     repeat.SOPInstanceUID = repeat.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
@@ -107,6 +112,7 @@ def test_a_drawing_on_another_exposure_of_the_view_is_refused(archive: DicomWebS
         label_map_for(archive, source.study_instance_uid, drawn.SOPInstanceUID, archive.view(source, ViewRequest()), {})
 
 
+@pytest.mark.slow
 def test_a_drawing_on_a_view_that_was_made_with_another_geometry_is_refused(archive: DicomWebStudies) -> None:
     (address,) = archive.instances(series_of(archive, "L CC")[1])
     source = archive.view(address, ViewRequest())
@@ -122,6 +128,7 @@ def test_a_drawing_on_a_view_that_was_made_with_another_geometry_is_refused(arch
         label_map_for(archive, address.study_instance_uid, drawn.SOPInstanceUID, source, {})
 
 
+@pytest.mark.slow
 def test_what_is_no_segmentation_of_the_study_is_refused(archive: DicomWebStudies) -> None:
     address = archive.instances(series_of(archive, "L CC")[1])[0]
     with pytest.raises(NotFoundError, match=r"holds no instance 1\.2\.3"):
@@ -140,6 +147,7 @@ def test_clients_are_told_to_give_a_segmentation() -> None:
     assert described["lesions"]["required"]
 
 
+@pytest.mark.slow
 def test_classes_of_a_slot_are_found_by_the_names_of_segments(archive: DicomWebStudies) -> None:
     uid, labels = draw(archive, "L CC")
     study, series = series_of(archive, "L CC")

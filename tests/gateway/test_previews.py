@@ -63,8 +63,8 @@ class Client:
         content = body if isinstance(body, str | bytes) else json.dumps(body)
         return self.client.post(path, content=content, headers={"content-type": "application/json"})
 
-    def drawn(self, **body: Any) -> tuple[dict[str, Any], np.ndarray]:
-        answer = self.post(body)
+    def drawn(self, path: str = "/preview/mask/breast", **body: Any) -> tuple[dict[str, Any], np.ndarray]:
+        answer = self.post(body, path)
         assert answer.status_code == 200, answer.text
         found = answer.json()
         labels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["png"]))))
@@ -156,7 +156,7 @@ def test_what_is_no_json_is_refused(client: Client, body: Any) -> None:
     ("path", "sentence"),
     [
         ("/preview/nothing/breast", "no model nothing"),
-        ("/preview/mask/label_map", "expected one of: breast"),
+        ("/preview/mask/patient", "expected one of: label_map, breast"),
         ("/preview/contrast/source", "expected one of: none"),
         ("/preview/mask/" + "x" * 1000, "no preview of"),
     ],
@@ -166,6 +166,7 @@ def test_what_has_no_preview_is_not_found(client: Client, path: str, sentence: s
     assert (answer.status_code, sentence in answer.json()["detail"]) == (404, True), answer.text
 
 
+@pytest.mark.slow
 def test_fifty_lesions_of_two_thousand_corners_are_within_bounds(client: Client) -> None:
     x, y = (0.2 + 0.05 * np.random.default_rng(0).random((2, 2000))).round(3)
     jagged = {"points": [[float(a), float(b) + 0.3] for a, b in zip(x, y, strict=True)]}
@@ -174,6 +175,7 @@ def test_fifty_lesions_of_two_thousand_corners_are_within_bounds(client: Client)
     assert client.post(body).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_thousand_mistakes_are_not_all_repeated(client: Client) -> None:
     points = [[number, 99] for number in range(100_000)]
     answer = client.post({"values": {"fibroglandular": {"points": points[:2000]}}})
@@ -187,6 +189,7 @@ def test_readers_cannot_ask() -> None:
     assert may_ask(Identity("u", Role.USER), "POST", "/preview/mask/breast")
 
 
+@pytest.mark.slow
 def test_the_breast_of_an_image_is_measured(tmp_path: Path) -> None:
     write_exam(tmp_path / "exam", seed=7, pixel_mm=1.0, patient_id="P")
     with embedded_store(tmp_path / "exam", index_folder=tmp_path / "index") as url:
@@ -200,6 +203,13 @@ def test_the_breast_of_an_image_is_measured(tmp_path: Path) -> None:
             shown = archive.view(archive.instances(series)[0], ViewRequest()).pixels > 0.02
             breast = labels > 0
             assert share_of_square(breast) == pytest.approx(share_of_square(shown), rel=0.1)
+            image = {"study_instance_uid": study, "series_instance_uid": series}
+            _, labels = client.drawn("/preview/mask/label_map", measure=image)
+            assert labels.shape == shown.shape
+            assert (MUSCLE in labels) == view.endswith("MLO")
+            assert ((labels > 0) & shown).sum() > 0.9 * ((labels > 0) | shown).sum()
+        refused = client.post({"measure": image, "suggestion": "random"}, "/preview/mask/label_map")
+        assert (refused.status_code, "and nothing else" in refused.text) == (422, True), refused.text
         answer = client.post({"measure": {"study_instance_uid": study}})
         assert (answer.status_code, "stands for a whole study" in answer.text) == (422, True), answer.text
         assert (

@@ -16,10 +16,11 @@ from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import DeflatedExplicitVRLittleEndian, SecondaryCaptureImageStorage, SegmentationStorage
 
-from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.attributes import code_of, coded
 from mammosynth.dicom.bounded import MAX_ELEMENTS
+from mammosynth.dicom.breast_codes import FIBROGLANDULAR_TISSUE
 from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import MammoSynthError
@@ -54,6 +55,7 @@ class Client:
         self.client = TestClient(as_asked_by(app, identity))
         self.image = mammogram(1, laterality="R", ImagerPixelSpacing=[0.1, 0.1], SeriesNumber=4)
         archive.store(self.image)
+        self._archive = archive
         self.root = f"/studies/{self.image.StudyInstanceUID}/segmentations"
 
     def __enter__(self) -> Client:
@@ -69,6 +71,12 @@ class Client:
             **more,
         }
         return self.client.post(self.root, data={"description": json.dumps(description)}, files={"mask": mask})
+
+    def stored(self) -> Dataset:
+        """The only segmentation, as the archive holds it."""
+        found = self._archive.study(self.image.StudyInstanceUID)
+        (address,) = (each for each in found if each.sop_class_uid == SegmentationStorage)
+        return self._archive.retrieve(address)
 
     def upload(self, dataset: Dataset) -> Any:
         return self.client.post(
@@ -107,8 +115,14 @@ def test_a_drawn_mask_is_stored_listed_given_back_and_deleted(client: Client) ->
     assert answer.status_code == 201, answer.text
     saved = answer.json()
     assert saved["segments"] == [
-        {"number": 1, "label": "Lesion 1", "lesion_class": "malignant", "area_mm2": 0.2},  # 20 pixels of 0.01 mm2
-        {"number": 2, "label": "Läsion 2", "lesion_class": None, "area_mm2": 0.24},
+        {
+            "number": 1,
+            "label": "Lesion 1",
+            "lesion_class": "malignant",
+            "is_lesion": True,
+            "area_mm2": 0.2,
+        },  # 20 pixels of 0.01 mm2
+        {"number": 2, "label": "Läsion 2", "lesion_class": None, "is_lesion": True, "area_mm2": 0.24},
     ]
     assert (saved["rows"], saved["columns"], saved["series_description"]) == (*SHAPE, "First look")
     assert saved["source_sop_instance_uid"] == client.image.SOPInstanceUID
@@ -139,6 +153,18 @@ def test_tissues_are_no_lesions_whatever_they_are_called(client: Client) -> None
     item.SegmentedPropertyCategoryCodeSequence = [coded(codes.SCT.Tissue)]
     item.SegmentedPropertyTypeCodeSequence = [coded(Code("89749009", "SCT", "Fatty tissue of breast"))]
     assert not client.upload(tissues).json()["is_lesions"]
+
+
+def test_parts_of_the_breast_are_stored_by_their_codes_and_are_no_lesions(client: Client) -> None:
+    parts = {"number": 1, "label": "fibroglandular", "is_lesion": False}
+    saved = client.save(packed(labels()), [parts, {"number": 2, "label": "calcification"}]).json()
+    assert [each["is_lesion"] for each in saved["segments"]] == [False, True]
+    assert (saved["is_lesions"], saved["series_description"]) == (False, "Label map R CC")
+    gland, calcification = client.stored().SegmentSequence
+    assert code_of(gland.SegmentedPropertyTypeCodeSequence[0]) == FIBROGLANDULAR_TISSUE
+    assert code_of(calcification.SegmentedPropertyTypeCodeSequence[0]) == codes.SCT.CalcificationOfBreast
+    named = client.save(packed(labels() == 1), [{"number": 1, "label": "skin"}]).json()
+    assert named["segments"][0]["is_lesion"], "a lesion stays one, whatever it is called"
 
 
 def test_the_truth_about_a_phantom_shows_its_lesions_and_cannot_be_removed(client: Client) -> None:
@@ -236,6 +262,7 @@ def test_a_deflated_file_is_stored_and_listed(client: Client) -> None:
     assert [entry["sop_instance_uid"] for entry in client.listed()] == [dataset.SOPInstanceUID]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "reason"),
     [

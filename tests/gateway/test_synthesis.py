@@ -23,6 +23,7 @@ from tests.support.archives import embedded_store
 from tests.support.jobs import ConstantFields, app, order_of, request_of, run, stored, two_members
 
 
+@pytest.mark.slow
 def test_uncertainty_becomes_a_second_series_of_the_study(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     result = run(two_members(), archive, request)
@@ -41,6 +42,7 @@ def test_uncertainty_becomes_a_second_series_of_the_study(archive: DicomWebStudi
     assert [made["parameters"] for made in result["provenance"]] == [{"uncertainty": True}]
 
 
+@pytest.mark.slow
 def test_the_same_job_again_makes_only_what_is_missing(archive: DicomWebStudies) -> None:
     request = request_of(archive, uncertainty=True)
     first = run(two_members(), archive, request)
@@ -56,6 +58,7 @@ def test_without_being_asked_for_there_is_no_uncertainty(archive: DicomWebStudie
     assert stored(archive, request.study_instance_uid) == {"image": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters", [{"seed": 3}, {"burned_in_mark": False}, {"view_position": "MLO"}, {"image_laterality": "R"}]
 )
@@ -65,6 +68,7 @@ def test_whatever_decides_the_pixels_makes_another_image(archive: DicomWebStudie
     assert len(second["provenance"]) == 1
 
 
+@pytest.mark.slow
 def test_a_whole_study_is_one_job_of_all_its_views(archive: DicomWebStudies) -> None:
     study = request_of(archive).study_instance_uid
     told: list[str] = []
@@ -75,6 +79,7 @@ def test_a_whole_study_is_one_job_of_all_its_views(archive: DicomWebStudies) -> 
     assert result["refused"] == []
 
 
+@pytest.mark.slow
 def test_sources_of_a_study_are_told_with_the_reason_why_not(tmp_path: Path) -> None:
     write_exam(tmp_path / "exams", seed=7, pixel_mm=3.6, patient_id="P", include_recombined=True)
     with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
@@ -89,6 +94,7 @@ def test_sources_of_a_study_are_told_with_the_reason_why_not(tmp_path: Path) -> 
     assert {each["view_position"] for each in listed if each["accepted"]} == {"CC", "MLO"}
 
 
+@pytest.mark.slow
 def test_one_bad_view_does_not_fail_the_others(archive: DicomWebStudies) -> None:
     request = request_of(archive)
     series = request.inputs["source"]["series_instance_uid"]
@@ -116,6 +122,7 @@ def _of_another_modality(dataset: Dataset) -> None:
     dataset.PhotometricInterpretation = "RGB"
 
 
+@pytest.mark.slow
 def test_another_version_of_the_software_makes_another_image(
     archive: DicomWebStudies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +164,7 @@ def cut_off(dataset: Dataset) -> None:
     dataset.PixelData = dataset.PixelData[:100]
 
 
+@pytest.mark.slow
 def test_a_view_that_cannot_be_decoded_does_not_fail_the_others(
     four_views: tuple[DicomWebStudies, JobRequest, Path],
 ) -> None:
@@ -197,6 +205,7 @@ def test_an_archive_that_fails_in_the_middle_fails_the_job(
     assert stored(archive, request.study_instance_uid) == {"image": 1}
 
 
+@pytest.mark.slow
 def test_what_is_stored_stays_when_a_job_is_cancelled_and_is_not_made_again(
     four_views: tuple[DicomWebStudies, JobRequest, Path],
 ) -> None:

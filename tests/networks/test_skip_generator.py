@@ -15,6 +15,7 @@ def test_gives_one_image_of_the_same_size_between_minus_one_and_one():
     assert made.abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_published_width_and_depth_have_the_published_number_of_weights():
     # Isola et al. 2017: 54.4 million for 256 px, 3 to 3 channels; 1 channel out is 2 * 2048 fewer, and biases beside
     # normalisation, which there are some, do not exist here.

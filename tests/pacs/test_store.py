@@ -118,6 +118,7 @@ def test_unfinished_files_are_invisible_and_removed_at_start(tmp_path: Path) -> 
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_index_is_built_again_after_loss_or_damage(tmp_path: Path) -> None:
     image = mammogram()
     with embedded_store(tmp_path / "d", index_folder=tmp_path / "i") as url:
@@ -168,6 +169,7 @@ def test_a_retrieved_file_has_the_very_bytes_that_were_sent(url: str) -> None:
     assert answered.content == content
 
 
+@pytest.mark.slow
 def test_many_threads_store_and_query_at_once(url: str) -> None:
     study = generate_uid()
     images = [mammogram(n, patient_id="THREADS", study=study) for n in range(32)]

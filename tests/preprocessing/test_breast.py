@@ -7,6 +7,7 @@ from mammosynth.preprocessing.breast import chest_wall_on_left, find_edge, segme
 from tests.support.breasts import half_ellipse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(64, 48), (512, 512), (3000, 2400)])
 @pytest.mark.parametrize("air", [0.0, 0.1])
 def test_breast_is_found_in_small_and_large_matrices_with_dark_and_grey_air(shape: tuple[int, int], air: float) -> None:

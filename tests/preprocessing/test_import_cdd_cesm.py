@@ -290,6 +290,7 @@ def test_oddities_are_used_and_told(archive: Archive, tmp_path: Path) -> None:
     assert report.without_regions == ["P7_L_CM_MLO_2", "P7_L_DM_MLO_2"]
 
 
+@pytest.mark.slow
 def test_images_that_are_no_mammograms_are_refused_and_the_others_imported(archive: Archive, tmp_path: Path) -> None:
     archive.add_pair("P7_L_{}_CC")
     messages = {
@@ -337,6 +338,7 @@ def test_the_same_archive_gives_the_same_bytes_with_any_number_of_workers(archiv
     assert len(contents[0]) == 4 * 2 + 4
 
 
+@pytest.mark.slow
 def test_only_the_wanted_pathology_is_imported(archive: Archive, tmp_path: Path) -> None:
     for view in ("P7_L_{}_CC", "P1002_L_{}_CC"):
         archive.add_pair(view)
@@ -369,6 +371,7 @@ def test_a_full_disk_leaves_nothing_and_is_told(archive: Archive, tmp_path: Path
     import_cdd_cesm(source, tmp_path / "out", workers=1)
 
 
+@pytest.mark.slow
 def test_a_pair_that_does_not_match_is_left_unregistered_and_told(archive: Archive, tmp_path: Path) -> None:
     archive.add("P7_L_DM_CC.jpg")
     path = archive.add("P7_L_CM_CC.jpg")

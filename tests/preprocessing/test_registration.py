@@ -77,12 +77,14 @@ def test_the_edges_of_the_crops_are_not_taken_for_anatomy() -> None:
     assert displacement(found, Registration(1.0, 0.0, 0.0)) < 0.3
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_registration() -> None:
     image = breast_with_strands()
     other = moved(image, Registration(1.01, 2.0, 3.0))
     assert estimate_registration(image, other) == estimate_registration(image, other)
 
 
+@pytest.mark.slow
 def test_two_different_breasts_correlate_less_than_two_images_of_one() -> None:
     image, truth = breast_with_strands(), Registration(1.0, 3.0, 2.0)
     _, same = estimate_registration(image, moved(image, truth))

@@ -11,7 +11,7 @@ from mammosynth.reading.store import StudyStore
 from tests.support.postgresql import empty_database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """An empty database."""
     if request.param == "sqlite":

@@ -43,6 +43,7 @@ def test_wrong_settings_are_told_together(tmp_path: Path, capsys: pytest.Capture
     assert "'steps' is '0', expected greater than or equal to 1; parameter 'noise' is 'much', expected number" in told
 
 
+@pytest.mark.slow
 def test_phantoms_train_a_bundle_from_the_weights_of_another(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
     write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
@@ -61,6 +62,7 @@ def test_phantoms_train_a_bundle_from_the_weights_of_another(tmp_path: Path, cap
     assert training["initial_weights"]["bundle"] == "template"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 3000])
 def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_with_space(
     after: int, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -100,6 +102,7 @@ def test_a_log_gets_a_line_per_validation_however_many_steps_there_are() -> None
     ]
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)

@@ -92,6 +92,7 @@ def test_run_writes_a_bundle_that_synthesizes(pairs: list[ContrastPair], templat
     assert Template.find(CONTRAST, output).recipe({"threads": 1}).as_json() == recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [NETWORK, DROPOUT_UNET], ids=["plain", "dropout"])
 def test_stopped_and_resumed_run_gives_the_weights_of_an_uninterrupted_one(
     pairs: list[ContrastPair], tmp_path: Path, network: dict[str, Any]

@@ -20,6 +20,7 @@ def _run(*arguments: str | Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 @needs_node
 @pytest.mark.parametrize("file", sorted(HERE.glob("ohif/*.test.mjs")), ids=lambda file: file.name.partition(".")[0])
 def test_module(file):

@@ -1,43 +1,18 @@
-"""A label map as a DICOM Segmentation of an image: what its classes are called in SNOMED CT, and the instance."""
+"""A label map as a DICOM Segmentation of an image."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from mammosynth.dicom.attributes import coded
+from mammosynth.dicom.breast_codes import code_of_class
 from mammosynth.dicom.segmentation import LESION_MODIFIERS, encode_segmentation, keep_study, reference_to
 from mammosynth.errors import OutputError
 from mammosynth.label_map import LabelMap
-
-_TISSUE, _ABNORMAL = codes.SCT.Tissue, codes.SCT.MorphologicallyAbnormalStructure
-_ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
-# CID 7163, breast segmentation types
-FATTY_TISSUE = Code("89749009", "SCT", "Fatty tissue of breast")
-SKIN = Code("82038008", "SCT", "Skin of breast")
-FIBROGLANDULAR_TISSUE = Code("1342375003", "SCT", "Breast fibroglandular tissue")
-_CODES = {  # by a word that begins in the name of a class: its category (CID 7150) and type
-    "adipose": (_TISSUE, FATTY_TISSUE),
-    "fat": (_TISSUE, FATTY_TISSUE),
-    "fibroglandular": (_TISSUE, FIBROGLANDULAR_TISSUE),
-    "gland": (_TISSUE, FIBROGLANDULAR_TISSUE),
-    "skin": (_TISSUE, SKIN),
-    "pectoral": (_TISSUE, codes.SCT.PectoralisMajorMuscle),
-    "muscle": (_TISSUE, codes.SCT.PectoralisMajorMuscle),
-    "nipple": (_ANATOMY, codes.SCT.Nipple),
-    "breast": (_ANATOMY, codes.SCT.Breast),
-    "calcification": (_ABNORMAL, codes.SCT.CalcificationOfBreast),
-    "microcalcification": (_ABNORMAL, codes.SCT.CalcificationOfBreast),
-    "mass": (_ABNORMAL, codes.SCT.Lesion),
-    "lesion": (_ABNORMAL, codes.SCT.Lesion),
-}
-_OWN_SCHEME = "99MAMMOSYNTH"  # for classes that nobody else knows
 
 
 def segment_label_map(
@@ -89,15 +64,6 @@ def segment_label_map(
     )
     keep_study(dataset, image)
     return dataset
-
-
-def code_of_class(name: str, number: int) -> tuple[Code, Code]:
-    """Category and type of what a class is called."""
-    words = re.findall("[a-z]+", name.casefold())
-    if any(str(kind) in words for kind in LESION_MODIFIERS):
-        return _ABNORMAL, codes.SCT.Lesion
-    known = (code for word in words for start, code in _CODES.items() if word.startswith(start))
-    return next(known, (_TISSUE, Code(f"CLASS{number}", _OWN_SCHEME, name[:64])))
 
 
 def _describe(index: int, name: str, number: int, algorithm: AlgorithmIdentificationSequence) -> SegmentDescription:

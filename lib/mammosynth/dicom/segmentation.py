@@ -7,7 +7,7 @@ what the radiologist said, and no more; not every benign lesion is a neoplasm.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +30,7 @@ from mammosynth.dicom.attributes import (
     texts_of,
     value_of,
 )
+from mammosynth.dicom.breast_codes import code_of_class
 from mammosynth.dicom.generated import MANUFACTURER
 from mammosynth.dicom.write import new_uid
 from mammosynth.errors import InvalidParameterError, UnreadableImageError, UnsupportedImageError
@@ -37,6 +38,8 @@ from mammosynth.errors import InvalidParameterError, UnreadableImageError, Unsup
 MAX_SEGMENTS = 255  # a label map has 8 bits
 MAX_FRAME_PIXELS = 400_000_000  # of all frames together, one byte each once decoded: 13 lesions on 4800 x 6000 pixels
 _DEVICE = "Lesion drawing"
+_ABNORMAL = (codes.SCT.MorphologicallyAbnormalStructure, codes.SCT.Lesion)
+_CALCIFICATION = "calcification"  # as the class of a label map is called
 _SERIES_NUMBER_OFFSET = 3000  # behind the synthesized series
 # fmt: off
 _KEPT = (
@@ -77,12 +80,14 @@ class Segment:
         label: For a person.
         mask: (H, W) bool, in the stored matrix of the image; segments may overlap.
         lesion_class: None if the segmentation does not say, or is of no lesion.
+        is_lesion: Otherwise it is a part of the breast, and the label tells which.
     """
 
     number: int
     label: str
     mask: np.ndarray
     lesion_class: LesionClass | None = None
+    is_lesion: bool = True
 
 
 def label_map(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
@@ -93,12 +98,15 @@ def label_map(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray
     return labels
 
 
-def segments_of(labels: np.ndarray, names: Sequence[tuple[int, str, LesionClass | None]]) -> tuple[Segment, ...]:
+def segments_of(
+    labels: np.ndarray, names: Sequence[tuple[int, str, LesionClass | None]], parts: Collection[int] = ()
+) -> tuple[Segment, ...]:
     """The segments of a label map, numbered from 1 without gaps, as SEG asks; those without a pixel are left out.
 
     Args:
         labels: (H, W) uint8.
         names: Number in the label map, label and class of each.
+        parts: Numbers of those that are parts of the breast, not lesions.
 
     Raises:
         InvalidParameterError: If two have the same number, a value of the label map has no name, all is empty, or
@@ -119,7 +127,7 @@ def segments_of(labels: np.ndarray, names: Sequence[tuple[int, str, LesionClass 
         )
     present = [entry for entry in sorted(names, key=lambda entry: entry[0]) if entry[0] in drawn]
     return tuple(
-        Segment(index, label, labels == number, lesion_class)
+        Segment(index, label, labels == number, lesion_class, is_lesion=number not in parts)
         for index, (number, label, lesion_class) in enumerate(present, start=1)
     )
 
@@ -181,13 +189,13 @@ def draw_segmentation(
     series_description: str | None = None,
     author: str | None = None,
 ) -> Dataset:
-    """Lesions that a person has drawn on an image, as a SEG in a new series of the same study.
+    """What a person has drawn on an image, as a SEG in a new series of the same study.
 
     Args:
         segments: Numbered from 1 without gaps.
         source: Header of the image.
         software_version: Of this software.
-        series_description: By default "Lesions" with side and view.
+        series_description: By default "Lesions" or, with parts of the breast, "Label map", then side and view.
         author: Who has drawn them, at most 63 characters; None leaves Content Creator's Name empty.
 
     Raises:
@@ -200,6 +208,8 @@ def draw_segmentation(
             "(MG); draw on another image"
         )
     check_matrix(segments[0].mask.shape, source, name)
+    are_lesions = all(segment.is_lesion for segment in segments)
+    what = "Lesions" if are_lesions else "Label map"
     dataset = encode_segmentation(
         reference_to(source),
         [segment.mask for segment in segments],
@@ -209,13 +219,13 @@ def draw_segmentation(
         series_number=_SERIES_NUMBER_OFFSET + (integer_of(source, "SeriesNumber") or 0),
         model_name=_DEVICE,
         software_version=software_version,
-        content_label="LESIONS",
-        content_description="Lesions drawn by a person",
+        content_label="LESIONS" if are_lesions else "LABELS",
+        content_description=f"{what} drawn by a person",
     )
     keep_study(dataset, source)
     if author is not None:
         dataset.ContentCreatorName = f"{author}^"  # a name that is not taken apart is a family name, PS3.5 section 6.2
-    view = " ".join(["Lesions", text_of(source, "ImageLaterality"), text_of(source, "ViewPosition")])
+    view = " ".join([what, text_of(source, "ImageLaterality"), text_of(source, "ViewPosition")])
     dataset.SeriesDescription = (series_description or view).strip()[:64]
     return dataset
 
@@ -338,7 +348,13 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
         if number in masks and (source_sop_instance_uid in shown if shown else len(images) == 1):
             masks[number] |= frame
     return tuple(
-        Segment(number, str(value_of(item, "SegmentLabel") or f"Segment {number}"), masks[number], _class_of(item))
+        Segment(
+            number,
+            str(value_of(item, "SegmentLabel") or f"Segment {number}"),
+            masks[number],
+            _class_of(item),
+            _is_lesion(item),
+        )
         for number, item in sorted(described.items())
     )
 
@@ -358,11 +374,14 @@ def pixel_area_mm2(*headers: Dataset) -> float | None:
 
 
 def _describe(segment: Segment) -> SegmentDescription:
+    category, kind = _ABNORMAL
+    if not segment.is_lesion or segment.label == _CALCIFICATION:
+        category, kind = code_of_class(segment.label, segment.number)
     description = SegmentDescription(
         segment.number,
         segment.label,
-        codes.SCT.MorphologicallyAbnormalStructure,
-        codes.SCT.Lesion,
+        category,
+        kind,
         SegmentAlgorithmTypeValues.MANUAL,
         anatomic_regions=[codes.SCT.Breast],
     )
@@ -379,6 +398,15 @@ def _class_of(segment: Dataset) -> LesionClass | None:
                 if code_of(item) == code:
                     return lesion_class
     return None
+
+
+def _is_lesion(segment: Dataset) -> bool:
+    """By class, category or type, never by its name."""
+    kinds = (
+        *items_of(segment, "SegmentedPropertyCategoryCodeSequence"),
+        *items_of(segment, "SegmentedPropertyTypeCodeSequence"),
+    )
+    return _class_of(segment) is not None or any(code_of(kind) in _ABNORMAL for kind in kinds)
 
 
 def _number(segment: Dataset) -> int | None:

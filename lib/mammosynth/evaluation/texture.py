@@ -132,10 +132,12 @@ class Whitener:
 
     Args:
         pool: (N, F) float64.
+        standardised: Whether features are numbers of different kinds, which are first given equal spread.
     """
 
-    def __init__(self, pool: np.ndarray) -> None:
-        self._mean, self._deviation = np.nanmean(pool, axis=0), np.nanstd(pool, axis=0) + 1e-9
+    def __init__(self, pool: np.ndarray, *, standardised: bool = True) -> None:
+        self._mean = np.nanmean(pool, axis=0)
+        self._deviation = np.nanstd(pool, axis=0) + 1e-9 if standardised else np.ones(pool.shape[1])
         _, singular, axes = np.linalg.svd(self._scaled(pool), full_matrices=False)
         self._axes = axes[:COMPONENTS].T / (singular[:COMPONENTS] / len(pool) ** 0.5)
 

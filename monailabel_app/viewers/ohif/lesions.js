@@ -1,10 +1,14 @@
-// What is drawn on each image: lesions and their pixels at the image's own resolution, with undo. Kept until the page
-// is left, so that another image, study or mode may be visited in between.
+// What is drawn on each image: lesions, or a whole breast with its lesions, at the image's own resolution, with undo.
+// Kept until the page is left, so that another image, study or mode may be visited in between.
 
-import { cut, fillCapsule, fillPolygon, find, paste, union } from './raster.js';
+import { cut, fillCapsule, fillFromAround, fillPolygon, find, paste, union } from './raster.js';
+
+/** What is active when the breast is taken away, not drawn. */
+export const BACKGROUND = -1;
 
 const STEPS = 50; // chosen; the memory of a step is twice the rectangle that it touched
 const MOST_LESIONS = 255; // one byte a pixel
+const CUT_OFF = 'A lesion lies within the breast: what would lie outside was left out.';
 const drawings = new Map();
 const watchers = new Set();
 
@@ -28,13 +32,19 @@ export function onDrawing(callback) {
   return () => watchers.delete(callback);
 }
 
-/** Lesions and their label map; dispatches 'change' with the touched rectangle (null: only names) as detail. */
+/**
+ * Lesions, and parts of the breast where a whole one is drawn, and their label map. Lesions lie within the breast, and
+ * tissue is under them when they are taken off. Dispatches 'change' with the touched rectangle (null: only names).
+ */
 export class Drawing extends EventTarget {
   #done = [];
   #undone = [];
   #saved;
   #kept;
   #touched = null;
+  #isWithinBreast = false; // of the stroke that has begun
+  #isCut = false;
+  #isErasing = false;
 
   constructor(instance) {
     super();
@@ -43,13 +53,24 @@ export class Drawing extends EventTarget {
     this.columns = instance.Columns;
     this.spacing = spacingOf(instance);
     this.pixels = new Uint8Array(this.rows * this.columns);
-    this.lesions = [];
+    this.lesions = []; // {number, label, lesionClass, isLesion}
     this.active = 0;
+    this.notice = ''; // why the last step did not do all that was asked
     this.#kept = { columns: this.columns, pixels: this.pixels.slice(), lesions: this.lesions };
   }
 
   get isUnsaved() {
-    return this.#done.at(-1) !== this.#saved;
+    return this.state !== this.#saved;
+  }
+
+  /** The last step; another one after every change. */
+  get state() {
+    return this.#done.at(-1);
+  }
+
+  /** Whether a part of the breast is drawn. */
+  get hasBreast() {
+    return this.lesions.some(({ number, isLesion }) => !isLesion && this.pixels.includes(number));
   }
 
   /** Whether a stroke has begun and not ended. */
@@ -76,6 +97,15 @@ export class Drawing extends EventTarget {
     this.keep();
   }
 
+  /** Draw with a part of the breast from now on. */
+  choosePart(label) {
+    const known = this.lesions.find(each => !each.isLesion && each.label === label);
+    if (known) this.active = known.number;
+    else this.#add({ label, isLesion: false });
+    this.keep();
+    this.#changed(null);
+  }
+
   /** Change the label or the class of a lesion. */
   describe(number, change) {
     this.lesions = this.lesions.map(lesion => (lesion.number === number ? { ...lesion, ...change } : lesion));
@@ -84,23 +114,63 @@ export class Drawing extends EventTarget {
 
   /** Delete a lesion and its pixels. */
   remove(number) {
-    const { touched } = this.measure(number);
+    this.#takeOff(number);
     this.lesions = this.lesions.filter(lesion => lesion.number !== number);
-    if (touched) {
-      paste(this, touched, cut(this, touched).map(value => (value === number ? 0 : value)));
-      this.#touch(touched);
+    this.keep();
+  }
+
+  /** The lesion at a position; 0 if there is none. */
+  lesionAt({ x, y }) {
+    const number = this.#isInside(x, y) ? this.pixels[Math.floor(y) * this.columns + Math.floor(x)] : 0;
+    return this.#numbers(true)[number] ? number : 0;
+  }
+
+  /** Move a lesion; what would lie outside the breast or the image is left out, and all of it stays if all would. */
+  move(number, { x, y }) {
+    const [dx, dy] = [Math.round(x), Math.round(y)];
+    const cells = this.#cellsOf(number);
+    const hasBreast = this.hasBreast;
+    this.#takeOff(number);
+    const moved = cells
+      .map(index => [(index % this.columns) + dx, Math.floor(index / this.columns) + dy])
+      .filter(([column, row]) => this.#isInside(column, row))
+      .map(([column, row]) => row * this.columns + column)
+      .filter(index => !hasBreast || this.pixels[index]);
+    (moved.length ? moved : cells).forEach(index => (this.pixels[index] = number));
+    this.#touch(this.measure(number).touched);
+    this.keep();
+    if (moved.length < cells.length) this.#tell(moved.length ? CUT_OFF : 'The lesion stays: it lies within the breast.');
+  }
+
+  /** Put a breast under the lesions that are drawn: its label map and what it is called, {number, name} of each part. */
+  takeBreast(labels, parts) {
+    if (labels.length !== this.pixels.length) throw new Error(this.#unlike(labels));
+    const isLesion = this.#numbers(true);
+    this.lesions = this.lesions.filter(each => each.isLesion);
+    const active = this.active;
+    const numbers = new Uint8Array(256);
+    for (const { number, name } of parts) numbers[number] = this.#add({ label: name, isLesion: false });
+    for (let index = 0; index < labels.length; index++) {
+      if (!labels[index] || !isLesion[this.pixels[index]]) this.pixels[index] = numbers[labels[index]];
     }
+    this.lesions = [...this.lesions.filter(each => !each.isLesion), ...this.lesions.filter(each => each.isLesion)];
+    this.active = this.lesions.some(({ number }) => number === active) ? active : this.lesions[0].number;
+    this.#touch({ top: 0, left: 0, bottom: this.rows, right: this.columns });
     this.keep();
   }
 
   /** A piece of a brush stroke of the active lesion, or of the eraser; positions and radius in pixels. */
   stroke(from, to, radius, { erase = false } = {}) {
-    this.#touch(fillCapsule(this, from, to, radius, erase ? 0 : this.#lesionToDraw()));
+    const value = erase ? 0 : this.#valueToDraw();
+    this.#startStroke(erase);
+    this.#touch(this.#bounded(fillCapsule(this, from, to, radius, value)));
   }
 
   /** Fill a closed outline with the active lesion. */
   outline(points) {
-    this.#touch(fillPolygon(this, points, this.#lesionToDraw()));
+    const value = this.#valueToDraw();
+    this.#startStroke();
+    this.#touch(this.#bounded(fillPolygon(this, points, value)));
     this.keep();
   }
 
@@ -122,9 +192,14 @@ export class Drawing extends EventTarget {
 
   /** Make what changed since the last step a step that can be undone. */
   keep() {
+    this.notice = '';
+    this.#endStroke();
     const step = this.#stepSince();
     this.#touched = null;
-    if (!step) return;
+    if (!step) {
+      if (this.notice) this.#changed(null);
+      return;
+    }
     this.#done.push(step);
     if (this.#done.length > STEPS) this.#done.shift();
     this.#undone = [];
@@ -158,36 +233,121 @@ export class Drawing extends EventTarget {
     drawn.forEach(({ number }, index) => (numbers[number] = index + 1));
     const mask = new Uint8Array(this.pixels.length);
     for (let index = 0; index < mask.length; index++) mask[index] = numbers[this.pixels[index]];
-    const segments = drawn.map(({ number, label, lesionClass }) => ({
+    const segments = drawn.map(({ number, label, lesionClass, isLesion }) => ({
       number: numbers[number],
       label,
       lesion_class: lesionClass,
+      is_lesion: isLesion,
     }));
-    return { segments, mask, state: this.#done.at(-1) };
+    return { segments, mask, state: this.state };
   }
 
   #replace(pixels, segments) {
     if (pixels.length !== this.pixels.length) {
-      throw new Error(`The segmentation has ${pixels.length} pixels, the image ${this.rows} x ${this.columns}.`);
+      throw new Error(this.#unlike(pixels));
     }
     const extent = () => this.lesions.map(({ number }) => this.measure(number).touched).reduce(union, null);
     const before = extent();
     this.pixels.set(pixels);
-    this.lesions = segments.map(({ number, label, lesion_class }) => ({ number, label, lesionClass: lesion_class }));
+    this.lesions = segments.map(({ number, label, lesion_class, is_lesion = true }) => ({
+      number,
+      label,
+      lesionClass: lesion_class,
+      isLesion: is_lesion,
+    }));
     this.active = this.lesions[0]?.number || 0;
     this.#touch(union(before, extent()));
   }
 
-  #add() {
+  #add({ label = '', isLesion = true } = {}) {
     const number = 1 + Math.max(0, ...this.lesions.map(lesion => lesion.number));
     if (number > MOST_LESIONS) throw new Error(`An image can have ${MOST_LESIONS} lesions; delete the last one first.`);
-    this.lesions = [...this.lesions, { number, label: `Lesion ${number}`, lesionClass: null }];
+    this.lesions = [...this.lesions, { number, label: label || this.#freeName(), lesionClass: null, isLesion }];
     this.active = number;
+    return number;
   }
 
-  #lesionToDraw() {
+  #freeName() {
+    const names = this.lesions.map(({ label }) => label);
+    let count = 1 + this.lesions.filter(({ isLesion }) => isLesion).length;
+    while (names.includes(`Lesion ${count}`)) count++;
+    return `Lesion ${count}`;
+  }
+
+  #valueToDraw() {
+    if (this.active === BACKGROUND) return 0;
     if (!this.lesions.length) this.#add();
     return this.active;
+  }
+
+  /** Flags by number: whether it is of a lesion, or of a part of the breast. */
+  #numbers(areLesions) {
+    const flags = new Uint8Array(256);
+    this.lesions.filter(({ isLesion }) => isLesion === areLesions).forEach(({ number }) => (flags[number] = 1));
+    return flags;
+  }
+
+  #isInside = (x, y) => x >= 0 && y >= 0 && x < this.columns && y < this.rows;
+
+  #unlike = ({ length }) => `The segmentation has ${length} pixels, the image ${this.rows} x ${this.columns}.`;
+
+  #cellsOf(number) {
+    const cells = [];
+    for (let at = this.pixels.indexOf(number); at >= 0; at = this.pixels.indexOf(number, at + 1)) cells.push(at);
+    return cells;
+  }
+
+  /** Take a lesion off; what lies around it takes its place in a breast. */
+  #takeOff(number) {
+    const { touched } = this.measure(number);
+    if (!touched) return;
+    fillFromAround(this, this.#cellsOf(number), this.#numbers(false));
+    this.#touch(touched);
+  }
+
+  #startStroke(isErasing = false) {
+    if (this.isStroking) return;
+    this.#isWithinBreast = this.hasBreast && (isErasing || Boolean(this.#numbers(true)[this.active]));
+    this.#isErasing = isErasing;
+  }
+
+  /** In a breast a lesion is drawn nowhere else, and the eraser takes off nothing but lesions. */
+  #bounded(touched) {
+    if (!touched || !this.#isWithinBreast) return touched;
+    const isLesion = this.#numbers(true);
+    const { pixels } = this.#kept;
+    for (let row = touched.top; row < touched.bottom; row++) {
+      const [start, end] = [row * this.columns + touched.left, row * this.columns + touched.right];
+      for (let index = start; index < end; index++) {
+        if (this.#isErasing ? isLesion[pixels[index]] : pixels[index]) continue;
+        if (!this.#isErasing && this.pixels[index]) this.#isCut = true;
+        this.pixels[index] = pixels[index];
+      }
+    }
+    return touched;
+  }
+
+  /** What a stroke leaves to be done: tissue where a lesion was erased. */
+  #endStroke() {
+    const touched = this.#touched;
+    if (!touched || !this.#isWithinBreast) return;
+    if (this.#isErasing) {
+      const holes = [];
+      for (let row = touched.top; row < touched.bottom; row++) {
+        for (let column = touched.left; column < touched.right; column++) {
+          const index = row * this.columns + column;
+          if (this.#kept.pixels[index] && !this.pixels[index]) holes.push(index);
+        }
+      }
+      fillFromAround(this, holes, this.#numbers(false));
+    }
+    if (this.#isCut) this.notice = CUT_OFF;
+    this.#isWithinBreast = this.#isErasing = this.#isCut = false;
+  }
+
+  #tell(notice) {
+    this.notice = notice;
+    this.#changed(null);
   }
 
   #touch(touched) {
@@ -217,7 +377,7 @@ export class Drawing extends EventTarget {
       map.lesions = lesions;
       if (touched) paste(map, touched, pixels);
     }
-    if (!lesions.some(({ number }) => number === this.active)) this.active = lesions.at(-1)?.number || 0;
+    if (this.active !== BACKGROUND && !lesions.some(({ number }) => number === this.active)) this.active = lesions.at(-1)?.number || 0;
     this.#changed(touched);
   }
 

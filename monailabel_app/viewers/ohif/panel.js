@@ -18,7 +18,7 @@ import { referenceTo, SourceChoice } from './sources.js';
 import './stored.js';
 import { keep, kept } from './storage.js';
 import { sheet } from './style.js';
-import { describe, onChange, studyUid } from './viewer.js';
+import { activeView, describe, onChange, studyUid } from './viewer.js';
 
 const markup = `
   <header class="section stack">
@@ -187,6 +187,7 @@ export class MammoSynthPanel extends HTMLElement {
     const places = { main: this.find('#parameters'), advanced: this.find('#advanced') };
     buildControls(model.parameters, places, chosen.values);
     this.slots.build(name, model.slots);
+    this.find('mammosynth-drawing').offer(name, model.slots);
     this.find('#source-field').hidden = !sourceSlot(model.slots);
     this.find('#all-views').hidden = !canMakeAllViews(model.slots);
     this.askForSources();
@@ -223,6 +224,7 @@ export class MammoSynthPanel extends HTMLElement {
     const source = sourceSlot(this.model.slots) ? this.source() : this.sources.active;
     this.slots.offer({
       source: source && asChoice(source),
+      active: activeView(),
       study: studyUid(),
       images: this.sources.accepted.map(asChoice),
     });

@@ -1,6 +1,6 @@
 // Controls for a model's parameters, built from the JSON Schema that the server gives of them and from nothing else.
 
-import { title } from './sentences.js';
+import { capitalized, title } from './sentences.js';
 
 const NUMERIC = ['integer', 'number'];
 
@@ -100,8 +100,8 @@ export function labelled(control, { id, text, hint }) {
 }
 
 /** @param {any} field */
-function buildControl({ type, default: preset, minimum, maximum, enum: options, required }) {
-  if (options) return buildSelect(options, preset, required);
+function buildControl({ type, default: preset, minimum, maximum, enum: options, required, empty }) {
+  if (options) return buildSelect(options, preset, required, empty);
   const input = document.createElement('input');
   input.required = required && type !== 'boolean';
   if (type === 'boolean') {
@@ -117,10 +117,10 @@ function buildControl({ type, default: preset, minimum, maximum, enum: options, 
   return input;
 }
 
-function buildSelect(options, preset, required) {
+function buildSelect(options, preset, required, empty = 'not stated') {
   const select = document.createElement('select');
   select.required = required;
-  if (preset === null || preset === undefined) select.append(new Option('as in the header', ''));
+  if (preset === null || preset === undefined) select.append(new Option(capitalized(empty), ''));
   for (const option of options) select.append(new Option(title(String(option)), option));
   select.value = preset ?? '';
   return select;

@@ -1,17 +1,15 @@
-// Drawing with mouse, pen or finger on the viewports: outline, brush and eraser, and how it looks.
+// Drawing with mouse, pen or finger on the viewports: outline, brush, eraser and move, and how it looks.
 
+import { coloursOf } from './classes.js';
 import { drawingOf, existingDrawing, onDrawing } from './lesions.js';
 import { Overlay } from './overlay.js';
 import { isMammogram, isUncertainty, services, sourcesOf, viewOf, views } from './viewer.js';
 
-// Okabe and Ito (2008), Color Universal Design: told apart by readers with colour vision deficiency.
-const COLOURS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#cc79a7', '#d55e00', '#0072b2', '#ffffff'];
 const INSIDE_ALPHA = 64; // chosen, of 255: the tissue below stays visible
+const PART_ALPHA = 32; // of a part of the breast, which covers much of the image
 const EDGE_ALPHA = 230;
+const ROWS_PER_EDGE = 700; // chosen: an edge of one pixel of a full-size image would not be seen on a screen
 const LEAST_RADIUS = 0.71; // pixels: half a diagonal, so that every dab marks something
-
-/** The colour of a lesion. */
-export const colourOf = number => COLOURS[(number - 1) % COLOURS.length];
 
 /** Whether lesions can be drawn on what a viewport shows. */
 export const canDrawOn = view =>
@@ -26,7 +24,7 @@ class PenOverlay extends Overlay {
   cursor = document.createElement('div');
 }
 
-/** Draws on all viewports with the chosen tool ('outline', 'brush', 'eraser' or null); dispatches 'tool'. */
+/** Draws on all viewports with the chosen tool ('outline', 'brush', 'eraser', 'move' or null); dispatches 'tool'. */
 export class Pen extends EventTarget {
   #overlays = new Map();
   #stroke = null;
@@ -37,6 +35,7 @@ export class Pen extends EventTarget {
     super();
     this.tool = null;
     this.sizeMm = 5;
+    this.isHidden = false;
     const options = { capture: true, signal: this.#listening.signal };
     const listen = (name, handle) => window.addEventListener(name, handle.bind(this), options);
     listen('pointerdown', this.#start);
@@ -51,7 +50,16 @@ export class Pen extends EventTarget {
   /** Choose a tool, or none when it is chosen already. */
   choose(tool) {
     this.tool = this.tool === tool ? null : tool;
+    if (this.tool && this.isHidden) this.hide(false);
     this.#overlays.forEach(overlay => this.#dress(overlay));
+    this.dispatchEvent(new Event('tool'));
+  }
+
+  /** Hide what is drawn, or show it again; a tool shows it, too. */
+  hide(isHidden) {
+    this.isHidden = isHidden;
+    if (isHidden && this.tool) this.choose(null);
+    this.redraw();
     this.dispatchEvent(new Event('tool'));
   }
 
@@ -110,19 +118,25 @@ export class Pen extends EventTarget {
   #dress({ canvas, cursor }) {
     canvas.style.pointerEvents = this.tool ? 'auto' : 'none';
     canvas.style.touchAction = 'none';
-    canvas.style.cursor = this.tool === 'outline' ? 'crosshair' : 'none';
+    canvas.style.cursor = { outline: 'crosshair', move: 'move' }[this.tool] || 'none';
     if (this.tool !== 'brush' && this.tool !== 'eraser') cursor.hidden = true;
   }
 
   #draw(context, matrix, { viewport }) {
+    if (this.isHidden) return;
     const view = viewOf(viewport.id);
     context.setTransform(matrix);
     context.imageSmoothingEnabled = Math.hypot(matrix.a, matrix.b) < 1; // enlarged pixels keep their edges
     for (const drawing of drawingsOn(view)) {
       context.drawImage(paintingOf(drawing), 0, 0);
-      const stroke = this.#stroke;
-      if (stroke?.points && stroke.drawing === drawing) drawPath(context, stroke.points, drawing.active);
+      if (this.#stroke?.drawing === drawing) this.#drawStroke(context);
     }
+  }
+
+  #drawStroke(context) {
+    const { drawing, points, ghost, first, last } = this.#stroke;
+    if (points) drawPath(context, points, coloursOf(drawing.lesions).get(drawing.active));
+    if (ghost) context.drawImage(ghost, Math.round(last.x - first.x), Math.round(last.y - first.y));
   }
 
   #overlayAt({ target }) {
@@ -142,8 +156,22 @@ export class Pen extends EventTarget {
     const drawing = drawingOf(instanceOf(view));
     overlay.canvas.setPointerCapture(event.pointerId);
     const last = overlay.position(event);
-    this.#stroke = { overlay, drawing, last, points: this.tool === 'outline' ? [last] : null };
-    if (!this.#stroke.points) this.#brush(last);
+    this.#stroke = { overlay, drawing, last };
+    if (this.tool === 'outline') this.#stroke.points = [last];
+    else if (this.tool === 'move') this.#lift(drawing.lesionAt(last));
+    else this.#brush(last);
+  }
+
+  /** Begin to move a lesion. */
+  #lift(number) {
+    const { drawing, last } = this.#stroke;
+    if (!number) {
+      this.#stroke = null;
+      return;
+    }
+    drawing.active = number;
+    Object.assign(this.#stroke, { number, first: last, ghost: ghostOf(drawing, number) });
+    this.redraw();
   }
 
   #move(event) {
@@ -154,21 +182,23 @@ export class Pen extends EventTarget {
     this.#swallow(event);
     const events = event.getCoalescedEvents?.() || [];
     for (const one of events.length ? events : [event]) this.#reach(overlay.position(one));
-    if (this.#stroke.points) overlay.redraw();
+    if (this.#stroke.points || this.#stroke.ghost) overlay.redraw();
   }
 
   #end(event) {
     if (!this.#stroke) return;
     this.#swallow(event);
-    const { drawing, points } = this.#stroke;
+    const { drawing, points, number, first, last } = this.#stroke;
     this.#stroke = null;
     if (points) drawing.outline(points);
+    else if (number) drawing.move(number, { x: last.x - first.x, y: last.y - first.y });
     else drawing.keep();
     this.redraw();
   }
 
   #reach(point) {
     if (this.#stroke.points) this.#stroke.points.push(point);
+    else if (this.#stroke.ghost) this.#stroke.last = point;
     else this.#brush(point);
   }
 
@@ -179,7 +209,7 @@ export class Pen extends EventTarget {
   }
 
   #showCursor({ cursor, canvas, viewport }, event) {
-    if (this.tool === 'outline') return;
+    if (this.tool !== 'brush' && this.tool !== 'eraser') return;
     const view = viewOf(viewport.id);
     cursor.hidden = !canDrawOn(view);
     if (cursor.hidden) return;
@@ -225,17 +255,15 @@ function radiusOf({ spacing }, sizeMm) {
   return Math.max(LEAST_RADIUS, sizeMm / 2 / pixelMm);
 }
 
-function drawPath(context, points, number) {
+function drawPath(context, points, colour = '#ffffff') {
   const path = new Path2D();
   points.forEach(({ x, y }) => path.lineTo(x, y));
   const { a, b } = context.getTransform();
   context.lineWidth = 2 / Math.hypot(a, b);
-  context.strokeStyle = colourOf(number || 1);
+  context.strokeStyle = colour;
   context.stroke(path);
 }
 
-const INSIDE = Uint32Array.from({ length: 256 }, (_, number) => rgbaOf(number || 1, INSIDE_ALPHA));
-const EDGE = Uint32Array.from({ length: 256 }, (_, number) => rgbaOf(number || 1, EDGE_ALPHA));
 const paintings = new WeakMap();
 
 /** A canvas of the image's size that shows a drawing, painted anew where it changes. */
@@ -246,15 +274,36 @@ function paintingOf(drawing) {
   const all = { top: 0, left: 0, bottom: drawing.rows, right: drawing.columns };
   const context = canvas.getContext('2d');
   paint(context, drawing, all);
-  drawing.addEventListener('change', ({ detail }) => detail && paint(context, drawing, detail));
+  let lesions = drawing.lesions;
+  drawing.addEventListener('change', ({ detail }) => {
+    const isRecoloured = drawing.lesions !== lesions; // a class may have changed
+    lesions = drawing.lesions;
+    if (isRecoloured || detail) paint(context, drawing, isRecoloured ? all : detail);
+  });
   return canvas;
 }
 
-function paint(context, { rows, columns, pixels }, touched) {
-  const top = Math.max(0, touched.top - 1); // a neighbour's edge may have changed
-  const left = Math.max(0, touched.left - 1);
-  const width = Math.min(columns, touched.right + 1) - left;
-  const height = Math.min(rows, touched.bottom + 1) - top;
+/** A canvas of the image's size that shows one lesion while it is moved. */
+function ghostOf(drawing, number) {
+  const { rows, columns, lesions, pixels } = drawing;
+  const canvas = Object.assign(document.createElement('canvas'), { width: columns, height: rows });
+  const alone = { rows, columns, lesions, pixels: pixels.map(value => (value === number ? value : 0)) };
+  paint(canvas.getContext('2d'), alone, drawing.measure(number).touched);
+  return canvas;
+}
+
+function paint(context, { rows, columns, pixels, lesions }, touched) {
+  const colours = coloursOf(lesions);
+  const [inside, edge] = [new Uint32Array(256), new Uint32Array(256)];
+  for (const { number, isLesion } of lesions) {
+    inside[number] = rgbaOf(colours.get(number), isLesion ? INSIDE_ALPHA : PART_ALPHA);
+    edge[number] = rgbaOf(colours.get(number), EDGE_ALPHA);
+  }
+  const reach = Math.max(1, Math.round(rows / ROWS_PER_EDGE));
+  const top = Math.max(0, touched.top - reach); // a neighbour's edge may have changed
+  const left = Math.max(0, touched.left - reach);
+  const width = Math.min(columns, touched.right + reach) - left;
+  const height = Math.min(rows, touched.bottom + reach) - top;
   const image = context.createImageData(width, height);
   const rgba = new Uint32Array(image.data.buffer);
   for (let row = 0; row < height; row++) {
@@ -263,16 +312,16 @@ function paint(context, { rows, columns, pixels }, touched) {
       const value = pixels[index];
       if (!value) continue;
       const isInside =
-        pixels[index - 1] === value && pixels[index + 1] === value &&
-        pixels[index - columns] === value && pixels[index + columns] === value;
-      rgba[row * width + column] = (isInside ? INSIDE : EDGE)[value];
+        pixels[index - reach] === value && pixels[index + reach] === value &&
+        pixels[index - reach * columns] === value && pixels[index + reach * columns] === value;
+      rgba[row * width + column] = (isInside ? inside : edge)[value];
     }
   }
   context.putImageData(image, left, top);
 }
 
 /** Four bytes in the order of memory. */
-function rgbaOf(number, alpha) {
-  const [red, green, blue] = [1, 3, 5].map(start => parseInt(colourOf(number).slice(start, start + 2), 16));
+function rgbaOf(colour, alpha) {
+  const [red, green, blue] = [1, 3, 5].map(start => parseInt(colour.slice(start, start + 2), 16));
   return new Uint32Array(Uint8Array.of(red, green, blue, alpha).buffer)[0];
 }

@@ -1,6 +1,6 @@
 // Values of a slot that stand for a label map: sliders built from the slot's JSON Schema, and the map as it changes.
 
-import { colourOf } from './pen.js';
+import { colourOf } from './classes.js';
 import { labelled } from './parameters.js';
 import { digitsOf, fitting, partsOf, presetsOf, resolved, settled, stepOf, withValue } from './schema.js';
 import { title } from './sentences.js';
@@ -61,6 +61,7 @@ export class PreviewedValues extends EventTarget {
   /** Say that the values are not used, or that they are. */
   set isReplaced(is) {
     this.#all('.notice')[0].hidden = !is;
+    this.element.classList.toggle('unused', is);
   }
 
   /** The image that can be measured ({name, reference}); null if there is none. */
@@ -319,6 +320,7 @@ export class PreviewedValues extends EventTarget {
 /** Rules of the panel's sheet that belong to these controls. */
 export const previewCss = `
   .previewed { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; }
+  .previewed.unused > :not(h4, .notice) { display: none; }
   .previewed fieldset {
     display: flex; flex-direction: column; gap: 6px; margin: 0; padding: 0; border: 0; min-width: 0;
   }
@@ -368,8 +370,8 @@ function selectOf(options, value) {
   return select;
 }
 
-/** Class numbers of a PNG in base64, as {data: one byte in four, width, height}. */
-async function labelsIn(png) {
+/** Class numbers of a PNG in base64, as they come with a preview: {data: one byte in four, width, height}. */
+export async function labelsIn(png) {
   const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0));
   const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d', { willReadFrequently: true });

@@ -83,6 +83,43 @@ export function paste(map, { top, left, bottom, right }, pixels) {
   }
 }
 
+/** Give pixels the value of what lies nearest around them, of those values that `fills` marks; others become 0. */
+export function fillFromAround(map, holes, fills) {
+  const { pixels } = map;
+  const isOpen = new Uint8Array(pixels.length);
+  for (const index of holes) {
+    isOpen[index] = 1;
+    pixels[index] = 0;
+  }
+  const from = new Int32Array(holes.length); // from where each pixel of the queue gets its value
+  const queue = new Int32Array(holes.length);
+  let end = 0;
+  const close = (index, source) => {
+    isOpen[index] = 0;
+    queue[end] = index;
+    from[end++] = source;
+  };
+  for (const index of holes) {
+    const source = around(map, index).find(other => fills[pixels[other]]);
+    if (source !== undefined) close(index, source);
+  }
+  for (let at = 0; at < end; at++) {
+    pixels[queue[at]] = pixels[from[at]];
+    for (const other of around(map, queue[at])) if (isOpen[other]) close(other, queue[at]);
+  }
+}
+
+/** Indices of the pixels above, below, left and right of one. */
+function around({ rows, columns }, index) {
+  const column = index % columns;
+  const found = [];
+  if (index >= columns) found.push(index - columns);
+  if (index < (rows - 1) * columns) found.push(index + columns);
+  if (column > 0) found.push(index - 1);
+  if (column < columns - 1) found.push(index + 1);
+  return found;
+}
+
 function within(map, points, margin) {
   const x = points.map(point => point.x);
   const y = points.map(point => point.y);

@@ -43,9 +43,14 @@ export function prefer({ sop_instance_uid, source_sop_instance_uid }) {
 /** The segmentation of an image that was saved or loaded last; '' if none was. */
 export const preferredOn = sopInstanceUid => preferred.get(sopInstanceUid) || '';
 
-/** What its segments are called: "Mass (malignant), Lesion 2". */
-export const labelsOf = ({ segments }) =>
-  segments.map(({ label, lesion_class }) => (lesion_class ? `${label} (${lesion_class})` : label)).join(', ');
+/** What its segments are called: "Mass (malignant), Lesion 2"; parts of the breast are one "Label map". */
+export function labelsOf({ segments }) {
+  const lesions = segments.filter(({ is_lesion }) => is_lesion !== false);
+  const textOf = ({ label, lesion_class: found }) => (found && !label.includes(found) ? `${label} (${found})` : label);
+  const names = lesions.map(textOf).join(', ');
+  if (lesions.length === segments.length) return names;
+  return `Label map ${names ? `with ${names}` : 'without lesions'}`;
+}
 
 /** When it was made, in words; '' if its header does not say it. */
 export function madeAt({ created }) {

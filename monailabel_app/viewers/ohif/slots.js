@@ -1,6 +1,6 @@
 // Controls for what a model needs beside its source: further images, label maps that are drawn, JSON values.
 
-import { DRAWING, choicesFor, drawingHelp, jsonHelp, missingInput, parseJson, presetFor } from './choices.js';
+import { DRAWING, choicesFor, drawingHelp, jsonHelp, missingInput, parseJson, presetFor, unclassed } from './choices.js';
 import { existingDrawing } from './lesions.js';
 import { labelled } from './parameters.js';
 import { PreviewedValues } from './preview.js';
@@ -13,7 +13,7 @@ export class SlotControls {
   #controls = new Map();
   #previewed = new Map(); // values that stand for a label map, by role
   #chosen = new Map(); // what a person chose or typed, by role, whatever the model
-  #offered = { source: null, study: null, images: [] };
+  #offered = { source: null, active: null, study: null, images: [] };
 
   constructor(element) {
     this.element = element;
@@ -36,20 +36,22 @@ export class SlotControls {
     this.#previewed.clear();
   }
 
-  /** Renew the choices: the source and the images ({sopInstanceUid, name, reference}) and the study that is open. */
+  /**
+   * Renew the choices: the source and the images ({sopInstanceUid, name, reference}), what the active viewport shows
+   * ({sopInstanceUid}), and the study that is open.
+   */
   offer(offered) {
     this.#offered = offered;
     for (const slot of this.#slots) {
       const control = this.#controls.get(slot.role);
       if (!control || slot.kind === 'json') continue;
       const choices = slot.kind === 'image' ? this.#images(slot) : this.#labelMaps(slot);
-      const drawnOn = slot.kind === 'image' ? '' : preferredOn(this.#imageOf(slot)?.sopInstanceUid);
       const key = JSON.stringify(choices);
       if (control.dataset.choices !== key) {
         control.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
         control.dataset.choices = key;
       }
-      control.value = presetFor(slot, choices, this.#chosen.get(slot.role), drawnOn);
+      control.value = presetFor(slot, choices, ...this.#wanted(slot));
     }
     this.#previewed.forEach(each => {
       each.image = offered.source;
@@ -72,6 +74,28 @@ export class SlotControls {
       if (inputs[slot.role] === DRAWING) inputs[slot.role] = await this.#storeDrawing(slot);
     }
     return inputs;
+  }
+
+  /** What a slot may begin with, best first: what was chosen, unless something was drawn, saved or loaded since. */
+  #wanted(slot) {
+    const { value, ...before } = this.#chosen.get(slot.role) || {};
+    if (slot.kind === 'image') return [value];
+    const { image, state, preferred, isUnsaved } = this.#drawn(slot);
+    const isChanged = isUnsaved && state !== before.state;
+    const isOlder = image === before.image ? isChanged || preferred !== before.preferred : isUnsaved;
+    return [isOlder ? undefined : value, isUnsaved ? DRAWING : '', preferred];
+  }
+
+  #choose(slot, value) {
+    this.#chosen.set(slot.role, { value, ...(slot.kind === 'label_map' && this.#drawn(slot)) });
+  }
+
+  /** How the drawing stands that may fill a slot. */
+  #drawn(slot) {
+    const image = this.#imageOf(slot)?.sopInstanceUid;
+    const drawing = existingDrawing(image);
+    const isUnsaved = Boolean(drawing?.isUnsaved && drawing.isDrawn);
+    return { image, state: drawing?.state, preferred: preferredOn(image), isUnsaved };
   }
 
   #sourceReference(allViews) {
@@ -99,7 +123,8 @@ export class SlotControls {
   /** The image that a label map must be drawn on; for one that stands for itself, the active one. */
   #imageOf({ on }) {
     const source = sourceSlot(this.#slots);
-    if (!on || on === source?.role) return this.#offered.source;
+    if (!on) return this.#offered.active;
+    if (on === source?.role) return this.#offered.source;
     return this.#offered.images.find(({ sopInstanceUid }) => sopInstanceUid === this.#controls.get(on)?.value);
   }
 
@@ -109,14 +134,16 @@ export class SlotControls {
   }
 
   #labelMaps(slot) {
-    const on = this.#imageOf(slot)?.sopInstanceUid;
-    const drawing = existingDrawing(on);
+    const { image: on, isUnsaved: hasDrawing } = this.#drawn(slot);
     const segmentations = segmentationsOf(this.#offered.study);
-    return choicesFor(slot, { segmentations, on, hasDrawing: Boolean(drawing?.isUnsaved && drawing.isDrawn) });
+    const instead = this.#previewed.size ? 'breast by numbers' : '';
+    return choicesFor(slot, { segmentations, on, hasDrawing, instead });
   }
 
   async #storeDrawing(slot) {
     const drawing = existingDrawing(this.#imageOf(slot).sopInstanceUid);
+    const problem = unclassed(slot, drawing.lesions.filter(({ number }) => drawing.pixels.includes(number)));
+    if (problem) throw new Error(problem);
     const saved = await storeDrawing(this.#offered.study, drawing);
     return { study_instance_uid: this.#offered.study, sop_instance_uid: saved.sop_instance_uid };
   }
@@ -125,10 +152,10 @@ export class SlotControls {
     const control = document.createElement(slot.kind === 'json' ? 'textarea' : 'select');
     control.setAttribute('aria-required', String(slot.required));
     if (slot.kind === 'json') {
-      Object.assign(control, { rows: 4, spellcheck: false, value: this.#chosen.get(slot.role) || '' });
+      Object.assign(control, { rows: 4, spellcheck: false, value: this.#chosen.get(slot.role)?.value || '' });
     }
     control.addEventListener(slot.kind === 'json' ? 'input' : 'change', () => {
-      this.#chosen.set(slot.role, control.value);
+      this.#choose(slot, control.value);
       if (slot.kind !== 'json') this.offer(this.#offered); // other choices depend on it
     });
     return control;
@@ -155,7 +182,7 @@ export class SlotControls {
       const [file] = /** @type {HTMLInputElement} */ (target).files;
       if (!file) return;
       control.value = await file.text();
-      this.#chosen.set(role, control.value);
+      this.#chosen.set(role, { value: control.value });
       this.#previewed.get(role)?.readJson();
     });
     return label;

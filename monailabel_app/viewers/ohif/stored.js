@@ -1,5 +1,7 @@
-// <mammosynth-stored>: lesions that the archive holds of a study: drawn when it opens, loaded, deleted, uploaded.
+// <mammosynth-stored>: drawings that the archive holds of a study: lesions are drawn when it opens, a whole label map
+// when it is loaded; both can be deleted and uploaded.
 
+import { isKnown } from './classes.js';
 import { drawingOf } from './lesions.js';
 import { labelsOf, madeAt, onSegmentations, prefer, refreshSegmentations, segmentationsOf } from './segmentations.js';
 import { deleteSegmentation, segmentationMask, uploadSegmentation } from './server.js';
@@ -14,7 +16,7 @@ own.replaceSync(`
 
 const html = `
   <section class="stack" aria-labelledby="title">
-    <h3 id="title">Lesions saved in this study</h3>
+    <h3 id="title">Drawings saved in this study</h3>
     <ul id="stored" aria-labelledby="title"></ul>
     <p id="none" class="muted">None.</p>
     <label class="upload"><span>Upload a DICOM SEG</span>
@@ -59,7 +61,7 @@ export class StoredSection extends HTMLElement {
   }
 
   #show() {
-    const found = segmentationsOf(this.#study).filter(({ is_lesions }) => is_lesions);
+    const found = segmentationsOf(this.#study).filter(isKnown);
     this.#find('stored').replaceChildren(...found.map(each => this.#item(each)));
     this.#find('none').hidden = found.length > 0;
     this.#draw();
@@ -148,7 +150,8 @@ async function drawOnOpening(study) {
   for (const segmentation of segmentationsOf(study)) {
     const uid = segmentation.source_sop_instance_uid;
     const instance = instanceOfUid(uid);
-    if (!segmentation.is_lesions || !instance || begun.has(uid)) continue;
+    const areLesions = segmentation.segments.every(({ is_lesion }) => is_lesion); // a whole breast would hide the image
+    if (!areLesions || !instance || begun.has(uid)) continue;
     begun.add(uid);
     const mask = await segmentationMask(study, segmentation.sop_instance_uid);
     drawingOf(instance).begin(mask, segmentation.segments);

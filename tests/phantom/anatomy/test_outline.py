@@ -12,6 +12,7 @@ def cohort(count: int = 300) -> list[BreastShape]:
     return [draw_shape(seed, Density(density)) for seed, density in enumerate(densities)]
 
 
+@pytest.mark.slow
 def test_thickness_is_distributed_as_in_women():
     # 59 +- 16 mm: Yaffe et al. 2009, PMC2787062.
     thickness = np.array([shape.thickness_mm for shape in cohort()])
@@ -30,6 +31,7 @@ def test_nearly_all_breasts_fit_the_detector_in_cc():
     assert np.mean((width < DETECTOR_MM[0]) & (depth < DETECTOR_MM[1])) > 0.96
 
 
+@pytest.mark.slow
 def test_volume_spreads_widely_around_that_of_breast_ct():
     # Quintile classes of Hernandez et al. 2015: 276, 616 and 1174 cm3 in the lowest, middle and highest.
     low, middle, high = np.percentile([shape.volume_mm3 / 1e3 for shape in cohort()], [10, 50, 90])
@@ -38,6 +40,7 @@ def test_volume_spreads_widely_around_that_of_breast_ct():
     assert high == pytest.approx(1174, rel=0.15)
 
 
+@pytest.mark.slow
 def test_both_views_are_of_one_breast():
     # The posterior nipple line is within a centimetre in well-positioned views.
     shapes = cohort()
@@ -45,6 +48,7 @@ def test_both_views_are_of_one_breast():
     assert np.mean(np.abs(difference) < 10) > 0.95
 
 
+@pytest.mark.slow
 def test_muscle_ends_above_the_nipple_in_three_of_four():
     # Spuur et al. 2008: 75.5 %.
     outlines = [shape.mediolateral_oblique for shape in cohort()]
@@ -57,6 +61,7 @@ def test_muscle_bulges_by_the_given_share_of_its_length():
     assert edge.depth_mm(np.array([-10, 0, 50, 100])) == pytest.approx([0, 0, 15 + 2, 30])
 
 
+@pytest.mark.slow
 def test_denser_breasts_are_thinner():
     means = [np.mean([draw_shape(seed, density).thickness_mm for seed in range(60)]) for density in Density]
     assert means == sorted(means, reverse=True)

@@ -41,6 +41,7 @@ def arrays(view: PhantomView) -> dict[str, np.ndarray]:
     return {f.name: v for f in fields(view) if isinstance(v := getattr(view, f.name), np.ndarray)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_mm", [SMALL_MM, 1.5])
 def test_the_same_seed_gives_the_same_bits(pixel_mm):
     """Cross-check 19."""
@@ -55,6 +56,7 @@ def test_another_seed_is_another_patient():
     assert not np.array_equal(one.low_energy, other.low_energy)
 
 
+@pytest.mark.slow
 def test_views_come_in_the_order_asked_for():
     parameters = CaseParameters(
         4,
@@ -207,6 +209,7 @@ def test_neighbouring_seeds_share_no_noise():
     assert len(set(seeds)) == 200
 
 
+@pytest.mark.slow
 def test_twins_share_their_noise():
     original = noise_of(twin(noise=True))
     for changes in ({"lesion_iodine": 0.0}, {"iodine_in_low_energy": False}, {"with_lesions": False}):

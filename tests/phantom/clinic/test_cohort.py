@@ -36,6 +36,7 @@ def copied(cohort: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(cohort, tmp_path / "phantoms"))
 
 
+@pytest.mark.slow
 def test_a_manifest_tells_settings_software_splits_and_what_became_of_every_case(cohort: Path) -> None:
     settings, manifest = read_manifest(cohort)
     assert settings == SETTINGS
@@ -58,6 +59,7 @@ def test_the_number_of_processes_changes_no_bit(cohort: Path, tmp_path: Path) ->
     assert [file["sha256"] for file in record["files"]] == [file["sha256"] for file in known["files"]]
 
 
+@pytest.mark.slow
 def test_finished_cases_are_kept_and_missing_or_damaged_ones_made_again(copied: Path) -> None:
     before = read_manifest(copied)[1]
     kept = (copied / "case-000000" / "R-CC-low-energy.dcm").stat().st_mtime_ns

@@ -10,6 +10,7 @@ from mammosynth.phantom.parameters import Density, LesionKind, ParenchymalEnhanc
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 
+@pytest.mark.slow
 def test_every_option_reaches_the_cases_and_the_manifest_makes_them_again(tmp_path: Path, capsys) -> None:
     options = "--seed 4 --density c --bpe d --views MLO --sides L --lesion indistinct --lesion calcifications"
     options += " --pixel-mm 3.6 --halo 0.2 --iodine-in-low-energy no --vendor B --maps --workers 1"

@@ -22,6 +22,7 @@ def exam(tmp_path_factory) -> list[Path]:
     return write_exam(tmp_path_factory.mktemp("exam"), seed=1, pixel_mm=SMALL, include_recombined=True)
 
 
+@pytest.mark.slow
 def test_an_exam_has_four_views_in_series_of_their_own_and_one_study(exam: list[Path]) -> None:
     headers = [dcmread(path) for path in exam]
     assert [(header.ImageLaterality, header.ViewPosition) for header in headers[::2]] == VIEWS
@@ -49,6 +50,7 @@ def test_processes_write_the_same_files(tmp_path: Path, exam: list[Path]) -> Non
     assert told == [0.25, 0.5, 0.75, 1.0]
 
 
+@pytest.mark.slow
 def test_all_views_can_share_a_series_and_a_patient_can_have_another_name(tmp_path: Path, exam: list[Path]) -> None:
     headers = [dcmread(path) for path in write_exam(tmp_path, seed=1, pixel_mm=SMALL, one_series=True, patient_id="P7")]
     assert len({header.SeriesInstanceUID for header in headers}) == 1

@@ -36,6 +36,7 @@ def _paths(view: ViewPosition, pixel_mm: float) -> PathLengths:
     return project(anatomy(), column_map(view), pixel_mm=pixel_mm)
 
 
+@pytest.mark.slow
 def test_path_lengths_sum_to_the_thickness():
     """Cross-check 5: to 1e-4 mm, whatever the ray; between paddles that are parallel everywhere."""
     flat = column_map(ViewPosition.CC)
@@ -51,6 +52,7 @@ def test_path_lengths_sum_to_the_thickness():
     assert np.abs(vertical[1] - 3).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_every_map_is_non_negative_and_zero_in_air():
     view = paths()
     for name in ("adipose_mm", "gland_mm", "skin_mm", "muscle_mm", "calcium_mm", "parenchyma_cm", "vessel_cm"):
@@ -59,6 +61,7 @@ def test_every_map_is_non_negative_and_zero_in_air():
         assert values[view.thickness_mm == 0].sum() == 0, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", list(ViewPosition))
 def test_a_lesion_appears_where_its_centre_is_mapped_and_magnified(view):
     """Cross-check 8: within a pixel, or a tenth of its diameter for a lobulated one."""
@@ -101,6 +104,7 @@ def test_the_oblique_view_runs_off_the_upper_edge():
     assert not paths(ViewPosition.CC).breast_mask[0, 20:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_mm", [0.8, 2.0])
 def test_the_same_breast_is_seen_at_every_pixel_size(pixel_mm):
     coarse, fine = (paths(pixel_mm=size).gland_mm for size in (4.0, pixel_mm))
@@ -130,6 +134,7 @@ def test_mirroring_twice_restores_a_view():
     assert twice.lesions[0].position_px == pytest.approx(paths().lesions[0].position_px)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(LesionKind))
 def test_every_kind_of_lesion_leaves_its_trace(kind):
     built = build_anatomy(BreastParameters(5, Density.C, (kind,)), voxel_mm=2.5)

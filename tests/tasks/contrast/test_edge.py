@@ -60,6 +60,7 @@ def line_of(image: np.ndarray, level: float) -> SkinLine:
     return measure_skin(image, breast, level=level, reach_px=30, band_px=(4, 12), smooth_px=12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fields", "image"])
 def test_the_outline_is_that_of_the_source_and_nothing_ripples_along_it(kind: str) -> None:
     source = Mammogram(soft_breast(), "IM1.dcm", view_position=ViewPosition.CC)

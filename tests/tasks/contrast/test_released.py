@@ -27,6 +27,7 @@ def block_means(name: str) -> list[list[float]]:
     return [[round(float(block.mean()), 5) for block in np.array_split(row, 6, axis=1)] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUNDLES)
 def test_released_models_make_what_they_made(name: str) -> None:
     np.testing.assert_allclose(block_means(name), json.loads(GOLDEN.read_text())[name], atol=TOLERANCE)

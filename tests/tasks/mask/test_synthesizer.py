@@ -9,6 +9,7 @@ import pytest
 
 from mammosynth.bundle import Bundle, default_bundle, load_bundle
 from mammosynth.errors import InvalidParameterError, MissingAttributeError, UnsupportedImageError
+from mammosynth.journey import Order
 from mammosynth.label_map import LabelMap
 from mammosynth.task import IMAGE, LABELS, Rendering
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
@@ -62,6 +63,12 @@ def test_numbers_stand_for_a_label_map() -> None:
     result = bundle().synthesize({BREAST: breast}, seed=3)
     assert result.image.pixels.shape[0] >= 2048
     assert (result.image.pixels > 0.05).mean() > 0.2
+
+
+def test_nothing_is_asked_about_a_source_that_there_is_not() -> None:
+    properties = Order.schema(bundle())["properties"]
+    assert "image_laterality" not in properties
+    assert {properties[name]["empty"] for name in ("density", "view_position")} == {"as the label map shows"}
 
 
 def test_what_cannot_be_used_is_refused_in_words() -> None:

@@ -12,12 +12,21 @@ from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.tasks.mask.style import Style, measure_style
-from mammosynth.tasks.mask.tissue import LOST, draw_finer, draw_tissue
+from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from tests.support.drawn_breasts import drawn_breast
 
 pytestmark = pytest.mark.slow  # a second each, several together
 
-STYLE = Style(0.2, (-4.0, -4.0, -3.8, -3.7, -3.7), 0.45, (-4.0, -3.9, -3.6, -3.4, -3.4), 0.95, 0.3, 0.2)
+STYLE = Style(
+    adipose=0.2,
+    adipose_bands=(-4.5, -4.5, -4.0, -3.8, -3.7, -3.7),
+    dense=0.45,
+    dense_bands=(-4.5, -4.5, -3.9, -3.6, -3.4, -3.4),
+    rim=(0.1, 0.4, 0.8, 1.0, 1.0, 1.0),
+    wall=0.5,
+    skin=0.1,
+    lesion=0.2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +42,9 @@ def test_the_image_has_the_style_that_was_asked_for(drawing: Drawing) -> None:
     found = measure_style(made(drawing), drawing)
     assert found.adipose == pytest.approx(STYLE.adipose, abs=0.03)
     assert found.dense == pytest.approx(STYLE.dense, abs=0.04)
-    for own, asked, lost in zip(found.adipose_bands, STYLE.adipose_bands, LOST, strict=True):
-        assert own == pytest.approx(asked + np.log(lost), abs=0.35)
+    assert found.adipose_bands == pytest.approx(STYLE.adipose_bands, abs=0.35)
+    assert found.rim[1:] == pytest.approx(STYLE.rim[1:], abs=0.1)
+    assert found.wall == pytest.approx(STYLE.wall, abs=0.15)
     assert found.lesion == pytest.approx(STYLE.lesion, abs=0.05)
 
 
@@ -89,7 +99,7 @@ def test_a_finer_matrix_has_finer_detail_and_the_same_image() -> None:
     fine = draw_finer(enlarged, drawing, STYLE, random)
     difference = fine - enlarged
     assert fine.shape == labels.shape
-    assert 0.002 < difference[labels == BreastClass.ADIPOSE].std() < 0.03
+    assert 0.01 < difference[labels == BreastClass.ADIPOSE].std() < 0.06
     small = difference[: 2048 // 4 * 4].reshape(512, 4, -1, 4).mean(axis=(1, 3))
-    assert small.std() < 0.8 * difference.std()
+    assert small.std() < 0.6 * difference.std()
     assert (fine[enlarged == 0] == 0).all()

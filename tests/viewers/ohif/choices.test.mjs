@@ -9,6 +9,7 @@ import {
   missingInput,
   parseJson,
   presetFor,
+  unclassed,
 } from '../../../monailabel_app/viewers/ohif/choices.js';
 
 const stored = (uid, image, label) => ({
@@ -39,8 +40,32 @@ test('what was chosen or saved last is taken, if it is still there; an optional 
   assert.equal(presetFor(lesions, [['', 'None yet']], '1.7'), '');
 });
 
+test('None is a choice where nothing is needed, and says what is used instead', () => {
+  const optional = { ...lesions, required: false };
+  const choices = choicesFor(optional, { segmentations, on: '9.1', hasDrawing: true, instead: 'numbers' });
+  assert.equal(choices[0][1], 'None: numbers');
+  assert.equal(presetFor(optional, choices, '', DRAWING, '1.1'), '');
+  assert.equal(presetFor(optional, choices, undefined, DRAWING, '1.1'), DRAWING);
+  assert.equal(presetFor(lesions, choices, '', '', '1.1'), '1.1');
+});
+
+test('segmentations of tissues that the slot does not know are not offered', () => {
+  const slot = { ...lesions, on: null, classes: { 1: 'adipose', 7: 'malignant lesion' }, lesions: [7] };
+  const tissue = (uid, label) => ({ ...stored(uid, '9.1', label), segments: [{ label, is_lesion: false }] });
+  const known = choicesFor(slot, { segmentations: [tissue('1.1', 'adipose'), tissue('1.2', 'Fatty tissue')], on: '9.1' });
+  assert.deepEqual(known.map(([value]) => value), ['', '1.1']);
+});
+
+test('a lesion without a class is told before anything is sent', () => {
+  const slot = { classes: { 1: 'adipose', 7: 'malignant lesion', 8: 'calcification' } };
+  const entry = (label, lesionClass = null) => ({ label, lesionClass });
+  assert.equal(unclassed(slot, [entry('Mass', 'malignant'), entry('calcification'), entry('adipose')]), '');
+  assert.match(unclassed(slot, [entry('Lesion 2')]), /^Lesion 2 has no class/);
+  assert.equal(unclassed({ classes: {} }, [entry('Lesion 2')]), '');
+});
+
 test('a required input that is missing is named with its cure', () => {
-  assert.equal(missingInput([lesions], {}), 'Lesions is missing: draw one in Lesions below, or choose one that is stored.');
+  assert.equal(missingInput([lesions], {}), 'Lesions is missing: draw one under Drawing below, or choose one that is stored.');
   assert.equal(missingInput([lesions], { lesions: { sop_instance_uid: '1.1' } }), '');
   assert.equal(missingInput([{ ...lesions, required: false }], {}), '');
 });
@@ -62,4 +87,5 @@ test('the classes that a drawing may have are named', () => {
   assert.equal(drawingHelp(lesions), 'Where.');
   const classes = { 1: 'malignant', 2: 'benign' };
   assert.match(drawingHelp({ ...lesions, classes }), /^Where\. Each .+: malignant, benign\.$/);
+  assert.equal(drawingHelp({ ...lesions, classes: { 1: 'adipose', 7: 'malignant lesion' }, lesions: [7] }), 'Where.');
 });

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from mammosynth.dicom.labels import FATTY_TISSUE, FIBROGLANDULAR_TISSUE, SKIN
+from mammosynth.dicom.breast_codes import FATTY_TISSUE, FIBROGLANDULAR_TISSUE, SKIN
 from mammosynth.dicom.segmentation import encode_segmentation
 from mammosynth.phantom.clinic.case import PhantomView
 from mammosynth.phantom.clinic.export import GENERATOR_VERSION, PhantomExam, describe_exam, set_series

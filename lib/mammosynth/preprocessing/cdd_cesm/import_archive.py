@@ -6,7 +6,6 @@ Khaled et al. (2022), doi:10.1038/s41597-022-01238-0; data: doi:10.7937/29kw-ae9
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import multiprocessing
 import tempfile
@@ -18,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mammosynth import __version__
+from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, OutputError
 from mammosynth.preprocessing.cdd_cesm.annotations import read_annotations
 from mammosynth.preprocessing.cdd_cesm.names import SUFFIXES, ImageName, Kind, parse_name
@@ -174,7 +174,7 @@ def _find_images(found: Sequence[Path], source: Path, odd: list[str]) -> tuple[d
     images, refused = {}, []
     for name, paths in files_of.items():
         listed = ", ".join(str(path.relative_to(source)) for path in paths)
-        if len({hashlib.sha256(path.read_bytes()).digest() for path in paths if len(paths) > 1}) > 1:
+        if len({file_sha256(path) for path in paths if len(paths) > 1}) > 1:
             refused.append(f"{name.stem}: files that differ claim to be this image ({listed}); keep one of them")
             continue
         if len(paths) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-SIGMAS = (1, 2, 4, 8, 16)
+SIGMAS = (0.6, 1, 2, 4, 8, 16)
 """Smoothings between which the bands lie, in pixels of the frame."""
 
 

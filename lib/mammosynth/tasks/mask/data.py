@@ -8,7 +8,6 @@ label maps are made from image and lesions.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
@@ -69,8 +69,13 @@ class _Layout:
 class MaskDataset:
     """See `training.dataset.Dataset`."""
 
-    def read(self, place: Path, split: str) -> list[MaskCase]:
+    def read(self, place: Path, split: str, view: ViewPosition | None = None) -> list[MaskCase]:
         """The cases of one split.
+
+        Args:
+            place: A folder of a layout that is known.
+            split: One of its splits.
+            view: Of this view only, which saves the time of making the others' label maps.
 
         Raises:
             DataError: If the layout or the split is unknown, or any file is bad; every bad file is listed.
@@ -81,10 +86,14 @@ class MaskDataset:
             return [
                 _phantom(pair.low_energy, pair.low_energy_lesion, pair.patient_id)
                 for pair in read_phantoms(place, split)
+                if view in (None, pair.low_energy.view_position)
             ]
         layout = _layout_of(place)
         wanted = [row for row in layout.rows(place) if layout.wanted(row)]
-        return _read_rows(place, layout, rows_of_split(wanted, split, f"{place.name}/{layout.table}"), split)
+        rows = rows_of_split(wanted, split, f"{place.name}/{layout.table}")
+        of_view = [row for row in rows if view is None or row.get("view", view) == view]
+        cases = _read_rows(place, layout, of_view, split)
+        return [case for case in cases if view in (None, case.image.view_position)]
 
     def splits(self, place: Path) -> list[str]:
         """Names of the splits of a folder.
@@ -252,9 +261,8 @@ def _read_drawn(place: Path, row: _Row) -> MaskCase:
 
 
 def _check_bytes(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise DataError(f"{path.name} is not what {DRAWN} says; generate it again")
+    if file_sha256(path) != sha256:
+        raise DataError(f"{path.name} is not what {DRAWN} says; generate it again")
 
 
 def _phantom(image: Mammogram, lesion: np.ndarray | None, patient: str) -> MaskCase:

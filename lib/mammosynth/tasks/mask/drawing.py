@@ -19,8 +19,8 @@ MARGIN_PX = 4
 """Kept on both sides of the breast."""
 BEHIND_NIPPLE_PX = 20.0
 """Strands meet in front of the nipple."""
-RIM = 3
-"""Not measured, along the outline."""
+RIM, THIN = 16, 16
+"""Not measured: along the outline, where films have frames; and where the breast becomes thin."""
 LEAST = 200
 """Tissue of fewer pixels is not measured by itself."""
 
@@ -82,6 +82,11 @@ class Drawing:
         return skin_distance(self.breast).astype(np.float16)
 
     @cached_property
+    def column(self) -> np.ndarray:
+        """(512, W) int: in a row the how-manieth pixel of the breast from the chest wall, 0 outside."""
+        return np.cumsum(self.breast, axis=1) * self.breast
+
+    @cached_property
     def nipple(self) -> tuple[float, float]:
         """Row and column of it in the frame; where none is drawn, the outermost place of the breast."""
         rows, columns = np.nonzero(self.labels == BreastClass.NIPPLE)
@@ -98,10 +103,10 @@ class Drawing:
         return self.labels == BreastClass.ADIPOSE
 
     def measured(self, *, dense: bool) -> np.ndarray:
-        """(512, W) bool: the same without the rim; the whole breast without it where the tissue is too little."""
+        """(512, W) bool: the same where the breast is thick; where that is too little, anywhere, or all tissue."""
         inner = ndimage.binary_erosion(self.breast, iterations=RIM)
-        own = self.tissue(dense=dense) & inner
-        return own if own.sum() >= LEAST else inner
+        own, thick = self.tissue(dense=dense) & inner, self.depth > THIN
+        return next((each for each in (own & thick, own, inner & thick) if each.sum() >= LEAST), inner)
 
     def restore(self, pixels: np.ndarray) -> np.ndarray:
         """An image of the frame in the matrix and orientation of the label map.

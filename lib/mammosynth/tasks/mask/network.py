@@ -8,7 +8,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from mammosynth.tasks.mask.expected import ExpectedPreprocessing
-from mammosynth.tasks.mask.style import StyleModel
+from mammosynth.tasks.mask.style_model import StyleModels
 
 
 class MaskNetwork(nn.Module):
@@ -28,4 +28,4 @@ class MaskNetwork(nn.Module):
             norm=("group", {"num_groups": 4}),
             upsample="nontrainable",
         )
-        self.styles = StyleModel()
+        self.styles = StyleModels()

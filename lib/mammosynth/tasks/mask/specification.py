@@ -28,7 +28,7 @@ def accept_breast(drawn: LabelMap) -> None:
     if breast.mean() < LEAST_SHARE:
         raise UnsupportedImageError(
             f"{drawn.source_name}: {100 * breast.mean():.1f} % of it is breast (classes 1 to 5), expected "
-            f"{LEAST_SHARE:.0%} and more; draw the breast first, or let `mammosynth labels` make it from an image"
+            f"{LEAST_SHARE:.0%} and more; draw the breast first, or begin with the breast that an image shows"
         )
 
 
@@ -59,6 +59,8 @@ SPECIFICATION = TaskSpec(
             "mammogram, get the breast that it shows.",
             required=False,
             classes=CLASSES,
+            lesions=LESIONS,
+            from_image=label_map_of,
             accept=accept_breast,
             complete=complete_breast,
         ),

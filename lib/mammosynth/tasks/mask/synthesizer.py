@@ -25,13 +25,15 @@ from mammosynth.tasks.mask.style import about
 from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
 
+_FROM_LABEL_MAP: dict[str, Any] = {"empty": "as the label map shows"}
+
 
 class MaskParameters(Parameters):
     """What a label map does not say."""
 
-    density: Density | None = Field(default=None)
+    density: Density | None = Field(default=None, json_schema_extra=_FROM_LABEL_MAP)
     """ACR breast composition, a to d; none leaves it to the label map."""
-    view_position: ViewPosition | None = Field(default=None, strict=False)
+    view_position: ViewPosition | None = Field(default=None, strict=False, json_schema_extra=_FROM_LABEL_MAP)
     """CC or MLO; none takes the label map's own, or MLO where a pectoral muscle is drawn."""
     look: Look = Field(default=Look.DIGITAL, strict=False)
     """A digital mammogram or one on film."""

@@ -1,12 +1,12 @@
-"""Tissue that is drawn: strands, lobules, fat between them and grain, as strong as a style asks for.
+"""Tissue that is drawn: strands, vessels, masses, fat between them and grain, as strong as a style asks for.
 
 No network is asked. A field is smooth noise on a grid that is laid along the strands, from the chest wall to the
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
 law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges (ridged noise:
-Musgrave in Ebert et al., Texturing and Modeling, 2003); long thin ones are straight streaks, as ligaments are,
-and where round ones are high lie darker lobules of fat. How much of each there is differs from image to image.
-Then the strength of every band is set to the style's, in adipose and in dense tissue apart, so that images differ as
-real ones do.
+Musgrave in Ebert et al., Texturing and Modeling, 2003), a net about darker lobules; long thin ones are straight
+streaks, as ligaments are. How much of each there is differs from image to image. Then the strength of every band is set
+to the style's, in adipose and in dense tissue apart, so that images differ as real ones do; last come the slope to the
+skin, the edge at the chest wall, and masses.
 
 What the numbers below are, was chosen by eye and by the distance of 34 features on training images; see the model card.
 """
@@ -22,40 +22,42 @@ from torch.nn import functional as F
 
 from mammosynth.tasks.mask.bands import Bands, smooth
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
-from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, Drawing
-from mammosynth.tasks.mask.style import INNER_PX, Style, lesion_contrast, rim_share
+from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, ROWS, Drawing
+from mammosynth.tasks.mask.lesions import lesion_form
+from mammosynth.tasks.mask.style import Style, lesion_contrast, measure_rim, rim_profile, wall_share
+from mammosynth.tasks.mask.vessels import draw_vessels
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
-OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.55), (7.5, 1.18, 0.42), (4.6, 1.44, 0.3))
+OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.45), (7.5, 1.18, 0.3), (4.6, 1.44, 0.2))
 FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
 """Size across in pixels of the frame, length over size, strength."""
-RIDGES = ((15, 1.1, 0.8), (8.5, 1.1, 0.9), (5.0, 1.1, 0.8))
-STREAKS = ((1.7, 9, 1.0), (2.2, 9, 1.0), (3.0, 8, 1.0), (4.5, 6, 0.9))
+RIDGES = ((17, 1.4, 0.8), (10, 1.5, 1.0), (6, 1.6, 0.8), (3.6, 1.7, 0.5))
+STREAKS = ((1.7, 7, 0.8), (2.2, 7, 1.0), (3.0, 7, 1.0), (4.5, 6, 1.0))
 STREAK_FROM, STREAK_TURN, STREAK_BEND, DIRECTIONS = 0.6, 0.8, (45, 7.0), 4
 """Of a field's value, from where it is a streak; spread in radians of their directions about that from the chest wall;
 size and reach of what bends them; how many directions each size has."""
-LOBULES = ((16, 0.8), (9, 1.0), (5.5, 0.9))
-"""Size and strength."""
 BENDS = ((70, 14.0), (28, 2.1), (12, 0.6))
 """Size and reach of what bends the grid, in pixels."""
-UNEVEN = ((90, 70, 0.36), (40, 30, 0.28))
+UNEVEN = ((90, 70, 0.3), (40, 30, 0.22))
 """Size along, size across, strength: where tissue is rich in detail and where it is plain."""
-GRAIN = ((0.4, 1.15, 0.57), (1.1, 2.2, 0.67))
+GRAIN = ((0.3, 0.7, 0.6), (0.6, 1.15, 0.6), (1.1, 2.2, 0.67))
 """Smoothing in pixels of white noise from, to, and its share of the strength of the finest bands."""
-LOST = (1.15, 1.25, 1.1, 1.0, 0.92)
-"""By how much bands must be stronger than is wanted of them, since 8-bit JPEG takes from weak detail."""
+WALL = 2.0
+"""Columns at the chest wall that look otherwise."""
 PASSES = 3
 """Of the setting of bands, which overlap, and of lesions, whose edges are soft."""
-THINNING = 8.0
-"""Pixels from the skin over which the breast becomes thick."""
-FADING = 3.5
-"""Pixels over which the skin comes out of the air: thresholds then find the outline where it is drawn."""
 LEAST_CONTRAST = 0.03
 """Of a lesion to its ring: real ones in dense tissue may be darker than it, but what was drawn must show."""
-FINER, FINEST_CELL = (0.35, 0.2, 0.12), 0.4
-"""Sizes in pixels of the frame of what is added where the label map is finer than the frame, and the least size in
-pixels of the label map: a wave has about four cells."""
+FINER, FINEST_CELL = (0.7, 0.4, 0.25), 0.8
+"""Sizes in pixels of the frame of the strands that are added where the label map is finer than the frame, and the
+least size in pixels of the label map."""
+FINER_LENGTH, FINER_TURNS, FINER_STRENGTH = 7, (0.5, -0.6), 0.9
+"""Length over size; radians of their two directions about that from the chest wall; of the finest band's strength."""
+QUANTUM, BLUR = 0.52, 0.45
+"""Standard deviation of quantum noise in one pixel of the frame, of the finest band's: in a smaller pixel it is as much
+more as the pixel is narrower, since there are fewer quanta. Smoothing of it in pixels of the label map, as the
+detector's."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class _Character:
     unevenness: float
     ridges: float
     streaks: float
-    lobules: float
+    vessels: float
     grain: float
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> _Character:
-        return cls(*(float(np.exp(spread * random.normal())) for spread in (0.4, 0.4, 0.5, 0.5, 0.15)))
+        return cls(*(float(np.exp(spread * random.normal())) for spread in (0.3, 0.3, 0.4, 0.5, 0.15)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +96,8 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     """
     breast = torch.from_numpy(drawing.breast.astype(np.float32))
     dense = _mask(drawing, dense=True)
-    depth = torch.from_numpy(drawing.depth.astype(np.float32))
     character = _Character.draw(random)
     grid, bends = _bent_grid(drawing, random)
-    thickness = 1 - torch.exp(-depth / THINNING)  # the breast is thinner towards the skin
-    thick = 0.4 + 0.6 * thickness
     uneven = torch.stack([gain * _field(random, grid, along, across) for along, across, gain in UNEVEN]).sum(0)
     uneven = (uneven * character.unevenness).exp()
     share = _dense_share(dense, breast, bends)
@@ -107,30 +106,29 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
 
     border = (share * (1 - share) * 4).clamp(min=0) ** 0.7
     gland = (share + 0.25 * sum(octaves[1:4]) * border).clamp(0, 1.3)
-    image = style.adipose * (0.35 + 0.65 * thickness)
-    image = image + 1.05 * (style.dense - style.adipose) * gland * (0.5 + 0.5 * thickness)
+    image = style.adipose + 1.05 * (style.dense - style.adipose) * gland
     ridges = character.ridges * _ridges(random, grid, breast)
-    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.03 * uneven**0.6 * ridges) * (0.25 + share) * thick
-    image = image + 0.025 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby) * thick
-    image = image - 0.1 * character.lobules * _lobules(random, grid) * (0.15 + share) * thickness
+    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.045 * uneven**0.6 * ridges) * (0.25 + share)
+    image = image + 0.02 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby)
+    vessels = torch.from_numpy(draw_vessels(drawing, random))
+    image = image + character.vessels * float(np.exp(style.adipose_bands[3])) * vessels * (1 - 0.6 * share)
     image = image + _drawn_parts(drawing, style)
 
-    fading = (depth / FADING).clamp(max=1)
     softly = smooth(dense, 5)
     grains = [min(gain * character.grain, 0.95) for *_, gain in GRAIN]
-    image = _with_rim(image, drawing, style, fading)
     image = _with_strength(image, drawing, style, softly, breast, grains)
     image = image + _grain(random, style, softly, uneven, breast, grains)
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
-    image = _with_rim(image, drawing, style, fading)
-    image = _with_lesions(image, drawing, style)
-    return (image.clamp(0, 1) * fading * smooth(breast, 0.8) * breast).numpy()
+    image = _with_rim(image.clamp(min=0) * smooth(breast, 0.8) * breast, drawing, style)
+    image = _with_wall(image, drawing, style)
+    image = _with_lesions(image, drawing, style, random) * breast
+    return image.clamp(0, 1).numpy()
 
 
 def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
     """What an image on a matrix that is finer than the frame has beyond the frame's own detail.
 
-    The power law goes on: every halving of the size halves the strength, from that of the finest band.
+    Strands that are too thin for the frame, and quantum noise, which is nearly white.
 
     Args:
         pixels: (H, W) float32, the image enlarged to the label map's matrix.
@@ -143,12 +141,18 @@ def draw_finer(pixels: np.ndarray, drawing: Drawing, style: Style, random: np.ra
     """
     scale = drawing.shape[0] / drawing.labels.shape[0]
     y, x = (torch.arange(side, dtype=torch.float32) / scale for side in pixels.shape)
-    grid = _Grid(*torch.meshgrid(y, x, indexing="ij"))
+    y, x = y[:, None], x[None]
     image = torch.from_numpy(pixels)
-    strength = float(np.exp(style.adipose_bands[0])) * (0.5 + image / max(style.dense, 0.05))
+    finest = float(np.exp(style.adipose_bands[0]))
+    brightness = 0.5 + image / max(style.dense, 0.05)
     for size in FINER:
-        if size * scale >= FINEST_CELL:
-            image = image + strength * size / FINER[0] * _noise(random, grid, size, 1.6)
+        for turn in FINER_TURNS if size * scale >= FINEST_CELL else ():
+            turned = _turned(y, x, turn + 0.2 * random.normal())
+            strand = (_noise(random, turned, size, FINER_LENGTH) - 0.3).clamp(min=0) - 0.27
+            image = image + FINER_STRENGTH * finest * size / FINER[0] * brightness * strand
+    noise = torch.from_numpy(random.standard_normal(pixels.shape, np.float32))
+    noise = smooth(noise, BLUR) - smooth(noise, scale / 2)  # the frame has its own
+    image = image + QUANTUM * finest * scale * brightness.sqrt() * noise
     return (image.clamp(0, 1) * (torch.from_numpy(pixels) > 0)).numpy()
 
 
@@ -180,7 +184,7 @@ def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> t
     """A net about darker lobules; fine ridges where coarse ones are. Zero mean, unit spread in the breast."""
     total, presence = torch.zeros_like(breast), torch.ones_like(breast)
     for size, stretch, gain in RIDGES:
-        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 2.2
+        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 1.6
         total = total + gain * crest * presence
         presence = (0.35 + 1.3 * crest).clamp(0, 1.4)
     inside = total[breast > 0]
@@ -197,27 +201,21 @@ def _streaks(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
     x = torch.arange(width, dtype=torch.float32)[None] + bend[1]
     for size, stretch, gain in STREAKS:
         for turn in STREAK_TURN * random.normal(size=DIRECTIONS):
-            cosine, sine = float(np.cos(turn)), float(np.sin(turn))
-            # Places in fields are positive.
-            turned = _Grid(x * cosine + y * sine + 2 * height, y * cosine - x * sine + 2 * height)
-            streak = (_noise(random, turned, size, stretch) - STREAK_FROM).clamp(min=0)
+            streak = (_noise(random, _turned(y, x, turn), size, stretch) - STREAK_FROM).clamp(min=0)
             total = total + gain * streak * torch.sigmoid(3 * _field(random, grid, 60, 45))
     return total
 
 
-def _lobules(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
-    """Round and of even grey, here and there."""
-    total = torch.zeros_like(grid.along)
-    for size, gain in LOBULES:
-        hole = torch.sigmoid(5 * (_noise(random, grid, size, 1.25) - 0.7))
-        total = total + gain * hole * torch.sigmoid(3 * _field(random, grid, 60, 50))
-    return total
+def _turned(y: torch.Tensor, x: torch.Tensor, turn: float) -> _Grid:
+    """A straight grid that goes so many radians aside from the one across the chest wall."""
+    cosine, sine = float(np.cos(turn)), float(np.sin(turn))
+    return _Grid(x * cosine + y * sine + 2 * ROWS, y * cosine - x * sine + 2 * ROWS)  # places in fields are positive
 
 
 def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
     """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
     lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
-    parts = 0.4 * max(np.nan_to_num(style.lesion), 0.0) * smooth(lesion, 4)
+    parts = 0.2 * max(np.nan_to_num(style.lesion), 0.0) * smooth(lesion, 4)
     parts = parts + 0.5 * style.adipose * smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
     return parts + 0.35 * smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
 
@@ -269,26 +267,38 @@ def _with_strength(
 
 
 def _wanted(style: Style, band: int) -> tuple[float, float]:
-    """Standard deviation of a band in adipose and in dense tissue, before the codec."""
-    return LOST[band] * float(np.exp(style.adipose_bands[band])), LOST[band] * float(np.exp(style.dense_bands[band]))
+    """Standard deviation of a band in adipose and in dense tissue."""
+    return float(np.exp(style.adipose_bands[band])), float(np.exp(style.dense_bands[band]))
 
 
-def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style, fading: torch.Tensor) -> torch.Tensor:
-    """As bright near the skin as the style has it."""
-    gain = float(np.clip(style.rim / max(rim_share((image * fading).numpy(), drawing), 0.05), 0.3, 3))
-    nearness = ((INNER_PX + 4 - torch.from_numpy(drawing.depth.astype(np.float32))) / 14).clamp(0, 1)
-    return image * gain**nearness
-
-
-def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
-    """Lesions as much brighter than their ring as the style has them; a soft edge takes of it, so more than once."""
-    lesion = is_lesion(drawing.labels)
-    softly = smooth(torch.from_numpy(lesion.astype(np.float32)), 3)
+def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
+    """As bright at every depth as the style has it."""
     for _ in range(PASSES):
-        missing = max(style.lesion, LEAST_CONTRAST) - lesion_contrast(image.numpy(), lesion)
+        found = np.maximum(measure_rim(image.numpy(), drawing), 0.02)
+        gains = np.clip(np.array(style.rim) / found, 0.2, 5)
+        image = image * torch.from_numpy(rim_profile(list(gains), drawing))
+    return image
+
+
+def _with_wall(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
+    """As bright at the chest wall as the style has it."""
+    gain = float(np.clip(style.wall / max(wall_share(image.numpy(), drawing), 0.05), 0, 5))
+    nearness = np.exp(-((np.maximum(drawing.column - 1, 0) / WALL) ** 2)).astype(np.float32)
+    return image * (1 + (gain - 1) * torch.from_numpy(nearness))
+
+
+def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style, random: np.random.Generator) -> torch.Tensor:
+    """Lesions in their form, as much brighter than their ring as the style has them."""
+    lesion = is_lesion(drawing.labels)
+    contrast = float(np.nan_to_num(style.lesion))
+    form = torch.from_numpy(lesion_form(drawing.labels, random))
+    image = (image + max(contrast, LEAST_CONTRAST) * form).clamp(0, 1)
+    softly = smooth(torch.from_numpy(lesion.astype(np.float32)), 2)
+    for _ in range(PASSES):
+        missing = max(contrast, LEAST_CONTRAST) - lesion_contrast(image.numpy(), lesion)
         if not np.isfinite(missing):
             break
-        image = image + missing * softly
+        image = (image + missing * softly).clamp(0, 1)
     return image
 
 

@@ -127,6 +127,7 @@ def test_models_are_evaluated_on_the_same_cases_beside_the_shipped_floors(
         assert expected in text
 
 
+@pytest.mark.slow
 def test_floors_fitted_on_the_same_pairs_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_folder(tmp_path / "data", "train")
     zoo = tmp_path / "zoo"

@@ -31,6 +31,7 @@ def band(height: float) -> np.ndarray:
     return (case.breast * image).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_halo_grows_with_the_band_and_is_nothing_without() -> None:
     case = phantom_case()
     found = [halo(band(height), case) for height in (0.0, 0.06, 0.1, 0.2, 0.4)]
@@ -38,6 +39,7 @@ def test_halo_grows_with_the_band_and_is_nothing_without() -> None:
     assert all(later > earlier + 0.1 for earlier, later in zip(found, found[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_halo_does_not_depend_on_the_window() -> None:
     case = phantom_case()
     assert halo(0.5 * band(0.1) + 0.2, case) == pytest.approx(halo(band(0.1), case), rel=1e-3)

@@ -168,6 +168,7 @@ def test_missing_values_are_left_out() -> None:
     assert weighted_mean(np.array([1.0, np.nan, 3.0]), np.ones((1, 3)))[0] == 2
 
 
+@pytest.mark.slow
 def test_interval_covers_the_mean_about_as_often_as_it_says() -> None:
     random, hits = np.random.default_rng(0), 0
     for _ in range(200):

@@ -155,6 +155,7 @@ def test_generators_learn_the_cycle_and_the_identity_of_one_pair() -> None:
         assert last < 0.8 * first, part
 
 
+@pytest.mark.slow
 def test_discriminators_learn_to_tell_real_from_generated() -> None:
     trained = objective(train=1)
     batch = trained.draw(0, 0, 1)
@@ -194,6 +195,7 @@ def test_one_optimizer_of_two_networks_is_adam_with_the_published_values() -> No
         assert (group["lr"], group["betas"], group["weight_decay"]) == (2e-4, (0.5, 0.999), 0)
 
 
+@pytest.mark.slow
 def test_training_is_a_function_of_the_seed() -> None:
     def run(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)

@@ -68,6 +68,8 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("- a\n- b", "holds no settings, expected some of seed"),
         ("1: a", "holds no settings"),
         ("density: [a", r"spec\.yaml: cannot be read \(.*\); repair it"),
+        ("seed: 1\nlook: film\nseed: 2", r"spec\.yaml: .*line 3: key 'seed' is there already, in line 1; keep one"),
+        ("density: {a: 1, b: 1, a: 2}", "line 1: key 'a' is there already, in line 1"),
         ("!!python/object/apply:os.getcwd []", "cannot be read"),
     ],
 )
@@ -75,6 +77,12 @@ def test_what_cannot_be_used_is_refused_in_words(text: str, words: str, tmp_path
     (tmp_path / "spec.yaml").write_text(text)
     with pytest.raises(InvalidParameterError, match=words):
         read_specification(tmp_path / "spec.yaml")
+
+
+def test_a_key_that_is_there_twice_is_refused_in_json_too(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text('{"seed": 1, "look": {"film": 1, "film": 2}}')
+    with pytest.raises(InvalidParameterError, match=r"spec\.json: .*key 'film' is there 2 times; keep one"):
+        read_specification(tmp_path / "spec.json")
 
 
 def test_a_file_of_another_kind_or_none_is_refused(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_the_released_model_holds_no_breast() -> None:
         assert np.asarray(view.gland_mean["b"]).shape == (16, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LESIONS)
 @pytest.mark.parametrize("diameter", [(5.0, 6.0), (14.0, 15.0)])
 def test_a_wanted_lesion_is_there_in_its_size(kind: BreastClass, diameter: tuple[float, float]) -> None:

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -14,11 +12,8 @@ from mammosynth.tasks.mask.dcgan import DcganNetwork
 from mammosynth.tasks.mask.objectives.dcgan import (
     DcganObjective,
     DcganRecipe,
-    changed,
-    dice,
     energy_distance,
     gradient_penalty,
-    lesion_loss,
     ssim,
 )
 from mammosynth.terms import ViewPosition
@@ -123,32 +118,6 @@ def test_lesions_become_bright_where_they_are_asked_for():
     lesion = cases.condition[:, :1] > 0.9
     breast = (cases.image > -0.5) & (cases.condition[:, :1] == 0)
     assert made[lesion].mean() > made[breast].mean() + 0.2
-
-
-def test_change_turns_image_and_mask_alike_and_no_change_is_none():
-    image, lesion = torch.full((1, 1, 16, 16), -1.0), torch.zeros(1, 1, 16, 16)
-    image[..., 4:8, 9:12], lesion[..., 4:8, 9:12] = 0.0, 1.0
-    same = changed(image, lesion, torch.zeros(5, 1))
-    assert torch.allclose(same[0], image, atol=1e-5)
-    assert torch.allclose(same[1], lesion, atol=1e-5)
-    turned, mask = changed(image, lesion, torch.tensor([[1.0], [-0.5], [0.3], [1.0], [0.0]]))
-    assert torch.allclose(turned, mask - 1, atol=1e-5)
-    assert not torch.allclose(mask, lesion, atol=0.1)
-
-
-def test_lesion_loss_of_undecided_logits():
-    lesion = torch.zeros(1, 1, 2, 2)
-    lesion[..., 0, 0] = 1
-    # cross-entropy log 2; shares one half: (2 * 0.5 + 1) / (2 + 1 + 1)
-    assert lesion_loss(torch.zeros(1, 1, 2, 2), lesion).item() == pytest.approx(math.log(2) + 1 - 0.5)
-
-
-def test_dice_leaves_out_cases_where_nothing_is_and_counts_missed_lesions():
-    first, second = torch.zeros(3, 1, 2, 2, dtype=torch.bool), torch.zeros(3, 1, 2, 2, dtype=torch.bool)
-    first[0, 0, 0], second[0, 0, :, 0] = True, True  # 2 pixels each, 1 in common
-    first[1, 0, 0, 0] = True
-    assert dice(first, second) == pytest.approx((0.5 + 0) / 2)
-    assert dice(second[2:], second[2:]) == 0
 
 
 def test_energy_distance_by_hand():

@@ -56,6 +56,7 @@ def test_what_is_fitted_with_outlines_draws_the_same_map():
         assert (a & b).sum() / (a | b).sum() > 0.95, CLASSES[number]
 
 
+@pytest.mark.slow
 def test_noise_folds_and_notches_of_the_outline_do_not_bend_the_profile():
     labels = label_map(BREAST.changed(image_laterality=ImageLaterality.LEFT)).labels
     random = np.random.default_rng(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ from mammosynth.dicom.derived_uids import content_identity, derived_uid, work_di
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.placement import Identify, fictitious_patient_id
 from mammosynth.dicom.write import write_instance
+from mammosynth.digests import file_sha256
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError
 from mammosynth.files import write_image, write_label_map
 from mammosynth.journey import Given, Order, Work, perform
@@ -111,7 +111,7 @@ def finished_case(folder: Path, planned: PlannedCase) -> dict[str, Any] | None:
         record = json.loads(_record_path(folder, planned).read_text(encoding="utf-8"))
         files = record["files"].values()
         whole = asdict(planned).items() <= record.items() and len(files) == len(_FOLDERS)
-        whole = whole and all(_digest(folder / file["name"]) == file["sha256"] for file in files)
+        whole = whole and all(file_sha256(folder / file["name"]) == file["sha256"] for file in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if whole else None
@@ -213,7 +213,7 @@ class _Folder:
             "patient": fictitious_patient_id(identify),
             "seed": work.order.settings.seed,
             "lesion_diameters_mm": _diameters(labels) if isinstance(labels, LabelMap) else {},
-            "files": {role: {"name": names[role], "sha256": _digest(path)} for role, path in paths.items()},
+            "files": {role: {"name": names[role], "sha256": file_sha256(path)} for role, path in paths.items()},
         }
         write_json(_record_path(self._folder, self._planned), record, indent=1)
         return record
@@ -253,11 +253,6 @@ def _diameters(drawn: LabelMap) -> dict[str, list[float]]:
 
 def _record_path(folder: Path, planned: PlannedCase) -> Path:
     return folder / RECORDS / f"{planned.name}.json"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,8 +129,8 @@ def read_specification(path: Path) -> BulkSpec:
         path: .yaml, .yml or .json.
 
     Raises:
-        InvalidParameterError: If it cannot be read, or with every key that is unknown and every value that cannot be
-            used.
+        InvalidParameterError: If it cannot be read, says a key twice, or with every key that is unknown and every value
+            that cannot be used.
     """
     if path.suffix.lower() not in ENDINGS:
         raise InvalidParameterError(f"{path.name}: expected a file that ends in {', '.join(ENDINGS)}; rename it")
@@ -138,7 +139,8 @@ def read_specification(path: Path) -> BulkSpec:
             text = file.read(_MOST_BYTES + 1).decode("utf-8")
         if len(text) > _MOST_BYTES:
             raise ValueError("larger than a megabyte")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        is_json = path.suffix.lower() == ".json"
+        values = json.loads(text, object_pairs_hook=_unique) if is_json else yaml.load(text, _UniqueKeys)  # noqa: S506
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidParameterError(
             f"{path.name}: cannot be read ({' '.join(str(error).split())}); repair it"
@@ -151,3 +153,25 @@ def read_specification(path: Path) -> BulkSpec:
         return BulkSpec(**values)
     except InvalidParameterError as error:
         raise InvalidParameterError(f"{path.name}: {error}") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key hides another: YAML itself forbids it, this loader's parent takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line, name = key.start_mark.line + 1, f"{key.tag} {key.value}"
+            if name in seen:
+                where = f"line {line}: key '{key.value}'"
+                raise ValueError(f"{where} is there already, in line {seen[name]}; keep one of them")
+            seen[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON, likewise; its parser tells no lines."""
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"key '{key}' is there {count} times; keep one of them")
+    return dict(pairs)

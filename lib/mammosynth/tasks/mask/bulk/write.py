@@ -34,7 +34,7 @@ from mammosynth.tasks.mask.bulk.specification import BulkSpec, read_specificatio
 from mammosynth.tasks.mask.data import DRAWN, DRAWN_COLUMNS, HASH_COLUMNS
 
 FORMAT = "MammoSynth generated mammograms 1"
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Counts up when the same specification gives other bytes."""
 _LIBRARIES = ("numpy", "scipy", "torch", "pillow", "pydicom", "highdicom")
 

@@ -25,6 +25,8 @@ class MaskOptions(Parameters):
     """Of the first image; the next ones follow."""
     bootstrap: int = Field(default=2000, ge=10, le=1_000_000)
     """Resamples of patients for every interval."""
+    segmenter_steps: int = Field(default=400, ge=0, le=100_000)
+    """Of the network that looks for masses, learned from the real images of the split `train`; 0 does without it."""
 
 
 class MaskEvaluation:
@@ -55,6 +57,7 @@ class MaskEvaluation:
             *bundles,
             seed=chosen.seed,
             bootstrap=chosen.bootstrap,
+            segmenter_steps=chosen.segmenter_steps,
             progress=progress,
             watch=gallery.add if gallery else None,
         )

@@ -19,21 +19,16 @@ from mammosynth import __version__
 from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
+from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
-from mammosynth.evaluation.texture import (
-    MOMENTS,
-    SLOPE,
-    Whitener,
-    frechet_distance,
-    gaps,
-    halves_distances,
-    halves_gaps,
-)
+from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
+from mammosynth.networks.efficientnet_lite import are_weights_installed
 from mammosynth.task import Rendering
 from mammosynth.tasks.mask.cases import Look, MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
+from mammosynth.tasks.mask.evaluation.lesion_judge import LesionJudge
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.roles import LABEL_MAP
 from mammosynth.tasks.mask.specification import SPECIFICATION
@@ -57,6 +52,7 @@ def evaluate_mask(
     *bundles: Bundle,
     seed: int = 0,
     bootstrap: int = 2000,
+    segmenter_steps: int = 400,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -71,6 +67,7 @@ def evaluate_mask(
         *bundles: Mask models; the first is `model` in the report, the others go by their names.
         seed: Of the first image; the next ones follow.
         bootstrap: Resamples of patients for every interval.
+        segmenter_steps: Of the network that looks for the masses; 0 does without it, and the report says so.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, before the next is made.
 
@@ -109,17 +106,20 @@ def evaluate_mask(
             watch(case, images)
     report(0.8, "comparing sets")
     patients = [case.patient_id for case in cases]
-    pool_features = np.stack([shown.features for shown in pool])
-    real = _real_numbers(pool, pool_features, len(cases))
+    ruler = _Ruler(pool)
+    real = ruler.real_numbers(len(cases))
     weights = resample_patients(patients, bootstrap)
     spreads = {name: _spread_over_seeds(bundle, cases, seed) for name, bundle in models.items()}
     spreads[REAL] = _spread(made[REAL])
+    report(0.85, "looking for the masses")
+    judge = LesionJudge(shown_train, steps=segmenter_steps, seed=seed, is_known=split == "train")
     near = _held_out_distance(made[REAL], floors.thumbnails) if split != "train" else math.nan
     methods: dict[str, dict[str, Any]] = {
         name: {
             "kind": _kind(name, models),
             "measures": {
-                **_measures(shown, made[REAL], pool_features, patients, weights, floors, near),
+                **_measures(shown, made[REAL], ruler, patients, weights, floors, near),
+                **judge.measures(shown, made[REAL], weights),
                 "spread": {"value": spreads.get(name)},
             },
         }
@@ -138,6 +138,7 @@ def evaluate_mask(
         "seed": seed,
         "bootstrap": bootstrap,
         "real": real,
+        "segmenter": judge.about(),
         "methods": methods,
         "goals": {model: [_goal_row(goal, methods[model]["measures"], real) for goal in GOALS] for model in models},
     }
@@ -183,7 +184,7 @@ class _Floors:
 
 
 def _views(place: Path, split: str) -> list[MaskCase]:
-    return [case for case in DATASET.read(place, split) if case.image.view_position is ViewPosition.CC]
+    return DATASET.read(place, split, ViewPosition.CC)
 
 
 def _real(case: MaskCase) -> Shown:
@@ -205,38 +206,53 @@ def _small(labels: np.ndarray) -> np.ndarray:
     return box[at]
 
 
-def _real_numbers(pool: Sequence[Shown], pool_features: np.ndarray, count: int) -> dict[str, float]:
-    """What halves of the real pool differ by, with as many images in each as are judged."""
-    count = min(count, len(pool) // 2)
-    white = Whitener(pool_features)(pool_features)
-    moments = np.stack([shown.moments for shown in pool])
-    distances = halves_distances(white, count, HALVES)
-    ks = np.percentile(halves_gaps(moments, count, HALVES_KS), 95, axis=0)
-    return {
-        "n_each": count,
-        "frechet_median": float(np.median(distances)),
-        "frechet_95": float(np.percentile(distances, 95)),
-        "beta": float(np.nanmean(pool_features[:, SLOPE])),
-        **{f"ks95_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
-    }
+class _Ruler:
+    """Distances from the real pool, and what halves of it differ by, with as many images in each as are judged."""
+
+    def __init__(self, pool: Sequence[Shown]) -> None:
+        self._features, self._moments = (
+            np.stack([getattr(shown, name) for shown in pool]) for name in ("features", "moments")
+        )
+        self.texture = PoolDistance(self._features)
+        self.pretrained = PoolDistance(_pretrained(pool), standardised=False) if are_weights_installed() else None
+
+    def real_numbers(self, count: int) -> dict[str, float]:
+        count = min(count, len(self._features) // 2)
+        ks = np.percentile(halves_gaps(self._moments, count, HALVES_KS), 95, axis=0)
+        distances = {"frechet": self.texture, "frechet_pretrained": self.pretrained}
+        return {
+            "n_each": count,
+            **{
+                f"{name}_{key}": value
+                for name, distance in distances.items()
+                if distance is not None
+                for key, value in distance.halves(count, HALVES).items()
+            },
+            "beta": float(np.nanmean(self._features[:, SLOPE])),
+            **{f"ks95_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
+        }
+
+
+def _pretrained(shown: Sequence[Shown]) -> np.ndarray:
+    return np.stack([each.pretrained_features for each in shown])
 
 
 def _measures(
     shown: Sequence[Shown],
     real: Sequence[Shown],
-    pool_features: np.ndarray,
+    ruler: _Ruler,
     patients: Sequence[str],
     weights: np.ndarray,
     floors: _Floors,
     near: float,
 ) -> dict[str, Any]:
     own, theirs = (np.stack([each.features for each in images]) for images in (shown, real))
-    white = Whitener(pool_features)
     ks = gaps(*(np.stack([each.moments for each in images]) for images in (shown, real)))
     distances = np.array([_distance(each, floors.thumbnails) for each in shown])
     plain = {
-        "frechet": frechet_distance(white(own), white(pool_features)),
-        "frechet_split": frechet_distance(white(own), white(theirs)),
+        "frechet": ruler.texture(own),
+        "frechet_pretrained": ruler.pretrained(_pretrained(shown)) if ruler.pretrained else math.nan,
+        "frechet_split": ruler.texture.between(own, theirs),
         **{f"ks_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
         "beta": float(np.nanmean(own[:, SLOPE])),
         "beta_shift": abs(float(np.nanmean(own[:, SLOPE]) - np.nanmean(theirs[:, SLOPE]))),
@@ -249,7 +265,7 @@ def _measures(
     }
     lesion, gland = columns["lesion_contrast"], columns["gland_contrast"]
     return {
-        **{name: {"value": None if math.isnan(value) else round(value, 6)} for name, value in plain.items()},
+        **{name: {"value": None if math.isnan(value) else round(value, 6) + 0.0} for name, value in plain.items()},
         "iou": interval(weighted_mean(np.array([each.outline_overlap for each in shown]), weights)),
         "lesion_ratio": interval(weighted_ratio(*lesion, weights)),
         "gland_ratio": interval(weighted_ratio(*gland, weights)),
@@ -301,7 +317,7 @@ def _kind(name: str, models: Mapping[str, Bundle]) -> str:
 
 
 def _goal_row(goal: Goal, measures: Mapping[str, Any], real: Mapping[str, float]) -> dict[str, Any]:
-    high = goal.high * real[goal.times] if goal.times else goal.high
+    high = goal.high * real.get(goal.times, math.inf) if goal.times else goal.high
     value = measures[goal.measure]["value"]
     return {
         "measure": goal.measure,

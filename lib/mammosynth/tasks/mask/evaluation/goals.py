@@ -17,7 +17,8 @@ class Goal:
         measure: Key of a method's measures.
         low: Smallest value that is accepted.
         high: Largest value that is accepted; a multiple of another number of the report if `times` is set.
-        times: Key of the report's `real` numbers that `high` multiplies; "" if `high` stands for itself.
+        times: Key of the report's `real` numbers that `high` multiplies; "" if `high` stands for itself. Where the
+            report lacks that number, the goal is neither reached nor missed.
     """
 
     measure: str
@@ -28,6 +29,7 @@ class Goal:
 
 GOALS = (
     Goal("frechet", high=MARGIN, times="frechet_95"),
+    Goal("frechet_pretrained", high=MARGIN, times="frechet_pretrained_95"),
     Goal("ks_mean", high=MARGIN, times="ks95_mean"),
     Goal("ks_variance", high=MARGIN, times="ks95_variance"),
     Goal("ks_skewness", high=MARGIN, times="ks95_skewness"),
@@ -38,6 +40,7 @@ GOALS = (
     Goal("iou", low=0.97),
     Goal("lesion_ratio", low=0.7, high=1.4),
     Goal("gland_ratio", low=0.7, high=1.4),
+    Goal("lesion_dice_ratio", low=0.9),
     Goal("nearest_share", high=0.01),
 )
 """For sampled renderings; all at once."""

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from mammosynth.evaluation.pretrained_features import pretrained_features
 from mammosynth.evaluation.texture import features, interior, moments, through_codec
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.tasks.mask.cases import JPEG_QUALITY, Look
@@ -60,6 +61,11 @@ class Shown:
     def features(self) -> np.ndarray:
         """(34,) float64; see `texture.features`."""
         return features(self.pixels, self.interior)
+
+    @cached_property
+    def pretrained_features(self) -> np.ndarray:
+        """(112,) float64; see `pretrained_features`."""
+        return pretrained_features(self.pixels, self.interior)
 
     @cached_property
     def moments(self) -> np.ndarray:

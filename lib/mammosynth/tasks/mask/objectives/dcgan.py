@@ -17,7 +17,6 @@ was decided:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,11 +27,11 @@ import torch
 from monai.metrics.regression import SSIMMetric
 from pydantic import Field
 from torch import nn
-from torch.nn import functional as F
 
 from mammosynth.networks.dcgan import DcganCritic
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.dcgan import DcganNetwork, LesionSquare, is_mirrored
+from mammosynth.tasks.mask.segmentation import changed, dice, lesion_loss
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR, own_start_weights
 from mammosynth.training.recipe import BatchSize, Decay, LearningRate, PlainRecipe, StepsOrNone
@@ -43,8 +42,6 @@ NOISES = 4
 """Images that are made of a validation case."""
 SHOWN = 4
 """Cases of each class in a sample grid."""
-MOST_TURN, MOST_SHIFT, MOST_SCALE, MOST_CONTRAST = math.radians(15), 0.15, 1.2, 1.2
-"""Of the U-Net's images: angle, share of the half side, factors."""
 
 
 class DcganRecipe(PlainRecipe):
@@ -238,34 +235,6 @@ def gradient_penalty(
     return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
-def changed(image: torch.Tensor, lesion: torch.Tensor, changes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and masks turned, scaled and shifted alike, and images of another contrast.
-
-    Args:
-        image: (B, 1, S, S) in [-1, 1].
-        lesion: (B, 1, S, S).
-        changes: (5, B) in [-1, 1]: angle, scale, shift to the right, shift down, contrast.
-
-    Returns:
-        Likewise; air and nothing beyond the borders.
-    """
-    angle, scale = changes[0] * MOST_TURN, MOST_SCALE ** changes[1]
-    cosine, sine = scale * angle.cos(), scale * angle.sin()
-    rows = [[cosine, -sine, MOST_SHIFT * changes[2]], [sine, cosine, MOST_SHIFT * changes[3]]]
-    matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    grid = F.affine_grid(matrices, list(image.shape), align_corners=False)
-    both = F.grid_sample(torch.cat([image + 1, lesion], dim=1), grid, align_corners=False)
-    contrast = MOST_CONTRAST ** changes[4][:, None, None, None]
-    return (contrast * both[:, :1] - 1).clamp(-1, 1), both[:, 1:]
-
-
-def lesion_loss(found: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, and one minus soft Dice of the whole batch; `found` are logits."""
-    share = found.sigmoid()
-    overlap = (2 * (share * lesion).sum() + 1) / (share.sum() + lesion.sum() + 1)
-    return F.binary_cross_entropy_with_logits(found, lesion) + 1 - overlap
-
-
 def made_of(generator: DcganNetwork, condition: torch.Tensor, seed: int) -> torch.Tensor:
     """(N, 1, S, S) in [-1, 1], one image for each condition."""
     noise = torch.randn(len(condition), generator.image.noise, generator=torch.Generator().manual_seed(seed))
@@ -275,14 +244,6 @@ def made_of(generator: DcganNetwork, condition: torch.Tensor, seed: int) -> torc
 def find_lesions(generator: DcganNetwork, image: torch.Tensor) -> torch.Tensor:
     """(N, 1, S, S) bool, by the U-Net."""
     return generator.segmenter(image) > 0
-
-
-def dice(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Mean Dice of two (N, 1, H, W) bool, over the cases in which at least one of both has a pixel; 0 if none has."""
-    both = (first & second).flatten(1).sum(dim=1)
-    sizes = first.flatten(1).sum(dim=1) + second.flatten(1).sum(dim=1)
-    found = 2 * both[sizes > 0] / sizes[sizes > 0]
-    return float(found.mean()) if len(found) else 0.0
 
 
 def ssim(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -216,7 +216,7 @@ class Client:
             study: Of the image.
             image: SOP Instance UID of the image that was drawn on.
             mask: (H, W) uint8 of that image: 0, or the number of a segment.
-            segments: number, label and lesion_class (malignant, benign or None) of each.
+            segments: number, label, lesion_class (malignant, benign or None) and is_lesion of each.
             name: Series Description.
 
         Returns:

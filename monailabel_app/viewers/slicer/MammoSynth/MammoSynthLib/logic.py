@@ -115,7 +115,9 @@ def prepare(
             volume = volumes.get(slot.on or "", canvas)
             if volume is None:
                 raise ValueError(f"{slot.label}: choose the image that it is drawn on")
-            drawings[slot.role] = Drawn(mask_of(inputs[slot.role], volume, slot.classes), source_of(volume, database))
+            drawings[slot.role] = Drawn(
+                mask_of(inputs[slot.role], volume, slot.classes, slot.lesions), source_of(volume, database)
+            )
     data = {slot.role: _parsed(slot.label, inputs[slot.role]) for slot in given if slot.kind == JSON}
     upload = _upload_of(model, volumes, images, drawings, canvas, folder)
     return Order(parameters, model, images, drawings, data, upload)

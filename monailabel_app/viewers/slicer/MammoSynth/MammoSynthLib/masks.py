@@ -24,7 +24,7 @@ class Mask:
 
     Attributes:
         pixels: (H, W) uint8: 0, or the number of a segment.
-        segments: number, label and lesion_class (malignant, benign or None) of each.
+        segments: number, label, lesion_class (malignant, benign or None) and is_lesion of each.
         name: Of the segmentation.
     """
 
@@ -39,17 +39,21 @@ class Mask:
         numbers = {name: number for number, name in classes.items()}
         labels = np.zeros_like(self.pixels)
         for one in self.segments:
-            labels[self.pixels == one["number"]] = numbers[one["lesion_class"] or one["label"]]
+            words = (*_words(one["lesion_class"]), one["label"])
+            labels[self.pixels == one["number"]] = next(numbers[word] for word in words if word in numbers)
         return labels
 
 
-def mask_of(segmentation: Any, volume: Any, classes: Mapping[int, str] | None = None) -> Mask:
+def mask_of(
+    segmentation: Any, volume: Any, classes: Mapping[int, str] | None = None, lesions: Sequence[str] = ()
+) -> Mask:
     """The segments at the resolution of an image; where they overlap the later one wins.
 
     Args:
         segmentation: vtkMRMLSegmentationNode.
         volume: The image, a single slice.
         classes: What every segment must be one of; None or empty if it may be anything.
+        lesions: Which of these are lesions; empty if all are.
 
     Raises:
         VolumeError: If nothing is drawn on the image, there are too many segments, or one is of no class.
@@ -73,9 +77,10 @@ def mask_of(segmentation: Any, volume: Any, classes: Mapping[int, str] | None = 
                 f"{segmentation.GetName()}: '{segment.GetName()}' has no class, expected {' or '.join(names)}; choose "
                 "it in the list of what is drawn"
             )
-        is_lesion = what in LESION_CLASSES
-        label = segment.GetName() if is_lesion or what is None else what
-        described.append({"number": number, "label": label, "lesion_class": what if is_lesion else None})
+        lesion_class = next((each for each in LESION_CLASSES if what in _words(each)), None)
+        label = segment.GetName() if lesion_class or what is None else what
+        is_lesion = not lesions or what in lesions
+        described.append({"number": number, "label": label, "lesion_class": lesion_class, "is_lesion": is_lesion})
     return Mask(pixels, described, segmentation.GetName())
 
 
@@ -98,7 +103,8 @@ def class_of(segment: Any, classes: Sequence[str]) -> str | None:
     """Which of the classes a segment is of, by choice or by its name; None where nobody said it."""
     value = vtk.reference("")
     said = str(value) if segment.GetTag(_CLASS_TAG, value) else segment.GetName()
-    return next((name for name in classes if name.casefold() == said.casefold()), None)
+    words = [said.casefold(), f"{said} lesion".casefold()]
+    return next((name for name in classes if name.casefold() in words), None)
 
 
 def set_class(segment: Any, name: str | None) -> None:
@@ -107,6 +113,11 @@ def set_class(segment: Any, name: str | None) -> None:
         segment.RemoveTag(_CLASS_TAG)
     else:
         segment.SetTag(_CLASS_TAG, name)
+
+
+def _words(lesion_class: str | None) -> tuple[str, ...]:
+    """How a class of lesions is called: "malignant", or "malignant lesion"."""
+    return (lesion_class, f"{lesion_class} lesion") if lesion_class else ()
 
 
 def _exported(segmentation: Any, ids: Sequence[str], volume: Any) -> np.ndarray:

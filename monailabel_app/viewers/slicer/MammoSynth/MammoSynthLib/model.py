@@ -29,6 +29,7 @@ class Slot:
         required: Whether the model cannot do without.
         on: Of a label map: the role of the image that it is drawn on; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if anything may be drawn.
+        lesions: Names of the classes that are lesions, where others are parts of the breast; empty if there are none.
     """
 
     role: str
@@ -37,17 +38,20 @@ class Slot:
     required: bool = True
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
+    lesions: tuple[str, ...] = ()
 
     @classmethod
     def listed(cls, described: Mapping[str, Any]) -> Slot:
         """A slot of the server's /info."""
+        classes = {int(number): name for number, name in (described.get("classes") or {}).items()}
         return cls(
             described["role"],
             described["kind"],
             described.get("description") or "",
             bool(described.get("required", True)),
             described.get("on"),
-            {int(number): name for number, name in (described.get("classes") or {}).items()},
+            classes,
+            tuple(classes[number] for number in described.get("lesions") or ()),
         )
 
     @property

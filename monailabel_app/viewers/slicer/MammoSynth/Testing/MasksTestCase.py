@@ -67,6 +67,21 @@ class MasksTestCase(unittest.TestCase):
         labels = mask.numbered({3: "fat", 7: "pectoral muscle"})
         self.assertEqual([labels[4, 5], labels[20, 11], labels[0, 0]], [7, 3, 0])
 
+    def test_parts_of_the_breast_are_no_lesions_and_a_lesion_of_the_table_keeps_its_name(self):
+        classes = {1: "adipose", 7: "malignant lesion", 8: "calcification"}
+        node = self.scene.segmentation(self.volume, *_drawn(_FIRST, _SECOND, np.s_[30:34, 20:24]))
+        for index, name in enumerate(classes.values()):
+            set_class(node.GetSegmentation().GetNthSegment(index), name)
+        mask = mask_of(node, self.volume, classes, ("malignant lesion", "calcification"))
+        described = [(one["label"], one["lesion_class"], one["is_lesion"]) for one in mask.segments]
+        self.assertEqual(
+            described,
+            [("adipose", None, False), ("Lesion 2", "malignant", True), ("calcification", None, True)],
+        )
+        self.assertEqual(set(np.unique(mask.numbered(classes))), {0, 1, 7, 8})
+        again = mask_of(load_mask(self.scene.mrml, mask, self.volume), self.volume, classes, ("malignant lesion",))
+        self.assertEqual([one["lesion_class"] for one in again.segments], [None, "malignant", None])
+
     def test_an_empty_segment_is_not_sent_and_leaves_no_gap(self):
         node = self.scene.segmentation(self.volume, *_drawn(np.s_[0:0, 0:0], _FIRST))
         mask = mask_of(node, self.volume)
