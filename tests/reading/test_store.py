@@ -214,6 +214,7 @@ def test_a_closed_study_takes_nothing_more(store: StudyStore) -> None:
             add()
 
 
+@pytest.mark.slow
 def test_readers_at_once_make_one_chain(place: Path | str) -> None:
     store = StudyStore(place)
     store.open_study(protocol(), "owner")
