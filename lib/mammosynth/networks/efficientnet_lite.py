@@ -67,7 +67,7 @@ class EfficientNetLite0(nn.Module):
             count: Of blocks.
         """
         hidden = F.relu6(self._bn0(self._conv_stem((image - MIDDLE) / SPAN)))
-        for block in self._blocks[:count]:
+        for block in list(self._blocks)[:count]:
             hidden = block(hidden)
             yield hidden
 
