@@ -18,7 +18,7 @@ _PERCENTILES = (5, 50, 95)
 MEASURED = 1 + len(_SIGMAS) + len(_PERCENTILES) + 2
 _RIDGE = 1.0
 _LEAST_SCORE = 0.2
-"""Of film: between the least of 58 film views (.39) and the greatest of 14 digital ones (.04) of the validation breasts."""
+"""Of film: between the least of 58 film views (.39) and the greatest of 14 digital ones (.04), all for validation."""
 
 
 class LookModel(nn.Module):
