@@ -3,7 +3,7 @@
     python -m experiments.view_regression --data <cbis-ddsm or cdd-cesm folder>
 
 A ridge regression from 32 components of the CC to the MLO in the padded frame, at several resolutions of the CC; then
-the same with black where the chance of breast is below a level. docs/decisions/0010 quotes it.
+the same with black where the chance of breast is below a level. docs/decisions/0011 quotes it.
 """
 
 from __future__ import annotations
