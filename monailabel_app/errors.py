@@ -4,21 +4,16 @@ from pydantic import ValidationError
 
 from mammosynth.errors import (
     BundleError,
+    ConflictError,
     InvalidParameterError,
     MammoSynthError,
     MissingAttributeError,
+    NotFoundError,
     OutputError,
+    ProtocolError,
     UnreadableImageError,
     UnsupportedImageError,
 )
-
-
-class NotFoundError(MammoSynthError):
-    """Nothing has the identifier that was asked for."""
-
-
-class ConflictError(MammoSynthError):
-    """The request contradicts the state of what it addresses."""
 
 
 class PacsError(MammoSynthError):
@@ -36,6 +31,7 @@ _STATUS: tuple[tuple[type[MammoSynthError], int], ...] = (
     (BundleError, 503),
     (OutputError, 507),
     (InvalidParameterError, 422),
+    (ProtocolError, 422),
     (MissingAttributeError, 422),
     (UnsupportedImageError, 422),
     (UnreadableImageError, 422),

@@ -63,6 +63,7 @@ class ServeOptions:
         trusted_proxies: Addresses or networks, joined by commas, of reverse proxies whose X-Forwarded-For and
             X-Forwarded-Proto are believed; nobody else's are. From the environment variable FORWARDED_ALLOW_IPS, which
             uvicorn and others use for it, too.
+        reader_studies: A PostgreSQL URL, or a SQLite file; None: a file in `data_dir`.
     """
 
     studies: str | Path | None
@@ -75,6 +76,7 @@ class ServeOptions:
     device: str = "cpu"
     credentials: tuple[str, str] | None = None
     trusted_proxies: str = ""
+    reader_studies: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe or cannot work."""

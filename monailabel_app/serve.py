@@ -44,6 +44,7 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
     return ServeOptions(
         studies=parse_studies(args.studies),
         data_dir=args.data_dir.expanduser().resolve(),
+        reader_studies=args.reader_studies,
         host=args.host,
         port=args.port,
         token_file=args.token_file.expanduser().resolve() if args.token_file else None,
@@ -205,7 +206,7 @@ def _server(
     hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
-    gateway = create_gateway(archive, credentials, options.data_dir)
+    gateway = create_gateway(archive, credentials, options.data_dir, options.reader_studies)
     app = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
     return build_server(app, trusted_proxies=options.trusted_proxies, when_stopping=lambda: interrupt(gateway))
 

@@ -91,6 +91,24 @@ def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_pat
     assert "--parameter seed: give it as --seed" in capsys.readouterr().err
 
 
+def test_masks_are_what_is_drawn_on_the_source_and_a_rendering_may_be_a_parameter(tmp_path, low_energy, capsys):
+    grey = (low_energy * 255).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "P1_L_CC.png")
+    mask = np.zeros_like(grey)
+    rows, columns = np.nonzero(low_energy > 0.1)
+    row, column = int(np.median(rows)), int(np.median(columns))
+    mask[row - 3 : row + 4, column - 3 : column + 4] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    command = ["synthesize", "view", str(tmp_path / "P1_L_CC.png"), "--output", str(tmp_path / "out")]
+    assert main([*command, "--masks", str(tmp_path / "mask.png"), "--parameter", "rendering=sampled"]) == 0
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"P1_L_CC_view.png", "P1_L_CC_view_mask.png", "P1_L_CC_view_band.png"}
+    assert main([*command, "--parameter", "rendering=nonsense"]) == 1
+    assert "nonsense" in capsys.readouterr().err
+    assert main(["synthesize", "contrast", *command[2:], "--masks", str(tmp_path / "mask.png")]) == 1
+    assert "nothing is drawn on the source of contrast" in capsys.readouterr().err
+
+
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):
     command = ["synthesize", "contrast", str(tmp_path), "--output", str(tmp_path / "out"), "--bundle", "nonsense"]
     assert main(command) == 1

@@ -23,7 +23,7 @@ from mammosynth.errors import MammoSynthError
 from mammosynth.files import read_image
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left
-from mammosynth.tasks.mask.cases import DENSITIES, Density
+from mammosynth.preprocessing.look import DENSITIES, Density
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.draw import draw_label_map
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of

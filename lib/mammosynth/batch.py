@@ -16,7 +16,7 @@ from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnreadableImageError
-from mammosynth.files import read_image, read_label_map, write_image, write_label_map
+from mammosynth.files import mask_as_first_class, read_image, read_label_map, write_image, write_label_map
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
@@ -140,14 +140,20 @@ def synthesize_files(
             if same := done_before.get(uid):
                 sink.notes.append((item.name.as_posix(), f"the same image as {same}; synthesized once"))
             else:
-                named = {slots[role]: _file_for(path, item, role) for role, path in (others or {}).items()}
-                perform(order, _given({first: item.path, **named}, order, chosen), sink)
+                named = {slots[role]: _file_for(path, item, slots[role]) for role, path in (others or {}).items()}
+                missing = [slot.role for slot, path in named.items() if path is None]
+                sink.notes += [(item.name.as_posix(), f"no file for {role}; made without") for role in missing]
+                perform(order, _given({first: item.path, **_there(named)}, order, chosen), sink)
                 done_before |= {uid: item.name.as_posix()} if uid else {}
         except MammoSynthError as error:
             refused.append((item.name.as_posix(), str(error)))
         if progress is not None:
             progress(done, len(found), item.name.as_posix())
     return BatchReport(tuple(sink.written), tuple(refused), skipped, tuple(sink.notes), tuple(sink.warnings), sink.kept)
+
+
+def _there(files: Mapping[Slot, Path | None]) -> dict[Slot, Path]:
+    return {slot: path for slot, path in files.items() if path is not None}
 
 
 def _given(files: Mapping[Slot, Path], order: Order, options: FileOptions) -> dict[str, Given]:
@@ -163,8 +169,11 @@ def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Calla
             image_laterality=settings.image_laterality,
             accept_modalities=options.accept_modalities,
         )
+    if slot.kind is SlotKind.LABEL_MAP and slot.on is not None:
+        on = slot.on
+        return lambda read: mask_as_first_class(read_label_map(path, image=read.get(on), classes=slot.classes))
     if slot.kind is SlotKind.LABEL_MAP:
-        return lambda read: read_label_map(path, image=read.get(slot.on or ""), classes=slot.classes)
+        return lambda _: read_label_map(path, classes=slot.classes)
     return lambda _: _read_json(path)
 
 
@@ -176,15 +185,17 @@ def _read_json(path: Path) -> Any:
         raise InvalidParameterError(f"{path.name}: is no readable JSON ({error}); repair it") from error
 
 
-def _file_for(path: Path, item: FoundImage, role: str) -> Path:
-    """The file of another slot that belongs to an input."""
+def _file_for(path: Path, item: FoundImage, slot: Slot) -> Path | None:
+    """The file of another slot that belongs to an input; None if a folder has none and it is not required."""
     if not path.is_dir():
         return path
     stem = stem_of(item.path)
     files = sorted(each for each in path.iterdir() if stem in (stem_of(each), each.stem))
+    if not files and not slot.required:
+        return None
     if not files:
         raise InvalidParameterError(
-            f"input '{role}': {path.name} holds no file named {stem}, expected one for each input; add it"
+            f"input '{slot.role}': {path.name} holds no file named {stem}, expected one for each input; add it"
         )
     return files[0]
 

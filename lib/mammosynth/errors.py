@@ -34,3 +34,19 @@ class DataError(MammoSynthError):
 
 class OutputError(MammoSynthError):
     """A result cannot be written where or how it was asked for."""
+
+
+class DatabaseError(MammoSynthError):
+    """A database cannot be opened."""
+
+
+class NotFoundError(MammoSynthError):
+    """Nothing has the identifier that was asked for."""
+
+
+class ConflictError(MammoSynthError):
+    """The request contradicts the state of what it addresses."""
+
+
+class ProtocolError(MammoSynthError):
+    """The protocol of a reader study cannot be used."""

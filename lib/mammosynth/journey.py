@@ -123,7 +123,10 @@ class Work:
     @property
     def roles(self) -> tuple[str, ...]:
         """Roles of the outputs, the image first."""
-        return self.order.bundle.synthesizer.outputs(self.order.parameters)
+        bundle = self.order.bundle
+        needed = bundle.task.given_with
+        roles = bundle.synthesizer.outputs(self.order.parameters)
+        return tuple(role for role in roles if role not in needed or needed[role] in self.identities)
 
     def ingredients(self) -> dict[str, Any]:
         """Everything that decides the pixels, as JSON values; see `dicom.derived_uids.work_digest`."""

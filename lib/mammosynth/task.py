@@ -153,6 +153,7 @@ class TaskSpec:
         bulk: Dotted name of what makes whole data sets from a specification; see `commands.synthesize`.
         targets: Packages whose classes the task's bundles may name, beside those that every bundle may.
         renamed: Classes that bundles of earlier versions name otherwise: old to new dotted name.
+        given_with: Outputs that are there only if an optional slot is filled: role of the output to role of the slot.
     """
 
     name: str
@@ -166,6 +167,7 @@ class TaskSpec:
     bulk: str = ""
     targets: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    given_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source_role(self) -> str | None:

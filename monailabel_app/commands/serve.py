@@ -32,6 +32,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="folder of DICOM files, or of PNG/NRRD/NIfTI images, or the DICOMweb root of an archive such as "
         "http://127.0.0.1:8042/dicom-web (default: DATA_DIR/studies)",
     )
+    parser.add_argument(
+        "--reader-studies",
+        type=lambda text: text if "://" in text else Path(text),
+        metavar="PLACE",
+        help="their store: a SQLite file, or postgresql://USER:PASSWORD@HOST/NAME (default: a file in --data-dir)",
+    )
     parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")

@@ -27,11 +27,12 @@ from starlette.exceptions import HTTPException
 
 import mammosynth
 from mammosynth.atomic import is_of_the_disk
+from mammosynth.database import Database
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
 from mammosynth.task import Slot
 from monailabel_app.app import MammoSynthApp
-from monailabel_app.database import Database
+from monailabel_app.database import LAYOUTS
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.admission import Admission
@@ -45,6 +46,7 @@ from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.gateway.reader_studies import create_reader_studies
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
@@ -67,19 +69,25 @@ class SynthesisRequest(BaseModel):
     parameters: dict[str, Any] = {}
 
 
-def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None, data_dir: Path) -> FastAPI:
+def create_gateway(
+    archive_url: str | None,
+    credentials: tuple[str, str] | None,
+    data_dir: Path,
+    reader_studies: Path | str | None = None,
+) -> FastAPI:
     """The gateway without its guard.
 
     Args:
         archive_url: DICOMweb root; None if the studies are a plain folder of image files, without archive.
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
+        reader_studies: Their store; None: a file in `data_dir`.
 
     Raises:
-        OptionsError: If the database there cannot be used.
+        DatabaseError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
-    database = Database(data_dir / "jobs.sqlite")  # first of all, so that one that cannot be used ends the start
+    database = Database(data_dir / "jobs.sqlite", LAYOUTS)  # first, so that one that cannot be used ends the start
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
@@ -115,6 +123,7 @@ def create_gateway(archive_url: str | None, credentials: tuple[str, str] | None,
     gateway.include_router(create_segmentations(_archive))
     gateway.include_router(create_labels(_archive))
     gateway.include_router(create_previews(_slots, _archive))
+    gateway.include_router(create_reader_studies(reader_studies or data_dir / "studies.sqlite"))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)

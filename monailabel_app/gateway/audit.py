@@ -39,11 +39,16 @@ class Action(StrEnum):
     SEGMENTATION_STORED = "segmentation stored"
     UPLOAD = "upload"
     DELETION = "deletion"
+    READER_STUDY_OPENED = "reader study opened"
+    READER_STUDY_CLOSED = "reader study closed"
+    WASH_OUT_OVERRIDDEN = "wash-out overridden"
+    ANSWERS_EXPORTED = "answers of a reader study exported"
     TRAINING_STARTED = "training started"
     TRAINING_STOPPED = "training stopped"
 
 
 _UID = r"[0-9][0-9.]{0,63}"
+_READER_STUDY = r"/reading/studies/(?P<reader_study>[A-Za-z0-9_.-]{1,64})"
 _ARCHIVE = r"/proxy/dicom/(?:(?:qido|wado|stow)/)?"
 # Method, path, action; groups of the path are written, too. Opening: anything of a study that is no search in it.
 _ACTIONS = tuple(
@@ -58,6 +63,10 @@ _ACTIONS = tuple(
         ("PUT", r"/datastore/label", Action.SEGMENTATION_STORED),
         ("POST", rf"{_ARCHIVE}studies(?:/(?P<study>{_UID}))?/?", Action.UPLOAD),
         ("DELETE", rf"/studies/(?P<study>{_UID})/(?:synthesized|segmentations)/(?P<uid>{_UID})", Action.DELETION),
+        ("POST", r"/reading/studies", Action.READER_STUDY_OPENED),
+        ("POST", rf"{_READER_STUDY}/close", Action.READER_STUDY_CLOSED),
+        ("POST", rf"{_READER_STUDY}/override", Action.WASH_OUT_OVERRIDDEN),
+        ("GET", rf"{_READER_STUDY}/(?:results|report|export|backup)", Action.ANSWERS_EXPORTED),
         ("POST", r"/train/.*", Action.TRAINING_STARTED),
         ("DELETE", r"/train/?", Action.TRAINING_STOPPED),
     )
@@ -140,6 +149,8 @@ class Audit:
         }
         if job := found.get("job") or next(iter(_JOB.findall(text)), None):
             line["job"] = job
+        if reader_study := found.get("reader_study"):
+            line["reader_study"] = reader_study
         if uid := found.get("uid"):
             line["uid"] = uid
         if action is Action.STUDY_OPENED and status < 400 and identity and self._is_open(identity.name, studies[0]):

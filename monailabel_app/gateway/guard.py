@@ -44,6 +44,7 @@ BODY_LIMITS = (
     (re.compile(r"/infer/"), 256 * MIB),
     (re.compile(r"/datastore/"), 256 * MIB),
     (re.compile(r"/studies/"), 256 * MIB),  # a segmentation
+    (re.compile(r"/reading/"), 16 * MIB),  # a protocol with its cases
     (re.compile(r"/"), 1 * MIB),
 )
 

@@ -22,9 +22,10 @@ from sqlalchemy import JSON, Float, Index, Integer, String, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from mammosynth.database import Database
 from mammosynth.errors import MammoSynthError
 from monailabel_app.archive_session import wanted_until
-from monailabel_app.database import Base, Database
+from monailabel_app.database import Base
 from monailabel_app.dicom_json import UID_MAX_LENGTH
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.busy import TOO_MANY, BusyError

@@ -45,6 +45,7 @@ EVERYTHING = ViewerScope(
     show_study_list=True,
 )
 NOTHING = ViewerScope(study_instance_uids=frozenset())
+_OWNERS_ONLY = re.compile(r"/reading(?:/.*)?")  # arms and answers of reader studies
 _OPEN_TO_READERS = re.compile(r"/|/health|/ohif(?:/.*)?|/proxy/dicom/.*")  # the last two answer by scope
 
 
@@ -63,4 +64,4 @@ def may_ask(identity: Identity, method: str, path: str) -> bool:
     """
     if identity.role is Role.READER:
         return method in ("GET", "HEAD") and _OPEN_TO_READERS.fullmatch(path) is not None
-    return True
+    return identity.role is Role.OWNER or _OWNERS_ONLY.fullmatch(path) is None

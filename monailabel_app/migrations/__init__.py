@@ -1,4 +1,4 @@
-"""How the layouts of the server's databases follow each other, for Alembic; `monailabel_app.database` runs them.
+"""How the layouts of the server's databases follow each other, for Alembic; `mammosynth.database` runs them.
 
 A change of a table is a new file in `versions`, named by the next number; files that were released never change. It has
 `revision`, `down_revision` and `upgrade()`, and uses no class of the server, since those go on changing. It runs inside

@@ -17,10 +17,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 
-import monailabel_app
-from monailabel_app import database as database_module
-from monailabel_app.database import Base, Database, layouts
-from monailabel_app.errors import OptionsError
+from mammosynth import database as database_module
+from mammosynth.database import Database
+from mammosynth.errors import DatabaseError
+from monailabel_app.database import LAYOUTS, Base
 from monailabel_app.gateway.jobs import JobStore
 
 # As version 0.1.0 made it, before there were migrations.
@@ -134,18 +134,18 @@ def assert_upgraded(place: Path) -> None:
     unchanged = [tuple(row[_COLUMNS.index(name)] for name in _UNCHANGED) for row in _ROWS]
     assert select(place, ", ".join(_UNCHANGED)) == unchanged
     assert {job: json.loads(order) for job, order in select(place, 'job_id, "order"')} == _ORDERS
-    assert select(place, "version_num", "alembic_version") == [(layouts()[-1],)]
+    assert select(place, "version_num", "alembic_version") == [(LAYOUTS.names()[-1],)]
 
 
 def test_a_database_of_the_first_version_is_upgraded_without_loss(old: Path) -> None:
-    Database(old).close()
+    Database(old, LAYOUTS).close()
     assert_upgraded(old)
-    Database(old).close()
+    Database(old, LAYOUTS).close()
     assert_upgraded(old)
 
 
 def test_jobs_of_the_first_version_go_on(old: Path) -> None:
-    database = Database(old)
+    database = Database(old, LAYOUTS)
     store = JobStore(database)
     assert store.status("done")["result"] == _RESULT
     assert store.status("done")["model"] == "contrast"
@@ -159,7 +159,7 @@ def test_jobs_of_the_first_version_go_on(old: Path) -> None:
 
 def test_what_was_there_before_is_kept_in_a_backup(old: Path) -> None:
     old.chmod(0o600)
-    Database(old).close()
+    Database(old, LAYOUTS).close()
     backup = old.with_name("jobs.sqlite.0001.backup")
     assert select(backup, "*") == _ROWS
     assert backup.stat().st_mode & 0o777 == 0o600
@@ -184,10 +184,10 @@ def test_an_upgrade_that_fails_leaves_everything_as_it_was(old: Path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(database_module, "_engine", failing)
-        with pytest.raises(OptionsError, match=r"jobs\.sqlite: the database cannot be opened \(disk I/O error\)"):
-            Database(old)
+        with pytest.raises(DatabaseError, match=r"jobs\.sqlite: the database cannot be opened \(disk I/O error\)"):
+            Database(old, LAYOUTS)
     assert select(old, "*") == _ROWS
-    Database(old).close()
+    Database(old, LAYOUTS).close()
     assert_upgraded(old)
 
 
@@ -195,7 +195,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
-from monailabel_app import database
+from mammosynth import database
+from monailabel_app.database import LAYOUTS
 connect = database._engine
 def deadly(url):
     engine = connect(url)
@@ -205,7 +206,7 @@ def deadly(url):
             os.kill(os.getpid(), signal.SIGKILL)
     return engine
 database._engine = deadly
-database.Database(Path(sys.argv[1]))
+database.Database(Path(sys.argv[1]), LAYOUTS)
 """
 
 
@@ -215,7 +216,7 @@ def test_a_process_that_is_killed_while_it_upgrades_loses_nothing(old: Path, ste
     process = subprocess.run([sys.executable, "-c", _KILLED, str(old), step], capture_output=True, text=True)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert select(old, "*") == _ROWS
-    Database(old).close()
+    Database(old, LAYOUTS).close()
     assert_upgraded(old)
 
 
@@ -223,10 +224,11 @@ _OPENS = """
 import sys
 from pathlib import Path
 import alembic.command
-from monailabel_app.database import Database
+from mammosynth.database import Database
+from monailabel_app.database import LAYOUTS
 print("ready", flush=True)
 sys.stdin.readline()
-Database(Path(sys.argv[1])).close()
+Database(Path(sys.argv[1]), LAYOUTS).close()
 """
 
 
@@ -246,23 +248,23 @@ def test_processes_that_start_at_once_do_not_collide(old: Path) -> None:
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(place: Path) -> None:
-    Database(place).close()
+    Database(place, LAYOUTS).close()
     with closing(sqlite3.connect(place)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(OptionsError, match=r"a newer version of MammoSynth wrote this database \(its layout is 9999"):
-        Database(place)
+    with pytest.raises(DatabaseError, match=r"a newer version of MammoSynth wrote this database \(its layout is 9999"):
+        Database(place, LAYOUTS)
     assert select(place, "version_num", "alembic_version") == [("9999",)]
 
 
 def test_a_file_that_is_no_database_is_refused_in_a_sentence(place: Path) -> None:
     place.parent.mkdir()
     place.write_text("no database" * 1000)
-    with pytest.raises(OptionsError, match=r"jobs\.sqlite: the database cannot be opened \(file is not a database\)"):
-        Database(place)
+    with pytest.raises(DatabaseError, match=r"jobs\.sqlite: the database cannot be opened \(file is not a database\)"):
+        Database(place, LAYOUTS)
 
 
 def test_migrations_lead_to_the_layout_that_the_classes_declare(place: Path) -> None:
-    Database(place).close()
+    Database(place, LAYOUTS).close()
     engine = create_engine(f"sqlite:///{place}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -272,13 +274,13 @@ def test_migrations_lead_to_the_layout_that_the_classes_declare(place: Path) -> 
 
 def test_layouts_are_told_without_alembic_as_alembic_tells_them() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(monailabel_app.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(LAYOUTS.migrations))
     revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    assert layouts() == revisions[::-1]
+    assert LAYOUTS.names() == revisions[::-1]
 
 
 def test_a_new_database_needs_no_backup_and_is_durable(place: Path) -> None:
-    database = Database(place)
+    database = Database(place, LAYOUTS)
     with database.reading() as session:
         connection = session.connection()
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -290,12 +292,12 @@ def test_a_new_database_needs_no_backup_and_is_durable(place: Path) -> None:
 
 def test_a_database_is_opened_by_its_url_too(place: Path) -> None:
     place.parent.mkdir()
-    Database(f"sqlite:///{place}").close()
-    assert select(place, "version_num", "alembic_version") == [(layouts()[-1],)]
+    Database(f"sqlite:///{place}", LAYOUTS).close()
+    assert select(place, "version_num", "alembic_version") == [(LAYOUTS.names()[-1],)]
 
 
 def test_what_a_failed_block_has_written_is_not_stored(place: Path) -> None:
-    database = Database(place)
+    database = Database(place, LAYOUTS)
 
     def fail() -> None:
         with database.writing() as session:
@@ -304,5 +306,5 @@ def test_what_a_failed_block_has_written_is_not_stored(place: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert select(place, "version_num", "alembic_version") == [(layouts()[-1],)]
+    assert select(place, "version_num", "alembic_version") == [(LAYOUTS.names()[-1],)]
     database.close()

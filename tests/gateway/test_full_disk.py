@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from mammosynth.errors import OutputError
+from mammosynth.database import Database
+from mammosynth.errors import DatabaseError, OutputError
 from mammosynth.journey import Given
 from monailabel_app import infers, serve
-from monailabel_app.database import Database
+from monailabel_app.database import LAYOUTS
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import OptionsError, PacsError
 from monailabel_app.gateway import app as gateway_app
@@ -123,9 +124,9 @@ def test_an_archive_that_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) 
 
 
 def test_a_database_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with full_disk(), pytest.raises(OptionsError, match=r"jobs\.sqlite: .* that the disk has space"):
-        Database(tmp_path / "jobs.sqlite")
-    Database(tmp_path / "jobs.sqlite").close()
+    with full_disk(), pytest.raises(DatabaseError, match=r"jobs\.sqlite: .* that the disk has space"):
+        Database(tmp_path / "jobs.sqlite", LAYOUTS)
+    Database(tmp_path / "jobs.sqlite", LAYOUTS).close()
 
 
 def test_a_line_of_the_audit_log_is_whole_or_in_the_other_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

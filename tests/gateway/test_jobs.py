@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from mammosynth.database import Database
 from mammosynth.errors import UnsupportedImageError
-from monailabel_app.database import Database
+from monailabel_app.database import LAYOUTS
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
 from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
@@ -21,7 +22,7 @@ def _request(study="1.2", requester="a"):
 
 @pytest.fixture
 def database(tmp_path):
-    database = Database(tmp_path / "jobs.sqlite")
+    database = Database(tmp_path / "jobs.sqlite", LAYOUTS)
     yield database
     database.close()
 
@@ -37,7 +38,7 @@ def restart(tmp_path):
     with ExitStack() as stack:
 
         def start():
-            again = Database(tmp_path / "jobs.sqlite")
+            again = Database(tmp_path / "jobs.sqlite", LAYOUTS)
             stack.callback(again.close)
             return JobStore(again)
 

@@ -7,16 +7,15 @@ import torch
 from skimage import data
 from torch.nn import functional as F
 
-from mammosynth.evaluation.pretrained_features import are_installed, load_network
-from mammosynth.networks.efficientnet_lite import EfficientNetLite0
+from mammosynth.networks.efficientnet_lite import EfficientNetLite0, are_weights_installed, load_pretrained
 
 CATS, ESPRESSO = {281, 282, 285}, 967
 """Classes of ImageNet: tabby, tiger and Egyptian cat."""
 
 
-@pytest.mark.skipif(not are_installed(), reason="needs the extra 'features'")
+@pytest.mark.skipif(not are_weights_installed(), reason="needs the extra 'features'")
 def test_the_published_weights_know_a_cat_and_a_coffee() -> None:
-    cat, coffee = (int(load_network()(photograph(pixels())).argmax()) for pixels in (data.cat, data.coffee))
+    cat, coffee = (int(load_pretrained()(photograph(pixels())).argmax()) for pixels in (data.cat, data.coffee))
     assert cat in CATS
     assert coffee == ESPRESSO
 

@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.preprocessing.look import Look
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.terms import ImageLaterality, ViewPosition
 

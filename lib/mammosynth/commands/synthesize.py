@@ -19,12 +19,13 @@ from mammosynth.commands.options import (
 )
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
-from mammosynth.task import Rendering, task_named
+from mammosynth.task import Rendering, SlotKind, TaskSpec, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 _OF_FILES = (
     "inputs",
     "input",
+    "masks",
     "rendering",
     "parameter",
     "format",
@@ -53,6 +54,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--spec", type=Path, metavar="FILE", help="with --cases: what it holds, YAML or JSON")
     parser.add_argument("--jobs", type=int, metavar="N", help="with --cases: made at once (default: one per core)")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument(
+        "--masks", type=Path, metavar="DIR", help="lesions drawn on the inputs: a file, or a folder of files by stem"
+    )
     add_set(parser, "--input", "what else the task starts from, ROLE=FILE for all or ROLE=DIR with a file for each")
     parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder (./NAME)")
     add_device(parser)
@@ -99,10 +103,14 @@ def run(args: argparse.Namespace) -> int:
         "view_position": args.view_position,
         "image_laterality": args.image_laterality,
     }
+    if args.rendering is None:
+        common["rendering"] = values.pop("rendering", None)
     if twice := sorted(set(values) & set(common)):
         raise InvalidParameterError(f"--parameter {twice[0]}: give it as --{twice[0].replace('_', '-')}")
     order = Order.parse(open_bundle(args.bundle, task, args.device), {**values, **common})
     others = {role: Path(text) for role, text in named_texts(args.input, "--input").items()}
+    if args.masks:
+        others = {_drawn_on_source(task): args.masks, **others}
     options = FileOptions(args.format, args.skip_existing, args.compress, tuple(args.accept_modality))
     with counted(task.name, "file") as progress:
         report = synthesize_files(args.inputs, args.output, order, others=others, options=options, progress=progress)
@@ -144,6 +152,14 @@ def _make_data_set(args: argparse.Namespace) -> int:
     for message in written.refused:
         print(f"  {message}", file=sys.stderr)
     return 1 if written.refused else 0
+
+
+def _drawn_on_source(task: TaskSpec) -> str:
+    """The role of what is drawn on the source."""
+    for slot in task.slots:
+        if slot.kind is SlotKind.LABEL_MAP and slot.on is not None and slot.on == task.source_role:
+            return slot.role
+    raise InvalidParameterError(f"--masks: nothing is drawn on the source of {task.name}; leave it out")
 
 
 def _value(text: str) -> Any:

@@ -131,6 +131,15 @@ def format_models(identified: Mapping[str, Mapping[str, str]]) -> str:
     )
 
 
+Part = str | list[list[str]]
+"""Of a report: a paragraph, or the rows of a table, its head first."""
+
+
+def format_parts(parts: Sequence[Part]) -> str:
+    """A report's parts as Markdown."""
+    return "\n\n".join(each if isinstance(each, str) else format_table(each) for each in parts) + "\n"
+
+
 def format_table(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns are aligned; the first row is its head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

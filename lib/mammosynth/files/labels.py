@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mammosynth.files.volumes import Geometry, direction_of, read_geometry
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
+_HALF, _WHITE = 128, 255
 _ALIKE = 0.01  # direction cosines that differ by less are equal: formats keep them with few digits
 
 
@@ -82,6 +84,14 @@ def read_label_map(path: Path, *, image: Mammogram | None = None, classes: Mappi
         view_position=view_position,
         image_laterality=image_laterality,
     )
+
+
+def mask_as_first_class(drawn: LabelMap) -> LabelMap:
+    """A mask in black and white as a drawing of the first class; numbers of classes stay as they are."""
+    labels = drawn.labels
+    if not drawn.classes or labels.max() < _WHITE or set(np.unique(labels).tolist()) & set(drawn.classes):
+        return drawn
+    return replace(drawn, labels=np.where(labels >= _HALF, np.uint8(min(drawn.classes)), np.uint8(0)))
 
 
 def _labels(values: np.ndarray, name: str) -> np.ndarray:

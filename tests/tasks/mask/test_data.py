@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mammosynth.errors import DataError
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.terms import ViewPosition

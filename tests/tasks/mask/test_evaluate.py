@@ -10,7 +10,7 @@ import pytest
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL
-from mammosynth.evaluation.pretrained_features import are_installed
+from mammosynth.networks.efficientnet_lite import are_weights_installed
 from mammosynth.tasks.mask.evaluation import EVALUATION
 from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, CONTROL, REAL
 from tests.support.drawn_set import write_drawn_set
@@ -42,7 +42,7 @@ def test_a_report_has_floors_ceiling_control_and_a_page(tmp_path: Path) -> None:
     assert report.measures[0][0].floor == measures[CLASS_MEANS]["frechet"]["value"]
 
 
-@pytest.mark.skipif(not are_installed(), reason="needs the extra 'features'")
+@pytest.mark.skipif(not are_weights_installed(), reason="needs the extra 'features'")
 def test_pretrained_features_are_a_goal_beside_what_real_halves_differ_by(tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=20, val=10)
     report = EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(bootstrap=10))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.tasks.mask.style import KNOWN, Style, about, measure_style, wall_share
 from mammosynth.terms import ViewPosition

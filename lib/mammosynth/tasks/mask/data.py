@@ -23,9 +23,11 @@ from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.look import Look, density_of
 from mammosynth.preprocessing.pairs import read_grey, read_table, rows_of_split
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import Look, MaskCase, density_of
+from mammosynth.published import cbis_ddsm as published
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.tasks.mask.layouts import cbis_ddsm, mini_mias
@@ -310,8 +312,8 @@ _LAYOUTS = (
     _Layout(
         "mass_case_description_*_set.csv",
         "the DICOM folders of CBIS-DDSM below",
-        cbis_ddsm.is_here,
-        cbis_ddsm.read_rows,
+        published.is_here,
+        published.read_rows,
         "file",
         cbis_ddsm.read_case,
     ),

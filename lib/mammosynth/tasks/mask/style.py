@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from mammosynth.preprocessing.look import DENSITIES, Density, Look
 from mammosynth.tasks.mask.bands import SIGMAS, Bands
-from mammosynth.tasks.mask.cases import DENSITIES, Density, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.terms import ViewPosition

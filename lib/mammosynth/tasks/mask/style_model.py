@@ -9,8 +9,8 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.bands import SIGMAS
-from mammosynth.tasks.mask.cases import Look
 from mammosynth.tasks.mask.quantiles import from_quantiles
 from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style
 

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
+from mammosynth.preprocessing.look import Density, Look
 from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, LABELS, Output, Rendering
-from mammosynth.tasks.mask.cases import Density, Look, view_of
+from mammosynth.tasks.mask.cases import view_of
 from mammosynth.tasks.mask.drawing import ROWS, Drawing
 from mammosynth.tasks.mask.expected import ExpectedPreprocessing
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of

@@ -1,12 +1,10 @@
 """The page of a report and its pictures, of two phantom cases and made-up numbers."""
 
 import dataclasses
-import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mammosynth.tasks.contrast.evaluation.gallery import (
     MARGIN,
@@ -16,7 +14,6 @@ from mammosynth.tasks.contrast.evaluation.gallery import (
     Pictures,
     difference,
     outline,
-    png,
     worst_cases,
 )
 from mammosynth.tasks.contrast.evaluation.page import format_page
@@ -116,7 +113,3 @@ def test_outline_lies_around_the_lesion_and_is_clear_elsewhere() -> None:
     assert not line[8:16, 8:16, 3].any()
     assert tuple(line[7, 10]) == (*OUTLINE, 255)
     assert not line[0, 0].any()
-
-
-def test_contact_sheet_pictures_are_reduced() -> None:
-    assert Image.open(io.BytesIO(png(np.zeros((20, 10), np.uint8), reduction=2))).size == (5, 10)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.evaluation.statistics import resample_patients
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.evaluation.lesion_judge import LesionJudge
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from tests.support.drawn_breasts import mask_case

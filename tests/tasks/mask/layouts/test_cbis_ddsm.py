@@ -6,7 +6,8 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from mammosynth.errors import DataError
-from mammosynth.tasks.mask.cases import Look
+from mammosynth.preprocessing.look import Look
+from mammosynth.published import cbis_ddsm as published
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.layouts import cbis_ddsm
@@ -84,7 +85,7 @@ def write_set(place: Path, subject: str = "Mass-Training_P_00001_LEFT_CC", mask:
 @pytest.mark.parametrize("mask", [1, 2])
 def test_mask_is_told_from_crop_by_its_size_whatever_the_table_says(tmp_path, mask):
     place = write_set(tmp_path / "set", mask=mask)
-    (row,) = cbis_ddsm.read_rows(place)
+    (row,) = published.read_rows(place)
     case = cbis_ddsm.read_case(place, row)
     assert np.array_equal(np.argwhere(case.labels.labels == BreastClass.MALIGNANT_LESION).min(axis=0), (110, 40))
     assert (case.labels.labels == BreastClass.MALIGNANT_LESION).sum() == 40 * 30
@@ -108,9 +109,9 @@ def test_masses_of_an_image_are_one_case_with_their_classes(tmp_path):
 
 
 def test_large_images_are_reduced_with_their_masks(tmp_path, monkeypatch):
-    monkeypatch.setattr(cbis_ddsm, "ROWS", 128)
+    monkeypatch.setattr(published, "ROWS", 128)
     place = write_set(tmp_path / "set")
-    case = cbis_ddsm.read_case(place, cbis_ddsm.read_rows(place)[0])
+    case = cbis_ddsm.read_case(place, published.read_rows(place)[0])
     assert case.image.pixels.shape == case.labels.labels.shape == (128, 96)
     assert (case.labels.labels == BreastClass.MALIGNANT_LESION).sum() == 20 * 15
 
@@ -121,7 +122,7 @@ def test_training_patients_are_divided_and_test_patients_are_not(tmp_path):
     write_table(place, [values_of(name) for name in names])
     write_table(place, [values_of("Mass-Test_P_00100_LEFT_CC")], "test")
     assert DATASET.splits(place) == ["test", "train", "val"]
-    rows = cbis_ddsm.read_rows(place)
+    rows = published.read_rows(place)
     assert all(len({row["split"] for row in rows if row["patient"] == f"P_{n:05d}"}) == 1 for n in range(60))
 
 

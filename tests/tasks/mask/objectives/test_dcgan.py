@@ -6,7 +6,8 @@ from torch import nn
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.dcgan import DcganGenerator
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.preprocessing.look import Look
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass
 from mammosynth.tasks.mask.dcgan import DcganNetwork
 from mammosynth.tasks.mask.objectives.dcgan import (

@@ -5,7 +5,8 @@ import torch
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.residual_upsampler import ResidualUpsampler
 from mammosynth.networks.skip_generator import SkipGenerator
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.preprocessing.look import Look
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.objectives.pix2pix import Pix2pixObjective, Pix2pixRecipe
 from mammosynth.tasks.mask.parametric.breast import Ellipse, ParametricBreast
 from mammosynth.tasks.mask.parametric.draw import label_map

@@ -6,14 +6,12 @@ windowed, clipped or scaled by its own range.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from PIL import Image
 from scipy import ndimage
 
 from mammosynth.evaluation.evaluation import MODEL
@@ -110,13 +108,6 @@ def worst_cases(report: Mapping[str, Any], model: str = MODEL, count: int = 5) -
     scores = [case["scores"][model]["auroc_lesion"] for case in report["cases"]]
     known = [index for index, score in enumerate(scores) if score is not None]
     return sorted(known, key=lambda index: scores[index])[:count]
-
-
-def png(pixels: np.ndarray, *, reduction: int = 1) -> bytes:
-    """A PNG of 8-bit grey or colour, averaged over squares of `reduction` pixels."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).reduce(reduction).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
 
 
 def outline(lesion: np.ndarray) -> np.ndarray:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from mammosynth.evaluation.evaluation import MODEL
+from mammosynth.evaluation.page import page_environment, png_bytes_url, png_url
 from mammosynth.tasks.contrast.evaluation import figures
 from mammosynth.tasks.contrast.evaluation.evaluate import REAL, SOURCE
 from mammosynth.tasks.contrast.evaluation.gallery import (
@@ -18,7 +16,6 @@ from mammosynth.tasks.contrast.evaluation.gallery import (
     Pictures,
     difference,
     outline,
-    png,
     worst_cases,
 )
 from mammosynth.tasks.contrast.evaluation.report import COLUMNS, MEANING, Table, report_tables, summary
@@ -43,8 +40,7 @@ def format_page(report: Mapping[str, Any], pictures: Pictures) -> str:
     titles = {key: model["name"] for key, model in report["models"].items()}
     tables = report_tables(dict(report))
     n_goals = len(report["goals"]) + len(report["anchors"])
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
+    template = page_environment().from_string(
         files("mammosynth.tasks.contrast.evaluation").joinpath("page.html").read_text("utf-8")
     )
     return template.render(
@@ -115,7 +111,7 @@ def _plots(report: Mapping[str, Any], pictures: Pictures, titles: Mapping[str, s
             figures.calibration_plot(pictures, titles),
         ),
     )
-    return [{"title": title, "note": note, "image": _inline(image)} for title, note, image in plots]
+    return [{"title": title, "note": note, "image": png_bytes_url(image)} for title, note, image in plots]
 
 
 def _drawn_case(
@@ -127,8 +123,8 @@ def _drawn_case(
     panels += [("real", picture.real), ("difference", difference(picture, MODEL))]
     return {
         "caption": _caption(picture, case["scores"]),
-        "outline": _inline(png(outline(picture.lesion))),
-        "panels": [{"title": title, "image": _inline(png(image, reduction=reduction))} for title, image in panels],
+        "outline": png_url(outline(picture.lesion)),
+        "panels": [{"title": title, "image": png_url(image, reduction=reduction)} for title, image in panels],
     }
 
 
@@ -152,7 +148,3 @@ def _per_case_table(report: Mapping[str, Any]) -> Table:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _inline(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -26,11 +26,11 @@ from mammosynth.files import write_image, write_label_map
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
 from mammosynth.phantom.threads import one_thread
+from mammosynth.preprocessing.look import Look
 from mammosynth.synthesis.result import Result
 from mammosynth.task import IMAGE, LABELS
 from mammosynth.tasks.mask.bulk.quotas import crossed
 from mammosynth.tasks.mask.bulk.specification import NONE, BulkSpec
-from mammosynth.tasks.mask.cases import Look
 from mammosynth.tasks.mask.classes import LESION_CLASSES
 from mammosynth.tasks.mask.labels.draw import NoRoomError, WantedLesion, draw_label_map
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of

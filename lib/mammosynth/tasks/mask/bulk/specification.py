@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field
 from mammosynth.dicom.bounded import open_regular
 from mammosynth.errors import InvalidParameterError
 from mammosynth.parameters import Parameters
+from mammosynth.preprocessing.look import DENSITIES, Look
 from mammosynth.task import Rendering
-from mammosynth.tasks.mask.cases import DENSITIES, Look
 from mammosynth.tasks.mask.classes import LESION_CLASSES
 from mammosynth.tasks.mask.labels.draw import LESION_MM, MOST_LESIONS
 from mammosynth.terms import ImageLaterality, ViewPosition

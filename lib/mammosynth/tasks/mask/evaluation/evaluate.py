@@ -20,11 +20,12 @@ from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.pool_distance import PoolDistance
-from mammosynth.evaluation.pretrained_features import are_installed
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
+from mammosynth.networks.efficientnet_lite import are_weights_installed
+from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.data import DATASET
 from mammosynth.tasks.mask.evaluation.goals import GOALS, Goal
@@ -214,7 +215,7 @@ class _Ruler:
             np.stack([getattr(shown, name) for shown in pool]) for name in ("features", "moments")
         )
         self.texture = PoolDistance(self._features)
-        self.pretrained = PoolDistance(_pretrained(pool), standardised=False) if are_installed() else None
+        self.pretrained = PoolDistance(_pretrained(pool), standardised=False) if are_weights_installed() else None
 
     def real_numbers(self, count: int) -> dict[str, float]:
         count = min(count, len(self._features) // 2)

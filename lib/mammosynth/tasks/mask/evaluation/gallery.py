@@ -5,27 +5,20 @@ Images are shown as they were judged, grey 0 to 1 from black to white, the same 
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from PIL import Image
 
 from mammosynth.evaluation.evaluation import MODEL
+from mammosynth.evaluation.page import gallery_page
 from mammosynth.evaluation.texture import Whitener
 from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import CLASSES, COLOURS
 from mammosynth.tasks.mask.evaluation.evaluate import CONTROL, REAL
 from mammosynth.tasks.mask.evaluation.protocol import Shown
 from mammosynth.tasks.mask.evaluation.report import report_parts
-
-STRANGE = 6
-"""Cases shown first."""
 
 
 @dataclass(eq=False)
@@ -45,17 +38,13 @@ class Gallery:
         Args:
             values: Of `evaluate_mask`.
         """
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        template = files("mammosynth.tasks.mask.evaluation").joinpath("page.html").read_text("utf-8")
-        order = self._strangest_first()
-        drawn = [self._panels(index, values) for index in order]
-        names = ", ".join(f"{model['name']} {model['version']}" for model in values["models"].values())
-        return environment.from_string(template).render(
-            title=f"{names}: {values['task']}, split {values['split']}",
-            parts=report_parts(values),
-            strange=drawn[:STRANGE],
-            others=drawn[STRANGE:],
-            classes=[(name, f"#{COLOURS[number].tobytes().hex()}") for number, name in CLASSES.items()],
+        return gallery_page(
+            values,
+            report_parts(values),
+            [self._panels(index, values) for index in self._strangest_first()],
+            first="Strangest cases",
+            why_first="Those whose features lie farthest from the middle of the real ones.",
+            legend=[(name, f"#{COLOURS[number].tobytes().hex()}") for number, name in CLASSES.items()],
         )
 
     def _strangest_first(self) -> list[int]:
@@ -65,17 +54,11 @@ class Gallery:
         distance = np.linalg.norm(Whitener(real)(made), axis=1)
         return [int(index) for index in np.argsort(-distance)]
 
-    def _panels(self, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _panels(self, index: int, values: Mapping[str, Any]) -> tuple[str, list[tuple[str, np.ndarray]]]:
         name, images = self.cases[index]
         titles = {key: model["name"] for key, model in values["models"].items()}
-        panels = [("label map", _png(COLOURS[images[REAL].labels]))]
+        panels = [("label map", COLOURS[images[REAL].labels])]
         panels += [
-            (titles.get(key, key), _png(np.rint(shown.pixels * 255).astype(np.uint8))) for key, shown in images.items()
+            (titles.get(key, key), np.rint(shown.pixels * 255).astype(np.uint8)) for key, shown in images.items()
         ]
-        return {"name": name, "panels": panels}
-
-
-def _png(pixels: np.ndarray) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+        return name, panels

@@ -14,7 +14,7 @@ from PIL import Image
 from mammosynth.evaluation.pretrained_features import pretrained_features
 from mammosynth.evaluation.texture import features, interior, moments, through_codec
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
-from mammosynth.tasks.mask.cases import JPEG_QUALITY, Look
+from mammosynth.preprocessing.look import JPEG_QUALITY, Look
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.style import lesion_contrast
 

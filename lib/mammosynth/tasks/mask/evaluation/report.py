@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mammosynth.evaluation.evaluation import format_models, format_table
-from mammosynth.evaluation.pretrained_features import MISSING
+from mammosynth.evaluation.evaluation import Part, format_models, format_parts
 from mammosynth.evaluation.texture import COMPONENTS
+from mammosynth.networks.efficientnet_lite import MISSING
 
 TITLES = {
     "frechet": "Fréchet distance to the pool",
@@ -34,13 +34,9 @@ TITLES = {
 _PER_TABLE = 5
 
 
-Part = str | list[list[str]]
-"""A paragraph, or the rows of a table, its head first."""
-
-
 def format_report(values: Mapping[str, Any]) -> str:
     """Markdown of `report_parts`."""
-    return "\n\n".join(each if isinstance(each, str) else format_table(each) for each in report_parts(values)) + "\n"
+    return format_parts(report_parts(values))
 
 
 def report_parts(values: Mapping[str, Any]) -> list[Part]:

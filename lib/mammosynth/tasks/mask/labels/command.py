@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.errors import InvalidParameterError
+from mammosynth.preprocessing.look import DENSITIES
 from mammosynth.progress import counted
-from mammosynth.tasks.mask.cases import DENSITIES
 from mammosynth.tasks.mask.classes import LESION_CLASSES
 from mammosynth.terms import ViewPosition
 

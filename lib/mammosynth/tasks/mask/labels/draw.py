@@ -12,7 +12,7 @@ from scipy.special import ndtr, ndtri
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import skin_distance
-from mammosynth.tasks.mask.cases import DENSITIES, Density
+from mammosynth.preprocessing.look import DENSITIES, Density
 from mammosynth.tasks.mask.classes import CLASSES, BreastClass, is_lesion
 from mammosynth.tasks.mask.labels.drawable import drawable, pixel_mm_of
 from mammosynth.tasks.mask.labels.from_image import (

@@ -14,9 +14,9 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import chest_wall_on_left, find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.pectoral import find_pectoral_muscle
 from mammosynth.tasks.mask.classes import CLASSES, LESIONS, BreastClass
 from mammosynth.tasks.mask.labels.drawable import drawable, open_and_close, pixel_mm_of
-from mammosynth.tasks.mask.labels.pectoral import find_pectoral_muscle
 from mammosynth.terms import ViewPosition
 
 WORKING_SIDE = 512

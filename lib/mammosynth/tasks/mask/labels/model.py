@@ -19,8 +19,8 @@ from skimage.measure import find_contours
 
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left, skin_distance
+from mammosynth.preprocessing.look import DENSITIES, Density
 from mammosynth.preprocessing.regions import largest
-from mammosynth.tasks.mask.cases import DENSITIES, Density
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.labels.outline import ANGLES, outline_of, polar

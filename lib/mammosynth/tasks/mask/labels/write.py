@@ -17,8 +17,8 @@ from mammosynth.files import read_image, read_label_map, write_label_map
 from mammosynth.files.formats import ending_of, stem_of
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.look import Density
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import Density
 from mammosynth.tasks.mask.classes import LESION_CLASSES, LESIONS, BreastClass
 from mammosynth.tasks.mask.labels.draw import draw_label_map
 from mammosynth.tasks.mask.labels.from_image import label_map_of

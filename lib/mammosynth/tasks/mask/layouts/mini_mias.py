@@ -23,11 +23,12 @@ from PIL import Image
 
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.look import Look
+from mammosynth.preprocessing.splits import TEST, TRAIN, VAL, split_of
 from mammosynth.problems import Problems
-from mammosynth.tasks.mask.cases import Look, MaskCase
+from mammosynth.tasks.mask.cases import MaskCase
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.labels.from_image import label_map_of
-from mammosynth.tasks.mask.layouts.splits import TEST, TRAIN, VAL, split_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 TABLE = "Info.txt"

@@ -1,6 +1,6 @@
 import pytest
 
-from mammosynth.tasks.mask.layouts.splits import split_of
+from mammosynth.preprocessing.splits import split_of
 
 
 def test_shares_are_what_they_say_and_nobody_moves_when_others_come():

@@ -1,0 +1,1 @@
+"""The reader study: protocol, design, answers, statistics."""

@@ -1,0 +1,89 @@
+"""The answers of a closed study as tables that other programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mammosynth.atomic import write_bytes
+from mammosynth.errors import DataError
+from mammosynth.reading.analysis.analyse import closed_study
+from mammosynth.reading.analysis.table import answer_table
+from mammosynth.reading.imrmc import imrmc_text
+from mammosynth.reading.protocol import Protocol
+from mammosynth.reading.statistics.ratings import Ratings
+
+_FOR_MRMC = ("auc", "sensitivity", "specificity", "accuracy")
+
+
+def write_tables(content: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write answers.csv (the last answer to each question), records.csv (the whole chain), and for each question of an
+    endpoint about truth a ratings table for `mammosynth study mrmc` and an .imrmc file.
+
+    Args:
+        content: As `StudyStore.content` gives it.
+        folder: Made if it is absent; files in it are replaced.
+
+    Returns:
+        Names of what was written.
+
+    Raises:
+        ConflictError: If the study is open.
+        DataError: If it does not verify.
+        OutputError: If a file cannot be written.
+    """
+    protocol = closed_study(content)
+    table = answer_table(protocol, content)
+    written = [
+        _write(folder / "answers.csv", _as_text(table)),
+        _write(folder / "records.csv", pd.DataFrame(content["records"])),
+    ]
+    for name in {each.question: None for each in protocol.endpoints.values() if each.statistic in _FOR_MRMC}:
+        ratings = _ratings(table, name)
+        written.append(_write(folder / f"{name}.ratings.csv", ratings))
+        if protocol.design.groups == 1:
+            written += _write_imrmc(protocol, name, ratings, folder)
+    return written
+
+
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Answers and truths as JSON."""
+    return table.assign(
+        **{
+            name: table[name].map(lambda value: None if value is None else json.dumps(value, ensure_ascii=False))
+            for name in ("answer", "truth")
+        }
+    )
+
+
+def _ratings(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    rows = table[(table["question"] == name) & (table["occasion"] == 1) & table["is_positive"].notna()]
+    return pd.DataFrame(
+        {
+            "reader": rows["reader"],
+            "treatment": rows["arm"],
+            "case": rows["item"],
+            "truth": rows["is_positive"].astype(int),
+            "rating": rows["rating"],
+            "patient": rows["patient"],
+        }
+    )
+
+
+def _write_imrmc(protocol: Protocol, name: str, ratings: pd.DataFrame, folder: Path) -> list[str]:
+    try:
+        text = imrmc_text(Ratings.from_table(ratings, source=name), f"{protocol.title}, {name}")
+    except DataError:
+        return []  # readers left cases out, which the format does not know
+    file = folder / f"{name}.imrmc"
+    write_bytes(file, text.encode())
+    return [file.name]
+
+
+def _write(file: Path, table: pd.DataFrame) -> str:
+    write_bytes(file, table.to_csv(index=False, lineterminator="\n").encode())
+    return file.name

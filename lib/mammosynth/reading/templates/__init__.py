@@ -1,0 +1,1 @@
+"""Protocols to begin with; `mammosynth study new --template NAME` copies one."""

@@ -1,0 +1,79 @@
+"""Losses of this task: local structure, and the texture of a lesion in numbers that have a gradient."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+_SIGMA, _REACH = 1.5, 5
+_C1, _C2 = 1e-4, 9e-4
+_LEAST = 8.0
+"""Pixels of a lesion whose texture is compared."""
+
+
+def ssim(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    """(B,) mean SSIM: Gauss sigma 1.5 in 11 x 11 pixels, K1 .01, K2 .03, range 1 (Wang et al. 2004).
+
+    Args:
+        one: (B, 1, H, W) float32.
+        two: Likewise.
+    """
+    both = torch.cat([one, two, one * one, two * two, one * two], dim=1)
+    mean_1, mean_2, square_1, square_2, product = _smoothed(both).split(1, dim=1)
+    var_1, var_2, covariance = square_1 - mean_1**2, square_2 - mean_2**2, product - mean_1 * mean_2
+    top = (2 * mean_1 * mean_2 + _C1) * (2 * covariance + _C2)
+    return (top / ((mean_1**2 + mean_2**2 + _C1) * (var_1 + var_2 + _C2))).mean(dim=(1, 2, 3))
+
+
+def lesion_radiomics(image: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
+    """(B, 8) radiomic features of a lesion that need no bins, so that a network can be trained by them.
+
+    Mean, standard deviation, skewness and kurtosis (both bounded); and of the co-occurrence of neighbours, across and
+    down together: contrast, dissimilarity, inverse difference moment, correlation. All are about between -1 and 3.
+
+    Args:
+        image: (B, 1, H, W) float32 in [0, 1].
+        lesion: (B, 1, H, W) in [0, 1].
+    """
+    mean = _mean_within(image, lesion)
+    centred = image - mean[:, None, None, None]
+    deviation = (_mean_within(centred.square(), lesion) + 1e-5).sqrt()
+    scaled = centred / deviation[:, None, None, None]
+    third, fourth = _mean_within(scaled**3, lesion), _mean_within(scaled**4, lesion)
+    pairs = [
+        (scaled[..., :, 1:], scaled[..., :, :-1], torch.minimum(lesion[..., :, 1:], lesion[..., :, :-1])),
+        (scaled[..., 1:, :], scaled[..., :-1, :], torch.minimum(lesion[..., 1:, :], lesion[..., :-1, :])),
+    ]
+    told = [4 * mean, 10 * deviation, torch.tanh(third / 2), torch.tanh((fourth - 3) / 4)]
+    for measure in (
+        lambda a, b: (a - b).square(),
+        lambda a, b: (a - b).abs(),
+        lambda a, b: 1 / (1 + (a - b).square()),
+        lambda a, b: a * b,
+    ):
+        told.append(torch.stack([_mean_within(measure(a, b), weight) for a, b, weight in pairs]).mean(dim=0))
+    return torch.stack([each.clamp(-4, 4) for each in told], dim=1)
+
+
+def lesion_radiomics_error(made: torch.Tensor, real: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of the lesion's features over the images that have one; a scalar."""
+    there = (lesion.sum(dim=(1, 2, 3)) >= _LEAST).float()
+    error = (lesion_radiomics(made, lesion) - lesion_radiomics(real, lesion)).abs().mean(dim=1)
+    return (error * there).sum() / there.sum().clamp_min(1)
+
+
+def _mean_within(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1)
+
+
+def _smoothed(images: torch.Tensor) -> torch.Tensor:
+    """By sums of shifted images: convolutions may round to short floats, and variances are differences of squares."""
+    weights = [math.exp(-((place - _REACH) ** 2) / (2 * _SIGMA**2)) for place in range(2 * _REACH + 1)]
+    smoothed = F.pad(images, (_REACH,) * 4, mode="reflect")
+    for dim in (2, 3):
+        length = smoothed.shape[dim] - 2 * _REACH
+        parts = [smoothed.narrow(dim, place, length) * (w / sum(weights)) for place, w in enumerate(weights)]
+        smoothed = torch.stack(parts).sum(dim=0)
+    return smoothed

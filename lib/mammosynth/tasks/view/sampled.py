@@ -1,0 +1,214 @@
+"""`draw_view`: one plausible view: an outline that is drawn, the woman's own tissue in it, as strong as a drawn style.
+
+What is coarse comes from the expected view, what is fine from the craniocaudal one: its bands are laid into the outline
+and brought to the strength that the style asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mammosynth.preprocessing.breast import skin_distance
+from mammosynth.preprocessing.frame import fill_outside
+from mammosynth.preprocessing.look import Look
+from mammosynth.preprocessing.regions import largest
+from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
+from mammosynth.tasks.view.warp import carry, warp_map
+
+LEVEL, LEVEL_SPREAD = 0.5, 0.08
+"""Of the chance of breast where the outline is drawn, and how far samples differ in it."""
+LEVEL_LIMITS = (0.25, 0.75)
+OUTLINE_PX = 6.0
+"""Smoothing of the chance before an outline is drawn."""
+STYLE_SPREAD = 0.7
+COARSE_SPREAD = 0.5
+"""Of the coarse field that differs from sample to sample, beside the style's own strength of the coarsest band."""
+COARSE_PX = 40.0
+SURE, FILLED_PX = 0.85, 6.0
+"""Chance of breast from which the expected view is believed, and how softly it goes on beyond."""
+SKIN_PX = 3.5
+"""Pixels over which the skin comes out of the air."""
+RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
+"""Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
+GAINS = (0.25, 4.0)
+"""By which a band may be made weaker or stronger."""
+STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
+"""By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
+GRAIN = {Look.FILM: 0.7, Look.DIGITAL: 0.6}
+"""Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
+COARSE_GAINS = (0.5, 1.7)
+"""By which what is coarser than all bands may be."""
+PASSES = 3
+
+
+@dataclass(frozen=True)
+class MuscleShape:
+    """Pectoral muscles of real views: mean and standard deviation.
+
+    Attributes:
+        width: Where it ends on the upper border, as a share of the breast's depth.
+        height: Where it ends on the chest wall, as a share of the breast's height.
+        contrast: Its grey minus that of the tissue before it.
+    """
+
+    width: tuple[float, float]
+    height: tuple[float, float]
+    contrast: tuple[float, float]
+
+
+MUSCLES = {
+    Look.FILM: MuscleShape((0.46, 0.16), (0.57, 0.16), (0.275, 0.07)),
+    Look.DIGITAL: MuscleShape((0.38, 0.13), (0.53, 0.17), (0.19, 0.1)),
+}
+"""As `find_pectoral_muscle` sees them in 38 training views of each look."""
+MUSCLE_TEXTURE = 0.6
+"""Of the strength that other tissue has."""
+MUSCLE_BULGE = 0.05
+MUSCLE_SOFT_PX = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A sample in the frame.
+
+    Attributes:
+        pixels: (512, 512) float32 in [0, 1].
+        breast: (512, 512) bool.
+        where: (2, 512, 512) float32, see `warp.warp_map`.
+    """
+
+    pixels: np.ndarray
+    breast: np.ndarray
+    where: np.ndarray
+
+
+def draw_view(
+    cc: np.ndarray,
+    cc_breast: np.ndarray,
+    expected: np.ndarray,
+    chance: np.ndarray,
+    styles: StyleModel,
+    look: Look,
+    random: np.random.Generator,
+) -> Drawn:
+    """One sample.
+
+    Args:
+        cc: (512, 512) float32, in the frame.
+        cc_breast: (512, 512) bool, not empty.
+        expected: (512, 512) float32: the expected view.
+        chance: (512, 512) float32: of breast at every pixel.
+        styles: What is known of the other view's style.
+        look: Of the images.
+        random: Where everything random comes from.
+    """
+    breast = draw_outline(chance, random)
+    where = warp_map(breast, cc_breast)
+    style = styles.draw(measure_style(cc, cc_breast), random, STYLE_SPREAD)
+    base = _filled(expected, chance, breast)
+    base = base + COARSE_SPREAD * _coarse(random, base, breast)
+    fine = carry(_fine(cc, cc_breast), where)
+    muscle, contrast = _muscle(breast, MUSCLES[look], random)
+    image = _with_muscle(base, breast, muscle, contrast) + fine * (1 - (1 - MUSCLE_TEXTURE) * muscle)
+    image = _with_style(image, breast, style, STRENGTHS[look]) + GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
+    image = image * _skin(cc, cc_breast, breast)
+    return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
+
+
+def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
+    """(N, N) bool: where the chance of breast is above a level, which is drawn; the largest part, without holes."""
+    level = LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal())
+    smooth = ndimage.gaussian_filter(chance, OUTLINE_PX)
+    return ndimage.binary_fill_holes(largest(smooth > np.clip(level, *LEVEL_LIMITS)))
+
+
+def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """The expected view as if it was sure of its outline: where it is not, it goes on as where it is."""
+    sure = (chance > SURE) & breast
+    if not sure.any():
+        return expected * breast
+    share = np.clip(ndimage.gaussian_filter(sure.astype(np.float32), FILLED_PX), 0, 1)
+    filled = ndimage.gaussian_filter(fill_outside(expected, sure), FILLED_PX)
+    return (share * expected + (1 - share) * filled) * breast
+
+
+def _fine(cc: np.ndarray, cc_breast: np.ndarray) -> np.ndarray:
+    """What a view has beyond its coarsest band, (N, N)."""
+    bands = Bands(cc_breast)
+    fine = np.zeros_like(cc)
+    fine[bands.box] = cc[bands.box] - bands.split(cc)[1]
+    return fine * cc_breast
+
+
+def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """Smooth noise, as strong as the expected view is itself."""
+    noise = ndimage.gaussian_filter(random.normal(size=base.shape).astype(np.float32), COARSE_PX)
+    noise = (noise - noise[breast].mean()) / (noise[breast].std() + 1e-6)
+    return noise * base[breast].std() * breast
+
+
+def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator) -> tuple[np.ndarray, float]:
+    """(N, N) share of muscle in every pixel, behind a line that is slightly bent; and its contrast."""
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    width, height, contrast = (
+        mean + deviation * float(np.clip(random.normal(), -1.5, 1.5))
+        for mean, deviation in (shape.width, shape.height, shape.contrast)
+    )
+    width, height = max(width, 0.1) * len(columns), max(height, 0.2) * len(rows)
+    row, column = np.ogrid[: breast.shape[0], : breast.shape[1]]
+    along = np.clip((row - rows[0]) / height, 0, 1)
+    line = columns[0] + width * (1 - along + MUSCLE_BULGE * np.sin(np.pi * along))
+    share = 1 / (1 + np.exp(np.clip((column - line) / MUSCLE_SOFT_PX, -30, 30)))
+    return (share * (row < rows[0] + height) * breast).astype(np.float32), max(contrast, 0.02)
+
+
+def _with_muscle(base: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contrast: float) -> np.ndarray:
+    """The coarse image with the muscle as bright before the tissue in front of it as it should be."""
+    solid = muscle > 0.5
+    distance = ndimage.distance_transform_edt(~solid)
+    front = breast & (distance > 4) & (distance < 30)
+    if not solid.any() or not front.any():
+        return base
+    level = base[front].mean() + contrast
+    return base + muscle * (level + 0.3 * (base - base[solid].mean()) - base)
+
+
+def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
+    split, inside = Bands(breast), interior(breast)
+    inside = inside[split.box]
+    own = image[split.box]
+    for _ in range(PASSES):
+        bands, rest = split.split(own)
+        own = rest
+        for band, wanted, share in zip(bands, style[3:], strengths, strict=True):
+            own = own + band * np.float32(np.clip(share * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
+        fine = own - rest
+        left = np.exp(2 * style[1]) - fine[inside].var()
+        gain = np.clip(np.sqrt(max(left, 0.0)) / (rest[inside].std() + 1e-5), *COARSE_GAINS)
+        own = fine + style[0] + gain * (rest - rest[inside].mean())
+    whole = np.zeros_like(image)
+    whole[split.box] = own
+    return whole * breast
+
+
+def _grain(breast: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """White noise without what is coarser than a pixel, of unit strength, in the breast."""
+    noise = random.normal(size=breast.shape).astype(np.float32)
+    noise -= ndimage.gaussian_filter(noise, SIGMAS[0])
+    return noise / noise.std() * breast
+
+
+def _skin(cc: np.ndarray, cc_breast: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(N, N) by which grey falls towards the skin: as it does in the source, where it is as far from the skin."""
+    depth = skin_distance(cc_breast)
+    bins = np.arange(RIM_PX + 1)
+    means = np.array([cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins])
+    inner = depth > RIM_PX
+    level = cc[inner].mean() if inner.any() else np.nanmean(means)
+    fall = np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS)
+    own = skin_distance(breast)
+    return np.interp(own, bins + 0.5, fall) * np.clip(own / SKIN_PX, 0, 1) ** 0.7

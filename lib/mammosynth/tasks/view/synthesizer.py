@@ -1,0 +1,262 @@
+"""`ViewSynthesizer`: a craniocaudal mammogram to the mediolateral oblique one of the same breast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from scipy import ndimage
+
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.label_map import LabelMap
+from mammosynth.mammogram import Mammogram
+from mammosynth.parameters import Parameters
+from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.preprocessing.look import Look
+from mammosynth.synthesis.engine import run_whole
+from mammosynth.synthesis.synthesizer import Progress
+from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
+from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
+from mammosynth.tasks.view.lesions import Placed, parts_of, place_lesion, show_lesion
+from mammosynth.tasks.view.network import ViewNetwork
+from mammosynth.tasks.view.regression import MADE, given_of
+from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
+from mammosynth.tasks.view.sampled import draw_outline, draw_view
+from mammosynth.terms import ViewPosition
+
+SAMPLES = 8
+"""That an uncertainty map is made of."""
+LEAST_GREY = 4 / 255
+"""Of an expected view; what is fainter is air."""
+BAND_CLASS = "where the lesion must lie"
+
+
+class ViewParameters(Parameters):
+    """What the source does not say."""
+
+    look: Look | None = Field(default=None, strict=False)
+    """A digital mammogram or one on film; none is told by header or pixels."""
+    uncertainty: bool = Field(default=False)
+    """Also give the standard deviation over eight samples, in grey values."""
+
+
+class FramePreprocessing:
+    """From a mammogram to what the network sees; see `ViewNetwork.channels`.
+
+    Attributes:
+        CHANNELS: Their names, in order.
+        frame_shape: Rows and columns of them.
+    """
+
+    CHANNELS = ("predicted_grey", "predicted_breast", "craniocaudal_view", "median_view", "is_film")
+    frame_shape = (MADE, MADE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """The source in the frame.
+
+    Attributes:
+        frame: How it was laid there.
+        look: Of it.
+        cc: (512, 512) float32 in [0, 1].
+        breast: (512, 512) bool.
+        expected: (512, 512) float32 in [0, 1]: the view that is expected, without lesions.
+        chance: (512, 512) float32: of breast, in it.
+    """
+
+    frame: ViewFrame
+    look: Look
+    cc: np.ndarray
+    breast: np.ndarray
+    expected: np.ndarray
+    chance: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A view in the frame: its pixels, its breast, and where its tissue is in the source if it was drawn."""
+
+    pixels: np.ndarray
+    breast: np.ndarray
+    where: np.ndarray | None
+
+
+class ViewSynthesizer:
+    """See `mammosynth.synthesis.synthesizer.Synthesizer`.
+
+    Args:
+        network: All that was learned.
+    """
+
+    task = VIEW
+    parameters = ViewParameters
+    preprocessing = FramePreprocessing()
+
+    def __init__(self, network: ViewNetwork) -> None:
+        self.network = network
+
+    def outputs(self, parameters: ViewParameters) -> tuple[str, ...]:
+        """The image, its uncertainty if that is asked for, and where lesions and the band around them are."""
+        return (IMAGE, *((UNCERTAINTY,) if parameters.uncertainty else ()), MASK, BAND)
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: ViewParameters,
+        *,
+        rendering: Rendering,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> tuple[Output, ...]:
+        """The view.
+
+        Args:
+            inputs: `source`, and `lesions` drawn on it.
+            parameters: What the source does not say.
+            rendering: Expected: the image of least error, smooth. Sampled: one plausible image.
+            seed: Of a sampled image.
+            progress: Told a fraction in [0, 1] and what happens.
+
+        Returns:
+            As many rows as the source has, of its spacing, chest wall on its side; 0 in air.
+
+        Raises:
+            UnsupportedImageError: If no breast is found, or no lesion lies in it.
+        """
+        report = progress or (lambda fraction, message: None)
+        source, drawn = inputs[SOURCE], inputs.get(LESIONS)
+        report(0.0, "finding the breast")
+        given = self._given(source, parameters.look)
+        report(0.2, "predicting the view")
+        parts = self._parts(given, drawn)
+        made, placed = self._make(given, parts, rendering, np.random.default_rng(seed))
+        # An expected view fades where its chest wall is not sure; it is laid by where breast is likely.
+        likely = draw_outline(given.chance, None)
+        matrix = ResultMatrix.of(given.frame, given.breast, likely if likely.any() else made.breast)
+        report(0.6, "returning to the source's matrix")
+        pixels = np.clip(matrix.restore(made.pixels), 0, 1)
+        if made.where is not None and matrix.scale > 1:
+            pixels = _with_finer(pixels, source.pixels, given, made, matrix)
+        result = Mammogram(
+            pixels.astype(np.float32),
+            source.source_name,
+            ViewPosition.MLO,
+            source.image_laterality,
+            source.pixel_spacing_mm,
+        )
+        outputs = [Output(IMAGE, result)]
+        if parameters.uncertainty:
+            report(0.8, "drawing samples")
+            spread = self._spread(given, parts, seed)
+            outputs.append(Output(UNCERTAINTY, result.with_pixels(np.clip(matrix.restore(spread), 0, 1))))
+        if drawn is not None:
+            outputs += self._drawn(drawn, parts, placed, made, matrix, result)
+        report(1.0, "done")
+        return tuple(outputs)
+
+    def _given(self, source: Mammogram, look: Look | None) -> _Given:
+        whole = ViewFrame.of(source.pixels, Look.FILM)
+        chosen = look or self.network.looks.look_of(source, whole.apply(source.pixels))
+        frame = ViewFrame.of(source.pixels, chosen)
+        cc = frame.apply(source.pixels)
+        breast = segment_breast(cc, background=0.0)
+        if not breast.any():
+            raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
+        predicted = self.network.regression(chosen).predict(given_of(cc)[None])[0]
+        expected = run_whole(self.network, self.network.channels(cc, predicted, chosen)[None])[0, 0]
+        # Cut before it is enlarged further, so that air is black in the result.
+        shown = np.clip(_enlarged(expected), 0, 1)
+        return _Given(frame, chosen, cc, breast, shown * (shown > LEAST_GREY), _enlarged(predicted[1]))
+
+    def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:
+        """Connected lesions in the frame, each with its class."""
+        if drawn is None:
+            return []
+        found = []
+        for number in sorted(set(np.unique(drawn.labels).tolist()) - {0}):
+            mask = given.frame.apply((drawn.labels == number).astype(np.float32)) > 0.5
+            found += [(number, part) for part in parts_of(mask & given.breast)]
+        if not found:
+            raise UnsupportedImageError(f"{drawn.source_name}: no lesion lies within the breast; draw one inside")
+        return found
+
+    def _make(
+        self,
+        given: _Given,
+        parts: list[tuple[int, np.ndarray]],
+        rendering: Rendering,
+        random: np.random.Generator,
+    ) -> tuple[_Made, list[Placed]]:
+        sampled = rendering is Rendering.SAMPLED
+        if sampled:
+            drawn = draw_view(
+                given.cc,
+                given.breast,
+                given.expected,
+                given.chance,
+                self.network.style(given.look),
+                given.look,
+                random,
+            )
+            made = _Made(drawn.pixels, drawn.breast, drawn.where)
+        else:
+            breast = segment_breast(given.expected, background=0.0)
+            made = _Made(given.expected, breast if breast.any() else draw_outline(given.chance, None), None)
+        pixels, placed = made.pixels, []
+        for _, part in parts:
+            one = place_lesion(
+                given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
+            )
+            pixels = show_lesion(pixels, made.breast, one, smooth=not sampled)
+            placed.append(one)
+        return _Made(pixels, made.breast, made.where), placed
+
+    def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], seed: int) -> np.ndarray:
+        """(512, 512) float32: standard deviation over samples."""
+        samples = [
+            self._make(given, parts, Rendering.SAMPLED, np.random.default_rng([seed, number]))[0].pixels
+            for number in range(SAMPLES)
+        ]
+        return np.std(samples, axis=0, dtype=np.float32)
+
+    def _drawn(
+        self,
+        drawn: LabelMap,
+        parts: list[tuple[int, np.ndarray]],
+        placed: list[Placed],
+        made: _Made,
+        matrix: ResultMatrix,
+        result: Mammogram,
+    ) -> list[Output]:
+        labels, band = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), bool)
+        for (number, _), one in zip(parts, placed, strict=True):
+            labels[one.mask] = number
+            band |= one.band
+        both = (
+            (MASK, labels, drawn.classes),
+            (BAND, (band & made.breast).astype(np.uint8), {1: BAND_CLASS}),
+        )
+        about = (result.pixel_spacing_mm, result.view_position, result.image_laterality)
+        return [
+            Output(role, LabelMap(matrix.restore(values, order=0).astype(np.uint8), result.source_name, names, *about))
+            for role, values, names in both
+        ]
+
+
+def _with_finer(pixels: np.ndarray, source: np.ndarray, given: _Given, made: _Made, matrix: ResultMatrix) -> np.ndarray:
+    """The sample with what the source has beyond the frame's detail, at the places that its tissue came from."""
+    assert made.where is not None
+    turned = source[:, ::-1] if given.frame.mirrored else source
+    finer = turned - ndimage.gaussian_filter(turned, 0.5 * matrix.scale)
+    rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.where))
+    detail = ndimage.map_coordinates(finer, [rows, columns], order=1, mode="nearest")
+    return np.clip(pixels + detail * matrix.restore(made.breast.astype(np.float32)), 0, 1) * (pixels > 0)
+
+
+def _enlarged(small: np.ndarray) -> np.ndarray:
+    """(512, 512) of (128, 128), by splines: no corners of pixels are seen."""
+    return ndimage.zoom(small, SIDE / MADE, order=3, grid_mode=True, mode="nearest").astype(np.float32)

@@ -1,0 +1,27 @@
+"""A view model of painted breasts, fitted once."""
+
+import pytest
+import torch
+
+from mammosynth.preprocessing.look import Look
+from mammosynth.tasks.view.network import ViewNetwork
+from mammosynth.tasks.view.objectives.expected import ExpectedObjective, ExpectedRecipe
+from mammosynth.tasks.view.synthesizer import ViewSynthesizer
+from tests.support.view_pairs import view_case
+
+
+@pytest.fixture(scope="session")
+def fitted() -> ExpectedObjective:
+    """An objective whose network knows twelve breasts of each look."""
+    torch.manual_seed(0)
+    train = [view_case(number, look) for look in Look for number in range(12)]
+    val = [view_case(number, Look.FILM) for number in (20, 21)]
+    return ExpectedObjective(train, val, ViewNetwork([8, 8, 8]), ExpectedRecipe(batch_size=2))
+
+
+@pytest.fixture(scope="session")
+def synthesizer(fitted: ExpectedObjective) -> ViewSynthesizer:
+    """With the fitted network."""
+    network = fitted.networks["generator"]
+    assert isinstance(network, ViewNetwork)
+    return ViewSynthesizer(network.eval())
