@@ -4,7 +4,8 @@ No network is asked. A field is smooth noise on a grid that is laid along the st
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
 law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges (ridged noise:
 Musgrave in Ebert et al., Texturing and Modeling, 2003), a net about darker lobules; long thin ones are straight
-streaks, as ligaments are. How much of each there is differs from image to image. Then the strength of every band is set
+streaks, as ligaments are. A mammogram is a projection, so nets of several layers, each in a direction of its own, lie over
+each other. How much of each there is differs from image to image. Then the strength of every band is set
 to the style's, in adipose and in dense tissue apart, so that images differ as real ones do; last come the slope to the
 skin, the edge at the chest wall, and masses.
 
@@ -29,10 +30,10 @@ from mammosynth.tasks.mask.vessels import draw_vessels
 
 TABLE = (64, 128)
 """Cells of a field before it repeats."""
-OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6), (13, 1.2, 0.45), (7.5, 1.18, 0.3), (4.6, 1.44, 0.2))
-FINE_OCTAVES = ((3.0, 1.36, 0.16), (2.0, 1.28, 0.11))
-"""Size across in pixels of the frame, length over size, strength."""
-RIDGES = ((17, 1.4, 0.8), (10, 1.5, 1.0), (6, 1.6, 0.8), (3.6, 1.7, 0.5))
+OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6))
+FINE_OCTAVES = ((13, 1.35, 0.45), (7.5, 1.7, 0.3), (4.6, 2.0, 0.2), (3.0, 2.3, 0.16), (2.0, 2.3, 0.11))
+"""Size across in pixels of the frame, length over size, strength. Coarse ones lie along the strands, fine ones in a layer."""
+RIDGES = ((17, 1.5, 0.8), (10, 1.9, 1.0), (6, 2.3, 0.8), (3.6, 2.6, 0.5))
 STREAKS = ((1.7, 7, 0.8), (2.2, 7, 1.0), (3.0, 7, 1.0), (4.5, 6, 1.0))
 STREAK_FROM, STREAK_TURN, STREAK_BEND, DIRECTIONS = 0.6, 0.8, (45, 7.0), 4
 """Of a field's value, from where it is a streak; spread in radians of their directions about that from the chest wall;
@@ -41,8 +42,16 @@ BENDS = ((70, 14.0), (28, 2.1), (12, 0.6))
 """Size and reach of what bends the grid, in pixels."""
 UNEVEN = ((90, 70, 0.3), (40, 30, 0.22))
 """Size along, size across, strength: where tissue is rich in detail and where it is plain."""
-GRAIN = ((0.3, 0.7, 0.6), (0.6, 1.15, 0.6), (1.1, 2.2, 0.67))
+GRAIN = ((0.3, 0.7, 0.58), (0.6, 1.15, 0.57), (1.1, 2.2, 0.62))
 """Smoothing in pixels of white noise from, to, and its share of the strength of the finest bands."""
+CLOUDS, NET, STREAK, VESSEL = 0.038, 0.035, 0.008, 0.3
+UNEVENLY = 0.35
+"""Strengths before bands are set, and the power of unevenness by which they differ from place to place."""
+LAYERS, LAYER_TURN, LAYER_BENDS = 3, 0.6, ((60, 7.0), (24, 2.0))
+"""How many nets lie over each other; spread in radians of their directions; size and reach of what bends each."""
+TAILS = (0.6, 0.6, 0.4, 0.3)
+"""Of the finest bands: how much is taken from what is stronger than usual, for strands of real breasts stand out less than
+drawn ones."""
 WALL = 2.0
 """Columns at the chest wall that look otherwise."""
 PASSES = 3
@@ -102,16 +111,20 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     uneven = (uneven * character.unevenness).exp()
     share = _dense_share(dense, breast, bends)
     nearby = smooth(share, 25)
-    octaves = [gain * _noise(random, grid, size, stretch) for size, stretch, gain in (*OCTAVES, *FINE_OCTAVES)]
+    octaves = [gain * _noise(random, grid, size, stretch) for size, stretch, gain in OCTAVES]
+    layers = [_layer(random, breast) for _ in FINE_OCTAVES]
+    octaves += [gain * _noise(random, own, *sides) for own, (*sides, gain) in zip(layers, FINE_OCTAVES, strict=True)]
 
     border = (share * (1 - share) * 4).clamp(min=0) ** 0.7
     gland = (share + 0.25 * sum(octaves[1:4]) * border).clamp(0, 1.3)
     image = style.adipose + 1.05 * (style.dense - style.adipose) * gland
-    ridges = character.ridges * _ridges(random, grid, breast)
-    image = image + (0.038 * uneven**0.7 * sum(octaves) + 0.045 * uneven**0.6 * ridges) * (0.25 + share)
-    image = image + 0.02 * character.streaks * uneven**0.7 * _streaks(random, grid) * (0.4 + 0.6 * nearby)
+    net = CLOUDS * sum(octaves) + NET * character.ridges * _ridges(random, breast)
+    image = image + uneven**UNEVENLY * net * (0.25 + share)
+    streaks = STREAK * character.streaks * _streaks(random, grid)
+    image = image + uneven**UNEVENLY * streaks * (0.4 + 0.6 * nearby)
     vessels = torch.from_numpy(draw_vessels(drawing, random))
-    image = image + character.vessels * float(np.exp(style.adipose_bands[3])) * vessels * (1 - 0.6 * share)
+    vessels = VESSEL * character.vessels * float(np.exp(style.adipose_bands[3])) * vessels
+    image = image + vessels * (1 - 0.6 * share)
     image = image + _drawn_parts(drawing, style)
 
     softly = smooth(dense, 5)
@@ -180,15 +193,26 @@ def _dense_share(dense: torch.Tensor, breast: torch.Tensor, bends: torch.Tensor)
     return ((smooth(frayed, 12) / smooth(breast, 12).clamp(min=0.3)) * breast).clamp(0, 1)
 
 
-def _ridges(random: np.random.Generator, grid: _Grid, breast: torch.Tensor) -> torch.Tensor:
-    """A net about darker lobules; fine ridges where coarse ones are. Zero mean, unit spread in the breast."""
-    total, presence = torch.zeros_like(breast), torch.ones_like(breast)
-    for size, stretch, gain in RIDGES:
-        crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 1.6
-        total = total + gain * crest * presence
-        presence = (0.35 + 1.3 * crest).clamp(0, 1.4)
+def _ridges(random: np.random.Generator, breast: torch.Tensor) -> torch.Tensor:
+    """Nets about darker lobules; fine ridges where coarse ones are. Zero mean, unit spread in the breast."""
+    total = torch.zeros_like(breast)
+    for _ in range(LAYERS):
+        grid, presence = _layer(random, breast), torch.ones_like(breast)
+        for size, stretch, gain in RIDGES:
+            crest = (1 - (_noise(random, grid, size, stretch).abs() / 0.9).clamp(max=1)) ** 1.6
+            total = total + gain * crest * presence
+            presence = (0.35 + 1.3 * crest).clamp(0, 1.4)
     inside = total[breast > 0]
     return (total - inside.mean()) / (inside.std() + 1e-6)
+
+
+def _layer(random: np.random.Generator, breast: torch.Tensor) -> _Grid:
+    """A grid of its own direction, bent a little."""
+    height, width = breast.shape
+    down, right = torch.stack([reach * _bend(random, size, (height, width)) for size, reach in LAYER_BENDS]).sum(0)
+    y = torch.arange(height, dtype=torch.float32)[:, None] + down
+    x = torch.arange(width, dtype=torch.float32)[None] + right
+    return _turned(y, x, LAYER_TURN * random.normal())
 
 
 def _streaks(random: np.random.Generator, grid: _Grid) -> torch.Tensor:
@@ -252,8 +276,11 @@ def _with_strength(
     masks = [drawing.measured(dense=kind) for kind in (False, True)]
     adipose_mask, dense_mask = (torch.from_numpy(mask) for mask in masks)
     bands = Bands(breast)
-    for _ in range(PASSES):
+    for number in range(PASSES):
         parts, image = bands.split(image)
+        if number == 0:
+            tamed = [_without_tails(own, breast, tail) for own, tail in zip(parts, TAILS, strict=False)]
+            parts = [*tamed, *parts[len(TAILS) :]]
         for band, own in enumerate(parts):
             left = (1 - grains[band] ** 2) ** 0.5 if band < len(grains) else 1.0
             wanted = _wanted(style, band)
@@ -264,6 +291,11 @@ def _with_strength(
             image = image + own * (gains[0] * (1 - share) + gains[1] * share)
     lift = style.adipose - image[adipose_mask].mean(), style.dense - image[dense_mask].mean()
     return image + lift[0] * (1 - share) + lift[1] * share
+
+
+def _without_tails(band: torch.Tensor, breast: torch.Tensor, tail: float) -> torch.Tensor:
+    usual = band[breast > 0].std() / tail + 1e-6
+    return usual * torch.asinh(band / usual)
 
 
 def _wanted(style: Style, band: int) -> tuple[float, float]:
@@ -292,13 +324,13 @@ def _with_lesions(image: torch.Tensor, drawing: Drawing, style: Style, random: n
     lesion = is_lesion(drawing.labels)
     contrast = float(np.nan_to_num(style.lesion))
     form = torch.from_numpy(lesion_form(drawing.labels, random))
-    image = (image + max(contrast, LEAST_CONTRAST) * form).clamp(0, 1)
+    image = image + max(contrast, LEAST_CONTRAST) * form
     softly = smooth(torch.from_numpy(lesion.astype(np.float32)), 2)
     for _ in range(PASSES):
-        missing = max(contrast, LEAST_CONTRAST) - lesion_contrast(image.numpy(), lesion)
+        missing = max(contrast, LEAST_CONTRAST) - lesion_contrast(image.clamp(0, 1).numpy(), lesion)
         if not np.isfinite(missing):
             break
-        image = (image + missing * softly).clamp(0, 1)
+        image = image + missing * softly
     return image
 
 
