@@ -108,7 +108,8 @@ class Variant:
 
 
 VARIANTS = {
-    "no-strands": Variant("without strands: fields lie along rows and columns", {"_bent_grid": straight_grid}),
+    "no-strands": Variant("without strands: coarse fields lie along rows and columns", {"_bent_grid": straight_grid}),
+    "one-layer": Variant("one net instead of layers over each other", {"LAYERS": 1}),
     "no-ridges": Variant("without the net of ridges", {"RIDGES": ()}),
     "no-streaks": Variant("without straight streaks", {"STREAKS": ()}),
     "no-vessels": Variant("without vessels", {"draw_vessels": no_vessels}),

@@ -4,8 +4,8 @@ No network is asked. A field is smooth noise on a grid that is laid along the st
 nipple, and bent; it is a function of place, so it has no seams and no resolution. Fields of many sizes give the power
 law of mammograms (Burgess 1999, doi:10.1117/12.349652). Those near their zeros are ridges (ridged noise:
 Musgrave in Ebert et al., Texturing and Modeling, 2003), a net about darker lobules; long thin ones are straight
-streaks, as ligaments are. A mammogram is a projection, so nets of several layers, each in a direction of its own, lie over
-each other. How much of each there is differs from image to image. Then the strength of every band is set
+streaks, as ligaments are. A mammogram is a projection, so nets of several layers, each in a direction of its own, lie
+over each other. How much of each there is differs from image to image. Then the strength of every band is set
 to the style's, in adipose and in dense tissue apart, so that images differ as real ones do; last come the slope to the
 skin, the edge at the chest wall, and masses.
 
@@ -32,7 +32,8 @@ TABLE = (64, 128)
 """Cells of a field before it repeats."""
 OCTAVES = ((80, 1.04, 0.5), (44, 1.1, 0.6), (24, 1.16, 0.6))
 FINE_OCTAVES = ((13, 1.35, 0.45), (7.5, 1.7, 0.3), (4.6, 2.0, 0.2), (3.0, 2.3, 0.16), (2.0, 2.3, 0.11))
-"""Size across in pixels of the frame, length over size, strength. Coarse ones lie along the strands, fine ones in a layer."""
+"""Size across in pixels of the frame, length over size, strength. Coarse ones lie along the strands, fine ones each in
+a layer of its own."""
 RIDGES = ((17, 1.5, 0.8), (10, 1.9, 1.0), (6, 2.3, 0.8), (3.6, 2.6, 0.5))
 STREAKS = ((1.7, 7, 0.8), (2.2, 7, 1.0), (3.0, 7, 1.0), (4.5, 6, 1.0))
 STREAK_FROM, STREAK_TURN, STREAK_BEND, DIRECTIONS = 0.6, 0.8, (45, 7.0), 4
@@ -50,8 +51,8 @@ UNEVENLY = 0.35
 LAYERS, LAYER_TURN, LAYER_BENDS = 3, 0.6, ((60, 7.0), (24, 2.0))
 """How many nets lie over each other; spread in radians of their directions; size and reach of what bends each."""
 TAILS = (0.6, 0.6, 0.4, 0.3)
-"""Of the finest bands: how much is taken from what is stronger than usual, for strands of real breasts stand out less than
-drawn ones."""
+"""Of the finest bands: how much is taken from what is stronger than usual, for strands of real breasts stand out less
+than drawn ones."""
 WALL = 2.0
 """Columns at the chest wall that look otherwise."""
 PASSES = 3
