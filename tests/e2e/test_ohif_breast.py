@@ -99,7 +99,7 @@ def _generate(panel, server):
     link.wait_for()
     address = link.get_attribute("href")
     study = address.split("StudyInstanceUIDs=")[1].split("&")[0].split(",")[-1]
-    (made,) = _segmentations(server, study)
+    made = min(_segmentations(server, study), key=lambda each: each["created"])  # drawings may have come later
     mask = server.get(f"/studies/{study}/segmentations/{made['sop_instance_uid']}/mask").content
     labels = {each["number"]: each["label"] for each in made["segments"]}
     found = np.array([labels.get(value, "") for value in mask]).reshape(made["rows"], made["columns"])

@@ -189,7 +189,24 @@ def test_the_keys_are_listed_and_leave_the_windows_alone(page, pair):
     dialog.wait_for(timeout=20000)
     screenshot(page, "compare-shortcuts")
     listed = dialog.locator("th").all_inner_texts()
-    assert listed == ["1", "2", "3", "4", "o", "u", "?", "f", "b", "e", "[", "]", "Ctrl+z", "Ctrl+Shift+z or Ctrl+y"]
+    assert listed == [
+        "1",
+        "2",
+        "3",
+        "4",
+        "o",
+        "u",
+        "?",
+        "f",
+        "b",
+        "e",
+        "m",
+        "x",
+        "[",
+        "]",
+        "Ctrl+z",
+        "Ctrl+Shift+z or Ctrl+y",
+    ]
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached", timeout=20000)
     assert _do(page, windows) == before
