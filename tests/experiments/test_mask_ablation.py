@@ -42,7 +42,7 @@ def test_a_variant_changes_the_image_and_not_the_released_model(name: str, ours:
     before = made(ours)
     variant = made(changed(ours, name))
     assert np.abs(variant - before).mean() > 1e-3
-    assert ((variant > 0) == (before > 0)).mean() > 0.99
+    assert ((variant > 0) == (before > 0)).mean() > 0.98
     assert np.array_equal(made(ours), before)
 
 
