@@ -9,9 +9,10 @@ import pytest
 import SimpleITK as sitk
 from sqlalchemy import text
 
+from mammosynth.database import Database
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import UnsupportedImageError
-from monailabel_app.database import Database
+from monailabel_app.database import LAYOUTS
 from tests.support.phantom_views import left_cc
 from tests.support.real_data import REAL_DICOM
 from tests.support.server import find_series, made, order, retrieve, running
@@ -320,7 +321,7 @@ def test_two_servers_do_not_share_a_data_folder(tmp_path):
 
 
 def test_jobs_of_a_newer_version_are_refused_in_a_sentence(tmp_path):
-    database = Database(tmp_path / "data" / "jobs.sqlite")
+    database = Database(tmp_path / "data" / "jobs.sqlite", LAYOUTS)
     with database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()
