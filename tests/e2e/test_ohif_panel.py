@@ -234,7 +234,7 @@ def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
     orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})
     generate = panel.get_by_role("button", name="Generate", exact=True)
     generate.click()
-    panel.get_by_text("Lesions is missing: draw one in Lesions below").wait_for()
+    panel.get_by_text("Lesions is missing: draw one under Drawing below").wait_for()
     screenshot(page, f"panel-required-{page.size}")
     assert not panel.get_by_role("button", name="All views").is_visible()
     assert "In years." in panel.locator("#slot-patient-hint").inner_text()
