@@ -106,6 +106,7 @@ def test_readers_who_can_tell_generated_images_are_found_out_and_guessing_ones_a
         assert not [name for name, result in results["endpoints"].items() if "problem" in result]
 
 
+@pytest.mark.slow
 def test_a_study_that_hardly_began_is_reported_with_the_reasons_why_nothing_can_be_computed(tmp_path: Path) -> None:
     store = StudyStore(tmp_path / "s.sqlite")
     store.open_study(protocol(), "owner")
