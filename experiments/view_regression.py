@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mammosynth.evaluation.similarity import ssim_map
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.data import DATASET
-from mammosynth.tasks.view.evaluation.protocol import JUDGED, ssim_map
+from mammosynth.tasks.view.evaluation.protocol import JUDGED
 from mammosynth.tasks.view.frame import ViewFrame, resized
 from mammosynth.tasks.view.regression import MADE, MODES, RIDGE, made_of
 

@@ -91,6 +91,7 @@ def test_parameters_of_the_model_are_passed_on_and_refused_in_a_sentence(tmp_pat
     assert "--parameter seed: give it as --seed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_masks_are_what_is_drawn_on_the_source_and_a_rendering_may_be_a_parameter(tmp_path, low_energy, capsys):
     grey = (low_energy * 255).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "P1_L_CC.png")

@@ -8,6 +8,7 @@ of two processes that start at once the second waits and finds it done.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Database:
 
     def __init__(self, place: Path | str, layouts: Layouts) -> None:
         url = URL.create("sqlite", database=str(place)) if isinstance(place, Path) else _url(place)
-        self.name = Path(url.database or "").name or url.render_as_string()
+        self.name = Path(url.database or "").name or url.set(query={}).render_as_string()
         self._layouts = layouts
         self._engine = _engine(url)
         self._writer = self._engine.execution_options(**{_WRITES: True})
@@ -166,11 +167,16 @@ def _wait_for_turn(connection: Connection) -> None:
 
 def _url(text: str) -> URL:
     try:
-        return make_url(text)
-    except ArgumentError:
-        raise DatabaseError(
-            f"{text[:40]!r} is no address of a database, expected a file, or postgresql://USER:PASSWORD@HOST/NAME"
-        ) from None
+        url = make_url(text)
+        if "@" not in (url.host or ""):
+            return url
+    except (ArgumentError, ValueError):
+        pass
+    beginning = re.split("[^a-z]", text, maxsplit=1)[0]  # the rest may hold a password
+    raise DatabaseError(
+        f"what begins with {beginning!r} is no address of a database, expected a file, or "
+        "postgresql://USER:PASSWORD@HOST/NAME, with %40 for an @ in USER or PASSWORD"
+    )
 
 
 def _server_engine(url: URL) -> Engine:

@@ -8,9 +8,9 @@ from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.archives import ARCHIVES
 from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS
 from tests.support.processes import refuse_unless_marked
-from tests.support.server import Server, running_over, stow
+from tests.support.server import Server, running, running_over, stow
 from tests.support.shared import made_once
-from tests.support.viewports import SCREENS
+from tests.support.viewports import SCREENS, watched_page
 
 PIXEL_MM = 1.8  # 127 x 106 pixels
 
@@ -42,6 +42,15 @@ def _fill(server: Server, exams) -> None:
         assert answer.status_code == 200, answer.text
 
 
+@pytest.fixture(scope="module")
+def exam_server(tmp_path_factory) -> Iterator[Server]:
+    """`mammosynth serve` with one exam of a patient EXAM; each file of tests has its own, to change as it likes."""
+    files = write_exam(tmp_path_factory.mktemp("exam"), seed=3, pixel_mm=PIXEL_MM, patient_id="EXAM")
+    with running(tmp_path_factory.mktemp("server") / "data") as it:
+        stow(it, files).raise_for_status()
+        yield it
+
+
 @pytest.fixture(scope="package")
 def browser():
     """One Chromium for all tests of the package: while it lives, nothing else in this process may run an event loop."""
@@ -59,6 +68,14 @@ def browser():
 @pytest.fixture(scope="module", params=SCREENS)
 def screen(request):
     return request.param
+
+
+@pytest.fixture
+def sized_page(browser, screen):
+    """A page of the screen's size that remembers nothing of other tests."""
+    page = watched_page(browser, screen)
+    yield page
+    page.context.close()
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 
-from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
-from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, screenshot, views
+from tests.support.server import study_of
+from tests.support.viewports import screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-PIXEL_MM = 1.8
 PARTS = ("adipose", "fibroglandular", "skin", "pectoral muscle", "nipple")
 CLASSES = (*PARTS, "benign lesion", "malignant lesion", "calcification")
 # (H, W) labels of what is drawn on an image, as the page holds them: '' where nothing is.
@@ -24,37 +22,23 @@ _DRAWN = """async uid => {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exam")
-    write_exam(folder, seed=3, pixel_mm=PIXEL_MM, patient_id="EXAM")
-    with running(tmp_path_factory.mktemp("server") / "data") as it:
-        stow(it, sorted(folder.rglob("*.dcm"))).raise_for_status()
-        yield it
+def server(exam_server):
+    return exam_server
 
 
 @pytest.fixture
-def page(browser, screen):
-    width, height = SCREENS[screen]
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.size = screen
-    yield page
-    context.close()
+def page(sized_page):
+    sized_page.on("dialog", lambda dialog: dialog.accept())
+    return sized_page
 
 
 @pytest.fixture
 def panel(page, server):
     """The panel with the task chosen, in a study without segmentations."""
-    study = _study(server)
+    study = study_of(server, "EXAM")
     for each in _segmentations(server, study):
         server.request("DELETE", f"/studies/{study}/segmentations/{each['sop_instance_uid']}")
     return _open(page, server)
-
-
-def _study(server):
-    return next(iter(find_series(server, "EXAM").values()))[0]
 
 
 def _segmentations(server, study):
@@ -62,7 +46,7 @@ def _segmentations(server, study):
 
 
 def _open(page, server):
-    panel = open_study(page, server, _study(server))
+    panel = open_study(page, server, study_of(server, "EXAM"))
     panel.locator("#model").select_option("mask")
     panel.locator(".previewed canvas[aria-label]").wait_for()
     return panel
@@ -178,7 +162,7 @@ def test_every_class_is_drawn_saved_and_loaded_again(page, panel, server):
 
     page.get_by_role("button", name="Save to the study").click()
     drawing.locator("#status", has_text="Saved:").wait_for()
-    (saved,) = _segmentations(server, _study(server))
+    (saved,) = _segmentations(server, study_of(server, "EXAM"))
     assert [each["is_lesion"] for each in saved["segments"]] == [False] * 5 + [True] * 4
     panel = _open(page, server)
     view = views(page)[0]

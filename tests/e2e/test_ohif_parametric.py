@@ -7,14 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
-from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, screenshot, views
+from tests.support.server import study_of
+from tests.support.viewports import screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-PIXEL_MM = 1.8
 MOST_MS = 200
 MOVES = 60
 AXE = Path(__file__).parents[1] / "viewers" / "node_modules" / "axe-core" / "axe.min.js"
@@ -40,29 +38,18 @@ _LATENCIES = """async ([selector, moves]) => {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exam")
-    write_exam(folder, seed=3, pixel_mm=PIXEL_MM, patient_id="EXAM")
-    with running(tmp_path_factory.mktemp("server") / "data") as it:
-        stow(it, sorted(folder.rglob("*.dcm"))).raise_for_status()
-        yield it
+def server(exam_server):
+    return exam_server
 
 
 @pytest.fixture
-def panel(browser, screen, server):
+def panel(sized_page, server):
     """The panel with the task chosen and the first breast drawn."""
-    width, height = SCREENS[screen]
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.size = screen
-    yield _open(page, server)
-    context.close()
+    return _open(sized_page, server)
 
 
 def _open(page, server):
-    study = next(iter(find_series(server, "EXAM").values()))[0]
-    panel = open_study(page, server, study)
+    panel = open_study(page, server, study_of(server, "EXAM"))
     panel.locator("#model").select_option("mask")
     _wait_for_picture(panel)
     return panel

@@ -32,6 +32,7 @@ def rows(images: list[np.ndarray]) -> np.ndarray:
     return np.stack([pretrained_features(image, image > 0) for image in images])
 
 
+@pytest.mark.slow
 @needs_weights
 def test_real_is_nearer_to_real_than_blur_and_blur_nearer_than_noise() -> None:
     pool, others = breasts(40, seed=0), breasts(20, seed=1)

@@ -68,6 +68,7 @@ def objective() -> SpadeObjective:
     return SpadeObjective([mask_case(number, rows=256) for number in range(2)], [], network, recipe)
 
 
+@pytest.mark.slow
 def test_each_network_of_spade_learns_by_its_own_loss_alone() -> None:
     subject = objective()
     modules = {"generator": subject.networks["generator"].image, "discriminator": subject.networks["discriminator"]}

@@ -64,6 +64,7 @@ def test_squares_are_cut_once(tmp_path: Path) -> None:
     assert first.patches.with_lesion().is_malignant.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [REAL, ADDED, BEFORE, GENERATED])
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_every_way_of_training_scores_every_mass(learner: str, way: str, tmp_path: Path) -> None:

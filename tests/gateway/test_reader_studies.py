@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -117,6 +118,14 @@ def test_a_wash_out_is_overridden_by_an_owner_whose_name_is_kept(people: People)
     kept = json.loads(store.content("override")["records"][1]["content"])
     store.close()
     assert kept == {"by": "the owner", "reason": "on leave from tomorrow"}
+
+
+def test_between_requests_the_file_alone_holds_everything(people: People, tmp_path: Path) -> None:
+    opened = people.ask("POST", "/reading/studies", content=new_protocol("realism", name="copied")).json()
+    shutil.copy(people.store, tmp_path / "copy.sqlite")
+    store = StudyStore(tmp_path / "copy.sqlite")
+    assert store.study("copied").head == opened["sha256"]
+    store.close()
 
 
 @pytest.mark.parametrize("role", [Role.USER, Role.READER])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from mammosynth.reading.analysis.analyse import analyse_study
+from mammosynth.reading.analysis.closed_study import ClosedStudy
 from mammosynth.reading.analysis.comparisons import compare_arms, decisions_of, groups_of
 from mammosynth.reading.analysis.table import answer_table
 from mammosynth.reading.answers import Answer
@@ -80,7 +81,7 @@ def test_a_split_plot_with_marks_is_analysed_by_groups(tmp_path: Path) -> None:
     groups = list(groups_of(study, table[table["question"] == "lesion"]))
     assert [group["reader"].nunique() for group in groups] == [2, 2]
     assert not set(groups[0]["case"]) & set(groups[1]["case"])
-    results = analyse_study(content)
+    results = analyse_study(ClosedStudy.of(content))
     marks, auc = results["endpoints"]["marks"], results["endpoints"]["auc"]
     assert marks["arms"]["clinical"]["value"] > marks["arms"]["synthesized"]["value"]
     by_reader = [row["value"] for row in auc["readers"] if row["treatment"] == "clinical"]
@@ -97,7 +98,7 @@ def test_readers_who_can_tell_generated_images_are_found_out_and_guessing_ones_a
     skill = {"real": 0.9, "generated": 0.9}
     for tell, is_told in ((0.95, True), (0.5, False)):
         content = simulated(tmp_path / str(tell), study, Skill(skill, tell, seed=1))
-        results = analyse_study(content)
+        results = analyse_study(ClosedStudy.of(content))
         found = results["endpoints"]["origin"]["all"]["auc"]
         assert found["value"] == pytest.approx(tell, abs=0.15)
         assert (found["low"] > 0.5) == is_told
@@ -105,6 +106,7 @@ def test_readers_who_can_tell_generated_images_are_found_out_and_guessing_ones_a
         assert not [name for name, result in results["endpoints"].items() if "problem" in result]
 
 
+@pytest.mark.slow
 def test_a_study_that_hardly_began_is_reported_with_the_reasons_why_nothing_can_be_computed(tmp_path: Path) -> None:
     store = StudyStore(tmp_path / "s.sqlite")
     store.open_study(protocol(), "owner")
@@ -113,10 +115,10 @@ def test_a_study_that_hardly_began_is_reported_with_the_reasons_why_nothing_can_
     store.close_study("small", by="owner", reason="no money")
     content = store.content("small")
     store.close()
-    results = analyse_study(content)
+    results = analyse_study(ClosedStudy.of(content))
     assert "no case has its truth and the answers of all readers in all arms" in results["endpoints"]["auc"]["problem"]
     assert results["flow"]["readings_unfinished"] == 35
-    write_results(content, tmp_path / "results")
+    write_results(ClosedStudy.of(content), tmp_path / "results")
     page = (tmp_path / "results" / "report.html").read_text()
     assert "not computed: no case has its truth" in page
     assert "no money" in page
@@ -139,7 +141,7 @@ def test_words_of_a_protocol_are_text_in_the_report(tmp_path: Path) -> None:
     store = StudyStore(tmp_path / "s.sqlite")
     store.open_study(protocol(title=title), "owner")
     store.close_study("small", by="owner", reason=title)
-    write_results(store.content("small"), tmp_path / "results")
+    write_results(ClosedStudy.of(store.content("small")), tmp_path / "results")
     store.close()
     page = (tmp_path / "results" / "report.html").read_text()
     assert "<script>" not in page
@@ -202,8 +204,8 @@ def test_every_statistic_is_computed_of_three_arms(
         bootstrap_samples=100,
     )
     content = simulated(tmp_path, study, Skill(dict.fromkeys(THREE, 0.85), 0.7, seed=1))
-    write_results(content, tmp_path / "results")
-    results = analyse_study(content)
+    write_results(ClosedStudy.of(content), tmp_path / "results")
+    results = analyse_study(ClosedStudy.of(content))
     assert {name for name, found in results["endpoints"].items() if "problem" in found} == not_computed
     compared = {name.partition(":")[0] for name in results["tests"]}
     assert compared == {"auc", "fixed", "equivalent", "like", "quality", "origin"} - not_computed

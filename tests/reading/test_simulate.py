@@ -60,6 +60,7 @@ def small(folder: Path) -> tuple[StudyStore, Protocol]:
     return store, protocol()
 
 
+@pytest.mark.slow
 def test_an_interrupted_simulation_goes_on_and_gives_the_same_answers(tmp_path: Path) -> None:
     def answers(store: StudyStore) -> list[tuple]:
         names = ("reader", "session", "position", "content")

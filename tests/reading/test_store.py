@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -247,3 +248,21 @@ def test_a_url_that_is_none_is_refused_in_a_sentence() -> None:
         StudyStore("nonsense://host/name")
     with pytest.raises(DatabaseError, match="the database cannot be opened"):
         StudyStore("postgresql://nobody:secret@127.0.0.1:9/none?connect_timeout=2")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql//ann:secret@host/name",
+        "postgresql:/ann:secret@host/name",
+        "postgresql://ann:secret/name",  # the host was forgotten
+        "postgresql://ann:secret@host:port/name",
+        "postgresql://ann:p@secret@127.0.0.1/name",  # would be sought as a host
+        "host=127.0.0.1 password=secret",
+        "postgresql://127.0.0.1:9?password=secret&connect_timeout=2",
+    ],
+)
+def test_no_refusal_of_an_address_shows_its_password(address: str) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        StudyStore(address)
+    assert "secret" not in "".join(traceback.format_exception(refused.value))

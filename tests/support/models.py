@@ -89,14 +89,20 @@ class Painter:
         return (Output(IMAGE, inputs["source"].with_pixels(inputs["lesions"].labels.astype(np.float32) / 10)),)
 
 
-def bundle_of(synthesizer: Synthesizer, *, name: str = "a_model", task: TaskSpec = CONTRAST) -> Bundle:
+def bundle_of(
+    synthesizer: Synthesizer,
+    *,
+    name: str = "a_model",
+    task: TaskSpec = CONTRAST,
+    renderings: tuple[Rendering, ...] = (Rendering.EXPECTED,),
+) -> Bundle:
     """A synthesizer as a model that is served."""
     return Bundle(
         name=name,
         version="1",
         task=task,
         slots=task.slots,
-        renderings=(Rendering.EXPECTED,),
+        renderings=renderings,
         description="",
         metadata={"mammosynth": {}},
         weights_sha256="ab" * 32,

@@ -152,6 +152,11 @@ def find_series(server: Server, patient_id: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def study_of(server: Server, patient_id: str) -> str:
+    """UID of the only study of a patient's mammograms."""
+    return next(iter(find_series(server, patient_id).values()))[0]
+
+
 def stow(server: Server, files: Sequence[Path]) -> httpx.Response:
     """Store files through the gateway, as a browser or modality would."""
     boundary = "mammosynth-test"

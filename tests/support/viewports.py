@@ -50,13 +50,13 @@ _TELL = """
 
 
 def watched_page(browser: Any, screen: str) -> Any:
-    """A page of one of the sizes; errors and toasts are kept in its `faults`."""
+    """A page of one of the sizes, which is its `size`; errors and toasts are kept in its `faults`."""
     width, height = SCREENS[screen]
     page = browser.new_context(viewport={"width": width, "height": height}).new_page()
     page.set_default_timeout(WAIT_MS)
     page.set_default_navigation_timeout(WAIT_MS)
     page.add_init_script(_TELL)
-    page.faults = []
+    page.size, page.faults = screen, []
     page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
     return page
 

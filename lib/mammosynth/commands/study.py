@@ -280,12 +280,12 @@ def _areas(texts: list[str]) -> dict[str, float]:
 
 
 def _analyse(args: argparse.Namespace) -> int:
+    from mammosynth.reading.analysis.closed_study import ClosedStudy
     from mammosynth.reading.report.write import write_results
 
     folder = args.output or Path(f"{args.study}-results")
     with _store(args.store) as store, counted(args.study, "endpoint") as progress:
-        content = store.content(args.study)
-        found = write_results(content, folder, progress)
+        found = write_results(ClosedStudy.of(store.content(args.study)), folder, progress)
     for line in found:
         print(line)
     print(f"Wrote {folder}")
@@ -293,11 +293,12 @@ def _analyse(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from mammosynth.reading.analysis.closed_study import ClosedStudy
     from mammosynth.reading.export import write_tables
 
     folder = args.output or Path(f"{args.study}-results")
     with _store(args.store) as store:
-        written = write_tables(store.content(args.study), folder)
+        written = write_tables(ClosedStudy.of(store.content(args.study)), folder)
     print(f"Wrote {', '.join(written)} to {folder}")
     return 0
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mammosynth.atomic import write_bytes
 from mammosynth.errors import DataError
-from mammosynth.reading.analysis.analyse import closed_study
-from mammosynth.reading.analysis.table import answer_table
+from mammosynth.reading.analysis.closed_study import ClosedStudy
 from mammosynth.reading.imrmc import imrmc_text
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.statistics.ratings import Ratings
@@ -20,27 +17,24 @@ from mammosynth.reading.statistics.ratings import Ratings
 _FOR_MRMC = ("auc", "sensitivity", "specificity", "accuracy")
 
 
-def write_tables(content: Mapping[str, Any], folder: Path) -> list[str]:
+def write_tables(study: ClosedStudy, folder: Path) -> list[str]:
     """Write answers.csv (the last answer to each question), records.csv (the whole chain), and for each question of an
     endpoint about truth a ratings table for `mammosynth study mrmc` and an .imrmc file.
 
     Args:
-        content: As `StudyStore.content` gives it.
+        study: Closed and verified.
         folder: Made if it is absent; files in it are replaced.
 
     Returns:
         Names of what was written.
 
     Raises:
-        ConflictError: If the study is open.
-        DataError: If it does not verify.
         OutputError: If a file cannot be written.
     """
-    protocol = closed_study(content)
-    table = answer_table(protocol, content)
+    protocol, table = study.protocol, study.answers
     written = [
         _write(folder / "answers.csv", _as_text(table)),
-        _write(folder / "records.csv", pd.DataFrame(content["records"])),
+        _write(folder / "records.csv", pd.DataFrame(study.content["records"])),
     ]
     for name in {each.question: None for each in protocol.endpoints.values() if each.statistic in _FOR_MRMC}:
         ratings = _ratings(table, name)

@@ -75,6 +75,7 @@ def test_a_lesion_appears_where_its_centre_is_mapped_and_magnified(view):
     assert np.hypot(*(np.array(centroid) - expected[0])) < 1.0
 
 
+@pytest.mark.slow
 def test_both_views_show_a_lesion_of_about_the_same_area():
     cc, mlo = (paths(view).lesions[0].mask.sum() for view in ViewPosition)
     assert 0.5 < cc / mlo < 2

@@ -3,10 +3,14 @@
 import pytest
 import torch
 
+from mammosynth.bundle import Bundle
 from mammosynth.preprocessing.look import Look
+from mammosynth.task import Rendering
 from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.objectives.expected import ExpectedObjective, ExpectedRecipe
+from mammosynth.tasks.view.specification import SPECIFICATION
 from mammosynth.tasks.view.synthesizer import ViewSynthesizer
+from tests.support.models import bundle_of
 from tests.support.view_pairs import view_case
 
 
@@ -25,3 +29,9 @@ def synthesizer(fitted: ExpectedObjective) -> ViewSynthesizer:
     network = fitted.networks["generator"]
     assert isinstance(network, ViewNetwork)
     return ViewSynthesizer(network.eval())
+
+
+@pytest.fixture(scope="session")
+def bundle(synthesizer: ViewSynthesizer) -> Bundle:
+    """The model of both renderings."""
+    return bundle_of(synthesizer, name="breast_view", task=SPECIFICATION, renderings=tuple(Rendering))

@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError
-from mammosynth.task import Rendering
 from mammosynth.tasks.view.evaluation import EVALUATION
 from mammosynth.tasks.view.evaluation.evaluate import REAL, SAME_DEPTH, SHUFFLED
 from mammosynth.tasks.view.evaluation.floors import MEDIAN, RANDOM, RIDGE
-from mammosynth.tasks.view.specification import SPECIFICATION
 from tests.support.view_pairs import view_case
 
 pytestmark = pytest.mark.slow
@@ -49,20 +46,8 @@ def write_set(place: Path, **splits: range) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(synthesizer, tmp_path_factory):
+def report(bundle, tmp_path_factory):
     place = write_set(tmp_path_factory.mktemp("set"), train=range(12), val=range(20, 24))
-    bundle = Bundle(
-        name="breast_view",
-        version="1.0",
-        task=SPECIFICATION,
-        slots=SPECIFICATION.slots,
-        renderings=(Rendering.EXPECTED, Rendering.SAMPLED),
-        description="",
-        metadata={},
-        weights_sha256="0" * 64,
-        is_default=True,
-        synthesizer=synthesizer,
-    )
     return EVALUATION(place, "val", [bundle], options=EVALUATION.options(bootstrap=20), with_page=True)
 
 
@@ -108,8 +93,7 @@ def test_text_and_page_show_every_case_and_method(report):
     assert report.page.count("<img") == 4 * 7  # real, four floors, two renderings
 
 
-def test_too_few_breasts_are_refused(synthesizer, tmp_path):
+def test_too_few_breasts_are_refused(bundle, tmp_path):
     place = write_set(tmp_path / "set", train=range(3), val=range(20, 22))
-    bundle = Bundle("b", "1", SPECIFICATION, SPECIFICATION.slots, tuple(Rendering), "", {}, "0" * 64, True, synthesizer)
     with pytest.raises(DataError, match="2 breasts of 1 looks, expected 3 and more of one look"):
         EVALUATION(place, "val", [bundle])

@@ -8,31 +8,12 @@ import pytest
 from PIL import Image
 
 from mammosynth.batch import FileOptions, synthesize_files
-from mammosynth.bundle import Bundle
 from mammosynth.journey import Order
-from mammosynth.task import Rendering
 from mammosynth.tasks.view.roles import LESIONS
-from mammosynth.tasks.view.specification import SPECIFICATION
 from tests.support.instances import as_file, build_instance
 from tests.support.view_pairs import view_case
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def bundle(synthesizer) -> Bundle:
-    return Bundle(
-        name="breast_view",
-        version="1.0",
-        task=SPECIFICATION,
-        slots=SPECIFICATION.slots,
-        renderings=(Rendering.EXPECTED, Rendering.SAMPLED),
-        description="",
-        metadata={},
-        weights_sha256="0" * 64,
-        is_default=True,
-        synthesizer=synthesizer,
-    )
 
 
 def save(path: Path, values: np.ndarray) -> Path:

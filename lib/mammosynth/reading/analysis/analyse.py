@@ -9,58 +9,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mammosynth.errors import ConflictError, DataError
+from mammosynth.errors import DataError
 from mammosynth.reading.analysis.agreements import between_arms, between_readers, within_readers
+from mammosynth.reading.analysis.closed_study import ClosedStudy
 from mammosynth.reading.analysis.comparisons import compare_arms, decisions_of, groups_of, paired_decisions
 from mammosynth.reading.analysis.gradings import graded, ratings_by_arm, told_apart
-from mammosynth.reading.analysis.table import answer_table
 from mammosynth.reading.endpoints import Endpoint
-from mammosynth.reading.protocol import Protocol, protocol_from_canonical
+from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.statistics.estimate import Bootstrap, json_ready
 from mammosynth.reading.statistics.paired import benjamini_hochberg
-from mammosynth.reading.tables import ANSWERED, CLOSED, SIMULATED, WASHOUT_OVERRIDDEN
-from mammosynth.reading.verify import problems_of
+from mammosynth.reading.tables import ANSWERED, SIMULATED, WASHOUT_OVERRIDDEN
 
 _DECISIONS = ("sensitivity", "specificity", "accuracy")
 _BY_ROCKETTE = ("auc", *_DECISIONS, "free_response")
 
 
-def closed_study(content: Mapping[str, Any]) -> Protocol:
-    """The protocol of a study whose answers may be looked at.
-
-    Raises:
-        ConflictError: If it is open.
-        DataError: If it does not verify.
-    """
-    if found := problems_of(content):
-        raise DataError("\n  ".join(["The study does not verify, so that nothing is computed of it:", *found[:20]]))
-    if content["records"][-1]["kind"] != CLOSED:
-        name = content["study"]["name"]
-        raise ConflictError(
-            f"{name} is open, and its answers stay unseen; close it first: mammosynth study close {name}"
-        )
-    return protocol_from_canonical(content["study"]["protocol"])
-
-
-def analyse_study(
-    content: Mapping[str, Any], progress: Callable[[int, int, str], None] = lambda *_: None
-) -> dict[str, Any]:
+def analyse_study(study: ClosedStudy, progress: Callable[[int, int, str], None] = lambda *_: None) -> dict[str, Any]:
     """All results as JSON values; the same records give the same results.
 
     Args:
-        content: As `StudyStore.content` gives it.
+        study: Closed and verified.
         progress: Called with how many endpoints are done, how many there are, and the name of the last.
 
     Returns:
         study, protocol_sha256, head, is_simulated, flow (counts of cases, readers and readings), endpoints (by name,
         each with its result, or the problem why there is none), tests (p and adjusted p of each comparison), durations.
-
-    Raises:
-        ConflictError: If the study is open.
-        DataError: If it does not verify.
     """
-    protocol = closed_study(content)
-    table = answer_table(protocol, content)
+    protocol, content, table = study.protocol, study.content, study.answers
     endpoints = {}
     for number, (name, endpoint) in enumerate(protocol.endpoints.items(), start=1):
         endpoints[name] = {**_of_endpoint(endpoint), **_result(protocol, endpoint, table)}

@@ -17,8 +17,8 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from mammosynth.atomic import write_bytes, write_json
-from mammosynth.reading.analysis.analyse import analyse_study, closed_study
-from mammosynth.reading.analysis.table import answer_table
+from mammosynth.reading.analysis.analyse import analyse_study
+from mammosynth.reading.analysis.closed_study import ClosedStudy
 from mammosynth.reading.export import write_tables
 from mammosynth.reading.report.figures import Drawn, figures
 from mammosynth.reading.report.words import HEADINGS, flow, lines, methods, p_value, reader_lines
@@ -34,14 +34,14 @@ _LINES_A_PAGE = 62
 
 
 def write_results(
-    content: Mapping[str, Any], folder: Path, progress: Callable[[int, int, str], None] = lambda *_: None
+    study: ClosedStudy, folder: Path, progress: Callable[[int, int, str], None] = lambda *_: None
 ) -> list[str]:
-    """Analyse a closed study and write report.html, report.pdf, results.json and the tables.
+    """Analyse a study and write report.html, report.pdf, results.json and the tables.
 
     The same records give the same bytes.
 
     Args:
-        content: As `StudyStore.content` gives it.
+        study: Closed and verified.
         folder: Made if it is absent; files in it are replaced.
         progress: See `analyse_study`.
 
@@ -49,14 +49,11 @@ def write_results(
         A line for each comparison.
 
     Raises:
-        ConflictError: If the study is open.
-        DataError: If it does not verify.
         OutputError: If a file cannot be written.
     """
-    results = analyse_study(content, progress)
+    protocol, results = study.protocol, analyse_study(study, progress)
     write_json(folder / "results.json", results, indent=2)
-    write_tables(content, folder)
-    protocol = closed_study(content)
+    write_tables(study, folder)
     found = lines(protocol, results)
     words: dict[str, Any] = {
         "title": protocol.title,
@@ -76,7 +73,7 @@ def write_results(
         "methods": methods(protocol, results),
     }
     with rc_context({**_SAME_EACH_TIME, **_NO_FORMULAS}):
-        drawn = figures(protocol, answer_table(protocol, content), results, found)
+        drawn = figures(protocol, study.answers, results, found)
         write_bytes(folder / "report.html", _page(words, drawn).encode())
         write_bytes(folder / "report.pdf", _pdf(words, drawn))
     return [

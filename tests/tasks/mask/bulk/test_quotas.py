@@ -40,6 +40,7 @@ def test_the_largest_remainders_are_rounded_up_and_of_equal_ones_the_first() -> 
     assert largest_remainder(10, {"a": 0.1, "b": 0.2, "c": 0.7}) == {"a": 1, "b": 2, "c": 7}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 60), AXES)
 def test_every_axis_has_its_own_quotas_whatever_the_others_are(total: int, axes: dict[str, dict[str, float]]) -> None:

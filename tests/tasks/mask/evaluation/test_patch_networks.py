@@ -73,6 +73,7 @@ def test_it_learns_what_is_bright_and_fails_on_what_is_not_drawn() -> None:
     assert lesion_dice(learned, changed(found, lesion=found.lesion.roll(20, dims=-1))).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network() -> None:
     first, again, other = (train_segmenter(new_segmenter(seed), [patches(4)], steps=2, seed=seed) for seed in (1, 1, 2))
     weights = [torch.cat([each.flatten() for each in net.parameters()]) for net in (first, again, other)]

@@ -1,6 +1,7 @@
 """Training the expected view: what is fitted at once knows the breast, and the network learns from there."""
 
 import numpy as np
+import pytest
 import torch
 
 from mammosynth.preprocessing.look import Look
@@ -35,6 +36,7 @@ def test_left_out_predictions_have_not_seen_the_patient():
     assert np.abs(found[0]).max() > 0
 
 
+@pytest.mark.slow
 def test_the_expected_view_of_an_unseen_breast_is_nearer_than_the_median(fitted):
     with torch.inference_mode():
         scores = fitted.validate(fitted.networks["generator"].eval())
@@ -42,6 +44,7 @@ def test_the_expected_view_of_an_unseen_breast_is_nearer_than_the_median(fitted)
     assert scores["val_score"] > 0
 
 
+@pytest.mark.slow
 def test_a_step_is_a_function_of_its_number_and_gives_a_gradient(fitted):
     first, again, other = fitted.draw(3, 0, 1), fitted.draw(3, 0, 1), fitted.draw(4, 0, 1)
     torch.testing.assert_close(first[0], again[0])
@@ -55,6 +58,7 @@ def test_a_step_is_a_function_of_its_number_and_gives_a_gradient(fitted):
         assert fitted.sample_grid(network).shape[1] == 3 * 256
 
 
+@pytest.mark.slow
 def test_looks_that_differ_in_grain_are_told_apart():
     cases = [view_case(number, look) for look in Look for number in range(6)]
     random = np.random.default_rng(0)

@@ -13,8 +13,9 @@ from mammosynth import __version__
 from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError, UnsupportedImageError
 from mammosynth.evaluation.evaluation import identify_models, name_models
+from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean
-from mammosynth.evaluation.texture import COMPONENTS, SLOPE, Whitener, frechet_distance
+from mammosynth.evaluation.texture import COMPONENTS, SLOPE
 from mammosynth.label_map import LabelMap
 from mammosynth.radiomics import extract_radiomics
 from mammosynth.task import Rendering
@@ -105,7 +106,7 @@ def evaluate_view(
     thumbnails = np.stack([shown.thumbnail for shown in pool])
     real_texture = np.stack([shown.texture(look, generated=False) for shown in real])
     scaled_by = pool[len(real) : len(real) + WHITENED] or real
-    white = Whitener(np.stack([shown.texture(look, generated=False) for shown in scaled_by]))
+    distance = PoolDistance(np.stack([shown.texture(look, generated=False) for shown in scaled_by]))
     radiomics = _radiomics(real)
     methods = {}
     for number, (name, images_made) in enumerate(made.items()):
@@ -117,7 +118,7 @@ def evaluate_view(
             "kind": _kind(name, models),
             "measures": {
                 **_measures(images_made, real, thumbnails, weights),
-                **_texture_measures(texture, real_texture, white),
+                **_texture_measures(texture, real_texture, distance),
                 **_lesion_measures(images_made, real, radiomics, weights),
             },
         }
@@ -191,13 +192,13 @@ def _measures(
     return {name: interval(weighted_mean(np.array([row[name] for row in scores]), weights)) for name in scores[0]}
 
 
-def _texture_measures(made: np.ndarray, real: np.ndarray, white: Whitener) -> dict[str, dict[str, float | None]]:
+def _texture_measures(made: np.ndarray, real: np.ndarray, distance: PoolDistance) -> dict[str, dict[str, float | None]]:
     slopes = [np.nanmean(rows[:, SLOPE]) if np.isfinite(rows[:, SLOPE]).any() else math.nan for rows in (made, real)]
     numbers = {
         "beta": slopes[0],
         "beta_shift": abs(slopes[0] - slopes[1]),
         # Of no more images than components a covariance is singular.
-        "frechet": frechet_distance(white(made), white(real)) if len(made) > COMPONENTS else math.nan,
+        "frechet": distance.between(made, real) if len(made) > COMPONENTS else math.nan,
     }
     return {name: {"value": None if math.isnan(value) else round(float(value), 6)} for name, value in numbers.items()}
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+from mammosynth.evaluation.similarity import ssim_map
 from mammosynth.evaluation.texture import features, interior, through_codec
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import JPEG_QUALITY, Look
@@ -24,7 +25,6 @@ JUDGED, THUMBNAIL = 256, 32
 PROFILE = 64
 LEAST_INTERIOR = 5000
 """Pixels that texture is measured of."""
-_SIGMA = 1.5
 _FEATURES = 34
 
 
@@ -151,13 +151,3 @@ def concordance(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray
     x, y = np.asarray(a, float), np.asarray(b, float)
     covariance = ((x - x.mean()) * (y - y.mean())).mean()
     return float(2 * covariance / max(x.var() + y.var() + (x.mean() - y.mean()) ** 2, 1e-12))
-
-
-def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """SSIM at every pixel: Gauss sigma 1.5 in 11 x 11 pixels, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
-    a, b, c1, c2 = a.astype(np.float64), b.astype(np.float64), 1e-4, 9e-4
-    mean_a, mean_b, aa, bb, ab = (
-        ndimage.gaussian_filter(each, _SIGMA, truncate=3.4) for each in (a, b, a * a, b * b, a * b)
-    )
-    var_a, var_b, covariance = aa - mean_a**2, bb - mean_b**2, ab - mean_a * mean_b
-    return (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
