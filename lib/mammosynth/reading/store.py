@@ -22,7 +22,9 @@ from mammosynth.database import Database
 from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.reading import queries
 from mammosynth.reading.answers import Answer, Receipt, check_answer
+from mammosynth.reading.attention import Attention
 from mammosynth.reading.design import TRAINING, Reading, design_sha256, readings
+from mammosynth.reading.place import Place, place_of
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.tables import (
     ANSWERED,
@@ -30,6 +32,7 @@ from mammosynth.reading.tables import (
     LAYOUTS,
     OPENED,
     SESSION_STARTED,
+    SHOWN,
     SIMULATED,
     WASHOUT_OVERRIDDEN,
     ReadingRow,
@@ -131,8 +134,14 @@ class StudyStore:
                 row.head,
             )
 
-    def start_session(self, name: str, reader: str, number: int) -> Receipt | None:
+    def start_session(self, name: str, reader: str, number: int, display: Any = None) -> Receipt | None:
         """Begin a session; one that has begun goes on.
+
+        Args:
+            name: Of the study.
+            reader: Who reads.
+            number: Of the session.
+            display: JSON values: what the reader found of their display, which is kept.
 
         Raises:
             NotFoundError: If the reader has no such session.
@@ -145,7 +154,60 @@ class StudyStore:
             if queries.count(db, study, *queries.at(reader, number), RecordRow.kind == SESSION_STARTED):
                 return None
             self._check_turn(db, study, protocol, own, number)
-            return self._append(db, study, SESSION_STARTED, {}, reader=reader, session=number)
+            content = {} if display is None else {"display": display}
+            return self._append(db, study, SESSION_STARTED, content, reader=reader, session=number)
+
+    def show(
+        self, name: str, reader: str, number: int, position: int | None, left: Attention | None = None
+    ) -> Receipt | None:
+        """Say which reading a reader sees from now on; the first that is not complete, or one before it.
+
+        Args:
+            name: Of the study.
+            reader: Who reads.
+            number: Of the session.
+            position: Of the reading in it; None, or one more than there are once all are complete: nothing.
+            left: How the reading that was seen before was looked at; counted for no longer than it was shown.
+
+        Returns:
+            None if it is seen already, and nothing is said of it.
+
+        Raises:
+            NotFoundError: If there is no such reading.
+            ConflictError: If the study is closed, the session has not begun or a later one has, or an earlier reading
+                is unfinished.
+        """
+        with self._writing(name) as (db, study, protocol):
+            own = [each for each in queries.readings_of(db, study, reader) if each.session == number]
+            last = own[-1] if own else None
+            if position is None or (last is not None and position == last.position + 1):
+                queries.check_may_leave(db, study, protocol, reader, last if position else None, number)
+                position = None
+            else:
+                reading = queries.reading_at(db, study, reader, number, position)
+                queries.check_may_read(db, study, protocol, reading)
+            before = queries.last_shown(db, study, reader)
+            is_shown = before is not None and (before.session, before.position) == (number, position)
+            if is_shown and left is None:
+                return None
+            content = {"left": self._attention(before, left) if before is not None and left is not None else None}
+            return self._append(db, study, SHOWN, content, reader=reader, session=number, position=position)
+
+    def _attention(self, seen: RecordRow, left: Attention) -> dict[str, Any] | None:
+        if seen.position is None:
+            return None
+        since = (self._clock() - datetime.fromisoformat(seen.at)).total_seconds()
+        return {"session": seen.session, "position": seen.position, **left.within(max(since, 0.0)).as_json()}
+
+    def place(self, name: str, reader: str) -> Place:
+        """Where a reader is.
+
+        Raises:
+            NotFoundError: If there is no such study, or it has no such reader.
+        """
+        with self._database.reading() as db:
+            study = queries.study_row(db, name)
+            return place_of(db, study, queries.parsed(study.protocol), reader)
 
     def override_washout(self, name: str, reader: str, number: int, *, by: str, reason: str) -> Receipt:
         """Let a reader begin a session before the wash-out is over.
@@ -163,11 +225,20 @@ class StudyStore:
             content = {"by": by, "reason": reason.strip()}
             return self._append(db, study, WASHOUT_OVERRIDDEN, content, reader=reader, session=number)
 
-    def save(self, name: str, reader: str, number: int, position: int, answers: Sequence[Answer]) -> list[Receipt]:
+    def save(
+        self,
+        name: str,
+        reader: str,
+        number: int,
+        position: int,
+        answers: Sequence[Answer],
+        *,
+        only_shown: bool = False,
+    ) -> list[Receipt]:
         """Store answers about a reading, all or none of them.
 
         The same answer again is not stored again: its receipt is that of the first, so that a viewer that did not hear
-        of it may ask again.
+        of it may ask again. The same as an earlier one, in its duration, too, is a request that came twice.
 
         Args:
             name: Of the study.
@@ -175,23 +246,29 @@ class StudyStore:
             number: Of the session.
             position: Of the reading in it.
             answers: To one or more questions.
+            only_shown: Whether the reader must see the reading.
 
         Raises:
             NotFoundError: If there is no such reading.
             InvalidParameterError: If a question does not take the answer.
             ConflictError: If the study is closed, the session has not begun or a later one has, an earlier reading is
-                unfinished, or the truth of a training case was told already.
+                unfinished, the truth of a training case was told already, or another reading is shown.
         """
         with self._writing(name) as (db, study, protocol):
             reading = queries.reading_at(db, study, reader, number, position)
-            queries.check_may_answer(db, study, protocol, reading)
+            queries.check_may_read(db, study, protocol, reading)
+            if only_shown and queries.shown(db, study, reader) != reading:
+                raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
             return [self._save(db, study, protocol, reading, answer) for answer in answers]
 
     def _save(self, db: Session, study: StudyRow, protocol: Protocol, reading: Reading, answer: Answer) -> Receipt:
         value = check_answer(protocol, reading, answer)
-        before = queries.latest_answer(db, study, reading, answer)
-        if before is not None and before.value["value"] == value:
-            return queries.receipt_of(before)
+        given = queries.answers_given(db, study, reading, answer)
+        before = given[-1] if given else None
+        for each in reversed(given):
+            is_repeated = answer.duration_s is not None and each.value["duration_s"] == answer.duration_s
+            if each.value["value"] == value and (each is before or is_repeated):
+                return queries.receipt_of(each)
         if before is not None and reading.session == TRAINING and queries.is_complete(db, study, protocol, reading):
             raise ConflictError("the truth of this training case was told; its answers stay as they are")
         return self._append(
@@ -394,7 +471,7 @@ class StudyStore:
             select(func.max(RecordRow.at)).where(
                 RecordRow.study == study.number,
                 RecordRow.reader == reader,
-                RecordRow.kind == ANSWERED,
+                RecordRow.kind.in_([ANSWERED, SHOWN]),
                 RecordRow.session.between(1, number - 1),
             )
         )
@@ -404,5 +481,5 @@ class StudyStore:
         if self._clock() < earliest:
             raise ConflictError(
                 f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
-                f"{protocol.design.washout_days:g} days after the last answer; wait, or let the owner override it"
+                f"{protocol.design.washout_days:g} days after the last reading; wait, or let the owner override it"
             )

@@ -19,6 +19,7 @@ BEGINNING = "0" * 64
 OPENED, CLOSED = "opened", "closed"
 SESSION_STARTED, WASHOUT_OVERRIDDEN = "session_started", "washout_overridden"
 ANSWERED, SIMULATED = "answered", "simulated"
+SHOWN = "shown"  # a reading, or nothing
 
 
 class Base(DeclarativeBase):

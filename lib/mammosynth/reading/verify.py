@@ -10,7 +10,7 @@ from mammosynth.errors import MammoSynthError
 from mammosynth.reading.answers import Answer, check_answer
 from mammosynth.reading.design import Reading, design_sha256, readings
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
-from mammosynth.reading.tables import ANSWERED, BEGINNING, CLOSED, OPENED, RECORD_FIELDS, record_sha256
+from mammosynth.reading.tables import ANSWERED, BEGINNING, CLOSED, OPENED, RECORD_FIELDS, SHOWN, record_sha256
 
 _RECORD_KEYS = {*RECORD_FIELDS, "sha256"}
 
@@ -96,13 +96,14 @@ def _of_answers(
     of_place = {(each["reader"], each["session"], each["position"]): Reading(**each) for each in design}
     revisions: dict[tuple[Any, ...], int] = {}
     for record in records:
+        place = record["reader"], record["session"], record["position"]
+        is_shown = record["kind"] == SHOWN and record["position"] is not None
+        if (is_shown or record["kind"] == ANSWERED) and place not in of_place:
+            yield f"record {record['number']} is of a reading that there is not"
+            continue
         if record["kind"] != ANSWERED:
             continue
-        place = record["reader"], record["session"], record["position"]
         content = json.loads(record["content"])
-        if place not in of_place:
-            yield f"record {record['number']} answers a reading that there is not"
-            continue
         answer = Answer(record["question"], content["value"], record["target"], content["duration_s"])
         try:
             check_answer(protocol, of_place[place], answer)
