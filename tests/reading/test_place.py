@@ -181,3 +181,38 @@ def test_training_comes_first_and_nothing_of_the_study_is_ahead_of_it(place: Pat
     store.show("small", "ann", 0, last + 1)
     assert astuple(store.place("small", "ann"))[:2] == (State.SESSION_OVER, 1)
     store.close()
+
+
+def test_nobody_sees_cases_of_two_studies_at_once(store: StudyStore, clock: Clock) -> None:
+    store.open_study(protocol(name="other"), "owner")
+    for name in ("small", "other"):
+        clock.now += timedelta(seconds=1)
+        store.start_session(name, "ann", 1)
+        store.show(name, "ann", 1, 1)
+    visible = store.visible("ann")
+    assert visible is not None
+    assert visible[0] == "other"
+    assert store.place("small", "ann").state is State.PAUSED
+    clock.now += timedelta(seconds=1)
+    assert store.show("small", "ann", 1, 1) is not None, "the same reading, but another one was seen in between"
+    assert store.place("small", "ann").state is State.READING
+    assert store.place("other", "ann").state is State.PAUSED
+    assert store.visible("bob") is None
+    store.close_study("small", by="owner", reason="enough")
+    assert store.visible("ann") is None
+
+
+def test_sessions_tell_which_may_start_and_when(store: StudyStore, clock: Clock) -> None:
+    first, second = store.sessions("small", "ann")
+    assert (first["may_start"], first["earliest"], second["may_start"], second["earliest"]) == (True, None, False, None)
+    read_all(store)
+    first, second = store.sessions("small", "ann")
+    assert (first["done"], first["may_start"], second["may_start"]) == (6, False, False)
+    assert second["earliest"] == "2026-03-15T09:00:00+00:00"
+    store.override_washout("small", "ann", 2, by="owner", reason="on leave")
+    assert store.sessions("small", "ann")[1]["may_start"]
+    assert (store.has_reader("small", "ann"), store.has_reader("small", "x"), store.has_reader("x", "ann")) == (
+        True,
+        False,
+        False,
+    )

@@ -66,13 +66,13 @@ def place_of(db: Session, study: StudyRow, protocol: Protocol, reader: str) -> P
     done = sum(queries.is_done(protocol, each, answered) for each in of_session)
     counts = {"readings": len(of_session), "done": done}
     shown = queries.shown(db, study, reader)
-    if shown is not None and shown.session == latest:
+    if shown is not None:
         return Place(
             State.READING,
             latest,
             **counts,
             shown=shown,
-            ahead=next((each for each in of_session if each.position == shown.position + 1), None),
+            ahead=queries.reading_after(db, study, shown),
             is_complete=queries.is_done(protocol, shown, answered),
             answers=queries.answers_to(db, study, shown),
         )

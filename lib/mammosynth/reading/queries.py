@@ -13,7 +13,7 @@ from mammosynth.errors import ConflictError, NotFoundError
 from mammosynth.reading.answers import Answer, Receipt
 from mammosynth.reading.design import Reading
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
-from mammosynth.reading.tables import ANSWERED, SESSION_STARTED, SHOWN, ReadingRow, RecordRow, StudyRow
+from mammosynth.reading.tables import ANSWERED, CLOSED, SESSION_STARTED, SHOWN, ReadingRow, RecordRow, StudyRow
 
 
 @lru_cache(maxsize=8)
@@ -181,17 +181,35 @@ def latest_session(db: Session, study: StudyRow, reader: str) -> int | None:
 
 
 def last_shown(db: Session, study: StudyRow, reader: str) -> RecordRow | None:
-    """The record of what a reader sees; one without position says: nothing."""
+    """The last record of a study about what a reader sees; one without position says: nothing."""
     where = (RecordRow.study == study.number, RecordRow.reader == reader, RecordRow.kind == SHOWN)
     return db.scalar(select(RecordRow).where(*where).order_by(RecordRow.number.desc()).limit(1))
 
 
+def seen(db: Session, reader: str) -> RecordRow | None:
+    """The last record about what a reader sees, of all studies: nobody sees two cases at once."""
+    where = (
+        RecordRow.study.in_(select(StudyRow.number)),  # for the index
+        RecordRow.reader == reader,
+        RecordRow.kind == SHOWN,
+    )
+    return db.scalar(select(RecordRow).where(*where).order_by(RecordRow.at.desc(), RecordRow.number.desc()).limit(1))
+
+
 def shown(db: Session, study: StudyRow, reader: str) -> Reading | None:
-    """What a reader sees; None if it is nothing."""
-    record = last_shown(db, study, reader)
-    if record is None or record.session is None or record.position is None:
+    """What a reader sees of a study; None if it is nothing, or of another study."""
+    record = seen(db, reader)
+    if record is None or record.study != study.number or record.session is None or record.position is None:
+        return None
+    if record.session != latest_session(db, study, reader) or last_record(db, study).kind == CLOSED:
         return None
     return reading_at(db, study, reader, record.session, record.position)
+
+
+def reading_after(db: Session, study: StudyRow, reading: Reading) -> Reading | None:
+    """The next one of the session; None after the last."""
+    row = db.get(ReadingRow, (study.number, reading.reader, reading.session, reading.position + 1))
+    return _as_reading(row) if row is not None else None
 
 
 def check_may_read(db: Session, study: StudyRow, protocol: Protocol, reading: Reading) -> None:

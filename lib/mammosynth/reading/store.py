@@ -188,7 +188,7 @@ class StudyStore:
                 queries.check_may_read(db, study, protocol, reading)
             before = queries.last_shown(db, study, reader)
             is_shown = before is not None and (before.session, before.position) == (number, position)
-            if is_shown and left is None:
+            if is_shown and left is None and queries.seen(db, reader) is before:
                 return None
             content = {"left": self._attention(before, left) if before is not None and left is not None else None}
             return self._append(db, study, SHOWN, content, reader=reader, session=number, position=position)
@@ -198,6 +198,43 @@ class StudyStore:
             return None
         since = (self._clock() - datetime.fromisoformat(seen.at)).total_seconds()
         return {"session": seen.session, "position": seen.position, **left.within(max(since, 0.0)).as_json()}
+
+    def visible(self, reader: str) -> tuple[str, Reading, Reading | None] | None:
+        """What a reader sees of all studies: the study, the reading, and the one that comes after it; None: nothing."""
+        with self._database.reading() as db:
+            record = queries.seen(db, reader)
+            study = db.get_one(StudyRow, record.study) if record is not None else None
+            reading = queries.shown(db, study, reader) if study is not None else None
+            if study is None or reading is None:
+                return None
+            return study.name, reading, queries.reading_after(db, study, reading)
+
+    def has_reader(self, name: str, reader: str) -> bool:
+        """Whether there is such a study and somebody reads in it."""
+        with self._database.reading() as db:
+            number = db.scalar(select(StudyRow.number).where(StudyRow.name == name))
+            where = (ReadingRow.study == number, ReadingRow.reader == reader)
+            return db.scalar(select(ReadingRow.session).where(*where).limit(1)) is not None
+
+    def sessions(self, name: str, reader: str) -> list[dict[str, Any]]:
+        """The sessions of a reader: how far each is, whether it may start now, and otherwise when, as far as is known.
+
+        Raises:
+            NotFoundError: If there is no such study, or it has no such reader.
+        """
+        with self._database.reading() as db:
+            study = queries.study_row(db, name)
+            protocol = queries.parsed(study.protocol)
+            sessions = self._progress(db, study, protocol, reader)["sessions"]
+            is_open = queries.last_record(db, study).kind != CLOSED
+            are_done = True
+            for each in sessions:
+                earliest = self._earliest(db, study, protocol, reader, each["session"]) if are_done else None
+                has_turn = is_open and are_done and each["started"] is None
+                each["may_start"] = has_turn and (earliest is None or self._clock() >= earliest)
+                each["earliest"] = earliest.isoformat() if earliest is not None and each["started"] is None else None
+                are_done = are_done and each["done"] == each["readings"]
+        return sessions
 
     def place(self, name: str, reader: str) -> Place:
         """Where a reader is.
@@ -465,8 +502,18 @@ class StudyStore:
         for each in own:
             if each.session < number and not queries.is_done(protocol, each, answered):
                 raise ConflictError(f"session {each.session} of {reader} is unfinished; finish it before {number}")
+        earliest = self._earliest(db, study, protocol, reader, number)
+        if earliest is not None and self._clock() < earliest:
+            raise ConflictError(
+                f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
+                f"{protocol.design.washout_days:g} days after the last reading; wait, or let the owner override it"
+            )
+
+    @staticmethod
+    def _earliest(db: Session, study: StudyRow, protocol: Protocol, reader: str, number: int) -> datetime | None:
+        """When the wash-out before a session is over; None if there is none."""
         if number <= 1 or queries.count(db, study, *queries.at(reader, number), RecordRow.kind == WASHOUT_OVERRIDDEN):
-            return
+            return None
         last = db.scalar(
             select(func.max(RecordRow.at)).where(
                 RecordRow.study == study.number,
@@ -475,11 +522,4 @@ class StudyStore:
                 RecordRow.session.between(1, number - 1),
             )
         )
-        if last is None:
-            return
-        earliest = datetime.fromisoformat(last) + timedelta(days=protocol.design.washout_days)
-        if self._clock() < earliest:
-            raise ConflictError(
-                f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
-                f"{protocol.design.washout_days:g} days after the last reading; wait, or let the owner override it"
-            )
+        return datetime.fromisoformat(last) + timedelta(days=protocol.design.washout_days) if last else None
