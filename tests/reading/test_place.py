@@ -130,7 +130,9 @@ def test_attention_is_kept_for_no_longer_than_the_reading_was_shown(store: Study
     clock.now += timedelta(seconds=30)
     store.show("small", "ann", 1, 2, Attention(20.0, 5.0, 2))
     store.show("small", "ann", 1, 2, Attention(20.0, 5.0, 2))
-    left = [json.loads(each["content"])["left"] for each in store.content("small")["records"] if each["kind"] == "shown"]
+    left = [
+        json.loads(each["content"])["left"] for each in store.content("small")["records"] if each["kind"] == "shown"
+    ]
     assert left[1] == {"session": 1, "position": 1, "seconds": 20.0, "hidden_s": 5.0, "focus_losses": 2}
     assert left[2] == {"session": 1, "position": 2, "seconds": 0.0, "hidden_s": 0.0, "focus_losses": 2}
     assert store.show("small", "ann", 1, 2) is None, "a page that was loaded again is no news"

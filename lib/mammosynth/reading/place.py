@@ -64,20 +64,20 @@ def place_of(db: Session, study: StudyRow, protocol: Protocol, reader: str) -> P
     latest = queries.latest_session(db, study, reader)
     of_session = [each for each in own if each.session == latest]
     done = sum(queries.is_done(protocol, each, answered) for each in of_session)
-    counts = {"readings": len(of_session), "done": done}
     shown = queries.shown(db, study, reader)
     if shown is not None:
         return Place(
             State.READING,
             latest,
-            **counts,
+            len(of_session),
+            done,
             shown=shown,
             ahead=queries.reading_after(db, study, shown),
             is_complete=queries.is_done(protocol, shown, answered),
             answers=queries.answers_to(db, study, shown),
         )
     if latest is not None and done < len(of_session):
-        return Place(State.PAUSED, latest, **counts)
+        return Place(State.PAUSED, latest, len(of_session), done)
     following = [each for each in own if latest is None or each.session > latest]
     if not following:
         return Place(State.FINISHED)

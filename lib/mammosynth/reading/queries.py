@@ -13,7 +13,18 @@ from mammosynth.errors import ConflictError, NotFoundError
 from mammosynth.reading.answers import Answer, Receipt
 from mammosynth.reading.design import Reading
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
-from mammosynth.reading.tables import ANSWERED, CLOSED, SESSION_STARTED, SHOWN, ReadingRow, RecordRow, StudyRow
+from mammosynth.reading.tables import (
+    ANSWERED,
+    CLOSED,
+    COPY_FIELDS,
+    SESSION_STARTED,
+    SHOWN,
+    BlindingRow,
+    CopyRow,
+    ReadingRow,
+    RecordRow,
+    StudyRow,
+)
 
 
 @lru_cache(maxsize=8)
@@ -238,3 +249,19 @@ def check_may_leave(
 def receipt_of(record: RecordRow) -> Receipt:
     """What is given for a record."""
     return Receipt(record.number, record.value.get("revision", 1), record.at, record.sha256)
+
+
+def copies_of(db: Session, study: StudyRow, *conditions: Any) -> list[CopyRow]:
+    """Entries of the key, by the names of case and arm and the number of the image."""
+    order = (CopyRow.case, CopyRow.arm, CopyRow.number)
+    return list(db.scalars(select(CopyRow).where(CopyRow.study == study.number, *conditions).order_by(*order)))
+
+
+def blinding_of(db: Session, study: StudyRow) -> dict[str, Any] | None:
+    """Secret, rule and key, as a backup holds them; None before the study was blinded."""
+    row = db.get(BlindingRow, study.number)
+    if row is None:
+        return None
+    copies = sorted(copies_of(db, study), key=lambda each: (each.case, each.arm, each.number))  # as Python sorts
+    key = [{name: getattr(each, name) for name in COPY_FIELDS} for each in copies]
+    return {"secret": row.secret, "rule": row.rule, "copies": key}

@@ -7,14 +7,15 @@ one that was killed before has stored nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from mammosynth import __version__
@@ -28,17 +29,22 @@ from mammosynth.reading.place import Place, place_of
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.tables import (
     ANSWERED,
+    BLINDED,
     CLOSED,
+    COPY_FIELDS,
     LAYOUTS,
     OPENED,
     SESSION_STARTED,
     SHOWN,
     SIMULATED,
     WASHOUT_OVERRIDDEN,
+    BlindingRow,
+    CopyRow,
     ReadingRow,
     RecordRow,
     StudyRow,
     canonical_json,
+    key_sha256,
     record_sha256,
 )
 
@@ -368,6 +374,91 @@ class StudyStore:
                 raise ConflictError(f"{name} has readers already; simulate readers in a study that was just opened")
             return self._append(db, study, SIMULATED, {"settings": settings, "by": by})
 
+    def begin_blinding(self, name: str, secret: str, rule: str) -> tuple[str, str]:
+        """Keep what the blinded copies of a study are made with; what is kept already stays.
+
+        Args:
+            name: Of the study.
+            secret: 64 hexadecimal digits.
+            rule: JSON of a `BlindingRule` that is resolved.
+
+        Returns:
+            The secret and the rule that are kept.
+
+        Raises:
+            ConflictError: If the study is closed.
+        """
+        with self._writing(name) as (db, study, _):
+            row = db.get(BlindingRow, study.number)
+            if row is None:
+                row = BlindingRow(study=study.number, secret=secret, rule=rule)
+                db.add(row)
+            return row.secret, row.rule
+
+    def keep_copy(self, name: str, copy: Mapping[str, Any]) -> None:
+        """Keep an entry of the key: `COPY_FIELDS`. One that is kept already must be the same.
+
+        Raises:
+            ConflictError: If the study is closed, or the copy was another one.
+        """
+        with self._writing(name) as (db, study, _):
+            known = db.get(CopyRow, (study.number, copy["case"], copy["arm"], copy["number"]))
+            if known is None:
+                self._refuse_if_blinded(db, study)
+                db.add(CopyRow(study=study.number, **copy))
+            elif any(getattr(known, field) != copy[field] for field in COPY_FIELDS):
+                raise ConflictError(
+                    f"{name}: the copy of {copy['source'][:64]} would be another now; bring the source back as it was"
+                )
+
+    def drop_copies(self, name: str) -> None:
+        """Forget the entries of a key that is not finished.
+
+        Raises:
+            ConflictError: If the study is closed, or its key is finished.
+        """
+        with self._writing(name) as (db, study, _):
+            self._refuse_if_blinded(db, study)
+            db.execute(delete(CopyRow).where(CopyRow.study == study.number))
+
+    def finish_blinding(self, name: str) -> Receipt | None:
+        """Say that the key is whole, with its hash; None if that was said before.
+
+        Raises:
+            ConflictError: If the study is closed.
+        """
+        with self._writing(name) as (db, study, _):
+            if queries.count(db, study, RecordRow.kind == BLINDED):
+                return None
+            key = queries.blinding_of(db, study)
+            if key is None:
+                raise ConflictError(f"{name} has no copies; blind it first")
+            content = {"copies": len(key["copies"]), "key_sha256": key_sha256(key), "rule": json.loads(key["rule"])}
+            return self._append(db, study, BLINDED, content)
+
+    @staticmethod
+    def _refuse_if_blinded(db: Session, study: StudyRow) -> None:
+        if queries.count(db, study, RecordRow.kind == BLINDED):
+            raise ConflictError(f"{study.name} is blinded; its key stays as it is")
+
+    def is_blinded(self, name: str) -> bool:
+        """Whether the key is whole.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        with self._database.reading() as db:
+            return queries.count(db, queries.study_row(db, name), RecordRow.kind == BLINDED) > 0
+
+    def blinding(self, name: str) -> dict[str, Any] | None:
+        """Secret, rule (JSON) and copies (`COPY_FIELDS` each) of a study; None before it was blinded.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        with self._database.reading() as db:
+            return queries.blinding_of(db, queries.study_row(db, name))
+
     def close_study(self, name: str, *, by: str, reason: str = "") -> Receipt:
         """Take no more answers, for good.
 
@@ -430,7 +521,7 @@ class StudyStore:
         }
 
     def content(self, name: str) -> dict[str, Any]:
-        """Everything of a study, as a backup holds it: JSON values.
+        """Everything of a study, as a backup holds it: JSON values; of blinded copies the key, not the pixels.
 
         Raises:
             NotFoundError: If there is no such study.
@@ -439,6 +530,7 @@ class StudyStore:
             study = queries.study_row(db, name)
             return {
                 "study": {key: getattr(study, key) for key in ("name", "protocol", "records", "head")},
+                "blinding": queries.blinding_of(db, study),
                 "readings": [asdict(each) for each in queries.all_readings(db, study)],
                 "records": [
                     {key: getattr(record, key) for key in RecordRow.__table__.columns.keys() if key != "study"}  # noqa: SIM118
@@ -461,6 +553,9 @@ class StudyStore:
             db.flush()
             db.add_all(ReadingRow(study=study.number, **each) for each in content["readings"])
             db.add_all(RecordRow(study=study.number, **each) for each in content["records"])
+            if blinding := content.get("blinding"):
+                db.add(BlindingRow(study=study.number, secret=blinding["secret"], rule=blinding["rule"]))
+                db.add_all(CopyRow(study=study.number, **each) for each in blinding["copies"])
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[Session, StudyRow, Protocol]]:
