@@ -22,6 +22,7 @@ def test_copies_of_other_detectors_grain_and_grey_levels_are_not_told_apart() ->
     assert low <= 0.5 <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_leak_is_found(name: str) -> None:
     kind, plant = PLANTED[name]
@@ -34,6 +35,7 @@ def test_leaks_of_every_kind_are_planted() -> None:
     assert {kind for kind, _ in PLANTED.values()} | {CLASSIFIER} == set(ALL_KINDS)
 
 
+@pytest.mark.slow
 def test_many_weak_traces_are_found_together() -> None:
     random = np.random.default_rng(3)
 

@@ -214,7 +214,7 @@ def _elements(dataset: Dataset, before: str = "") -> Iterator[tuple[str, str]]:
             for number, item in enumerate(element.value):
                 yield from _elements(item, f"{name}[{number}].")
         elif element.keyword not in _UIDS:
-            yield name, f"{element.VR} {element.value!r}"
+            yield name, f"{element.VR} {element.value}"  # numbers as they are written
 
 
 _UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "MediaStorageSOPInstanceUID")
