@@ -40,8 +40,8 @@ def test_many_weak_traces_are_found_together() -> None:
     random = np.random.default_rng(3)
 
     def weak(exhibit: Exhibit, shift: float) -> Exhibit:
-        size, time, order = random.normal(shift, 1, 3)
-        return replace(exhibit, size=100_000 + round(1000 * size), modified=time, order=round(1000 * order))
+        size, time, length = random.normal(shift, 1, 3)
+        return replace(exhibit, size=100_000 + round(1000 * size), modified=time, file="x" * (50 + round(10 * length)))
 
     first, second = exhibits()
     found = attack(ARMS, [weak(each, 0) for each in first], [weak(each, 0.75) for each in second], SMALL_RULE)
