@@ -556,7 +556,7 @@ class StudyStore:
             study = queries.study_row(db, name)
             return {
                 "study": {key: getattr(study, key) for key in ("name", "protocol", "records", "head")},
-                "blinding": queries.blinding_of(db, study),
+                "blinding": queries.sealed_blinding_of(db, study),
                 "readings": [asdict(each) for each in queries.all_readings(db, study)],
                 "records": [
                     {key: getattr(record, key) for key in RecordRow.__table__.columns.keys() if key != "study"}  # noqa: SIM118
