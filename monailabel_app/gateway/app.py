@@ -47,6 +47,8 @@ from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.reader_studies import create_reader_studies
+from monailabel_app.gateway.reader_tokens import create_reader_tokens
+from monailabel_app.gateway.reading_owner import create_reading_owner
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
@@ -74,6 +76,7 @@ def create_gateway(
     credentials: tuple[str, str] | None,
     data_dir: Path,
     reader_studies: Path | str | None = None,
+    token_file: Path | None = None,
 ) -> FastAPI:
     """The gateway without its guard.
 
@@ -82,6 +85,7 @@ def create_gateway(
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
         reader_studies: Their store; None: a file in `data_dir`.
+        token_file: By which people sign in; None: nobody has to.
 
     Raises:
         DatabaseError: If the database there cannot be used.
@@ -123,6 +127,8 @@ def create_gateway(
     gateway.include_router(create_segmentations(_archive))
     gateway.include_router(create_labels(_archive))
     gateway.include_router(create_previews(_slots, _archive))
+    gateway.include_router(create_reader_tokens(token_file))
+    gateway.include_router(create_reading_owner())
     gateway.include_router(create_reader_studies(reader_studies or data_dir / "studies.sqlite"))
     _add_synthesis(gateway)
     _add_inference(gateway)

@@ -1,0 +1,41 @@
+// What an owner is told of studies, readers and tokens.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
+
+test('sessions are called by their number, and the one before them training', () => {
+  assert.deepEqual([0, 1, 2].map(sessionName), ['Training', 'Session 1', 'Session 2']);
+});
+
+test('a session that has not begun is told from one that has', () => {
+  assert.equal(progress({ readings: 4, done: 0, started: null }), '0 of 4, not begun');
+  assert.equal(progress({ readings: 4, done: 0, started: '2026-01-01T00:00:00+00:00' }), '0 of 4');
+  assert.equal(progress({ readings: 4, done: 4, started: '2026-01-01T00:00:00+00:00' }), '4 of 4, finished');
+});
+
+test('simulated readers are never passed over', () => {
+  const study = { state: 'closed', done: 1, readings: 2, is_simulated: true };
+  assert.equal(summary(study), 'closed, 1 of 2 readings, simulated readers');
+  assert.equal(summary({ ...study, is_simulated: false }), 'closed, 1 of 2 readings');
+});
+
+test('a reader who can see more than a case is warned of', () => {
+  const tokens = [{ name: 'ann', role: 'reader' }, { name: 'bob', role: 'user' }, { name: 'eve', role: 'owner' }];
+  assert.deepEqual(tokenOf('ann', tokens), { token: tokens[0], warning: '' });
+  assert.match(tokenOf('bob', tokens).warning, /a user, too, and can see the archive/);
+  assert.match(tokenOf('eve', tokens).warning, /an owner, too/);
+  assert.deepEqual(tokenOf('dan', tokens), { token: undefined, warning: '' });
+});
+
+test('a wash-out can be cut short before sessions behind one only', () => {
+  const sessions = [0, 1, 2, 3].map(session => ({ session, started: session === 2 ? 'yes' : null }));
+  assert.deepEqual(waitingSessions([{ reader: 'ann', sessions }]), [{ reader: 'ann', session: 3 }]);
+});
+
+test('numbers and times are words', () => {
+  assert.deepEqual([counted(1, 'record'), counted(2, 'record')], ['1 record', '2 records']);
+  assert.equal(when(null), 'never');
+  assert.match(when('2026-03-02T10:00:00+00:00'), /2026/);
+});
