@@ -73,7 +73,7 @@ _ACTIONS = tuple(
         ("POST", rf"{_READER_STUDY}/blind", Action.READER_STUDY_BLINDED),
         ("POST", rf"{_READER_STUDY}/override", Action.WASH_OUT_OVERRIDDEN),
         ("POST", rf"{_READING_ROOM}/sessions/[0-9]+", Action.READING_SESSION_STARTED),
-        ("GET", rf"{_READER_STUDY}/(?:results|report|export|backup)", Action.ANSWERS_EXPORTED),
+        ("GET", rf"{_READER_STUDY}/(?:results|report|export|structured-reports|backup)", Action.ANSWERS_EXPORTED),
         ("POST", r"/reading/tokens/(?P<holder>[^/]+)", Action.READER_TOKEN_MADE),
         ("DELETE", r"/reading/tokens/(?P<holder>[^/]+)", Action.READER_TOKEN_REVOKED),
         ("POST", r"/train/.*", Action.TRAINING_STARTED),

@@ -31,3 +31,13 @@ export function table(caption, heads, rows) {
 /** A button that does something. */
 export const button = (text, action, properties = {}) =>
   element('button', { type: 'button', onclick: action, ...properties }, text);
+
+/** A part of the page under a heading. */
+export function section(title, ...content) {
+  const id = `heading-${title.replace(/\W/g, '-')}`;
+  return element('section', { 'aria-labelledby': id, className: 'stack' }, element('h3', { id }, title), ...content);
+}
+
+/** A control under its label. */
+export const field = (label, control) =>
+  element('div', { className: 'field' }, element('label', { for: control.id }, label), control);

@@ -20,6 +20,12 @@ export const check = text => ask('/reading/check', { method: 'POST', body: text 
 /** Freeze a protocol and begin to take answers. */
 export const open = text => ask('/reading/studies', { method: 'POST', body: text });
 
+/** Make the blinded copies of a study, in the background. */
+export const blind = study => ask(`${place(study)}/blind`, { method: 'POST' });
+
+/** How far they are: {is_blinded, state, done, total, message}. */
+export const blinding = study => ask(`${place(study)}/blind`);
+
 /** Let a session begin before the wash-out is over. */
 export const override = (study, body) => post(`${place(study)}/override`, body);
 

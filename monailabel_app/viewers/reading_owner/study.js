@@ -1,6 +1,7 @@
 // One study: how far its readers are, and what its owner can do.
 
-import { button, element, find, table } from './elements.js';
+import { blindingSection } from './blinding.js';
+import { button, element, field, find, section, table } from './elements.js';
 import { agreed, attempt, close, download, override, verify } from './server.js';
 import { makeButton, revokeButton } from './tokens.js';
 import { counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from './words.js';
@@ -18,15 +19,9 @@ export function showStudy(place, study, tokens, changed) {
       element('p', { className: 'muted' }, `${summary(study)}; opened ${when(study.opened)}`),
       element('div', { className: 'wide' }, readersTable(study, tokens))
     ),
-    ...(isOpen ? [overrideSection(study, changed), closeSection(study, changed)] : [resultsSection(study)]),
+    ...(isOpen ? [blindingSection(study), overrideSection(study, changed), closeSection(study, changed)] : [resultsSection(study)]),
     recordsSection(study)
   );
-}
-
-/** A part of the page under a heading. */
-function section(title, ...content) {
-  const id = `heading-${title.replace(/\W/g, '-')}`;
-  return element('section', { 'aria-labelledby': id, className: 'stack' }, element('h3', { id }, title), ...content);
 }
 
 function readersTable({ readers }, { tokens, asks_for_tokens }) {
@@ -104,6 +99,7 @@ function resultsSection({ study }) {
   const files = [
     ['report', 'Report and tables', `${study}.zip`],
     ['export', 'Answers as tables', `${study}-tables.zip`],
+    ['structured-reports', 'Answers as DICOM SR', `${study}-sr.zip`],
     ['backup', 'Backup', `${study}.backup.json`],
   ];
   const told = element('p', { role: 'status' });
@@ -135,5 +131,3 @@ function recordsSection({ study, records, head }) {
   );
 }
 
-const field = (label, control) =>
-  element('div', { className: 'field' }, element('label', { for: control.id }, label), control);

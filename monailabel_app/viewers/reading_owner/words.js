@@ -11,9 +11,12 @@ export const when = text =>
 export const counted = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`;
 
 /** How far a session is. */
-export function progress({ readings, done, started }) {
-  if (done === readings) return `${done} of ${readings}, finished`;
-  return `${done} of ${readings}${started ? '' : ', not begun'}`;
+export function progress({ readings, done, started, may_start, earliest }) {
+  const count = `${done} of ${readings}`;
+  if (done === readings) return `${count}, finished`;
+  if (started) return count;
+  if (may_start) return `${count}, may begin`;
+  return earliest ? `${count}, may begin on ${when(earliest)}` : `${count}, not begun`;
 }
 
 /** How far a study is, in a few words. */
@@ -28,6 +31,13 @@ export const checkedSentences = found => [
   `${found.readers} readers, ${found.readings} readings, at most ${found.most_readings_in_a_session} in a session.`,
   'Opening freezes the protocol: it cannot be changed afterwards.',
 ];
+
+/** How far the blinded copies of a study are. */
+export function blindingSentence({ is_blinded, state, done, total, message }) {
+  if (state === 'failed') return `Not blinded: ${message}`;
+  if (state === 'running') return total ? `${done} of ${total} copies are made` : 'Looking at the images ...';
+  return is_blinded ? 'Made: readers can begin.' : 'Not made yet: readers cannot begin.';
+}
 
 /** Whether a reader of a study can sign in, and may: {token, warning}. */
 export function tokenOf(reader, tokens) {

@@ -3,14 +3,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
+import { blindingSentence, counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
 
 test('sessions are called by their number, and the one before them training', () => {
   assert.deepEqual([0, 1, 2].map(sessionName), ['Training', 'Session 1', 'Session 2']);
 });
 
-test('a session that has not begun is told from one that has', () => {
-  assert.equal(progress({ readings: 4, done: 0, started: null }), '0 of 4, not begun');
+test('a session that has not begun is told from one that has, with its wash-out', () => {
+  const waiting = { readings: 4, done: 0, started: null, may_start: false, earliest: null };
+  assert.equal(progress(waiting), '0 of 4, not begun');
+  assert.equal(progress({ ...waiting, may_start: true }), '0 of 4, may begin');
+  assert.match(progress({ ...waiting, earliest: '2026-03-02T12:00:00+00:00' }), /^0 of 4, may begin on .*2026/);
   assert.equal(progress({ readings: 4, done: 0, started: '2026-01-01T00:00:00+00:00' }), '0 of 4');
   assert.equal(progress({ readings: 4, done: 4, started: '2026-01-01T00:00:00+00:00' }), '4 of 4, finished');
 });
@@ -32,6 +35,15 @@ test('a reader who can see more than a case is warned of', () => {
 test('a wash-out can be cut short before sessions behind one only', () => {
   const sessions = [0, 1, 2, 3].map(session => ({ session, started: session === 2 ? 'yes' : null }));
   assert.deepEqual(waitingSessions([{ reader: 'ann', sessions }]), [{ reader: 'ann', session: 3 }]);
+});
+
+test('whether readers can begin is told of the copies', () => {
+  const none = { is_blinded: false, state: 'none', done: 0, total: 0, message: '' };
+  assert.match(blindingSentence(none), /readers cannot begin/);
+  assert.equal(blindingSentence({ ...none, state: 'running', done: 2, total: 4 }), '2 of 4 copies are made');
+  assert.match(blindingSentence({ ...none, state: 'running' }), /Looking/);
+  assert.equal(blindingSentence({ ...none, state: 'failed', message: 'no image' }), 'Not blinded: no image');
+  assert.match(blindingSentence({ ...none, is_blinded: true }), /readers can begin/);
 });
 
 test('numbers and times are words', () => {

@@ -1,0 +1,43 @@
+// The blinded copies of a study: without them, nothing can be shown to readers.
+
+import { button, element, section } from './elements.js';
+import { attempt, blind, blinding } from './server.js';
+import { blindingSentence } from './words.js';
+
+const POLL_MS = 1000;
+
+/** How far the copies of a study are, and a button that makes them. */
+export function blindingSection({ study }) {
+  const told = element('p', { role: 'status' });
+  const bar = element('progress', { 'aria-label': 'Blinded copies', hidden: true });
+  const make = button('Make blinded copies', () => follow(() => blind(study)));
+  const made = section(
+    'Blinded copies',
+    element(
+      'p',
+      { className: 'muted' },
+      'Readers see copies that differ in the anatomy only. They are made of the images of the archive that the protocol ' +
+        'names by SOP Instance UID; of files, by ',
+      element('code', {}, `mammosynth study blind ${study} --images FOLDER`),
+      ' at the server.'
+    ),
+    told,
+    bar,
+    element('div', {}, make)
+  );
+
+  const follow = (asked = () => blinding(study)) =>
+    attempt(async () => {
+      const found = await asked();
+      const sentence = blindingSentence(found);
+      if (told.textContent !== sentence) told.textContent = sentence;
+      told.className = found.state === 'failed' ? 'error' : '';
+      const isRunning = found.state === 'running';
+      bar.hidden = !isRunning;
+      Object.assign(bar, { max: found.total || 1, value: found.done });
+      make.disabled = isRunning || found.is_blinded;
+      if (isRunning && made.isConnected) setTimeout(() => follow(), POLL_MS);
+    });
+  setTimeout(() => follow()); // once the section is on the page
+  return made;
+}
