@@ -231,11 +231,11 @@ class DicomWebStudies:
             answer.raise_for_status()
         return read_retrieved(answer.content, answer.headers.get("Content-Type", ""), address.sop_instance_uid)
 
-    def view(self, address: InstanceAddress, wanted: ViewRequest) -> Mammogram:
+    def view(self, address: InstanceAddress, wanted: ViewRequest, *, accept_generated: bool = False) -> Mammogram:
         """Fetch one instance and read it as a source.
 
         Raises:
-            UnsupportedImageError: If it is no single-frame mammogram, or was generated itself.
+            UnsupportedImageError: If it is no single-frame mammogram, or was generated itself and is not accepted.
         """
         if address.sop_class_uid not in MAMMOGRAPHY_SOP_CLASSES:
             raise UnsupportedImageError(
@@ -247,11 +247,15 @@ class DicomWebStudies:
             source_name=address.sop_instance_uid,
             view_position=wanted.view_position,
             image_laterality=wanted.image_laterality,
+            accept_generated=accept_generated,
         )
 
-    def views(self, image_id: str, wanted: ViewRequest) -> list[Mammogram]:
+    def views(self, image_id: str, wanted: ViewRequest, *, accept_generated: bool = False) -> list[Mammogram]:
         """Every view behind an image id that fits the request; errors of single views are raised."""
-        return [self.view(address, wanted) for address in self.instances(image_id, wanted.sop_instance_uid)]
+        return [
+            self.view(address, wanted, accept_generated=accept_generated)
+            for address in self.instances(image_id, wanted.sop_instance_uid)
+        ]
 
     def source(self, image_id: str, wanted: ViewRequest) -> tuple[Mammogram, None]:
         """The one view behind an image id, which has no file of ours.

@@ -38,6 +38,7 @@ from monailabel_app.errors import ConflictError, NotFoundError, http_status
 from monailabel_app.gateway.admission import Admission
 from monailabel_app.gateway.answers import LastResort
 from monailabel_app.gateway.audit import concerns
+from monailabel_app.gateway.blinding import BlindingJobs, archive_images
 from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
@@ -47,6 +48,9 @@ from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.reader_studies import create_reader_studies
+from monailabel_app.gateway.reading_dicom import create_reading_dicom
+from monailabel_app.gateway.reading_room import create_reading_room
+from monailabel_app.gateway.reading_rooms import ReadingRooms
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
@@ -87,6 +91,8 @@ def create_gateway(
         DatabaseError: If the database there cannot be used.
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
+    place, copies = reader_studies or data_dir / "studies.sqlite", data_dir / "blinded"
+    rooms, blinding = ReadingRooms(place, copies), BlindingJobs(place, copies)
     database = Database(data_dir / "jobs.sqlite", LAYOUTS)  # first, so that one that cannot be used ends the start
 
     @asynccontextmanager
@@ -106,6 +112,8 @@ def create_gateway(
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
         await anyio.to_thread.run_sync(stop_training)
+        await anyio.to_thread.run_sync(blinding.stop)
+        rooms.close()
         database.close()
         if proxy_client:
             await proxy_client.aclose()
@@ -123,7 +131,9 @@ def create_gateway(
     gateway.include_router(create_segmentations(_archive))
     gateway.include_router(create_labels(_archive))
     gateway.include_router(create_previews(_slots, _archive))
-    gateway.include_router(create_reader_studies(reader_studies or data_dir / "studies.sqlite"))
+    gateway.include_router(create_reader_studies(place, blinding, lambda: archive_images(_archive())))
+    gateway.include_router(create_reading_dicom(rooms.visible))
+    gateway.include_router(create_reading_room(rooms))
     _add_synthesis(gateway)
     _add_inference(gateway)
     _add_platform(gateway)

@@ -41,7 +41,9 @@ class Action(StrEnum):
     DELETION = "deletion"
     READER_STUDY_OPENED = "reader study opened"
     READER_STUDY_CLOSED = "reader study closed"
+    READER_STUDY_BLINDED = "reader study blinded"
     WASH_OUT_OVERRIDDEN = "wash-out overridden"
+    READING_SESSION_STARTED = "reading session started"
     ANSWERS_EXPORTED = "answers of a reader study exported"
     TRAINING_STARTED = "training started"
     TRAINING_STOPPED = "training stopped"
@@ -49,6 +51,7 @@ class Action(StrEnum):
 
 _UID = r"[0-9][0-9.]{0,63}"
 _READER_STUDY = r"/reading/studies/(?P<reader_study>[A-Za-z0-9_.-]{1,64})"
+_READING_ROOM = _READER_STUDY.replace("/reading/", "/reading-room/")
 _ARCHIVE = r"/proxy/dicom/(?:(?:qido|wado|stow)/)?"
 # Method, path, action; groups of the path are written, too. Opening: anything of a study that is no search in it.
 _ACTIONS = tuple(
@@ -65,7 +68,9 @@ _ACTIONS = tuple(
         ("DELETE", rf"/studies/(?P<study>{_UID})/(?:synthesized|segmentations)/(?P<uid>{_UID})", Action.DELETION),
         ("POST", r"/reading/studies", Action.READER_STUDY_OPENED),
         ("POST", rf"{_READER_STUDY}/close", Action.READER_STUDY_CLOSED),
+        ("POST", rf"{_READER_STUDY}/blind", Action.READER_STUDY_BLINDED),
         ("POST", rf"{_READER_STUDY}/override", Action.WASH_OUT_OVERRIDDEN),
+        ("POST", rf"{_READING_ROOM}/sessions/[0-9]+", Action.READING_SESSION_STARTED),
         ("GET", rf"{_READER_STUDY}/(?:results|report|export|backup)", Action.ANSWERS_EXPORTED),
         ("POST", r"/train/.*", Action.TRAINING_STARTED),
         ("DELETE", r"/train/?", Action.TRAINING_STOPPED),

@@ -20,6 +20,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monailabel_app.gateway.audit import Action, note_action
+from monailabel_app.gateway.busy import TOO_MANY
+from monailabel_app.gateway.guessing import Guesses
 from monailabel_app.gateway.scope import may_ask
 from monailabel_app.gateway.sign_in import (
     COOKIE,
@@ -65,17 +67,21 @@ class _BodyTooLargeError(Exception):
 class Guard:
     """ASGI middleware that answers 400, 401, 403 or 413 and signing in itself and lets everything else through."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tokens: TokenBook | None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], tokens: TokenBook | None, guesses: Guesses | None = None
+    ) -> None:
         """Wrap an app.
 
         Args:
             app: What to protect.
             hosts: Accepted values of the Host header, as `name:port` (lower case).
             tokens: Who may sign in; None lets everybody in as `LOCAL`.
+            guesses: Counts wrong tokens.
         """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._tokens = tokens
+        self._guesses = guesses or Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
@@ -123,7 +129,9 @@ class Guard:
         if scope["method"] == "POST" and path == SIGN_OUT:
             return signed_out()
         presented = [token for token in (_bearer(headers), _cookie(headers.get(b"cookie", ""))) if token]
-        found = [identity for token in presented if (identity := self._tokens.identify(token))]
+        if wait_s := min((self._guesses.wait_s(_address(scope), token) for token in presented), default=0):
+            return _too_many_guesses(scope, wait_s)
+        found = [identity for token in presented if (identity := self._identify(scope, token))]
         if found:
             scope[SCOPE_KEY] = found[0]
         given = dict(query).get("token") if scope["method"] == "GET" and _bearer(headers) == "" else None
@@ -141,12 +149,23 @@ class Guard:
 
     async def _take_token(self, scope: Scope, headers: dict[bytes, str], token: str, next_path: str) -> Response:
         """Keep a token as a cookie, so that it leaves the address, where history and logs would keep it."""
-        identity = self._tokens.identify(token) if self._tokens else None
+        if wait_s := self._guesses.wait_s(_address(scope), token):
+            return _too_many_guesses(scope, wait_s)
+        identity = self._identify(scope, token)
         if identity is None:
             return await _refused(scope, headers, next_path)
         scope[SCOPE_KEY] = identity
         note_action(scope, Action.SIGN_IN)
         return signed_in(scope, headers.get(b"origin", ""), token, next_path)
+
+    def _identify(self, scope: Scope, token: str) -> Identity | None:
+        """Who holds a token; whether it was right counts for those that follow."""
+        identity = self._tokens.identify(token) if self._tokens else None
+        if identity is None:
+            self._guesses.note_wrong(_address(scope), token)
+        else:
+            self._guesses.note_right(token)
+        return identity
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         received = 0
@@ -171,6 +190,17 @@ class Guard:
 
         with suppress(_BodyTooLargeError):
             await self._app(scope, counted, noted)
+
+
+def _address(scope: Scope) -> str:
+    """Where a request comes from; behind a proxy that is trusted, what that says."""
+    return str((scope.get("client") or ["unknown"])[0])
+
+
+def _too_many_guesses(scope: Scope, wait_s: int) -> Response:
+    note_action(scope, Action.SIGN_IN_REFUSED)
+    detail = f"too many wrong tokens came in the last minute; try again in {wait_s} seconds"
+    return _answer(TOO_MANY, detail, {"Retry-After": str(wait_s)})
 
 
 async def _refused(scope: Scope, headers: dict[bytes, str], next_path: str) -> Response:

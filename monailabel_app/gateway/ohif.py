@@ -10,18 +10,18 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import monailabel
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 import monailabel_app
 from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.answers import NO_FOREIGN_FRAME
 from monailabel_app.gateway.guard import identity_of
-from monailabel_app.gateway.scope import NOTHING, viewer_scope
-from monailabel_app.gateway.sign_in import SIGN_IN
+from monailabel_app.gateway.scope import READING, ViewerScope, viewer_scope
 
 EXTENSIONS = Path(monailabel_app.__file__).parent / "viewers" / "ohif"
 ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
@@ -33,7 +33,7 @@ _ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
 _NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{20}\.(?:js|wasm)$")  # other content has another name
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _FOR_EVER = "private, max-age=31536000, immutable"
-_CONFIG = {
+_CONFIG: dict[str, Any] = {
     "routerBasename": "/ohif/",
     "investigationalUseDialog": {"option": "never"},
     "showWarningMessageForCrossOrigin": False,
@@ -42,28 +42,21 @@ _CONFIG = {
     "strictZSpacingForVolumeViewport": True,
     "useSharedArrayBuffer": "FALSE",
     "defaultDataSourceName": "dicomweb",
-    "dataSources": [
-        {
-            "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
-            "sourceName": "dicomweb",
-            "configuration": {
-                "friendlyName": "MammoSynth archive",
-                "name": "MammoSynth",
-                "qidoRoot": "/proxy/dicom/qido",
-                "wadoRoot": "/proxy/dicom/wado",
-                "wadoUriRoot": "/proxy/dicom/wado",
-                "qidoSupportsIncludeField": True,
-                "supportsReject": False,
-                "imageRendering": "wadors",
-                "thumbnailRendering": "wadors",
-                "enableStudyLazyLoad": True,
-                "supportsFuzzyMatching": False,
-                "supportsWildcard": True,
-                "bulkDataURI": {"enabled": True},
-            },
-        }
-    ],
 }
+_DATA_SOURCE = {
+    "friendlyName": "MammoSynth archive",
+    "name": "MammoSynth",
+    "qidoSupportsIncludeField": True,
+    "supportsReject": False,
+    "imageRendering": "wadors",
+    "thumbnailRendering": "wadors",
+    "enableStudyLazyLoad": True,
+    "supportsFuzzyMatching": False,
+    "supportsWildcard": True,
+    "bulkDataURI": {"enabled": True},
+}
+_CONFIG_ADDRESS, _READING_CONFIG_ADDRESS = "/ohif/app-config.js", "/ohif/reading-config.js"
+_READING_PAGE = "reading"  # the route of our mode for reader studies
 
 
 def create_ohif() -> APIRouter:
@@ -73,7 +66,10 @@ def create_ohif() -> APIRouter:
         name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
         for name, media_type in _ASKS_FOR_FONTS.items()
     }
-    pages["index.html"].headers["content-security-policy"] = _page_policy(pages["index.html"].body.decode())
+    page = pages["index.html"].body.decode()
+    pages["index.html"].headers["content-security-policy"] = _page_policy(page)
+    headers = {"content-security-policy": _page_policy(page)}
+    reading_page = HTMLResponse(page.replace(_CONFIG_ADDRESS, _READING_CONFIG_ADDRESS), headers=headers)
     extensions = {path.name: path for path in sorted(EXTENSIONS.glob("*.js"))}
     files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.rglob("*") if path.is_file()}
 
@@ -84,10 +80,12 @@ def create_ohif() -> APIRouter:
 
     @router.get("/ohif/app-config.js", include_in_schema=False)
     def app_config(request: Request) -> Response:
-        scope = viewer_scope(identity_of(request))
-        shown = {"showStudyList": scope.show_study_list, "extensions": scope.extensions, "modes": scope.modes}
-        config = f"window.config = {json.dumps(_CONFIG | shown)};"
-        return Response(config, media_type="text/javascript", headers={"cache-control": "no-store"})
+        return _config(viewer_scope(identity_of(request)))
+
+    @router.get("/ohif/reading-config.js", include_in_schema=False)
+    def reading_config() -> Response:
+        """For owners, too, who read in a study of theirs."""
+        return _config(READING)
 
     @router.get("/ohif/extensions/{name}", include_in_schema=False)
     def extension(name: str) -> Response:
@@ -100,11 +98,31 @@ def create_ohif() -> APIRouter:
         if path in files and path != "index.html":
             headers = {"cache-control": _FOR_EVER} if _NAMED_BY_CONTENT.search(path) else None
             return pages.get(path) or FileResponse(files[path], headers=headers)
-        if viewer_scope(identity_of(request)) == NOTHING:
-            return RedirectResponse(SIGN_IN)  # which says so; the viewer would stay black
+        if path == _READING_PAGE:
+            return reading_page
+        if viewer_scope(identity_of(request)) == READING:
+            return RedirectResponse("/reading-room")
         return pages["index.html"]
 
     return router
+
+
+def _config(scope: ViewerScope) -> Response:
+    """The viewer's configuration for what somebody may see."""
+    roots = {"qidoRoot": "qido", "wadoRoot": "wado", "wadoUriRoot": "wado"}
+    source = {
+        "namespace": "@ohif/extension-default.dataSourcesModule.dicomweb",
+        "sourceName": "dicomweb",
+        "configuration": _DATA_SOURCE | {name: f"{scope.dicom}/{service}" for name, service in roots.items()},
+    }
+    shown = {
+        "showStudyList": scope.show_study_list,
+        "extensions": scope.extensions,
+        "modes": scope.modes,
+        "dataSources": [source],
+    }
+    config = f"window.config = {json.dumps(_CONFIG | shown)};"
+    return Response(config, media_type="text/javascript", headers={"cache-control": "no-store"})
 
 
 def _page_policy(page: str) -> str:

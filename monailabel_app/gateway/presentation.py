@@ -108,7 +108,7 @@ class Presentation:
             if content is None:
                 content = await self._display(asked[1])
                 _keep(self._frames, asked[1], content, _KEPT_FRAMES)
-        return _frame_response(content, accept)
+        return frame_response(content, accept)
 
     async def _is_replaced(self, instance: str) -> bool:
         if instance not in self._shown_wrongly:  # after a restart of the server: ask what passed before
@@ -197,10 +197,16 @@ def _described(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted((kept | changed).items()))
 
 
-def _frame_response(content: bytes, accept: str) -> Response:
-    """One part of a multipart answer, or the bytes alone for a client that accepts no multipart."""
+def frame_response(content: bytes, accept: str, cache_control: str = "no-store") -> Response:
+    """A frame of WADO-RS: one part of a multipart answer, or the bytes alone for a client that accepts no multipart.
+
+    Args:
+        content: Uncompressed pixels, little endian.
+        accept: What the client accepts.
+        cache_control: Whether it may keep them.
+    """
     frame_type = f"application/octet-stream; transfer-syntax={ExplicitVRLittleEndian}"
-    headers = {"cache-control": "no-store"}
+    headers = {"cache-control": cache_control}
     if not re.search(r"multipart/related|\*/\*", accept or "*/*"):
         return Response(content, media_type=frame_type, headers=headers)
     boundary = uuid.uuid4().hex  # chance alone keeps it out of the pixels

@@ -20,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mammosynth.errors import ConflictError
 from mammosynth.reading.backup import restore_backup, write_backup
+from mammosynth.reading.blinding.sources import Read
 from mammosynth.reading.new_protocol import new_protocol
 from mammosynth.reading.protocol import parse_protocol
 from mammosynth.reading.store import StudyStore
 from mammosynth.reading.summary import describe, power_of
 from mammosynth.reading.verify import problems_of
+from monailabel_app.gateway.blinding import BlindingJobs
 from monailabel_app.gateway.guard import identity_of
 
 Reason = Annotated[str, Field(max_length=2000)]
@@ -63,11 +65,13 @@ class Simulation(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
 
 
-def create_reader_studies(place: Path | str) -> APIRouter:
+def create_reader_studies(place: Path | str, blinding: BlindingJobs, images: Callable[[], Read]) -> APIRouter:
     """The routes.
 
     Args:
         place: Of the store, see `StudyStore`; a file is made when the first study is opened.
+        blinding: Makes blinded copies.
+        images: Gives what reads the images that protocols name.
     """
     router = APIRouter(prefix="/reading")
 
@@ -144,6 +148,16 @@ def create_reader_studies(place: Path | str) -> APIRouter:
         by = identity_of(request).name
         with store() as opened:
             return asdict(opened.override_washout(name, body.reader, body.session, by=by, reason=body.reason))
+
+    @router.post("/studies/{name}/blind", status_code=202)
+    def blind(name: str) -> dict[str, Any]:
+        """Make the blinded copies of a study from the archive's images, in the background."""
+        return blinding.start(name, images())
+
+    @router.get("/studies/{name}/blind")
+    def blinded(name: str) -> dict[str, Any]:
+        """How far they are."""
+        return blinding.progress(name)
 
     @router.post("/studies/{name}/close")
     def close(name: str, body: Closing, request: Request) -> dict[str, Any]:

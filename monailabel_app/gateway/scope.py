@@ -1,7 +1,7 @@
 """What a person may see, and which routes are open to them: the one place where roles differ.
 
-A reader sees nothing yet: reader studies will open one case at a time, by a wider scope. What is not named here is
-closed to readers, also what is built later.
+A reader sees the case that they read, which comes by `gateway.reading_room`, and nothing of the archive. What is not
+named here is closed to readers, also what is built later.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ class ViewerScope:
     """What the viewer shows a person; the proxy says nothing of studies outside it.
 
     Attributes:
-        study_instance_uids: Studies that may be seen; None: every one.
+        study_instance_uids: Studies of the archive that may be seen; None: every one.
+        dicom: Where the viewer asks for images.
         extensions: Our extensions of the viewer.
         modes: Our modes of the viewer.
         show_study_list: Whether the viewer has its list of studies.
     """
 
     study_instance_uids: frozenset[str] | None
+    dicom: str = "/proxy/dicom"
     extensions: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     show_study_list: bool = False
@@ -44,14 +46,20 @@ EVERYTHING = ViewerScope(
     modes=("/ohif/extensions/synthesis-mode.js",),
     show_study_list=True,
 )
-NOTHING = ViewerScope(study_instance_uids=frozenset())
-_OWNERS_ONLY = re.compile(r"/reading(?:/.*)?")  # arms and answers of reader studies
-_OPEN_TO_READERS = re.compile(r"/|/health|/ohif(?:/.*)?|/proxy/dicom/.*")  # the last two answer by scope
+READING = ViewerScope(
+    study_instance_uids=frozenset(),
+    dicom="/reading-room/dicom",
+    extensions=("/ohif/extensions/reading-room.js",),
+    modes=("/ohif/extensions/reading-mode.js",),
+)
+_CLOSED_TO_USERS = re.compile(r"/reading(?:-room)?(?:/.*)?")  # arms and answers of reader studies; what readers see
+_OPEN_TO_READERS = re.compile(r"/|/health|/ohif(?:/.*)?|/proxy/dicom/.*|/reading-room(?:/.*)?")  # the last two by scope
+_TAKEN_OF_READERS = re.compile(r"/reading-room/studies/[^/]+/(?:sessions/[0-9]+|answers|show)")
 
 
 def viewer_scope(identity: Identity) -> ViewerScope:
     """What the viewer shows somebody."""
-    return NOTHING if identity.role is Role.READER else EVERYTHING
+    return READING if identity.role is Role.READER else EVERYTHING
 
 
 def may_ask(identity: Identity, method: str, path: str) -> bool:
@@ -63,5 +71,6 @@ def may_ask(identity: Identity, method: str, path: str) -> bool:
         path: Of the request, decoded.
     """
     if identity.role is Role.READER:
-        return method in ("GET", "HEAD") and _OPEN_TO_READERS.fullmatch(path) is not None
-    return identity.role is Role.OWNER or _OWNERS_ONLY.fullmatch(path) is None
+        open_to_them = _TAKEN_OF_READERS if method == "POST" else _OPEN_TO_READERS
+        return method in ("GET", "HEAD", "POST") and open_to_them.fullmatch(path) is not None
+    return identity.role is Role.OWNER or _CLOSED_TO_USERS.fullmatch(path) is None

@@ -10,8 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope
 
-from monailabel_app.gateway.scope import NOTHING, viewer_scope
-from monailabel_app.identity import Identity
+from monailabel_app.identity import Identity, Role
 
 COOKIE = "mammosynth_token"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
@@ -44,10 +43,8 @@ def sign_in_page(
         problem: What went wrong.
         again: Let the browser ask for `next_path` once more, from this page.
     """
-    sees_nothing = identity is not None and viewer_scope(identity) == NOTHING
-    text = _PAGE.render(
-        next=own_path(next_path), identity=identity, sees_nothing=sees_nothing, problem=problem, again=again
-    )
+    reads = identity is not None and identity.role is Role.READER
+    text = _PAGE.render(next=own_path(next_path), identity=identity, reads=reads, problem=problem, again=again)
     headers = _HEADERS | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
     return HTMLResponse(text, status, headers)
 

@@ -18,7 +18,7 @@ from monailabel_app.errors import http_status
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.guard import Guard
 from monailabel_app.gateway.proxy import create_proxy
-from monailabel_app.gateway.scope import EVERYTHING, NOTHING, ViewerScope, may_ask, viewer_scope
+from monailabel_app.gateway.scope import EVERYTHING, READING, ViewerScope, may_ask, viewer_scope
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
 from monailabel_app.tokens import TokenBook, add_token
@@ -31,7 +31,10 @@ PEOPLE = {role: Identity(role.value, role) for role in Role}
 # What a reader may ask for, and gets by scope; every other route of the app is closed.
 OPEN = {
     *(("GET", path) for path in ("/", "/health", "/ohif", "/ohif/app-config.js", "/ohif/extensions/{name}")),
-    *(("GET", path) for path in ("/ohif/{path:path}", "/proxy/dicom/{path:path}")),
+    *(("GET", path) for path in ("/ohif/{path:path}", "/ohif/reading-config.js", "/proxy/dicom/{path:path}")),
+    *(("GET", f"/reading-room{path}") for path in ("", "/page/{name}", "/studies", "/studies/{name}/current")),
+    ("GET", "/reading-room/dicom/{path:path}"),
+    *(("POST", f"/reading-room/studies/{{name}}/{path}") for path in ("sessions/{number}", "answers", "show")),
 }
 
 
@@ -91,16 +94,30 @@ def test_owners_may_ask_for_everything_and_users_for_all_but_reader_studies(gate
     people = (LOCAL, PEOPLE[Role.OWNER], PEOPLE[Role.USER])
     assert all(may_ask(person, *route) for person in people[:2] for route in routes(gateway))
     closed = {route for route in routes(gateway) if not may_ask(PEOPLE[Role.USER], *route)}
-    assert closed == {route for route in routes(gateway) if route[1].startswith("/reading/")}
+    assert closed == {route for route in routes(gateway) if route[1].startswith(("/reading/", "/reading-room"))}
     assert closed
     assert [viewer_scope(person) for person in people] == [EVERYTHING] * 3
-    assert viewer_scope(PEOPLE[Role.READER]) == NOTHING
+    assert viewer_scope(PEOPLE[Role.READER]) == READING
 
 
-def test_a_readers_viewer_has_no_study_list_no_extension_and_no_mode(reader: Reader) -> None:
+def test_a_readers_viewer_has_no_study_list_and_the_mode_for_reading_alone(reader: Reader) -> None:
     status, text = reader.ask("GET", "/ohif/app-config.js")
     config = json.loads(text.removeprefix("window.config = ").removesuffix(";"))
-    assert (status, config["showStudyList"], config["extensions"], config["modes"]) == (200, False, [], [])
+    assert (status, config["showStudyList"]) == (200, False)
+    assert config["extensions"] == ["/ohif/extensions/reading-room.js"]
+    assert config["modes"] == ["/ohif/extensions/reading-mode.js"]
+    (source,) = config["dataSources"]
+    roots = {name: root for name, root in source["configuration"].items() if name.endswith("Root")}
+    assert set(roots.values()) == {"/reading-room/dicom/qido", "/reading-room/dicom/wado"}
+    assert "/proxy/" not in text
+    assert reader.ask("GET", "/ohif/reading-config.js")[1] == text
+
+
+def test_a_readers_viewer_opens_the_mode_for_reading_and_leads_to_the_reading_room_otherwise(reader: Reader) -> None:
+    status, page = reader.ask("GET", "/ohif/reading?StudyInstanceUIDs=2.25.1&study=small")
+    assert (status, "/ohif/reading-config.js" in page, "/ohif/app-config.js" in page) == (200, True, False)
+    for path in ("/ohif/", "/ohif/synthesis", "/ohif/viewer?StudyInstanceUIDs=1.2"):
+        assert reader.ask("GET", path) == (307, "")
 
 
 @pytest.mark.parametrize("path", ["studies", "qido/studies", "series?Modality=MG", "qido/instances?PatientName=*"])

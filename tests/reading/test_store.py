@@ -94,7 +94,7 @@ def test_readings_come_in_their_order_and_sessions_after_their_wash_out(place: P
         store.start_session("small", "ann", 2)
     read_session(store, "ann", 1)
     clock.now += timedelta(days=13.9)
-    with pytest.raises(ConflictError, match=r"may begin on 2026-03-15T09:00\+00:00, 14 days after the last answer"):
+    with pytest.raises(ConflictError, match=r"may begin on 2026-03-15T09:00\+00:00, 14 days after the last reading"):
         store.start_session("small", "ann", 2)
     clock.now += timedelta(days=0.1)
     assert store.start_session("small", "ann", 2) is not None

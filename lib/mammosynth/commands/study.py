@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("cem-s3", "realism", "bpe-agreement", "lesion-marks")
 _STORE = "mammosynth-data/studies.sqlite"
+_COPIES = "mammosynth-data/blinded"
 _OWNER = "owner"
 
 
@@ -86,14 +87,20 @@ def _add_store_actions(actions: Any) -> None:
     simulate.add_argument("--tell", type=float, default=0.6, metavar="AUC", help="generated from real (default: 0.6)")
     simulate.add_argument("--seed", type=int, default=0, help="of the readers (default: 0)")
     simulate.set_defaults(run=_simulate)
+    blind = actions.add_parser("blind", help="make the copies that readers see, alike in everything but the anatomy")
+    blind.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="with the files of the protocol")
+    blind.set_defaults(run=_blind)
+    blind.add_argument(
+        "--copies", type=Path, default=Path(_COPIES), metavar="FOLDER", help="(default: %(default)s, as the server)"
+    )
     for action in (override, close):
         action.add_argument("--reason", default="", help="which is kept")
     for action in (opened, override, close, simulate):
         action.add_argument("--by", default=_OWNER, metavar="NAME", help="who does it (default: %(default)s)")
-    for action in (status, override, close, backup, simulate):
+    for action in (status, override, close, backup, simulate, blind):
         action.add_argument("study", metavar="STUDY")
     verify.add_argument("study", nargs="?", metavar="STUDY")
-    for action in (opened, status, override, close, verify, backup, restore, simulate):
+    for action in (opened, status, override, close, verify, backup, restore, simulate, blind):
         _add_store(action)
 
 
@@ -213,6 +220,19 @@ def _override(args: argparse.Namespace) -> int:
     with _store(args.store) as store:
         store.override_washout(args.study, args.reader, args.session, by=args.by, reason=args.reason)
     print(f"{args.reader} may begin session {args.session}.")
+    return 0
+
+
+def _blind(args: argparse.Namespace) -> int:
+    from mammosynth.reading.blinding.copies import blind
+    from mammosynth.reading.blinding.sources import image_folder
+
+    read = image_folder(args.images)
+    with _store(args.store) as store, counted(args.study, "copy") as progress:
+        count = blind(store, args.study, args.copies, read, progress)
+        rule = json.loads((store.blinding(args.study) or {})["rule"])
+    print(f"{count} blinded copies of {rule['rows']} x {rule['columns']} pixels, detail {rule['detail']:.3f} a pixel")
+    print(f"Next: mammosynth study attack {args.study}")
     return 0
 
 

@@ -49,7 +49,7 @@ def read_backup(file: Path) -> dict[str, Any]:
     content = {name: found.get(name) for name in _TABLES}
     if not all(isinstance(content[name], kind) for name, kind in _TABLES.items()):
         raise DataError(f"{file.name}: lacks {', '.join(_TABLES)} or one of them; take another copy")
-    return content
+    return {**content, "blinding": found.get("blinding")}  # those of before there were copies have none
 
 
 def restore_backup(store: StudyStore, file: Path) -> str:

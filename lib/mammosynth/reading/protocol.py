@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from mammosynth.errors import InvalidParameterError, ProtocolError
 from mammosynth.problems import Problems
+from mammosynth.reading.blinding.rule import BlindingRule, Hanging
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.questions import Question, Strict, Title, Word
 from mammosynth.reading.strict_yaml import Document, read_document
@@ -22,6 +23,7 @@ WHOLE_CASE = "case"
 """The target of a question that is asked once a case."""
 _TOLD = 20  # problems that one message tells
 _SHOWN = 64  # characters of a bad value that a message repeats
+_LATER = ("blinding", "hanging")
 Text = Annotated[str, Field(max_length=4000)]
 
 
@@ -105,6 +107,8 @@ class Protocol(Strict):
         readers: Names, as of their tokens.
         questions: What is asked, in this order.
         alpha: Over all endpoints, by Benjamini and Hochberg's procedure.
+        blinding: How the copies that readers see are made; without one, as `BlindingRule` does by default.
+        hanging: How the images of a case are laid out; without one, by their number.
         bootstrap_samples: Of cases, for intervals that need it; drawn from the design's seed.
     """
 
@@ -122,6 +126,8 @@ class Protocol(Strict):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     bootstrap_samples: Annotated[int, Field(ge=100, le=100_000)] = 1000
     power: Power | None = None
+    blinding: BlindingRule | None = None
+    hanging: Hanging | None = None
     cases: Annotated[dict[Word, Case], Field(min_length=1, max_length=20_000)]
 
     def canonical(self) -> str:
@@ -129,7 +135,11 @@ class Protocol(Strict):
 
         Comments, layout and the order of settings do not matter; the order of arms, questions and cases does.
         """
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        meant = self.model_dump(mode="json")
+        for name in _LATER:  # studies that were opened before there were these keep their hashes
+            if meant[name] is None:
+                del meant[name]
+        return json.dumps(meant, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     @cached_property
     def sha256(self) -> str:

@@ -13,7 +13,18 @@ from mammosynth.errors import ConflictError, NotFoundError
 from mammosynth.reading.answers import Answer, Receipt
 from mammosynth.reading.design import Reading
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
-from mammosynth.reading.tables import ANSWERED, SESSION_STARTED, ReadingRow, RecordRow, StudyRow
+from mammosynth.reading.tables import (
+    ANSWERED,
+    CLOSED,
+    COPY_FIELDS,
+    SESSION_STARTED,
+    SHOWN,
+    BlindingRow,
+    CopyRow,
+    ReadingRow,
+    RecordRow,
+    StudyRow,
+)
 
 
 @lru_cache(maxsize=8)
@@ -149,29 +160,72 @@ def unfinished(db: Session, study: StudyRow, protocol: Protocol) -> int:
     return sum(not is_done(protocol, each, done[each.reader]) for each in all_readings(db, study))
 
 
-def latest_answer(db: Session, study: StudyRow, reading: Reading, answer: Answer) -> RecordRow | None:
-    """The answer that counts; None if there is none."""
-    return db.scalar(
-        select(RecordRow)
-        .where(
-            RecordRow.study == study.number,
-            *at(reading.reader, reading.session),
-            RecordRow.position == reading.position,
-            RecordRow.kind == ANSWERED,
-            RecordRow.question == answer.question,
-            RecordRow.target == answer.target,
-        )
-        .order_by(RecordRow.number.desc())
-        .limit(1)
+def answers_given(db: Session, study: StudyRow, reading: Reading, answer: Answer) -> Sequence[RecordRow]:
+    """Every answer to the same question and target, the one that counts last."""
+    where = (RecordRow.question == answer.question, RecordRow.target == answer.target)
+    return _of_reading(db, study, reading, *where)
+
+
+def answers_to(db: Session, study: StudyRow, reading: Reading) -> dict[str, dict[str, Any]]:
+    """The answers to a reading that count, by question and target."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in _of_reading(db, study, reading):
+        found.setdefault(str(record.question), {})[str(record.target)] = record.value["value"]
+    return found
+
+
+def _of_reading(db: Session, study: StudyRow, reading: Reading, *conditions: Any) -> Sequence[RecordRow]:
+    where = (
+        RecordRow.study == study.number,
+        *at(reading.reader, reading.session),
+        RecordRow.position == reading.position,
+        RecordRow.kind == ANSWERED,
+        *conditions,
     )
+    return db.scalars(select(RecordRow).where(*where).order_by(RecordRow.number)).all()
 
 
-def check_may_answer(db: Session, study: StudyRow, protocol: Protocol, reading: Reading) -> None:
+def latest_session(db: Session, study: StudyRow, reader: str) -> int | None:
+    """The last session of a reader that has begun; None before the first."""
+    where = (RecordRow.study == study.number, RecordRow.reader == reader, RecordRow.kind == SESSION_STARTED)
+    return db.scalar(select(func.max(RecordRow.session)).where(*where))
+
+
+def last_shown(db: Session, study: StudyRow, reader: str) -> RecordRow | None:
+    """The last record of a study about what a reader sees; one without position says: nothing."""
+    where = (RecordRow.study == study.number, RecordRow.reader == reader, RecordRow.kind == SHOWN)
+    return db.scalar(select(RecordRow).where(*where).order_by(RecordRow.number.desc()).limit(1))
+
+
+def seen(db: Session, reader: str) -> RecordRow | None:
+    """The last record about what a reader sees, of all studies: nobody sees two cases at once."""
+    where = (
+        RecordRow.study.in_(select(StudyRow.number)),  # for the index
+        RecordRow.reader == reader,
+        RecordRow.kind == SHOWN,
+    )
+    return db.scalar(select(RecordRow).where(*where).order_by(RecordRow.at.desc(), RecordRow.number.desc()).limit(1))
+
+
+def shown(db: Session, study: StudyRow, reader: str) -> Reading | None:
+    """What a reader sees of a study; None if it is nothing, or of another study."""
+    record = seen(db, reader)
+    if record is None or record.study != study.number or record.session is None or record.position is None:
+        return None
+    if record.session != latest_session(db, study, reader) or last_record(db, study).kind == CLOSED:
+        return None
+    return reading_at(db, study, reader, record.session, record.position)
+
+
+def reading_after(db: Session, study: StudyRow, reading: Reading) -> Reading | None:
+    """The next one of the session; None after the last."""
+    row = db.get(ReadingRow, (study.number, reading.reader, reading.session, reading.position + 1))
+    return _as_reading(row) if row is not None else None
+
+
+def check_may_read(db: Session, study: StudyRow, protocol: Protocol, reading: Reading) -> None:
     """The session must be the reader's last that has begun, and everything before the reading complete."""
-    started = select(func.max(RecordRow.session)).where(
-        RecordRow.study == study.number, RecordRow.reader == reading.reader, RecordRow.kind == SESSION_STARTED
-    )
-    latest = db.scalar(started)
+    latest = latest_session(db, study, reading.reader)
     if latest is None or latest < reading.session:
         raise ConflictError(f"session {reading.session} of {reading.reader} has not begun; start it first")
     if latest > reading.session:
@@ -182,6 +236,32 @@ def check_may_answer(db: Session, study: StudyRow, protocol: Protocol, reading: 
             raise ConflictError(f"reading {before.position} is not complete; finish it before {reading.position}")
 
 
+def check_may_leave(
+    db: Session, study: StudyRow, protocol: Protocol, reader: str, last: Reading | None, number: int
+) -> None:
+    """Nothing may be shown at any time of the session that goes on; after its last reading, once that is complete."""
+    if latest_session(db, study, reader) != number:
+        raise ConflictError(f"session {number} of {reader} does not go on")
+    if last is not None and not is_complete(db, study, protocol, last):
+        raise ConflictError(f"reading {last.position} is not complete; finish it before session {number} is over")
+
+
 def receipt_of(record: RecordRow) -> Receipt:
     """What is given for a record."""
     return Receipt(record.number, record.value.get("revision", 1), record.at, record.sha256)
+
+
+def copies_of(db: Session, study: StudyRow, *conditions: Any) -> list[CopyRow]:
+    """Entries of the key, by the names of case and arm and the number of the image."""
+    order = (CopyRow.case, CopyRow.arm, CopyRow.number)
+    return list(db.scalars(select(CopyRow).where(CopyRow.study == study.number, *conditions).order_by(*order)))
+
+
+def blinding_of(db: Session, study: StudyRow) -> dict[str, Any] | None:
+    """Secret, rule and key, as a backup holds them; None before the study was blinded."""
+    row = db.get(BlindingRow, study.number)
+    if row is None:
+        return None
+    copies = sorted(copies_of(db, study), key=lambda each: (each.case, each.arm, each.number))  # as Python sorts
+    key = [{name: getattr(each, name) for name in COPY_FIELDS} for each in copies]
+    return {"secret": row.secret, "rule": row.rule, "copies": key}

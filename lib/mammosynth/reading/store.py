@@ -7,14 +7,15 @@ one that was killed before has stored nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from mammosynth import __version__
@@ -22,20 +23,28 @@ from mammosynth.database import Database
 from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.reading import queries
 from mammosynth.reading.answers import Answer, Receipt, check_answer
+from mammosynth.reading.attention import Attention
 from mammosynth.reading.design import TRAINING, Reading, design_sha256, readings
+from mammosynth.reading.place import Place, place_of
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.tables import (
     ANSWERED,
+    BLINDED,
     CLOSED,
+    COPY_FIELDS,
     LAYOUTS,
     OPENED,
     SESSION_STARTED,
+    SHOWN,
     SIMULATED,
     WASHOUT_OVERRIDDEN,
+    BlindingRow,
+    CopyRow,
     ReadingRow,
     RecordRow,
     StudyRow,
     canonical_json,
+    key_sha256,
     record_sha256,
 )
 
@@ -131,8 +140,14 @@ class StudyStore:
                 row.head,
             )
 
-    def start_session(self, name: str, reader: str, number: int) -> Receipt | None:
+    def start_session(self, name: str, reader: str, number: int, display: Any = None) -> Receipt | None:
         """Begin a session; one that has begun goes on.
+
+        Args:
+            name: Of the study.
+            reader: Who reads.
+            number: Of the session.
+            display: JSON values: what the reader found of their display, which is kept.
 
         Raises:
             NotFoundError: If the reader has no such session.
@@ -145,7 +160,97 @@ class StudyStore:
             if queries.count(db, study, *queries.at(reader, number), RecordRow.kind == SESSION_STARTED):
                 return None
             self._check_turn(db, study, protocol, own, number)
-            return self._append(db, study, SESSION_STARTED, {}, reader=reader, session=number)
+            content = {} if display is None else {"display": display}
+            return self._append(db, study, SESSION_STARTED, content, reader=reader, session=number)
+
+    def show(
+        self, name: str, reader: str, number: int, position: int | None, left: Attention | None = None
+    ) -> Receipt | None:
+        """Say which reading a reader sees from now on; the first that is not complete, or one before it.
+
+        Args:
+            name: Of the study.
+            reader: Who reads.
+            number: Of the session.
+            position: Of the reading in it; None, or one more than there are once all are complete: nothing.
+            left: How the reading that was seen before was looked at; counted for no longer than it was shown.
+
+        Returns:
+            None if it is seen already, and nothing is said of it.
+
+        Raises:
+            NotFoundError: If there is no such reading.
+            ConflictError: If the study is closed, the session has not begun or a later one has, or an earlier reading
+                is unfinished.
+        """
+        with self._writing(name) as (db, study, protocol):
+            own = [each for each in queries.readings_of(db, study, reader) if each.session == number]
+            last = own[-1] if own else None
+            if position is None or (last is not None and position == last.position + 1):
+                queries.check_may_leave(db, study, protocol, reader, last if position else None, number)
+                position = None
+            else:
+                reading = queries.reading_at(db, study, reader, number, position)
+                queries.check_may_read(db, study, protocol, reading)
+            before = queries.last_shown(db, study, reader)
+            is_shown = before is not None and (before.session, before.position) == (number, position)
+            if is_shown and left is None and queries.seen(db, reader) is before:
+                return None
+            content = {"left": self._attention(before, left) if before is not None and left is not None else None}
+            return self._append(db, study, SHOWN, content, reader=reader, session=number, position=position)
+
+    def _attention(self, seen: RecordRow, left: Attention) -> dict[str, Any] | None:
+        if seen.position is None:
+            return None
+        since = (self._clock() - datetime.fromisoformat(seen.at)).total_seconds()
+        return {"session": seen.session, "position": seen.position, **left.within(max(since, 0.0)).as_json()}
+
+    def visible(self, reader: str) -> tuple[str, Reading, Reading | None] | None:
+        """What a reader sees of all studies: the study, the reading, and the one that comes after it; None: nothing."""
+        with self._database.reading() as db:
+            record = queries.seen(db, reader)
+            study = db.get_one(StudyRow, record.study) if record is not None else None
+            reading = queries.shown(db, study, reader) if study is not None else None
+            if study is None or reading is None:
+                return None
+            return study.name, reading, queries.reading_after(db, study, reading)
+
+    def has_reader(self, name: str, reader: str) -> bool:
+        """Whether there is such a study and somebody reads in it."""
+        with self._database.reading() as db:
+            number = db.scalar(select(StudyRow.number).where(StudyRow.name == name))
+            where = (ReadingRow.study == number, ReadingRow.reader == reader)
+            return db.scalar(select(ReadingRow.session).where(*where).limit(1)) is not None
+
+    def sessions(self, name: str, reader: str) -> list[dict[str, Any]]:
+        """The sessions of a reader: how far each is, whether it may start now, and otherwise when, as far as is known.
+
+        Raises:
+            NotFoundError: If there is no such study, or it has no such reader.
+        """
+        with self._database.reading() as db:
+            study = queries.study_row(db, name)
+            protocol = queries.parsed(study.protocol)
+            sessions = self._progress(db, study, protocol, reader)["sessions"]
+            is_open = queries.last_record(db, study).kind != CLOSED
+            are_done = True
+            for each in sessions:
+                earliest = self._earliest(db, study, protocol, reader, each["session"]) if are_done else None
+                has_turn = is_open and are_done and each["started"] is None
+                each["may_start"] = has_turn and (earliest is None or self._clock() >= earliest)
+                each["earliest"] = earliest.isoformat() if earliest is not None and each["started"] is None else None
+                are_done = are_done and each["done"] == each["readings"]
+        return sessions
+
+    def place(self, name: str, reader: str) -> Place:
+        """Where a reader is.
+
+        Raises:
+            NotFoundError: If there is no such study, or it has no such reader.
+        """
+        with self._database.reading() as db:
+            study = queries.study_row(db, name)
+            return place_of(db, study, queries.parsed(study.protocol), reader)
 
     def override_washout(self, name: str, reader: str, number: int, *, by: str, reason: str) -> Receipt:
         """Let a reader begin a session before the wash-out is over.
@@ -163,11 +268,20 @@ class StudyStore:
             content = {"by": by, "reason": reason.strip()}
             return self._append(db, study, WASHOUT_OVERRIDDEN, content, reader=reader, session=number)
 
-    def save(self, name: str, reader: str, number: int, position: int, answers: Sequence[Answer]) -> list[Receipt]:
+    def save(
+        self,
+        name: str,
+        reader: str,
+        number: int,
+        position: int,
+        answers: Sequence[Answer],
+        *,
+        only_shown: bool = False,
+    ) -> list[Receipt]:
         """Store answers about a reading, all or none of them.
 
         The same answer again is not stored again: its receipt is that of the first, so that a viewer that did not hear
-        of it may ask again.
+        of it may ask again. The same as an earlier one, in its duration, too, is a request that came twice.
 
         Args:
             name: Of the study.
@@ -175,23 +289,29 @@ class StudyStore:
             number: Of the session.
             position: Of the reading in it.
             answers: To one or more questions.
+            only_shown: Whether the reader must see the reading.
 
         Raises:
             NotFoundError: If there is no such reading.
             InvalidParameterError: If a question does not take the answer.
             ConflictError: If the study is closed, the session has not begun or a later one has, an earlier reading is
-                unfinished, or the truth of a training case was told already.
+                unfinished, the truth of a training case was told already, or another reading is shown.
         """
         with self._writing(name) as (db, study, protocol):
             reading = queries.reading_at(db, study, reader, number, position)
-            queries.check_may_answer(db, study, protocol, reading)
+            queries.check_may_read(db, study, protocol, reading)
+            if only_shown and queries.shown(db, study, reader) != reading:
+                raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
             return [self._save(db, study, protocol, reading, answer) for answer in answers]
 
     def _save(self, db: Session, study: StudyRow, protocol: Protocol, reading: Reading, answer: Answer) -> Receipt:
         value = check_answer(protocol, reading, answer)
-        before = queries.latest_answer(db, study, reading, answer)
-        if before is not None and before.value["value"] == value:
-            return queries.receipt_of(before)
+        given = queries.answers_given(db, study, reading, answer)
+        before = given[-1] if given else None
+        for each in reversed(given):
+            is_repeated = answer.duration_s is not None and each.value["duration_s"] == answer.duration_s
+            if each.value["value"] == value and (each is before or is_repeated):
+                return queries.receipt_of(each)
         if before is not None and reading.session == TRAINING and queries.is_complete(db, study, protocol, reading):
             raise ConflictError("the truth of this training case was told; its answers stay as they are")
         return self._append(
@@ -253,6 +373,91 @@ class StudyStore:
             if not simulated and queries.count(db, study, RecordRow.kind.in_([ANSWERED, SESSION_STARTED])):
                 raise ConflictError(f"{name} has readers already; simulate readers in a study that was just opened")
             return self._append(db, study, SIMULATED, {"settings": settings, "by": by})
+
+    def begin_blinding(self, name: str, secret: str, rule: str) -> tuple[str, str]:
+        """Keep what the blinded copies of a study are made with; what is kept already stays.
+
+        Args:
+            name: Of the study.
+            secret: 64 hexadecimal digits.
+            rule: JSON of a `BlindingRule` that is resolved.
+
+        Returns:
+            The secret and the rule that are kept.
+
+        Raises:
+            ConflictError: If the study is closed.
+        """
+        with self._writing(name) as (db, study, _):
+            row = db.get(BlindingRow, study.number)
+            if row is None:
+                row = BlindingRow(study=study.number, secret=secret, rule=rule)
+                db.add(row)
+            return row.secret, row.rule
+
+    def keep_copy(self, name: str, copy: Mapping[str, Any]) -> None:
+        """Keep an entry of the key: `COPY_FIELDS`. One that is kept already must be the same.
+
+        Raises:
+            ConflictError: If the study is closed, or the copy was another one.
+        """
+        with self._writing(name) as (db, study, _):
+            known = db.get(CopyRow, (study.number, copy["case"], copy["arm"], copy["number"]))
+            if known is None:
+                self._refuse_if_blinded(db, study)
+                db.add(CopyRow(study=study.number, **copy))
+            elif any(getattr(known, field) != copy[field] for field in COPY_FIELDS):
+                raise ConflictError(
+                    f"{name}: the copy of {copy['source'][:64]} would be another now; bring the source back as it was"
+                )
+
+    def drop_copies(self, name: str) -> None:
+        """Forget the entries of a key that is not finished.
+
+        Raises:
+            ConflictError: If the study is closed, or its key is finished.
+        """
+        with self._writing(name) as (db, study, _):
+            self._refuse_if_blinded(db, study)
+            db.execute(delete(CopyRow).where(CopyRow.study == study.number))
+
+    def finish_blinding(self, name: str) -> Receipt | None:
+        """Say that the key is whole, with its hash; None if that was said before.
+
+        Raises:
+            ConflictError: If the study is closed.
+        """
+        with self._writing(name) as (db, study, _):
+            if queries.count(db, study, RecordRow.kind == BLINDED):
+                return None
+            key = queries.blinding_of(db, study)
+            if key is None:
+                raise ConflictError(f"{name} has no copies; blind it first")
+            content = {"copies": len(key["copies"]), "key_sha256": key_sha256(key), "rule": json.loads(key["rule"])}
+            return self._append(db, study, BLINDED, content)
+
+    @staticmethod
+    def _refuse_if_blinded(db: Session, study: StudyRow) -> None:
+        if queries.count(db, study, RecordRow.kind == BLINDED):
+            raise ConflictError(f"{study.name} is blinded; its key stays as it is")
+
+    def is_blinded(self, name: str) -> bool:
+        """Whether the key is whole.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        with self._database.reading() as db:
+            return queries.count(db, queries.study_row(db, name), RecordRow.kind == BLINDED) > 0
+
+    def blinding(self, name: str) -> dict[str, Any] | None:
+        """Secret, rule (JSON) and copies (`COPY_FIELDS` each) of a study; None before it was blinded.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        with self._database.reading() as db:
+            return queries.blinding_of(db, queries.study_row(db, name))
 
     def close_study(self, name: str, *, by: str, reason: str = "") -> Receipt:
         """Take no more answers, for good.
@@ -316,7 +521,7 @@ class StudyStore:
         }
 
     def content(self, name: str) -> dict[str, Any]:
-        """Everything of a study, as a backup holds it: JSON values.
+        """Everything of a study, as a backup holds it: JSON values; of blinded copies the key, not the pixels.
 
         Raises:
             NotFoundError: If there is no such study.
@@ -325,6 +530,7 @@ class StudyStore:
             study = queries.study_row(db, name)
             return {
                 "study": {key: getattr(study, key) for key in ("name", "protocol", "records", "head")},
+                "blinding": queries.blinding_of(db, study),
                 "readings": [asdict(each) for each in queries.all_readings(db, study)],
                 "records": [
                     {key: getattr(record, key) for key in RecordRow.__table__.columns.keys() if key != "study"}  # noqa: SIM118
@@ -347,6 +553,9 @@ class StudyStore:
             db.flush()
             db.add_all(ReadingRow(study=study.number, **each) for each in content["readings"])
             db.add_all(RecordRow(study=study.number, **each) for each in content["records"])
+            if blinding := content.get("blinding"):
+                db.add(BlindingRow(study=study.number, secret=blinding["secret"], rule=blinding["rule"]))
+                db.add_all(CopyRow(study=study.number, **each) for each in blinding["copies"])
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[Session, StudyRow, Protocol]]:
@@ -388,21 +597,24 @@ class StudyStore:
         for each in own:
             if each.session < number and not queries.is_done(protocol, each, answered):
                 raise ConflictError(f"session {each.session} of {reader} is unfinished; finish it before {number}")
+        earliest = self._earliest(db, study, protocol, reader, number)
+        if earliest is not None and self._clock() < earliest:
+            raise ConflictError(
+                f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
+                f"{protocol.design.washout_days:g} days after the last reading; wait, or let the owner override it"
+            )
+
+    @staticmethod
+    def _earliest(db: Session, study: StudyRow, protocol: Protocol, reader: str, number: int) -> datetime | None:
+        """When the wash-out before a session is over; None if there is none."""
         if number <= 1 or queries.count(db, study, *queries.at(reader, number), RecordRow.kind == WASHOUT_OVERRIDDEN):
-            return
+            return None
         last = db.scalar(
             select(func.max(RecordRow.at)).where(
                 RecordRow.study == study.number,
                 RecordRow.reader == reader,
-                RecordRow.kind == ANSWERED,
+                RecordRow.kind.in_([ANSWERED, SHOWN]),
                 RecordRow.session.between(1, number - 1),
             )
         )
-        if last is None:
-            return
-        earliest = datetime.fromisoformat(last) + timedelta(days=protocol.design.washout_days)
-        if self._clock() < earliest:
-            raise ConflictError(
-                f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
-                f"{protocol.design.washout_days:g} days after the last answer; wait, or let the owner override it"
-            )
+        return datetime.fromisoformat(last) + timedelta(days=protocol.design.washout_days) if last else None

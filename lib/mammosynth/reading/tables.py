@@ -19,6 +19,8 @@ BEGINNING = "0" * 64
 OPENED, CLOSED = "opened", "closed"
 SESSION_STARTED, WASHOUT_OVERRIDDEN = "session_started", "washout_overridden"
 ANSWERED, SIMULATED = "answered", "simulated"
+SHOWN = "shown"  # a reading, or nothing
+BLINDED = "blinded"
 
 
 class Base(DeclarativeBase):
@@ -73,6 +75,34 @@ class RecordRow(Base):
         return json.loads(self.content)
 
 
+class BlindingRow(Base):
+    """What the copies of a study are made with; written once."""
+
+    __tablename__ = "blindings"
+    study: Mapped[int] = mapped_column(ForeignKey("studies.number"), primary_key=True)
+    secret: Mapped[str] = mapped_column(String(64))  # hexadecimal digits of 32 random bytes
+    rule: Mapped[str] = mapped_column(Text)  # JSON
+
+
+class CopyRow(Base):
+    """One entry of the key: a blinded copy and what it is of."""
+
+    __tablename__ = "copies"
+    study: Mapped[int] = mapped_column(ForeignKey("studies.number"), primary_key=True)
+    case: Mapped[str] = mapped_column(String(64), primary_key=True)
+    arm: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # of the image, from 1
+    source: Mapped[str] = mapped_column(Text)
+    file: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64))
+    image_laterality: Mapped[str] = mapped_column(String(1))
+    view_position: Mapped[str] = mapped_column(String(8))
+    placement: Mapped[str] = mapped_column(Text)  # JSON
+
+
+COPY_FIELDS = (
+    "case", "arm", "number", "source", "file", "sha256", "image_laterality", "view_position", "placement",
+)  # fmt: skip
 RECORD_FIELDS = ("number", "at", "kind", "reader", "session", "position", "question", "target", "content", "previous")
 """What the hash of a record is over, after the name of its study."""
 
@@ -85,6 +115,11 @@ def record_sha256(study: str, record: Mapping[str, Any]) -> str:
         record: At least `RECORD_FIELDS`.
     """
     return hashlib.sha256(canonical_json([study, *(record[name] for name in RECORD_FIELDS)]).encode()).hexdigest()
+
+
+def key_sha256(blinding: Mapping[str, Any]) -> str:
+    """The hash of secret, rule and key, as `StudyStore.content` gives them."""
+    return hashlib.sha256(canonical_json(blinding).encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:

@@ -10,7 +10,17 @@ from mammosynth.errors import MammoSynthError
 from mammosynth.reading.answers import Answer, check_answer
 from mammosynth.reading.design import Reading, design_sha256, readings
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
-from mammosynth.reading.tables import ANSWERED, BEGINNING, CLOSED, OPENED, RECORD_FIELDS, record_sha256
+from mammosynth.reading.tables import (
+    ANSWERED,
+    BEGINNING,
+    BLINDED,
+    CLOSED,
+    OPENED,
+    RECORD_FIELDS,
+    SHOWN,
+    key_sha256,
+    record_sha256,
+)
 
 _RECORD_KEYS = {*RECORD_FIELDS, "sha256"}
 
@@ -46,6 +56,7 @@ def _problems(content: Mapping[str, Any], head: str | None) -> list[str]:
         found = list(_of_opening(content, protocol))
     except MammoSynthError as error:
         return [str(error)]
+    found = found or list(_of_blinding(content.get("blinding"), records))
     return found or list(_of_answers(protocol, content["readings"], records))
 
 
@@ -89,6 +100,12 @@ def _of_opening(content: Mapping[str, Any], protocol: Protocol) -> Iterator[str]
         yield "the readings do not follow from the protocol and its seed"
 
 
+def _of_blinding(blinding: Mapping[str, Any] | None, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    stated = [json.loads(record["content"])["key_sha256"] for record in records if record["kind"] == BLINDED]
+    if stated and (len(stated) > 1 or blinding is None or key_sha256(blinding) != stated[0]):
+        yield "the key from blinded copies to their sources is not the one that was kept when they were made"
+
+
 def _of_answers(
     protocol: Protocol, design: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
@@ -96,13 +113,14 @@ def _of_answers(
     of_place = {(each["reader"], each["session"], each["position"]): Reading(**each) for each in design}
     revisions: dict[tuple[Any, ...], int] = {}
     for record in records:
+        place = record["reader"], record["session"], record["position"]
+        is_shown = record["kind"] == SHOWN and record["position"] is not None
+        if (is_shown or record["kind"] == ANSWERED) and place not in of_place:
+            yield f"record {record['number']} is of a reading that there is not"
+            continue
         if record["kind"] != ANSWERED:
             continue
-        place = record["reader"], record["session"], record["position"]
         content = json.loads(record["content"])
-        if place not in of_place:
-            yield f"record {record['number']} answers a reading that there is not"
-            continue
         answer = Answer(record["question"], content["value"], record["target"], content["duration_s"])
         try:
             check_answer(protocol, of_place[place], answer)

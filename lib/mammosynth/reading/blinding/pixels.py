@@ -1,0 +1,181 @@
+"""`blinded_pixels`: an image as every arm shows it; `Placement`: which pixel of the source lies where in it.
+
+    display values -> matrix, chest wall at its border -> detail -> breast, faded edge -> noise -> bits
+
+Every step is the same function for every arm. What is outside the breast is 0; inside, what is finer than the rule's
+detail is gone, and noise lies on what is left, so that neither sampling nor grey levels of a source show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import fft, ndimage
+
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
+from mammosynth.reading.blinding.rule import BlindingRule
+from mammosynth.terms import ImageLaterality
+
+_ROOM = 0.04  # of the grey scale left free at each end, so that noise is never cut off
+_TAPER = 0.8  # of the detail: where it begins to fall
+_ANISOTROPY = 1.01  # pixels may be this much longer than wide
+_OUTLINE = 4.0  # smoothing of the outline of the breast, in pixels of the copy
+_LEAST_BREAST = 0.01  # of the matrix; less is no breast that was found
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a source lies in its copy: x and y are columns and rows from the centre of the first pixel.
+
+    Attributes:
+        scale: Pixels of the copy for one of the source.
+        left: Columns of the copy before the (mirrored) source.
+        top: Rows before it.
+        width: Of the source, in pixels.
+        is_mirrored: Whether left and right are exchanged.
+    """
+
+    scale: float
+    left: float
+    top: int
+    width: int
+    is_mirrored: bool
+
+    def to_copy(self, x: float, y: float) -> tuple[float, float]:
+        """Where a place of the source is."""
+        x = self.width - 1 - x if self.is_mirrored else x
+        return (x + 0.5) * self.scale + self.left - 0.5, (y + 0.5) * self.scale + self.top - 0.5
+
+    def to_source(self, x: float, y: float) -> tuple[float, float]:
+        """Where a place of the copy is; it may be outside the source."""
+        x = (x + 0.5 - self.left) / self.scale - 0.5
+        return self.width - 1 - x if self.is_mirrored else x, (y + 0.5 - self.top) / self.scale - 0.5
+
+    def mark_to_copy(self, mark: Mapping[str, Any]) -> dict[str, Any]:
+        """A mark of `questions.Marks` on the source as one on the copy."""
+        return self._moved(mark, self.to_copy(mark["x"], mark["y"]), self.scale)
+
+    def mark_to_source(self, mark: Mapping[str, Any]) -> dict[str, Any]:
+        """The way back."""
+        return self._moved(mark, self.to_source(mark["x"], mark["y"]), 1 / self.scale)
+
+    def _moved(self, mark: Mapping[str, Any], place: tuple[float, float], scale: float) -> dict[str, Any]:
+        radii = {name: mark[name] * scale for name in ("radius", "radius_x", "radius_y") if name in mark}
+        turned = {"angle": -mark["angle"]} if self.is_mirrored and "angle" in mark else {}
+        return {**mark, "x": place[0], "y": place[1], **radii, **turned}
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values, of which `Placement(**values)` is the same."""
+        return asdict(self)
+
+
+def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.ndarray, Placement]:
+    """The copy of an image.
+
+    Args:
+        image: Of any arm; its laterality is known.
+        rule: Of the study, with a detail.
+        seed: Of the noise.
+
+    Returns:
+        (rows, columns) uint16, 0 to 2**bits - 1, 0 outside the breast; and where the source lies in it.
+
+    Raises:
+        UnsupportedImageError: If no breast is found, the laterality is unknown, or the image does not fit the matrix.
+    """
+    if rule.detail is None:
+        raise ValueError("the rule has no detail; measure it with `detail.coarsest`")
+    canvas, frame, placement = placed(image, rule)
+    weight = breast_weight(canvas, rule)
+    if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
+        raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
+    rows, columns = frame
+    canvas[rows, columns] = low_passed(canvas[rows, columns], rule.detail)
+    noise = np.random.default_rng(seed).standard_normal(canvas.shape, np.float32) * np.float32(rule.noise)
+    shown = _ROOM + (1 - 2 * _ROOM) * np.clip(canvas, 0, 1) + noise
+    most = (1 << rule.bits) - 1
+    return np.rint(np.clip(shown, 0, 1) * weight * most).astype(np.uint16), placement
+
+
+def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, tuple[slice, slice], Placement]:
+    """An image in the matrix of the copies, with its chest wall where that of its breast belongs.
+
+    Returns:
+        (rows, columns) float32 in [0, 1]; the rows and columns that the image covers; where the source lies.
+    """
+    if image.image_laterality is None:
+        raise UnsupportedImageError(
+            f"{image.source_name}: nobody says whether it is a right or a left breast; say it in the file's name (_R_, "
+            "_L_), or by the case's breasts."
+        )
+    shown = image.pixels if image.valid is None else np.where(image.valid, image.pixels, np.float32(0))
+    scale = _scale(image, rule)
+    height, width = (max(1, int(side * scale + 1e-6)) for side in shown.shape)
+    if height > rule.rows or width > rule.columns:
+        raise UnsupportedImageError(
+            f"{image.source_name}: is {height} x {width} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
+            f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
+        )
+    breast = segment_breast(shown)
+    wall_on_left = image.image_laterality is ImageLaterality.LEFT
+    mirrored = bool(breast.any()) and chest_wall_on_left(breast) != wall_on_left
+    shown = shown[:, ::-1] if mirrored else shown
+    top = (rule.rows - height) // 2
+    left = 0 if wall_on_left else rule.columns - width
+    # What a fraction of a pixel would cover is cut off away from the chest wall, so that the scale is exact.
+    start = 0.0 if wall_on_left else shown.shape[1] - width / scale
+    box = (start, 0.0, min(start + width / scale, shown.shape[1]), min(height / scale, shown.shape[0]))
+    small = Image.fromarray(np.ascontiguousarray(shown)).resize((width, height), Image.Resampling.BICUBIC, box)
+    canvas = np.zeros((rule.rows, rule.columns), np.float32)
+    frame = slice(top, top + height), slice(left, left + width)
+    canvas[frame] = np.asarray(small)
+    before = 0.0 if wall_on_left else rule.columns - round(shown.shape[1] * scale, 6)
+    return canvas, frame, Placement(scale, before, top, shown.shape[1], mirrored)
+
+
+def _scale(image: Mammogram, rule: BlindingRule) -> float:
+    spacing = image.pixel_spacing_mm
+    if spacing is not None and max(spacing) > _ANISOTROPY * min(spacing):
+        raise UnsupportedImageError(
+            f"{image.source_name}: its pixels are {spacing[0]} x {spacing[1]} mm, expected square ones; resample it."
+        )
+    if rule.pixel_spacing_mm is None:
+        return min(rule.rows / image.pixels.shape[0], rule.columns / image.pixels.shape[1])
+    if spacing is None:
+        raise UnsupportedImageError(
+            f"{image.source_name}: has no pixel spacing, and blinding.pixel_spacing_mm asks for one; leave that out."
+        )
+    return spacing[0] / rule.pixel_spacing_mm
+
+
+def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
+    """An image without what is finer than a detail, in cycles a pixel; at its border it goes on as in a mirror."""
+    spectrum = fft.dctn(pixels, norm="ortho")
+    y, x = (np.arange(side, dtype=np.float32) / (2 * side) for side in pixels.shape)
+    frequency = np.hypot(y[:, None], x[None, :])
+    share = np.clip((frequency - _TAPER * detail) / ((1 - _TAPER) * detail), 0, 1)
+    return fft.idctn(spectrum * (0.5 + 0.5 * np.cos(np.pi * share)), norm="ortho").astype(np.float32)
+
+
+def breast_weight(canvas: np.ndarray, rule: BlindingRule) -> np.ndarray:
+    """How much of each pixel is shown: 0 outside the breast, 1 inside, between them a smooth slope of constant width.
+
+    Args:
+        canvas: (H, W) float32 in [0, 1].
+        rule: Its edge and fade.
+
+    Returns:
+        (H, W) float32. At the border of the image, where the breast goes on, nothing fades.
+    """
+    mask = segment_breast(canvas)
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), _OUTLINE, mode="nearest") > 0.5
+    margin = rule.edge + rule.fade + 1
+    depth = ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]
+    share = np.clip((depth - rule.edge) / rule.fade, 0, 1).astype(np.float32)
+    return share * share * (3 - 2 * share)

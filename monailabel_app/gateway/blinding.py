@@ -1,0 +1,136 @@
+"""`BlindingJobs`: blinded copies of reader studies are made from the archive's images, one study at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mammosynth.errors import ConflictError, MammoSynthError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.reading.blinding.copies import blind
+from mammosynth.reading.blinding.sources import Read
+from mammosynth.reading.store import StudyStore
+from monailabel_app.studies import DicomWebStudies, ViewRequest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        state: "none", "running", "done" or "failed".
+        done: Copies that are made.
+        total: Copies that there will be; 0 before that is known.
+        message: What went wrong.
+    """
+
+    state: str = "none"
+    done: int = 0
+    total: int = 0
+    message: str = ""
+
+
+class _StoppedError(MammoSynthError):
+    """The server ends; the next run goes on."""
+
+
+class BlindingJobs:
+    """One thread, while a study is blinded. A run that was cut off goes on when it is asked for again.
+
+    Args:
+        place: Of the store, see `StudyStore`.
+        folder: For the copies of all studies.
+    """
+
+    def __init__(self, place: Path | str, folder: Path) -> None:
+        self._place = place
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._study = ""
+        self._progress: dict[str, Progress] = {}
+        self._is_stopped = threading.Event()
+
+    def start(self, name: str, read: Read) -> dict[str, object]:
+        """Begin, or go on with what was cut off.
+
+        Args:
+            name: Of the study.
+            read: Gives the images that its protocol names.
+
+        Raises:
+            NotFoundError: If there is no such study.
+            ConflictError: If it is closed, or another one is being blinded.
+        """
+        store = StudyStore(self._place)
+        try:
+            if not store.study(name).is_open:
+                raise ConflictError(f"{name} is closed; nothing is shown of it any more")
+        finally:
+            store.close()
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                raise ConflictError(f"{self._study} is being blinded; try again when it is done")
+            self._study = name
+            self._progress[name] = Progress("running")
+            self._thread = threading.Thread(target=self._run, args=(name, read), name="blinding", daemon=True)
+            self._thread.start()
+        return self.progress(name)
+
+    def progress(self, name: str) -> dict[str, object]:
+        """How far a study is; after a restart of the server, what its key says.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        store = StudyStore(self._place)
+        try:
+            is_blinded = store.is_blinded(name)
+        finally:
+            store.close()
+        found = self._progress.get(name) or Progress("done" if is_blinded else "none")
+        return {"study": name, "is_blinded": is_blinded, **asdict(found)}
+
+    def stop(self) -> None:
+        """Let the running one end after its next copy."""
+        self._is_stopped.set()
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def _run(self, name: str, read: Read) -> None:
+        store = StudyStore(self._place)
+
+        def report(done: int, total: int, _: str) -> None:
+            self._progress[name] = Progress("running", done, total)
+            if self._is_stopped.is_set():
+                raise _StoppedError("the server was stopped; start blinding again to go on")
+
+        try:
+            count = blind(store, name, self._folder, read, report)
+            self._progress[name] = Progress("done", count, count)
+        except MammoSynthError as error:
+            self._progress[name] = replace(self._progress[name], state="failed", message=str(error))
+        except Exception as error:
+            logger.exception("blinding ended early")
+            words = f"{type(error).__name__}; the log of the server says more"
+            self._progress[name] = replace(self._progress[name], state="failed", message=words)
+        finally:
+            store.close()
+
+
+def archive_images(archive: DicomWebStudies) -> Read:
+    """The images of an archive by their SOP Instance UIDs, generated ones included."""
+
+    def read(source: str) -> Mammogram:
+        found = archive.views(source, ViewRequest(), accept_generated=True)
+        if len(found) != 1:
+            raise UnsupportedImageError(
+                f"{source}: {len(found)} images have that UID; name each image by its SOP Instance UID"
+            )
+        return found[0]
+
+    return read

@@ -1,0 +1,269 @@
+"""`ReadingRooms`: what a reader sees and does, from the store of reader studies and the blinded copies.
+
+Values go to the browser in pixels of the copies, and are kept in pixels of the sources.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mammosynth.errors import ConflictError, InvalidParameterError
+from mammosynth.reading.answers import Answer
+from mammosynth.reading.attention import Attention
+from mammosynth.reading.blinding.copies import BlindedCopies, BlindedImage
+from mammosynth.reading.blinding.rule import Hanging
+from mammosynth.reading.design import TRAINING, Reading
+from mammosynth.reading.place import Place, State
+from mammosynth.reading.protocol import WHOLE_CASE, Protocol
+from mammosynth.reading.questions import Marks
+from mammosynth.reading.store import StudyStore
+from monailabel_app.errors import NotFoundError
+from monailabel_app.gateway.reading_dicom import Visible, frame_url, metadata_url
+
+_KEPT_STUDIES = 4  # whose keys are in memory
+_SOURCE_DIGITS, _COPY_DIGITS = 2, 4  # of marks, after the point: a mark that was read and is sent again is the same
+_TOLD_OF_QUESTIONS = (
+    *("type", "title", "help", "required", "per", "keys", "levels", "labels", "categories", "items"),
+    *("suspicion", "confidence", "shapes", "rated", "finding", "max_characters"),
+)
+
+
+class ReadingRooms:
+    """One for a server. Safe to use from several threads.
+
+    Args:
+        place: Of the store, see `StudyStore`.
+        folder: Of the blinded copies.
+    """
+
+    def __init__(self, place: Path | str, folder: Path) -> None:
+        self._place = place
+        self._folder = folder
+        self._store: StudyStore | None = None
+        self._opening = threading.Lock()
+        self._copies = lru_cache(_KEPT_STUDIES)(lambda name: BlindedCopies(self.store(), name, self._folder))
+
+    def store(self) -> StudyStore:
+        """The store, opened when it is there.
+
+        Raises:
+            NotFoundError: If no study was ever opened.
+        """
+        with self._opening:
+            if self._store is None:
+                if isinstance(self._place, Path) and not self._place.is_file():
+                    raise NotFoundError("there is no reader study on this server yet")
+                self._store = StudyStore(self._place)
+            return self._store
+
+    def close(self) -> None:
+        """Release the database."""
+        with self._opening:
+            if self._store is not None:
+                self._store.close()
+            self._store = None
+
+    def studies(self, reader: str) -> list[dict[str, Any]]:
+        """The studies that somebody reads in, with their sessions."""
+        if isinstance(self._place, Path) and not self._place.is_file():
+            return []
+        store = self.store()
+        return [
+            {
+                "study": name,
+                "title": store.study(name).protocol.title,
+                "state": store.place(name, reader).state,
+                "sessions": store.sessions(name, reader),
+            }
+            for name in store.names()
+            if store.has_reader(name, reader)
+        ]
+
+    def visible(self, reader: str) -> Visible:
+        """The images that somebody may fetch."""
+        if isinstance(self._place, Path) and not self._place.is_file():
+            return Visible()
+        found = self.store().visible(reader)
+        if found is None:
+            return Visible()
+        study, shown, ahead = found
+        copies = self._copies(study)
+        return Visible(copies.of(shown), copies.of(ahead) if ahead else ())
+
+    def current(self, name: str, reader: str) -> dict[str, Any]:
+        """What is shown, and what is asked about it.
+
+        Raises:
+            NotFoundError: If somebody of that name reads in no such study.
+        """
+        protocol, place = self._of(name, reader)
+        return self._told(protocol, place)
+
+    def start(self, name: str, reader: str, number: int, display: Any) -> dict[str, Any]:
+        """Begin a session, or go on with it.
+
+        Raises:
+            NotFoundError: If there is no such study or session.
+            ConflictError: If the study is not blinded or closed, or the session's turn has not come or is over.
+        """
+        self._of(name, reader)
+        self._copies(name)  # which says if there are none, before anything begins
+        store = self.store()
+        store.start_session(name, reader, number, display)
+        place = store.place(name, reader)
+        if place.state in (State.READING, State.PAUSED) and place.session != number:
+            raise ConflictError(f"session {number} of {name} is over, since session {place.session} has begun")
+        following = store.next_reading(name, reader)
+        if place.state is State.PAUSED and following is not None:
+            store.show(name, reader, number, following.position)
+        return self.current(name, reader)
+
+    def show(self, name: str, reader: str, number: int, position: int | None, left: Attention | None) -> dict[str, Any]:
+        """Go to another reading, or to none."""
+        self._of(name, reader)
+        self.store().show(name, reader, number, position, left)
+        return self.current(name, reader)
+
+    def answer(self, name: str, reader: str, number: int, position: int, answers: Sequence[Answer]) -> dict[str, Any]:
+        """Keep answers to the reading that is shown.
+
+        Raises:
+            InvalidParameterError: If a question does not take its answer.
+            ConflictError: If another reading is shown.
+        """
+        protocol, place = self._of(name, reader)
+        shown = place.shown
+        if shown is None or (shown.session, shown.position) != (number, position):
+            raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
+        images = self._copies(name).of(shown)
+        kept = [replace(each, value=_to_source(protocol, each, images)) for each in answers]
+        receipts = self.store().save(name, reader, number, position, kept, only_shown=True)
+        after = self.store().place(name, reader)
+        return {
+            "receipts": [asdict(each) for each in receipts],
+            "is_complete": after.is_complete,
+            "feedback": self._feedback(protocol, after),
+        }
+
+    def _of(self, name: str, reader: str) -> tuple[Protocol, Place]:
+        store = self.store()
+        if not store.has_reader(name, reader):
+            raise NotFoundError(f"there is no study {name[:64]!r} in which {reader} reads")
+        return store.study(name).protocol, store.place(name, reader)
+
+    def _told(self, protocol: Protocol, place: Place) -> dict[str, Any]:
+        shown = place.shown
+        images = self._copies(protocol.name).of(shown) if shown else ()
+        ahead = self._copies(protocol.name).of(place.ahead) if place.ahead else ()
+        return {
+            "study": protocol.name,
+            "title": protocol.title,
+            "state": place.state,
+            "session": place.session,
+            "is_training": place.session == TRAINING,
+            "position": shown.position if shown else None,
+            "readings": place.readings,
+            "done": place.done,
+            "study_instance_uid": images[0].study_instance_uid if images else None,
+            "images": [_image(each) for each in images],
+            "hanging": Hanging.of(protocol.hanging, len(images)).as_json() if images else None,
+            "questions": _questions(protocol, shown) if shown else [],
+            "answers": _to_copies(protocol, place.answers, images),
+            "is_complete": place.is_complete,
+            "may_go_back": shown is not None and shown.position > 1,
+            "feedback": self._feedback(protocol, place),
+            "ahead": _ahead(ahead),
+        }
+
+    def _feedback(self, protocol: Protocol, place: Place) -> dict[str, Any] | None:
+        """The truth of a training case that is answered."""
+        shown = place.shown
+        if shown is None or shown.session != TRAINING or not place.is_complete:
+            return None
+        found = self.store().feedback(protocol.name, shown.reader, shown.position)
+        by_target = {
+            name: truth if protocol.questions[name].per != "case" else {WHOLE_CASE: truth}
+            for name, truth in found["truth"].items()
+        }
+        return found | {"truth": _to_copies(protocol, by_target, self._copies(protocol.name).of(shown))}
+
+
+def _image(image: BlindedImage) -> dict[str, Any]:
+    return {
+        "number": image.number,
+        "series_instance_uid": image.series_instance_uid,
+        "sop_instance_uid": image.sop_instance_uid,
+        "laterality": image.image_laterality,
+        "view_position": image.view_position,
+        "rows": image.rule.rows,
+        "columns": image.rule.columns,
+    }
+
+
+def _ahead(images: Sequence[BlindedImage]) -> dict[str, Any] | None:
+    if not images:
+        return None
+    return {
+        "study_instance_uid": images[0].study_instance_uid,
+        "frames": [frame_url(each) for each in images],
+        "metadata": metadata_url(images[0]),
+    }
+
+
+def _questions(protocol: Protocol, reading: Reading) -> list[dict[str, Any]]:
+    """What a viewer needs to ask; not what counts as positive, nor how marks are judged."""
+    found = []
+    for name, question in protocol.questions.items():
+        stated = question.model_dump(mode="json")
+        told = {key: stated[key] for key in _TOLD_OF_QUESTIONS if key in stated}
+        found.append({"name": name, "targets": protocol.targets(name, reading.case, reading.arm), **told})
+    return found
+
+
+def _to_source(protocol: Protocol, answer: Answer, images: Sequence[BlindedImage]) -> Any:
+    """An answer's value with marks where they are in the sources."""
+    question = protocol.questions.get(answer.question)
+    if not isinstance(question, Marks):
+        return answer.value
+    marks = question.check(answer.value, len(images))
+    for mark in marks:
+        image = images[mark["image"] - 1]
+        if mark["x"] > image.rule.columns or mark["y"] > image.rule.rows:
+            raise InvalidParameterError(f"{answer.question}: a mark lies outside image {mark['image']}; move it inside")
+    moved = _moved(marks, images, lambda image: image.placement.mark_to_source, _SOURCE_DIGITS)
+    if any(min(mark["x"], mark["y"]) < -0.5 for mark in moved):
+        raise InvalidParameterError(f"{answer.question}: a mark lies outside what was imaged; move it into the breast")
+    return moved
+
+
+def _to_copies(
+    protocol: Protocol, values: Mapping[str, Mapping[str, Any]], images: Sequence[BlindedImage]
+) -> dict[str, dict[str, Any]]:
+    """Values by question and target with marks where they are in the copies."""
+    return {
+        name: {
+            target: _moved(value, images, lambda image: image.placement.mark_to_copy, _COPY_DIGITS)
+            if isinstance(protocol.questions[name], Marks)
+            else value
+            for target, value in by_target.items()
+        }
+        for name, by_target in values.items()
+    }
+
+
+def _moved(
+    marks: Sequence[Mapping[str, Any]],
+    images: Sequence[BlindedImage],
+    way: Callable[[BlindedImage], Callable[[Mapping[str, Any]], dict[str, Any]]],
+    digits: int,
+) -> list[dict[str, Any]]:
+    moved = [way(images[mark["image"] - 1])(mark) for mark in marks]
+    return [
+        {name: round(value, digits) if isinstance(value, float) else value for name, value in mark.items()}
+        for mark in moved
+    ]
