@@ -1,0 +1,24 @@
+// The truth of a training case in words.
+
+const SIDES = { R: 'right breast', L: 'left breast' };
+
+/** Lines of [what, words] from what the server tells: {truth by question, generated}. */
+export function reportOf({ truth, generated }, questions) {
+  const lines = Object.entries(truth || {}).flatMap(([name, value]) => {
+    const question = questions.find(each => each.name === name);
+    if (!question) return [];
+    if (question.per === 'case') return [[question.title, wordsOf(question, value)]];
+    return Object.entries(value).map(([target, each]) => [
+      `${question.title} (${SIDES[target] || `image ${target}`})`,
+      wordsOf(question, each),
+    ]);
+  });
+  const origin = questions.find(({ type }) => type === 'real_or_generated');
+  return origin ? [[origin.title, generated ? 'generated' : 'real'], ...lines] : lines;
+}
+
+function wordsOf({ type, categories, labels }, value) {
+  if (type === 'marks') return value.length ? `${value.length} ${value.length === 1 ? 'place' : 'places'}` : 'none';
+  if (type === 'category') return [value, labels[categories.indexOf(value)]].filter(Boolean).join(' ');
+  return String(value);
+}

@@ -1,0 +1,104 @@
+"""Blinded copies are made from an archive's images by their SOP Instance UIDs, in the background."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from mammosynth.errors import ConflictError, NotFoundError
+from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.reading.protocol import Protocol
+from mammosynth.reading.store import StudyStore
+from monailabel_app.gateway.blinding import BlindingJobs, archive_images
+from monailabel_app.studies import DicomWebStudies
+from tests.support.archives import embedded_store
+from tests.support.studies import protocol
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[DicomWebStudies]:
+    write_exam(tmp_path / "exams", seed=7, pixel_mm=1.8, patient_id="P", include_recombined=True)
+    with embedded_store(tmp_path / "exams", index_folder=tmp_path / "index") as url:
+        yield DicomWebStudies(url)
+
+
+def study_of(folder: Path) -> Protocol:
+    """Each view low-energy against recombined, by UID."""
+    views: dict[tuple[str, str], list[pydicom.Dataset]] = defaultdict(list)
+    for file in sorted(folder.rglob("*.dcm")):
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        views[header.ImageLaterality, header.ViewPosition].append(header)
+    pairs = [sorted(pair, key=lambda each: str(each.SeriesDescription)) for pair in views.values()]
+    cases = {
+        f"case-{number}": {
+            "patient": f"P{number}",
+            "breasts": [str(low.ImageLaterality)],
+            "images": {"clinical": [str(other.SOPInstanceUID)], "synthesized": [str(low.SOPInstanceUID)]},
+        }
+        for number, (low, other) in enumerate(pairs)
+    }
+    return protocol(cases=cases, blinding={"rows": 128, "columns": 104, "edge": 2, "fade": 2})
+
+
+def until_it_ends(jobs: BlindingJobs, timeout_s: float = 60.0) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout_s
+    while (found := jobs.progress("small"))["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[BlindingJobs]:
+    jobs = BlindingJobs(tmp_path / "studies.sqlite", tmp_path / "blinded")
+    yield jobs
+    jobs.stop()
+
+
+def opened(tmp_path: Path, study: Protocol) -> None:
+    store = StudyStore(tmp_path / "studies.sqlite")
+    store.open_study(study, "owner")
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_study_is_blinded_from_the_archive(archive: DicomWebStudies, jobs: BlindingJobs, tmp_path: Path) -> None:
+    opened(tmp_path, study_of(tmp_path / "exams"))
+    assert jobs.progress("small") == {
+        **{"study": "small", "is_blinded": False, "state": "none"},
+        **{"done": 0, "total": 0, "message": ""},
+    }
+    assert jobs.start("small", archive_images(archive))["state"] == "running"
+    with pytest.raises(ConflictError, match="small is being blinded; try again when it is done"):
+        jobs.start("small", archive_images(archive))
+    found = until_it_ends(jobs)
+    assert (found["state"], found["done"], found["total"], found["is_blinded"]) == ("done", 8, 8, True), found
+    assert len(list((tmp_path / "blinded" / "small").iterdir())) == 8
+    later = BlindingJobs(tmp_path / "studies.sqlite", tmp_path / "blinded")
+    assert later.progress("small")["state"] == "done"
+
+
+@pytest.mark.slow
+def test_what_is_missing_in_the_archive_is_told(archive: DicomWebStudies, jobs: BlindingJobs, tmp_path: Path) -> None:
+    study = protocol()
+    opened(tmp_path, study)
+    jobs.start("small", archive_images(archive))
+    found = until_it_ends(jobs)
+    assert (found["state"], found["is_blinded"]) == ("failed", False)
+    assert "P0 clinical" in str(found["message"])
+
+
+def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
+    opened(tmp_path, protocol())
+    with pytest.raises(NotFoundError, match="there is no study 'other'"):
+        jobs.start("other", lambda source: pytest.fail(source))
+    store = StudyStore(tmp_path / "studies.sqlite")
+    store.close_study("small", by="owner", reason="enough")
+    store.close()
+    with pytest.raises(ConflictError, match="small is closed"):
+        jobs.start("small", lambda source: pytest.fail(source))
