@@ -8,13 +8,18 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
+from highdicom.sr import srread
 
+from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.reading.new_protocol import new_protocol
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
 from tests.support.ohif import SHOTS
-from tests.support.server import Server, running
+from tests.support.reading_room import Reader
+from tests.support.server import Server, running, stow
+from tests.support.studies import protocol as small_protocol
 
 pytestmark = pytest.mark.e2e
 READERS = ["ann", "bob"]
@@ -147,6 +152,61 @@ def close(page) -> None:
     page.get_by_role("button", name="Close the study").click()
     page.get_by_role("button", name="Close it").click()
     page.get_by_role("heading", name="Results").wait_for()
+
+
+def test_an_owner_blinds_a_study_of_the_archive_and_gets_answers_as_structured_reports(
+    signed_in, owner: Server, tmp_path: Path
+):
+    page = signed_in
+    files = write_exam(tmp_path / "exam", seed=3, pixel_mm=1.8, patient_id="P1", include_recombined=True)
+    assert stow(owner, files).status_code == 200
+    file = tmp_path / "archive.yaml"
+    file.write_text(of_archive(files))
+    page.get_by_label("Protocol (YAML)").set_input_files(file)
+    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Open the study").click()
+    page.get_by_text("Not made yet: readers cannot begin.").wait_for()
+    reader = Reader(owner, {"authorization": f"Bearer {made_token(page, 'eve')}"})
+    assert reader.start("archive").status_code == 409
+    page.get_by_role("button", name="Make blinded copies").click()
+    page.get_by_text("Made: readers can begin.").wait_for()
+    accessible(page)
+    shot(page, "blinded")
+    started = reader.start("archive")
+    assert started.status_code == 200, started.text
+    mark = {"shape": "point", "image": 2, "x": 30.0, "y": 40.0, "rating": 90}
+    assert reader.answer("archive", 1, 1, [mark], "lesions").status_code == 200
+    page.get_by_label("Reason to close it so").fill("one reading is enough")
+    page.get_by_role("button", name="Close the study").click()
+    page.get_by_role("button", name="Close it").click()
+    with page.expect_download() as found:
+        page.get_by_role("button", name="Answers as DICOM SR").click()
+    packed = zipfile.ZipFile(io.BytesIO(found.value.path().read_bytes()))
+    assert packed.namelist() == ["reader-01-session-1-reading-001.dcm"]
+    report = srread(io.BytesIO(packed.read(packed.namelist()[0])))
+    (group,) = report.content.get_planar_roi_measurement_groups()
+    marked = group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert marked in {pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID for file in files}, "the source"
+    assert report.PatientID == "P1"
+
+
+def of_archive(files: list[Path]) -> str:
+    """A study of one patient, low-energy against recombined images, named by their UIDs."""
+    headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    images: dict[str, list[str]] = {"clinical": [], "synthesized": []}
+    for header in headers:
+        arm = "synthesized" if "recombined" in header.SeriesDescription else "clinical"
+        images[arm].append(str(header.SOPInstanceUID))
+    case = {"patient": "P1", "breasts": ["R", "L"], "images": images, "truth": {"lesions": []}}
+    question = {"type": "marks", "title": "Mark each lesion"}
+    endpoint = {"title": "JAFROC", "question": "lesions", "statistic": "free_response"}
+    return small_protocol(
+        name="archive",
+        readers=["eve"],
+        questions={"lesions": question},
+        endpoints={"marks": endpoint},
+        cases={"case": case},
+    ).canonical()
 
 
 def test_what_the_server_refuses_is_told_in_its_words(signed_in, tmp_path: Path):
