@@ -5,22 +5,18 @@ Run: `.venv/bin/python -m docs.tutorial_study FOLDER` from the repository's root
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-from mammosynth.atomic import write_bytes
 from mammosynth.cli import main as mammosynth
 from mammosynth.reading.new_protocol import new_protocol
-from mammosynth.reading.protocol import parse_protocol
 
 CASES, SEED = 5, 1
-VIEWS = ("CC", "MLO")
-_SIDE = "R"
-_ROW = "{name},{patient},R,{training},{feedback},{clinical},{synthesized},{bpe},{lesion}"
-_HEAD = "case,patient,breasts,training,feedback,images:clinical,images:synthesized,truth:bpe,truth:lesion:R"
+_SIDES, _VIEW = ("R", "L"), "CC"
+_ARMS = ("clinical", "synthesized")
 
 
 def write_study(folder: Path, readers: tuple[str, ...] = ("ann", "bob")) -> Path:
@@ -30,41 +26,48 @@ def write_study(folder: Path, readers: tuple[str, ...] = ("ann", "bob")) -> Path
         The protocol: five patients, one for training, in two sessions.
     """
     phantoms = folder / "phantoms"
-    _run("phantom", "--out", phantoms, "--cases", CASES, "--seed", SEED, "--sides", _SIDE, "--workers", 1)
+    _run("phantom", "--out", phantoms, "--cases", CASES, "--seed", SEED, "--views", _VIEW, "--workers", 1)
     cases = sorted(phantoms.glob("case-*"))
     for number, case in enumerate(cases, start=1):
-        for view in VIEWS:
-            _copy(case / f"{_SIDE}-{view}-recombined.dcm", folder / "images" / f"{_name(number, view)}_clinical.dcm")
-            _copy(case / f"{_SIDE}-{view}-low-energy.dcm", folder / "low-energy" / f"{_name(number, view)}.dcm")
+        for side in _SIDES:
+            name = _name(number, side)
+            _copy(case / f"{side}-{_VIEW}-recombined.dcm", folder / "images" / f"{name}_clinical.dcm")
+            _copy(case / f"{side}-{_VIEW}-low-energy.dcm", folder / "low-energy" / f"{name}.dcm")
     made = folder / "synthesized"
     _run("synthesize", "contrast", folder / "low-energy", "--output", made, "--no-mark", "--skip-existing")
     for image in made.glob("*.dcm"):
-        view = "_".join(image.stem.split("_")[:3])
-        _copy(image, folder / "images" / f"{view}_synthesized.dcm")
-    write_bytes(folder / "cases.csv", "\n".join([_HEAD, *map(_row, range(1, CASES + 1), cases)]).encode())
-    text = new_protocol("cem-s3", name="tutorial", readers=readers, cases=folder / "cases.csv")
+        _copy(image, folder / "images" / f"{image.stem.removesuffix('_contrast')}_synthesized.dcm")
+    rows = [_row(number, case) for number, case in enumerate(cases, start=1)]
+    with (folder / "cases.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
     protocol = folder / "tutorial.yaml"
-    write_bytes(protocol, parse_protocol(text.replace("name: tutorial\n", "name: tutorial\n")).canonical().encode())
+    protocol.write_text(new_protocol("cem-s3", name="tutorial", readers=readers, cases=folder / "cases.csv"))
     return protocol
 
 
-def _row(number: int, case: Path) -> str:
-    truth: dict[str, Any] = json.loads((case / "case.json").read_text())
-    kinds = sorted({each["kind"] for each in truth["lesions"]})
-    images = {arm: "|".join(f"{_name(number, view)}_{arm}" for view in VIEWS) for arm in ("clinical", "synthesized")}
-    return _ROW.format(
-        name=f"case-{number}",
-        patient=f"P{number}",
-        training="yes" if number == 1 else "no",
-        feedback=(f"Lesion: {', '.join(kinds)}." if kinds else "No lesion.") if number == 1 else "",
-        bpe=truth["described"]["parenchymal_enhancement"],
-        lesion="yes" if kinds else "no",
-        **images,
-    )
+def _row(number: int, case: Path) -> dict[str, str]:
+    truth = json.loads((case / "case.json").read_text())
+    kinds = " and ".join(sorted({each["kind"] for each in truth["lesions"]}))
+    sides = {each["side"] for each in truth["lesions"]}
+    training = {
+        "training": "yes",
+        "feedback": f"{kinds.capitalize()}, {', '.join(sorted(sides))}." if kinds else "No lesion.",
+    }
+    return {
+        "case": f"case-{number}",
+        "patient": f"P{number}",
+        "breasts": "+".join(_SIDES),
+        **(training if number == 1 else dict.fromkeys(training, "")),
+        **{f"images:{arm}": "|".join(f"{_name(number, side)}_{arm}" for side in _SIDES) for arm in _ARMS},
+        "truth:bpe": truth["described"]["parenchymal_enhancement"],
+        **{f"truth:lesion:{side}": "yes" if side in sides else "no" for side in _SIDES},
+    }
 
 
-def _name(number: int, view: str) -> str:
-    return f"P{number}_{_SIDE}_{view}"
+def _name(number: int, side: str) -> str:
+    return f"P{number}_{side}_{_VIEW}"
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,7 +15,9 @@ from highdicom.sr import CodedConcept, srread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from mammosynth.cli import main
 from mammosynth.dicom.read import read_mammogram
+from mammosynth.dicom.write import write_instance
 from mammosynth.errors import ConflictError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.reading.answers import Answer
@@ -205,6 +207,19 @@ def test_images_of_two_patients_and_other_formats_are_refused(content: dict[str,
         write_structured_reports(content, tmp_path, lambda source: image(source, PatientID=source))
     with pytest.raises(UnsupportedImageError, match="one-R: is no DICOM"):
         write_structured_reports(content, tmp_path, lambda source: Mammogram(np.zeros((2, 2), np.float32), source))
+
+
+def test_the_command_writes_them_from_a_folder_of_files(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in ("one-R", "one-L"):
+        write_instance(build_instance(SOPInstanceUID=f"1.2.{len(source)}"), tmp_path / "images" / f"{source}.dcm")
+    export = ["study", "export", "told", "--store", str(tmp_path / "s.sqlite"), "--sr"]
+    assert main([*export, "--output", str(tmp_path / "sr")]) == 1
+    assert "--sr needs --images FOLDER" in capsys.readouterr().err
+    assert main([*export, "--output", str(tmp_path / "sr"), "--images", str(tmp_path / "images")]) == 0
+    assert "Wrote 1 Structured Reports" in capsys.readouterr().out
+    assert len(srread(next((tmp_path / "sr").iterdir())).content.get_planar_roi_measurement_groups()) == 2
 
 
 def test_an_open_study_gives_none(content: dict[str, Any], tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import { blindingSentence } from './words.js';
 
 const POLL_MS = 1000;
 
-/** How far the copies of a study are, and a button that makes them. */
-export function blindingSection({ study }) {
+/** How far the copies of a study are, and a button that makes them; `changed` is called once they are made. */
+export function blindingSection({ study }, changed) {
   const told = element('p', { role: 'status' });
   const bar = element('progress', { 'aria-label': 'Blinded copies', hidden: true });
   const make = button('Make blinded copies', () => follow(() => blind(study)));
@@ -26,6 +26,7 @@ export function blindingSection({ study }) {
     element('div', {}, make)
   );
 
+  let wasRunning = false;
   const follow = (asked = () => blinding(study)) =>
     attempt(async () => {
       const found = await asked();
@@ -37,6 +38,8 @@ export function blindingSection({ study }) {
       Object.assign(bar, { max: found.total || 1, value: found.done });
       make.disabled = isRunning || found.is_blinded;
       if (isRunning && made.isConnected) setTimeout(() => follow(), POLL_MS);
+      if (wasRunning && found.is_blinded && made.isConnected) await changed(); // the key is a record
+      wasRunning = isRunning;
     });
   setTimeout(() => follow()); // once the section is on the page
   return made;

@@ -10,6 +10,7 @@ import { counted, progress, sessionName, summary, tokenOf, waitingSessions, when
 export function showStudy(place, study, tokens, changed) {
   if (!study) return place.replaceChildren();
   const isOpen = study.state === 'open';
+  const hadFocus = place.contains(document.activeElement);
   place.replaceChildren(
     element(
       'section',
@@ -19,9 +20,10 @@ export function showStudy(place, study, tokens, changed) {
       element('p', { className: 'muted' }, `${summary(study)}; opened ${when(study.opened)}`),
       element('div', { className: 'wide' }, readersTable(study, tokens))
     ),
-    ...(isOpen ? [blindingSection(study), overrideSection(study, changed), closeSection(study, changed)] : [resultsSection(study)]),
+    ...(isOpen ? [blindingSection(study, changed), overrideSection(study, changed), closeSection(study, changed)] : [resultsSection(study)]),
     recordsSection(study)
   );
+  if (hadFocus) place.focus(); // what had it is gone
 }
 
 function readersTable({ readers }, { tokens, asks_for_tokens }) {
