@@ -130,7 +130,7 @@ class Guard:
             return signed_out()
         presented = [token for token in (_bearer(headers), _cookie(headers.get(b"cookie", ""))) if token]
         if wait_s := min((self._guesses.wait_s(_address(scope), token) for token in presented), default=0):
-            return _too_many_guesses(scope, wait_s)
+            return _too_many_guesses(scope, headers, path_without_token(path, query), wait_s)
         found = [identity for token in presented if (identity := self._identify(scope, token))]
         if found:
             scope[SCOPE_KEY] = found[0]
@@ -150,7 +150,7 @@ class Guard:
     async def _take_token(self, scope: Scope, headers: dict[bytes, str], token: str, next_path: str) -> Response:
         """Keep a token as a cookie, so that it leaves the address, where history and logs would keep it."""
         if wait_s := self._guesses.wait_s(_address(scope), token):
-            return _too_many_guesses(scope, wait_s)
+            return _too_many_guesses(scope, headers, next_path, wait_s)
         identity = self._identify(scope, token)
         if identity is None:
             return await _refused(scope, headers, next_path)
@@ -197,10 +197,15 @@ def _address(scope: Scope) -> str:
     return str((scope.get("client") or ["unknown"])[0])
 
 
-def _too_many_guesses(scope: Scope, wait_s: int) -> Response:
+def _too_many_guesses(scope: Scope, headers: dict[bytes, str], next_path: str, wait_s: int) -> Response:
     note_action(scope, Action.SIGN_IN_REFUSED)
-    detail = f"too many wrong tokens came in the last minute; try again in {wait_s} seconds"
-    return _answer(TOO_MANY, detail, {"Retry-After": str(wait_s)})
+    problem = f"Too many wrong tokens came from here lately. Try again in {wait_s} seconds."
+    if "text/html" in headers.get(b"accept", ""):
+        answer = sign_in_page(TOO_MANY, next_path, problem=problem)
+    else:
+        answer = _answer(TOO_MANY, problem)
+    answer.headers["Retry-After"] = str(wait_s)
+    return answer
 
 
 async def _refused(scope: Scope, headers: dict[bytes, str], next_path: str) -> Response:

@@ -178,7 +178,10 @@ def test_refused_sign_ins_are_told_and_counted_so_that_guessing_does_not_fill_th
     server.now += 1
     server.client.get("/info/", headers={"authorization": "Bearer a secret that was mistyped"})
     lines = server.lines()
-    assert [(line["name"], line["action"], line["status"]) for line in lines] == [(None, "sign-in refused", 401)] * 2
+    assert [(line["name"], line["action"], line["status"]) for line in lines] == [
+        (None, "sign-in refused", 401),
+        (None, "sign-in refused", 429),
+    ]
     assert [line["refused_before"] for line in lines] == [0, 19]
     assert [line["from"] for line in lines] == ["127.0.0.1"] * 2
     assert "mistyped" not in server.file.read_text(encoding="utf-8")

@@ -153,7 +153,8 @@ function marks(place, onDone) {
   const { question } = place;
   const row = element('div', { className: 'row' });
   const starters = question.shapes.map(shape => {
-    const button = element('button', { type: 'button', textContent: `Set ${shape === 'point' ? 'a point' : 'an ellipse'}` });
+    const button = element('button', { type: 'button', textContent: shape === 'point' ? 'Point' : 'Ellipse' });
+    button.setAttribute('aria-label', shape === 'point' ? 'Set a point' : 'Set an ellipse');
     button.addEventListener('click', event => {
       if (aimed()?.place === place && aimed().shape === shape) stopMark();
       else startMark(place, shape, { byKeyboard: event.detail === 0 });
@@ -231,7 +232,7 @@ function markLine(place, index, onDone) {
     number,
     update(mark, isStill) {
       const image = reading.current.images.find(({ number: at }) => at === mark.image);
-      const text = `${capitalized(mark.shape)} in ${image ? imageName(image) : mark.image}`;
+      const text = `${image ? imageName(image) : mark.image}, ${mark.shape}`;
       if (words.textContent !== text) words.textContent = text;
       remove.setAttribute('aria-label', `Remove mark ${index + 1}`);
       remove.disabled = isStill;

@@ -47,7 +47,7 @@ export function readKeys() {
 }
 
 function onKey(event) {
-  if (reading.isPaused || !reading.isReading || reading.hasEnded) return;
+  if (reading.isPaused || !reading.isReading || reading.ending) return;
   if (event.composedPath().some(({ tagName }) => tagName === 'DIALOG')) return;
   const run = actionOf(event);
   if (!run) return;

@@ -82,7 +82,8 @@ own.replaceSync(`
   .marks li::before { content: counter(mark); min-width: 14px; color: #ffb84d; font-weight: 600; }
   .marks li.chosen .words { color: #fff; font-weight: 600; }
   .marks .words { flex: 1; }
-  .marks input { width: 76px !important; flex: none; }
+  .marks input { width: 68px !important; flex: none; }
+  .marks button { min-height: 28px; padding: 2px 8px; font-size: 12px; }
   textarea { resize: vertical; }
   .minor { gap: 4px; justify-content: space-between; }
   .minor button { min-height: 28px; padding: 2px 6px; border-color: #5d77a8; font-size: 12px; }
@@ -275,7 +276,8 @@ export class ReadingPanel extends HTMLElement {
 
   /** Take what is being typed. */
   takeTyped() {
-    this.shadowRoot.activeElement?.dispatchEvent(new Event('change'));
+    const typed = this.shadowRoot.activeElement;
+    if (typed?.type === 'number') typed.dispatchEvent(new Event('change'));
     this.controls.forEach(control => control.take?.());
   }
 

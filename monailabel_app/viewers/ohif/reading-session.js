@@ -22,6 +22,7 @@ export class ReadingSession extends EventTarget {
   place = null; // that is looked at
   isPaused = false;
   failure = '';
+  ending = null; // what the server said when the session was over
   isReady = false; // whether the images are on the screen, so that times count
 
   /** `ask(path, options)` asks the server for JSON; `storage` ({keep, kept}) keeps what is not with it yet. */
@@ -41,11 +42,8 @@ export class ReadingSession extends EventTarget {
 
   /** Whether there is a case to read. */
   get isReading() {
-    return this.current?.state === 'reading' || this.isLastShown;
+    return this.current?.state === 'reading';
   }
-
-  /** Whether the last case of the session is complete and still on the screen. */
-  isLastShown = false;
 
   get isComplete() {
     return this.places.every(
@@ -120,16 +118,14 @@ export class ReadingSession extends EventTarget {
     if (!this.isTold) throw new Error('The server does not tell the truth of this case yet; answer what is missing.');
   }
 
-  /** Go to the case that is so many further, once everything is with the server. */
+  /** Go to the case that is so many further, or out of the session after its last one, once all is with the server. */
   async go(step) {
-    const { session, position, readings } = this.current;
+    const { session, position, study_instance_uid } = this.current;
     if (!(await this.outbox.settled())) throw new Error(this.#unsaved());
-    const isEnd = position + step > readings;
-    const asked = { session, position: isEnd ? position : position + step, left: this.clock.attention };
-    const answer = await this.#post('show', asked);
-    this.#storage.keep(KEPT + this.current.study_instance_uid, null);
-    if (isEnd) this.#end();
-    else this.#take(answer, { isShown: true });
+    const next = await this.#post('show', { session, position: position + step, left: this.clock.attention });
+    this.#storage.keep(KEPT + study_instance_uid, null);
+    if (next.state === 'reading') this.#take(next);
+    else this.#end(next);
   }
 
   /** Pause, or go on; times of a pause do not count. */
@@ -142,7 +138,7 @@ export class ReadingSession extends EventTarget {
 
   /** Tell the server how long the case was looked at, when the page goes away. */
   leave() {
-    if (!this.isReady || this.hasEnded) return;
+    if (!this.isReady || this.ending) return;
     const { session, position } = this.current;
     this.#post('show', { session, position, left: this.clock.attention }, { keepalive: true }).catch(() => null);
     this.clock = this.#newClock();
@@ -151,8 +147,8 @@ export class ReadingSession extends EventTarget {
   /** What to say of answers that are not with the server. */
   #unsaved = () => this.outbox.message || 'Some answers are not saved yet; wait a moment.';
 
-  #end() {
-    this.hasEnded = true;
+  #end(next) {
+    this.ending = next;
     this.dispatchEvent(new Event('end'));
   }
 
@@ -162,9 +158,8 @@ export class ReadingSession extends EventTarget {
     return clock;
   }
 
-  #take(current, { isShown = false } = {}) {
+  #take(current) {
     this.current = current;
-    this.isLastShown = isShown && current.state === 'session_over';
     this.isReady = false;
     this.place = null;
     this.clock = this.#newClock();
