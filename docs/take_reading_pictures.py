@@ -19,7 +19,7 @@ from docs.tutorial_study import write_study
 from mammosynth.cli import main as mammosynth
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
-from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS, wait_until_drawn
+from tests.support.ohif import CHROMIUM, FLAGS, wait_until_drawn
 from tests.support.reading_room import Reader
 from tests.support.server import Server, running
 
@@ -51,7 +51,7 @@ def signed_in(browser: Browser, server: Server, token: str) -> Iterator[Page]:
     """A page of somebody who has signed in."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
+    page.set_default_timeout(60_000)
     page.goto(f"{server.address}/sign-in")
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Sign in").click()

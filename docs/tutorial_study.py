@@ -53,7 +53,7 @@ def _row(number: int, case: Path) -> dict[str, str]:
     sides = {each["side"] for each in truth["lesions"]}
     training = {
         "training": "yes",
-        "feedback": f"{kinds.capitalize()}, {', '.join(sorted(sides))}." if kinds else "No lesion.",
+        "feedback": f"In {' and '.join(sorted(sides))}: {kinds}." if kinds else "No lesion.",
     }
     return {
         "case": f"case-{number}",

@@ -1,8 +1,8 @@
 // The blinded copies of a study: without them, nothing can be shown to readers.
 
 import { button, element, section } from './elements.js';
-import { attempt, blind, blinding } from './server.js';
-import { blindingSentence } from './words.js';
+import { attack, attempt, blind, blinding } from './server.js';
+import { attackSentences, blindingSentence } from './words.js';
 
 const POLL_MS = 1000;
 
@@ -11,6 +11,15 @@ export function blindingSection({ study }, changed) {
   const told = element('p', { role: 'status' });
   const bar = element('progress', { 'aria-label': 'Blinded copies', hidden: true });
   const make = button('Make blinded copies', () => follow(() => blind(study)));
+  const result = element('div', { role: 'status' });
+  const test = button('Attack the copies', async () => {
+    result.replaceChildren('Looking for what tells the arms apart, which can take minutes ...');
+    let sentences = [];
+    await attempt(async () => {
+      sentences = (await attack(study)).flatMap(attackSentences);
+    });
+    result.replaceChildren(...sentences.map(each => element('p', {}, each)));
+  });
   const made = section(
     'Blinded copies',
     element(
@@ -23,7 +32,8 @@ export function blindingSection({ study }, changed) {
     ),
     told,
     bar,
-    element('div', {}, make)
+    element('div', { className: 'row' }, make, test),
+    result
   );
 
   let wasRunning = false;
@@ -37,6 +47,7 @@ export function blindingSection({ study }, changed) {
       bar.hidden = !isRunning;
       Object.assign(bar, { max: found.total || 1, value: found.done });
       make.disabled = isRunning || found.is_blinded;
+      test.disabled = isRunning || !found.is_blinded;
       if (isRunning && made.isConnected) setTimeout(() => follow(), POLL_MS);
       if (wasRunning && found.is_blinded && made.isConnected) await changed(); // the key is a record
       wasRunning = isRunning;

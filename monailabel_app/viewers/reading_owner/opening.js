@@ -15,7 +15,9 @@ export function showOpening(form, opened) {
   };
 
   file.addEventListener('change', forget);
-  form.querySelector('#check').addEventListener('click', () => {
+  const look = form.querySelector('#check');
+  look.disabled = false; // from now on somebody listens
+  look.addEventListener('click', () => {
     forget();
     if (!form.reportValidity()) return;
     attempt(async () => {

@@ -26,6 +26,9 @@ export const blind = study => ask(`${place(study)}/blind`, { method: 'POST' });
 /** How far they are: {is_blinded, state, done, total, message}. */
 export const blinding = study => ask(`${place(study)}/blind`);
 
+/** What tells the arms of a blinded study apart, besides the anatomy: an attack on each two of them. */
+export const attack = async study => (await ask(`${place(study)}/attack`, { method: 'POST' })).attacks;
+
 /** Let a session begin before the wash-out is over. */
 export const override = (study, body) => post(`${place(study)}/override`, body);
 

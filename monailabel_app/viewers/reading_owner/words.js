@@ -39,6 +39,18 @@ export function blindingSentence({ is_blinded, state, done, total, message }) {
   return is_blinded ? 'Made: readers can begin.' : 'Not made yet: readers cannot begin.';
 }
 
+/** What an attack on two arms came to, as sentences: what it found, and how well all traces together tell them apart. */
+export function attackSentences({ arms, copies, scores, classifier, leaks }) {
+  const [auc, low, high] = classifier.map(value => value.toFixed(2));
+  const found = leaks.map(({ kind, what, auc: area }) => `${kind}: ${what} (AUC ${area.toFixed(2)})`);
+  return [
+    `${arms.join(' and ')}, ${copies.join(' and ')} copies: ` +
+      (leaks.length ? `told apart by ${leaks.length} of ${scores} traces.` : `none of ${scores} traces tells them apart.`),
+    `A classifier on all traces: AUC ${auc} (95 % interval ${low} to ${high}; 0.50 is chance).`,
+    ...found,
+  ];
+}
+
 /** Whether a reader of a study can sign in, and may: {token, warning}. */
 export function tokenOf(reader, tokens) {
   const token = tokens.find(({ name }) => name === reader);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { blindingSentence, counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
+import { attackSentences, blindingSentence, counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
 
 test('sessions are called by their number, and the one before them training', () => {
   assert.deepEqual([0, 1, 2].map(sessionName), ['Training', 'Session 1', 'Session 2']);
@@ -44,6 +44,17 @@ test('whether readers can begin is told of the copies', () => {
   assert.match(blindingSentence({ ...none, state: 'running' }), /Looking/);
   assert.equal(blindingSentence({ ...none, state: 'failed', message: 'no image' }), 'Not blinded: no image');
   assert.match(blindingSentence({ ...none, is_blinded: true }), /readers can begin/);
+});
+
+test('an attack is told with what it found', () => {
+  const clean = { arms: ['a', 'b'], copies: [20, 20], scores: 50, classifier: [0.512, 0.4, 0.61], leaks: [] };
+  assert.deepEqual(attackSentences(clean), [
+    'a and b, 20 and 20 copies: none of 50 traces tells them apart.',
+    'A classifier on all traces: AUC 0.51 (95 % interval 0.40 to 0.61; 0.50 is chance).',
+  ]);
+  const [head, , leak] = attackSentences({ ...clean, leaks: [{ kind: 'comb', what: 'gaps', auc: 0.987 }] });
+  assert.match(head, /told apart by 1 of 50 traces/);
+  assert.equal(leak, 'comb: gaps (AUC 0.99)');
 });
 
 test('numbers and times are words', () => {
