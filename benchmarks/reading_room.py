@@ -4,7 +4,8 @@ Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/reading_room.py [--
 its own holds a study of four-view cases in 1280 x 1024 pixels. Each reader answers three questions, each in a request
 of its own, shows the next case, reads its headers, and fetches the pixels of the one after it ahead. A save is the time
 until the server has an answer; a next case is that of showing it, its headers, and whatever of its pixels had not
-arrived yet. The server's processor time does not depend on what else runs on the machine; the other times do.
+arrived yet. What else runs on the machine slows all of it, as the time of a request for nothing (/health) shows, but
+not the server's processor time.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Seen:
     nexts: list[float] = field(default_factory=list)
     frames: list[float] = field(default_factory=list)
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    nothing: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     again: int = 0
 
@@ -75,7 +77,12 @@ def main() -> int:
     print(f"readers, cores                  {_READERS}, {len(os.sched_getaffinity(0))}")
     print(f"answers acknowledged, lost      {len(seen.acknowledged)}, {len(lost)}")
     print(f"requests that failed, sent again {len(seen.failures)} {seen.failures[:3]}, {seen.again}")
-    for what, values in (("a save", seen.saves), ("the next case", seen.nexts), ("a frame, ahead", seen.frames)):
+    for what, values in (
+        ("a save", seen.saves),
+        ("the next case", seen.nexts),
+        ("a frame, ahead", seen.frames),
+        ("/health", seen.nothing),
+    ):
         middle, late, most = np.percentile(values, [50, 95, 100])
         print(f"{what:<31} median {middle:.3f}, p95 {late:.3f}, most {most:.3f} s of {len(values)}")
     print(f"the server's processor time     {busy_s:.1f} s of {args.seconds:g} s")
@@ -86,8 +93,20 @@ def main() -> int:
 async def _read_at_once(address: str, study: str, tokens: dict[str, str], seconds: float, think: float) -> Seen:
     seen = Seen()
     ends = time.monotonic() + seconds
+    probe = asyncio.create_task(_ask_for_nothing(address, next(iter(tokens.values())), ends, seen))
     await asyncio.gather(*(_read_cases(address, study, token, ends, think, seen) for token in tokens.values()))
+    await probe
     return seen
+
+
+async def _ask_for_nothing(address: str, token: str, ends: float, seen: Seen) -> None:
+    """How long the machine alone makes everything."""
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            await client.get(f"{address}/health")
+            seen.nothing.append(time.monotonic() - began)
+            await asyncio.sleep(0.25)
 
 
 async def _read_cases(address: str, study: str, token: str, ends: float, think: float, seen: Seen) -> None:
