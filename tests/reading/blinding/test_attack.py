@@ -22,6 +22,7 @@ def test_copies_of_other_detectors_grain_and_grey_levels_are_not_told_apart() ->
     assert low <= 0.5 <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_leak_is_found(name: str) -> None:
     kind, plant = PLANTED[name]
@@ -34,12 +35,13 @@ def test_leaks_of_every_kind_are_planted() -> None:
     assert {kind for kind, _ in PLANTED.values()} | {CLASSIFIER} == set(ALL_KINDS)
 
 
+@pytest.mark.slow
 def test_many_weak_traces_are_found_together() -> None:
     random = np.random.default_rng(3)
 
     def weak(exhibit: Exhibit, shift: float) -> Exhibit:
-        size, time, order = random.normal(shift, 1, 3)
-        return replace(exhibit, size=100_000 + round(1000 * size), modified=time, order=round(1000 * order))
+        size, time, length = random.normal(shift, 1, 3)
+        return replace(exhibit, size=100_000 + round(1000 * size), modified=time, file="x" * (50 + round(10 * length)))
 
     first, second = exhibits()
     found = attack(ARMS, [weak(each, 0) for each in first], [weak(each, 0.75) for each in second], SMALL_RULE)

@@ -2,7 +2,7 @@
 
 Everything that can be counted or measured of a copy becomes a score, and the area under the ROC curve of each score, by
 which arm a copy is of, must contain 0.5 in its interval (DeLong, clustered by patient, Bonferroni over all scores). So
-must that of a classifier on all of them, cross-validated by patient (95 %).
+must that of a classifier on all that is measured, cross-validated by patient (95 %).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mammosynth.reading.statistics.roc import auc_interval
 HEADER, UIDS, SIZE, FILES, ORDER = "header", "UIDs", "size in bytes", "names and times of files", "order"
 CLASSIFIER = "classifier"
 ALL_KINDS = (HEADER, UIDS, SIZE, FILES, ORDER, *KINDS, CLASSIFIER)
+_DRAWN = ((FILES, "names"), (ORDER, "place"))  # like UIDs random where nothing leaks: they only blur a classifier
 LEAST = 20
 """Copies of each arm that are needed to tell anything."""
 _LEVEL = 0.95
@@ -154,7 +155,8 @@ def attack(arms: tuple[str, str], first: Sequence[Exhibit], second: Sequence[Exh
         found = _interval(values, truth, patients, level)
         if _tells(found):
             leaks.append(Leak(kind, what, found.value, found.low, found.high))
-    together = _classifier(scores, truth, patients)
+    measured = {key: values for key, values in scores.items() if key not in _DRAWN and key[0] != UIDS}
+    together = _classifier(measured, truth, patients)
     if _tells(together):
         leaks.append(Leak(CLASSIFIER, "all scores together", together.value, together.low, together.high))
     leaks.sort(key=lambda leak: -abs(leak.auc - 0.5))
@@ -214,7 +216,7 @@ def _elements(dataset: Dataset, before: str = "") -> Iterator[tuple[str, str]]:
             for number, item in enumerate(element.value):
                 yield from _elements(item, f"{name}[{number}].")
         elif element.keyword not in _UIDS:
-            yield name, f"{element.VR} {element.value!r}"
+            yield name, f"{element.VR} {element.value}"  # numbers as they are written
 
 
 _UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "MediaStorageSOPInstanceUID")

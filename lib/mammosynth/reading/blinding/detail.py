@@ -28,8 +28,8 @@ def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
     Returns:
         `LEAST` to `MOST`; `MOST` if no square of tissue is large enough to tell.
     """
-    canvas, _, _ = placed(image, rule)
-    spectrum = tissue_spectrum(canvas, breast_weight(canvas, rule, image.image_laterality))
+    canvas, frame, _ = placed(image, rule)
+    spectrum = tissue_spectrum(canvas, breast_weight(canvas, frame, rule, image.image_laterality))
     if spectrum is None:
         return MOST
     hidden = spectrum < (_SHARE * max(rule.noise, 1e-4)) ** 2

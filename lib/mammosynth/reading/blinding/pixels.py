@@ -3,7 +3,7 @@
     display values -> matrix, chest wall at its border -> detail -> breast, faded edge -> noise -> bits
 
 Every step is the same function for every arm. What is outside the breast is black; inside, what is finer than the
-detail of the rule is gone; the same noise lies on everything, so that neither sampling nor grey levels of a source show.
+detail of the rule is gone; the same noise is on everything, so that neither sampling nor grey levels of a source show.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from scipy import fft, ndimage
 
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import THRESHOLD, chest_wall_on_left, segment_breast
+from mammosynth.preprocessing.breast import NO_BACKGROUND, THRESHOLD, chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.rule import BlindingRule
 from mammosynth.terms import ImageLaterality
 
+Frame = tuple[slice, slice]
+"""Rows and columns of a part of an image."""
 ROOM = 0.05
 """Of the grey scale, free at each end, where the window does not show it: noise is never cut off there."""
 _TAPER = 0.8  # of the detail: where it begins to fall
@@ -94,18 +96,17 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if rule.detail is None:
         raise ValueError("the rule has no detail; measure it with `detail.coarsest`")
     canvas, frame, placement = placed(image, rule)
-    weight = breast_weight(canvas, rule, image.image_laterality)
+    weight = breast_weight(canvas, frame, rule, image.image_laterality)
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
-    rows, columns = frame
-    canvas[rows, columns] = low_passed(canvas[rows, columns], rule.detail)
+    canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
     noise = np.random.default_rng(seed).standard_normal(canvas.shape, np.float32) * np.float32(rule.noise)
     shown = ROOM + (1 - 2 * ROOM) * canvas * weight + noise
     most = (1 << rule.bits) - 1
     return np.rint(np.clip(shown, 0, 1) * most).astype(np.uint16), placement
 
 
-def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, tuple[slice, slice], Placement]:
+def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Placement]:
     """An image in the matrix of the copies, with its chest wall where that of its breast belongs.
 
     Returns:
@@ -166,6 +167,19 @@ def _scale(shape: tuple[int, ...], image: Mammogram, rule: BlindingRule) -> floa
     return spacing[0] / rule.pixel_spacing_mm
 
 
+def without_air(canvas: np.ndarray, weight: np.ndarray, frame: Frame) -> np.ndarray:
+    """The image with the grey of its air as black, so that no air shows around the breast.
+
+    Args:
+        canvas: (H, W) float32 in [0, 1].
+        weight: (H, W), 0 outside the breast.
+        frame: Rows and columns that the image covers.
+    """
+    outside = canvas[frame][weight[frame] == 0]
+    air = float(np.median(outside)) if outside.size else 0.0
+    return np.clip((canvas - air) / (1 - air), 0, None) if air < NO_BACKGROUND else canvas
+
+
 def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
     """An image without what is finer than a detail, in cycles a pixel; at its border it goes on as in a mirror."""
     spectrum = fft.dctn(pixels, norm="ortho")
@@ -175,18 +189,26 @@ def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
     return fft.idctn(spectrum * (0.5 + 0.5 * np.cos(np.pi * share)), norm="ortho").astype(np.float32)
 
 
-def breast_weight(canvas: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
+def breast_weight(
+    canvas: np.ndarray, frame: Frame, rule: BlindingRule, image_laterality: ImageLaterality | None
+) -> np.ndarray:
     """How much of each pixel is shown: 0 outside the breast, 1 inside, between them a smooth slope of constant width.
 
     Args:
         canvas: (H, W) float32 in [0, 1].
+        frame: What the image covers of it; what is beside it is no air of its own.
         rule: Its edge and fade.
         image_laterality: Tells where the chest wall is: up to there a row is breast, dark fat included.
 
     Returns:
         (H, W) float32. At the border of the image, where the breast goes on, nothing fades.
     """
-    mask = segment_breast(canvas)
+    weight = np.zeros(canvas.shape, np.float32)
+    weight[frame] = _weight(segment_breast(canvas[frame]), rule, image_laterality)
+    return weight
+
+
+def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
     upright = mask if image_laterality is ImageLaterality.LEFT else mask[:, ::-1]
     at_wall = np.flatnonzero(upright[:, : max(1, mask.shape[1] // _WALL)].any(axis=1))
     if at_wall.size:

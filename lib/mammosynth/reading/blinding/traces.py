@@ -121,10 +121,11 @@ def _comb(view: _View) -> _Traces:
         yield (COMB, "empty levels"), np.nan
         yield (COMB, "strongest period"), np.nan
         return
-    yield (COMB, "empty levels"), float((counts == 0).mean())
+    expected = np.exp(-ndimage.uniform_filter1d(counts, _PERIODS[1])).sum()  # of that many values at random
+    yield (COMB, "empty levels"), float(((counts == 0).sum() - expected) / np.sqrt(expected + 1))
     spectrum = np.abs(np.fft.rfft((counts - counts.mean()) * np.hanning(counts.size))) ** 2 / counts.sum()
     searched = spectrum[counts.size // _PERIODS[1] + 2 : counts.size // _PERIODS[0] + 1]
-    yield (COMB, "strongest period"), float(np.log10(searched.max() + _TINY))
+    yield (COMB, "strongest period"), float(np.log10(searched.max() / np.log(searched.size)))
 
 
 def _spectrum(view: _View) -> _Traces:
@@ -136,7 +137,6 @@ def _spectrum(view: _View) -> _Traces:
     for number, part in enumerate(np.array_split(beyond, _BANDS), start=1):
         name = f"power beyond the detail, part {number} of {_BANDS}"
         yield (NOISE, name), float(np.log10(part.mean() + _TINY)) if part.size else np.nan
-    yield (NOISE, "spread of it"), float(np.log10(beyond.std() / beyond.mean() + _TINY)) if beyond.size else np.nan
 
 
 def _periodicity(view: _View) -> _Traces:
@@ -153,7 +153,10 @@ def _periodicity(view: _View) -> _Traces:
         means = (second * inside).sum(axis=1 - axis)[used] / counts[used]
         means = means - ndimage.uniform_filter1d(means, 9)
         power = np.abs(fft.rfft(means * np.hanning(means.size)))[means.size // 8 :] ** 2
-        yield (RESAMPLING, f"period along {name}"), float(np.log10(power.max() / (np.median(power) + _TINY) + _TINY))
+        yield (
+            (RESAMPLING, f"period along {name}"),
+            float(np.log10(power.max() / (np.median(power) * np.log(power.size)) + _TINY)),
+        )
 
 
 def _edge(view: _View) -> _Traces:
