@@ -125,11 +125,13 @@ def watch(page: Page) -> None:
     """The owner sees progress and wash-out, closes the study, and finds the results."""
     page.reload()
     page.get_by_text("may begin on").wait_for()
+    page.get_by_text("Made: readers can begin.").wait_for()
     save(page, "reading-progress")
     page.get_by_label("Reason to close it so").fill("the tutorial ends here")
     page.get_by_role("button", name="Close the study").click()
     page.get_by_role("button", name="Close it").click()
     page.get_by_role("heading", name="Results").wait_for()
+    page.evaluate("scrollTo(0, 0)")
     save(page, "reading-results")
 
 

@@ -26,11 +26,11 @@ export function showStudy(place, study, tokens, changed) {
   if (hadFocus) place.focus(); // what had it is gone
 }
 
-function readersTable({ readers }, { tokens, asks_for_tokens }) {
+function readersTable({ readers, state }, { tokens, asks_for_tokens }) {
   const numbers = [...new Set(readers.flatMap(({ sessions }) => sessions.map(({ session }) => session)))].sort();
   const cell = ({ sessions }, number) => {
     const found = sessions.find(({ session }) => session === number);
-    return found ? progress(found) : '';
+    return found ? progress(state === 'open' ? found : { ...found, earliest: null }) : '';
   };
   const rows = readers.map(each => [
     each.reader,

@@ -133,7 +133,7 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     top = (rule.rows - height) // 2
     left = 0 if wall_on_left else rule.columns - width
     # What a fraction of a pixel would cover is cut off away from the chest wall, so that the scale is exact.
-    start = 0.0 if wall_on_left else shown.shape[1] - width / scale
+    start = 0.0 if wall_on_left else max(0.0, shown.shape[1] - width / scale)
     box = (start, 0.0, min(start + width / scale, shown.shape[1]), min(height / scale, shown.shape[0]))
     small = Image.fromarray(np.ascontiguousarray(shown)).resize((width, height), Image.Resampling.BICUBIC, box)
     canvas = np.zeros((rule.rows, rule.columns), np.float32)
