@@ -169,7 +169,7 @@ def test_an_owner_blinds_a_study_of_the_archive_and_gets_answers_as_structured_r
     reader = Reader(owner, {"authorization": f"Bearer {made_token(page, 'eve')}"})
     assert reader.start("archive").status_code == 409
     page.get_by_role("button", name="Make blinded copies").click()
-    page.get_by_text("Made: readers can begin.").wait_for()
+    page.get_by_text("Made: readers can begin.").wait_for(timeout=120_000)
     accessible(page)
     shot(page, "blinded")
     page.get_by_role("button", name="Attack the copies").click()
