@@ -78,7 +78,8 @@ async function enter(study, session) {
 
 function showSize() {
   const { innerWidth, innerHeight, devicePixelRatio } = window;
-  find('size').textContent = `This window: ${innerWidth} x ${innerHeight} pixels of the page, ${devicePixelRatio} of the screen each.`;
+  const pixels = [innerWidth, innerHeight].map(length => Math.round(length * devicePixelRatio)).join(' x ');
+  find('size').textContent = `This window has ${pixels} pixels.`;
   find('advice').textContent = adviceOn(numberIn('steps'), innerWidth, innerHeight);
 }
 
