@@ -1,4 +1,4 @@
-"""`BlindingJobs`: blinded copies of reader studies are made from the archive's images, one study at a time."""
+"""`BlindingJobs`: blinded copies of reader studies are made from the images of the archive, and attacked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mammosynth.errors import ConflictError, MammoSynthError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.reading.blinding.copies import blind
+from mammosynth.reading.blinding.copies import BlindedCopies, blind
 from mammosynth.reading.blinding.sources import Read
 from mammosynth.reading.store import StudyStore
 from monailabel_app.studies import DicomWebStudies, ViewRequest
@@ -55,7 +56,7 @@ class BlindingJobs:
         self._progress: dict[str, Progress] = {}
         self._is_stopped = threading.Event()
 
-    def start(self, name: str, read: Read) -> dict[str, object]:
+    def start(self, name: str, read: Read) -> dict[str, Any]:
         """Begin, or go on with what was cut off.
 
         Args:
@@ -81,7 +82,7 @@ class BlindingJobs:
             self._thread.start()
         return self.progress(name)
 
-    def progress(self, name: str) -> dict[str, object]:
+    def progress(self, name: str) -> dict[str, Any]:
         """How far a study is; after a restart of the server, what its key says.
 
         Raises:
@@ -94,6 +95,23 @@ class BlindingJobs:
             store.close()
         found = self._progress.get(name) or Progress("done" if is_blinded else "none")
         return {"study": name, "is_blinded": is_blinded, **asdict(found)}
+
+    def attack(self, name: str) -> list[dict[str, Any]]:
+        """What tells the copies of two arms apart, for each pair of arms.
+
+        Raises:
+            NotFoundError: If there is no such study.
+            ConflictError: If it has no copies.
+            DataError: If an arm has too few, or one is missing or damaged.
+        """
+        from mammosynth.reading.blinding.attack import attack_study  # it takes seconds to load
+
+        store = StudyStore(self._place)
+        try:
+            copies = BlindedCopies(store, name, self._folder)
+            return [each.as_json() for each in attack_study(copies, store.study(name).protocol)]
+        finally:
+            store.close()
 
     def stop(self) -> None:
         """Let the running one end after its next copy."""

@@ -159,6 +159,11 @@ def create_reader_studies(place: Path | str, blinding: BlindingJobs, images: Cal
         """How far they are."""
         return blinding.progress(name)
 
+    @router.post("/studies/{name}/attack")
+    def attack(name: str) -> dict[str, Any]:
+        """Whether anything but the anatomy tells the copies of two arms apart; it says nothing of any case."""
+        return {"study": name, "attacks": blinding.attack(name)}
+
     @router.post("/studies/{name}/close")
     def close(name: str, body: Closing, request: Request) -> dict[str, Any]:
         """Take no more answers, for good."""

@@ -46,7 +46,9 @@ class ReadingRooms:
         self._folder = folder
         self._store: StudyStore | None = None
         self._opening = threading.Lock()
+        # Neither ever changes.
         self._copies = lru_cache(_KEPT_STUDIES)(lambda name: BlindedCopies(self.store(), name, self._folder))
+        self._protocol = lru_cache(_KEPT_STUDIES)(lambda name: self.store().study(name).protocol)
 
     def store(self) -> StudyStore:
         """The store, opened when it is there.
@@ -76,7 +78,7 @@ class ReadingRooms:
         return [
             {
                 "study": name,
-                "title": store.study(name).protocol.title,
+                "title": self._protocol(name).title,
                 "state": store.place(name, reader).state,
                 "sessions": store.sessions(name, reader),
             }
@@ -101,8 +103,8 @@ class ReadingRooms:
         Raises:
             NotFoundError: If somebody of that name reads in no such study.
         """
-        protocol, place = self._of(name, reader)
-        return self._told(protocol, place)
+        self._check_reads(name, reader)
+        return self._told(self._protocol(name), self.store().place(name, reader))
 
     def start(self, name: str, reader: str, number: int, display: Any) -> dict[str, Any]:
         """Begin a session, or go on with it.
@@ -111,7 +113,7 @@ class ReadingRooms:
             NotFoundError: If there is no such study or session.
             ConflictError: If the study is not blinded or closed, or the session's turn has not come or is over.
         """
-        self._of(name, reader)
+        self._check_reads(name, reader)
         self._copies(name)  # which says if there are none, before anything begins
         store = self.store()
         store.start_session(name, reader, number, display)
@@ -125,7 +127,7 @@ class ReadingRooms:
 
     def show(self, name: str, reader: str, number: int, position: int | None, left: Attention | None) -> dict[str, Any]:
         """Go to another reading, or to none."""
-        self._of(name, reader)
+        self._check_reads(name, reader)
         self.store().show(name, reader, number, position, left)
         return self.current(name, reader)
 
@@ -136,25 +138,23 @@ class ReadingRooms:
             InvalidParameterError: If a question does not take its answer.
             ConflictError: If another reading is shown.
         """
-        protocol, place = self._of(name, reader)
-        shown = place.shown
-        if shown is None or (shown.session, shown.position) != (number, position):
+        study, shown, _ = self.store().visible(reader) or (None, None, None)
+        if shown is None or (study, shown.session, shown.position) != (name, number, position):
+            self._check_reads(name, reader)
             raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
-        images = self._copies(name).of(shown)
+        protocol, images = self._protocol(name), self._copies(name).of(shown)
         kept = [replace(each, value=_to_source(protocol, each, images)) for each in answers]
         receipts = self.store().save(name, reader, number, position, kept, only_shown=True)
-        after = self.store().place(name, reader)
+        is_complete = self.store().is_complete(name, reader, number, position)
         return {
             "receipts": [asdict(each) for each in receipts],
-            "is_complete": after.is_complete,
-            "feedback": self._feedback(protocol, after),
+            "is_complete": is_complete,
+            "feedback": self._feedback(protocol, shown) if is_complete else None,
         }
 
-    def _of(self, name: str, reader: str) -> tuple[Protocol, Place]:
-        store = self.store()
-        if not store.has_reader(name, reader):
+    def _check_reads(self, name: str, reader: str) -> None:
+        if not self.store().has_reader(name, reader):
             raise NotFoundError(f"there is no study {name[:64]!r} in which {reader} reads")
-        return store.study(name).protocol, store.place(name, reader)
 
     def _told(self, protocol: Protocol, place: Place) -> dict[str, Any]:
         shown = place.shown
@@ -176,21 +176,20 @@ class ReadingRooms:
             "answers": _to_copies(protocol, place.answers, images),
             "is_complete": place.is_complete,
             "may_go_back": shown is not None and shown.position > 1,
-            "feedback": self._feedback(protocol, place),
+            "feedback": self._feedback(protocol, shown) if shown and place.is_complete else None,
             "ahead": _ahead(ahead),
         }
 
-    def _feedback(self, protocol: Protocol, place: Place) -> dict[str, Any] | None:
-        """The truth of a training case that is answered."""
-        shown = place.shown
-        if shown is None or shown.session != TRAINING or not place.is_complete:
+    def _feedback(self, protocol: Protocol, complete: Reading) -> dict[str, Any] | None:
+        """The truth of a training case."""
+        if complete.session != TRAINING:
             return None
-        found = self.store().feedback(protocol.name, shown.reader, shown.position)
+        found = self.store().feedback(protocol.name, complete.reader, complete.position)
         by_target = {
             name: truth if protocol.questions[name].per != "case" else {WHOLE_CASE: truth}
             for name, truth in found["truth"].items()
         }
-        return found | {"truth": _to_copies(protocol, by_target, self._copies(protocol.name).of(shown))}
+        return found | {"truth": _to_copies(protocol, by_target, self._copies(protocol.name).of(complete))}
 
 
 def _image(image: BlindedImage) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def test_what_anna_draws_carries_her_name_whichever_client_she_uses(anna, tokens
         assert str(stored.ContentCreatorName) == "Anna Müller^"
 
 
-def test_a_reader_sees_nothing_yet(anna, guarded, tokens):
+def test_a_reader_sees_nothing_of_the_archive(anna, guarded, tokens):
     study, series, *_ = _view(anna, "R CC")
     reader = guarded.as_holder_of(tokens["reader"])
     for path in (
@@ -144,6 +144,8 @@ def test_a_reader_sees_nothing_yet(anna, guarded, tokens):
     assert [answer.status_code for answer in answers] == [404, 404]
     assert answers[0].text.replace(study, "1.2.3") == answers[1].text
     assert '"showStudyList": false' in reader.get("/ohif/app-config.js").text
+    assert reader.get("/reading-room/studies").json()["studies"] == []
+    assert reader.get("/reading-room/dicom/qido/studies").json() == []
 
 
 def test_a_token_that_is_removed_while_the_server_runs_opens_nothing_more(guarded, file):
@@ -196,14 +198,17 @@ def test_a_link_in_a_mail_opens_the_viewer_for_who_is_signed_in(page, anna, toke
     assert page.url == wanted
 
 
-def test_a_reader_is_told_in_the_browser_that_there_is_nothing_to_read_yet(page, guarded, tokens):
+def test_a_reader_signs_in_and_comes_to_the_reading_room_from_any_page(page, guarded, tokens):
     page.goto(guarded.address)
     page.get_by_label("Token").fill(tokens["reader"])
     page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/reading-room")
+    page.goto(f"{guarded.address}/ohif/synthesis?StudyInstanceUIDs=1.2")
+    page.wait_for_url("**/reading-room")
+    page.goto(f"{guarded.address}/sign-in")
     page.get_by_text("You are signed in as R1 (reader).").wait_for()
-    page.get_by_text("There is nothing here for you to read yet.").wait_for()
     page.screenshot(path=SHOTS / "reader.png")
-    assert page.get_by_role("link").count() == 0
+    assert page.get_by_role("link", name="Go to your reading room").count() == 1
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Token").wait_for()
 

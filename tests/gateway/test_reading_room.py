@@ -185,3 +185,16 @@ def test_a_wrong_body_is_told_in_words(room: Room, path: str, body: Any) -> None
 def test_the_page_and_its_files_come_from_here_alone(room: Room) -> None:
     answer = room.reader("ann").get("/page/none.js")
     assert (answer.status_code, answer.json()["detail"]) == (404, "the page has no file 'none.js'")
+
+
+@pytest.mark.slow
+def test_an_owner_has_the_copies_attacked_and_hears_which_arms_but_of_no_case(room: Room) -> None:
+    cases = {f"case-{n}": case(f"P{n}") for n in range(20)}
+    room.open(blinded_protocol(name="attacked", cases=cases))
+    eve = room.reader("eve")
+    answer = eve.client.request("POST", "/reading/studies/attacked/attack", headers=eve.headers)
+    (attack,) = answer.json()["attacks"]
+    assert (attack["arms"], attack["copies"]) == (["clinical", "synthesized"], [20, 20])
+    assert "case-" not in answer.text
+    few = eve.client.request("POST", "/reading/studies/small/attack", headers=eve.headers)
+    assert (few.status_code, "20" in few.json()["detail"]) == (400, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from scipy.stats import mannwhitneyu
 
 from mammosynth.reading import store as store_module
 from mammosynth.reading.verify import problems_of
@@ -161,6 +163,25 @@ def test_answers_about_images_of_every_arm_have_the_same_headers_and_lengths(roo
     kept = frames[0].headers
     assert kept["cache-control"] == "private, max-age=600"
     assert {"etag", "last-modified", "accept-ranges", "server"} & set(kept) == set()
+
+
+@pytest.mark.slow
+def test_the_time_of_an_answer_does_not_tell_the_arm(room: Room) -> None:
+    ann = room.reader("ann")
+    with room.storing() as store:
+        arm_of = {each["position"]: each["arm"] for each in store.content("small")["readings"] if _is_anns(each)}
+    times: dict[str, list[float]] = {"clinical": [], "synthesized": []}
+    for here, _ in read_session(ann):
+        for _ in range(15):
+            began = time.perf_counter()
+            ann.frame(here["images"][0], here["study_instance_uid"])
+            times[arm_of[here["position"]]].append(time.perf_counter() - began)
+    assert min(map(len, times.values())) >= 30
+    assert mannwhitneyu(*times.values()).pvalue > 1e-3, "once in a thousand runs by chance"
+
+
+def _is_anns(reading: dict[str, Any]) -> bool:
+    return (reading["reader"], reading["session"]) == ("ann", 1)
 
 
 # --- replay ---

@@ -90,17 +90,21 @@ def _add_store_actions(actions: Any) -> None:
     blind = actions.add_parser("blind", help="make the copies that readers see, alike in everything but the anatomy")
     blind.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="with the files of the protocol")
     blind.set_defaults(run=_blind)
-    blind.add_argument(
-        "--copies", type=Path, default=Path(_COPIES), metavar="FOLDER", help="(default: %(default)s, as the server)"
-    )
+    attack = actions.add_parser("attack", help="does anything but the anatomy tell the copies of two arms apart?")
+    attack.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON, too")
+    attack.set_defaults(run=_attack)
+    for action in (blind, attack):
+        action.add_argument(
+            "--copies", type=Path, default=Path(_COPIES), metavar="FOLDER", help="(default: %(default)s, as the server)"
+        )
     for action in (override, close):
         action.add_argument("--reason", default="", help="which is kept")
     for action in (opened, override, close, simulate):
         action.add_argument("--by", default=_OWNER, metavar="NAME", help="who does it (default: %(default)s)")
-    for action in (status, override, close, backup, simulate, blind):
+    for action in (status, override, close, backup, simulate, blind, attack):
         action.add_argument("study", metavar="STUDY")
     verify.add_argument("study", nargs="?", metavar="STUDY")
-    for action in (opened, status, override, close, verify, backup, restore, simulate, blind):
+    for action in (opened, status, override, close, verify, backup, restore, simulate, blind, attack):
         _add_store(action)
 
 
@@ -234,6 +238,23 @@ def _blind(args: argparse.Namespace) -> int:
     print(f"{count} blinded copies of {rule['rows']} x {rule['columns']} pixels, detail {rule['detail']:.3f} a pixel")
     print(f"Next: mammosynth study attack {args.study}")
     return 0
+
+
+def _attack(args: argparse.Namespace) -> int:
+    from mammosynth.reading.blinding.attack import attack_study
+    from mammosynth.reading.blinding.copies import BlindedCopies
+
+    with _store(args.store) as store:
+        protocol = store.study(args.study).protocol
+        found = attack_study(BlindedCopies(store, args.study, args.copies), protocol)
+    for each in found:
+        value, low, high = each.classifier
+        print(f"{' and '.join(each.arms)}: {each.copies[0]} and {each.copies[1]} copies, {each.scores} scores")
+        print(f"  classifier: AUC {value:.2f} ({low:.2f} to {high:.2f})")
+        for leak in each.leaks:
+            print(f"  TOLD APART by {leak}")
+    write_report(args.json, {"attacks": [each.as_json() for each in found]})
+    return 1 if any(each.leaks for each in found) else 0
 
 
 def _close(args: argparse.Namespace) -> int:

@@ -330,6 +330,17 @@ class StudyStore:
             target=answer.target,
         )
 
+    def is_complete(self, name: str, reader: str, number: int, position: int) -> bool:
+        """Whether every required question of a reading is answered.
+
+        Raises:
+            NotFoundError: If there is no such reading.
+        """
+        with self._database.reading() as db:
+            study = queries.study_row(db, name)
+            reading = queries.reading_at(db, study, reader, number, position)
+            return queries.is_complete(db, study, queries.parsed(study.protocol), reading)
+
     def next_reading(self, name: str, reader: str) -> Reading | None:
         """The first reading of a reader that is not complete; None if all are.
 

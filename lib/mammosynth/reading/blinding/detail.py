@@ -15,7 +15,7 @@ LEAST, MOST = 0.05, 0.5
 """Cycles a pixel: copies are never made coarser by measurement, and cannot be finer."""
 _BINS = 90
 _SIDE = 128  # of the squares of tissue that spectra are taken of, in pixels of the copy
-_SHARE = 0.25  # of the noise that is added, in amplitude: detail weaker than that is hidden by it
+_SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than that is hidden by it
 
 
 def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
@@ -28,8 +28,8 @@ def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
     Returns:
         `LEAST` to `MOST`; `MOST` if no square of tissue is large enough to tell.
     """
-    canvas, _, _ = placed(image, rule)
-    spectrum = tissue_spectrum(canvas, breast_weight(canvas, rule))
+    canvas, frame, _ = placed(image, rule)
+    spectrum = tissue_spectrum(canvas, breast_weight(canvas, frame, rule, image.image_laterality))
     if spectrum is None:
         return MOST
     hidden = spectrum < (_SHARE * max(rule.noise, 1e-4)) ** 2

@@ -14,6 +14,7 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, Expli
 from mammosynth.dicom.attributes import coded
 from mammosynth.dicom.view import VIEW_CODES
 from mammosynth.dicom.write import IMPLEMENTATION_CLASS_UID
+from mammosynth.reading.blinding.pixels import ROOM
 from mammosynth.reading.blinding.rule import BlindingRule
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -123,7 +124,7 @@ def _set_constants(dataset: Dataset) -> None:
 
 
 def _set_image(dataset: Dataset, rule: BlindingRule) -> None:
-    """The window is the whole range: what a display shall show is in the pixels."""
+    """The window is the same for all, from black to white: what a display shall show is in the pixels."""
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = rule.rows, rule.columns
@@ -133,7 +134,8 @@ def _set_image(dataset: Dataset, rule: BlindingRule) -> None:
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "US"
     dataset.PresentationLUTShape = "IDENTITY"
     dataset.LossyImageCompression = "00"
-    dataset.WindowCenter, dataset.WindowWidth = str(1 << rule.bits - 1), str(1 << rule.bits)
+    levels = 1 << rule.bits
+    dataset.WindowCenter, dataset.WindowWidth = str(levels // 2), str(round(levels * (1 - 2 * ROOM)))
     if rule.pixel_spacing_mm is not None:
         dataset.ImagerPixelSpacing = [f"{rule.pixel_spacing_mm:.6g}"] * 2
 

@@ -2,8 +2,8 @@
 
     display values -> matrix, chest wall at its border -> detail -> breast, faded edge -> noise -> bits
 
-Every step is the same function for every arm. What is outside the breast is 0; inside, what is finer than the rule's
-detail is gone, and noise lies on what is left, so that neither sampling nor grey levels of a source show.
+Every step is the same function for every arm. What is outside the breast is black; inside, what is finer than the
+detail of the rule is gone; the same noise is on everything, so that neither sampling nor grey levels of a source show.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from scipy import fft, ndimage
 
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
+from mammosynth.preprocessing.breast import NO_BACKGROUND, THRESHOLD, chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.rule import BlindingRule
 from mammosynth.terms import ImageLaterality
 
-_ROOM = 0.04  # of the grey scale left free at each end, so that noise is never cut off
+Frame = tuple[slice, slice]
+"""Rows and columns of a part of an image."""
+ROOM = 0.05
+"""Of the grey scale, free at each end, where the window does not show it: noise is never cut off there."""
 _TAPER = 0.8  # of the detail: where it begins to fall
 _ANISOTROPY = 1.01  # pixels may be this much longer than wide
 _OUTLINE = 4.0  # smoothing of the outline of the breast, in pixels of the copy
+_WALL = 50  # share of the columns that are the chest wall: 1 in so many
 _LEAST_BREAST = 0.01  # of the matrix; less is no breast that was found
 
 
@@ -84,7 +88,7 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
         seed: Of the noise.
 
     Returns:
-        (rows, columns) uint16, 0 to 2**bits - 1, 0 outside the breast; and where the source lies in it.
+        (rows, columns) uint16, 0 to 2**bits - 1, with `ROOM` at both ends; and where the source lies in it.
 
     Raises:
         UnsupportedImageError: If no breast is found, the laterality is unknown, or the image does not fit the matrix.
@@ -92,18 +96,17 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if rule.detail is None:
         raise ValueError("the rule has no detail; measure it with `detail.coarsest`")
     canvas, frame, placement = placed(image, rule)
-    weight = breast_weight(canvas, rule)
+    weight = breast_weight(canvas, frame, rule, image.image_laterality)
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
-    rows, columns = frame
-    canvas[rows, columns] = low_passed(canvas[rows, columns], rule.detail)
+    canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
     noise = np.random.default_rng(seed).standard_normal(canvas.shape, np.float32) * np.float32(rule.noise)
-    shown = _ROOM + (1 - 2 * _ROOM) * np.clip(canvas, 0, 1) + noise
+    shown = ROOM + (1 - 2 * ROOM) * canvas * weight + noise
     most = (1 << rule.bits) - 1
-    return np.rint(np.clip(shown, 0, 1) * weight * most).astype(np.uint16), placement
+    return np.rint(np.clip(shown, 0, 1) * most).astype(np.uint16), placement
 
 
-def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, tuple[slice, slice], Placement]:
+def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Placement]:
     """An image in the matrix of the copies, with its chest wall where that of its breast belongs.
 
     Returns:
@@ -115,17 +118,18 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, tuple[slic
             "_L_), or by the case's breasts."
         )
     shown = image.pixels if image.valid is None else np.where(image.valid, image.pixels, np.float32(0))
-    scale = _scale(image, rule)
+    breast = segment_breast(shown)
+    wall_on_left = image.image_laterality is ImageLaterality.LEFT
+    mirrored = bool(breast.any()) and chest_wall_on_left(breast) != wall_on_left
+    shown = shown[:, ::-1] if mirrored else shown
+    shown, cut = _without_padding(shown, wall_on_left)
+    scale = _scale(shown.shape, image, rule)
     height, width = (max(1, int(side * scale + 1e-6)) for side in shown.shape)
     if height > rule.rows or width > rule.columns:
         raise UnsupportedImageError(
             f"{image.source_name}: is {height} x {width} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
-    breast = segment_breast(shown)
-    wall_on_left = image.image_laterality is ImageLaterality.LEFT
-    mirrored = bool(breast.any()) and chest_wall_on_left(breast) != wall_on_left
-    shown = shown[:, ::-1] if mirrored else shown
     top = (rule.rows - height) // 2
     left = 0 if wall_on_left else rule.columns - width
     # What a fraction of a pixel would cover is cut off away from the chest wall, so that the scale is exact.
@@ -135,23 +139,45 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, tuple[slic
     canvas = np.zeros((rule.rows, rule.columns), np.float32)
     frame = slice(top, top + height), slice(left, left + width)
     canvas[frame] = np.asarray(small)
-    before = 0.0 if wall_on_left else rule.columns - round(shown.shape[1] * scale, 6)
-    return canvas, frame, Placement(scale, before, top, shown.shape[1], mirrored)
+    before = -cut * scale if wall_on_left else rule.columns - shown.shape[1] * scale
+    return canvas, frame, Placement(scale, before, top, image.pixels.shape[1], mirrored)
 
 
-def _scale(image: Mammogram, rule: BlindingRule) -> float:
+def _without_padding(shown: np.ndarray, wall_on_left: bool) -> tuple[np.ndarray, int]:
+    """The image without what lies empty beyond its chest wall, and how many columns that are."""
+    columns = np.flatnonzero(shown.max(axis=0) > THRESHOLD)
+    if not columns.size:
+        return shown, 0
+    cut = int(columns[0] if wall_on_left else shown.shape[1] - 1 - columns[-1])
+    return (shown[:, cut:] if wall_on_left else shown[:, : shown.shape[1] - cut]), cut
+
+
+def _scale(shape: tuple[int, ...], image: Mammogram, rule: BlindingRule) -> float:
     spacing = image.pixel_spacing_mm
     if spacing is not None and max(spacing) > _ANISOTROPY * min(spacing):
         raise UnsupportedImageError(
             f"{image.source_name}: its pixels are {spacing[0]} x {spacing[1]} mm, expected square ones; resample it."
         )
     if rule.pixel_spacing_mm is None:
-        return min(rule.rows / image.pixels.shape[0], rule.columns / image.pixels.shape[1])
+        return min(rule.rows / shape[0], rule.columns / shape[1])
     if spacing is None:
         raise UnsupportedImageError(
             f"{image.source_name}: has no pixel spacing, and blinding.pixel_spacing_mm asks for one; leave that out."
         )
     return spacing[0] / rule.pixel_spacing_mm
+
+
+def without_air(canvas: np.ndarray, weight: np.ndarray, frame: Frame) -> np.ndarray:
+    """The image with the grey of its air as black, so that no air shows around the breast.
+
+    Args:
+        canvas: (H, W) float32 in [0, 1].
+        weight: (H, W), 0 outside the breast.
+        frame: Rows and columns that the image covers.
+    """
+    outside = canvas[frame][weight[frame] == 0]
+    air = float(np.median(outside)) if outside.size else 0.0
+    return np.clip((canvas - air) / (1 - air), 0, None) if air < NO_BACKGROUND else canvas
 
 
 def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
@@ -163,17 +189,31 @@ def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
     return fft.idctn(spectrum * (0.5 + 0.5 * np.cos(np.pi * share)), norm="ortho").astype(np.float32)
 
 
-def breast_weight(canvas: np.ndarray, rule: BlindingRule) -> np.ndarray:
+def breast_weight(
+    canvas: np.ndarray, frame: Frame, rule: BlindingRule, image_laterality: ImageLaterality | None
+) -> np.ndarray:
     """How much of each pixel is shown: 0 outside the breast, 1 inside, between them a smooth slope of constant width.
 
     Args:
         canvas: (H, W) float32 in [0, 1].
+        frame: What the image covers of it; what is beside it is no air of its own.
         rule: Its edge and fade.
+        image_laterality: Tells where the chest wall is: up to there a row is breast, dark fat included.
 
     Returns:
         (H, W) float32. At the border of the image, where the breast goes on, nothing fades.
     """
-    mask = segment_breast(canvas)
+    weight = np.zeros(canvas.shape, np.float32)
+    weight[frame] = _weight(segment_breast(canvas[frame]), rule, image_laterality)
+    return weight
+
+
+def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
+    upright = mask if image_laterality is ImageLaterality.LEFT else mask[:, ::-1]
+    at_wall = np.flatnonzero(upright[:, : max(1, mask.shape[1] // _WALL)].any(axis=1))
+    if at_wall.size:
+        rows = slice(at_wall[0], at_wall[-1] + 1)
+        upright[rows] = np.logical_or.accumulate(upright[rows, ::-1], axis=1)[:, ::-1]
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), _OUTLINE, mode="nearest") > 0.5
     margin = rule.edge + rule.fade + 1
     depth = ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]

@@ -34,9 +34,9 @@ class BlindingRule(_Part):
     fade: Annotated[int, Field(ge=1, le=200)] = 10
     """From there to the whole image, inwards."""
     noise: Annotated[float, Field(ge=0, le=0.05, allow_inf_nan=False)] = 0.002
-    """Standard deviation of what is added within the breast, of the whole grey scale: it hides steps of grey."""
+    """Standard deviation of what is added everywhere, of the whole grey scale: it hides steps of grey."""
     bits: Annotated[int, Field(ge=8, le=16)] = 12
-    """Stored of every pixel. Outside the breast all are 0."""
+    """Stored of every pixel."""
 
     def resolved(self, detail: float) -> BlindingRule:
         """The same with the detail that was measured, unless it states one."""

@@ -1,0 +1,176 @@
+"""What the pixels of a copy tell besides the anatomy: one number a trace, by the kind of leak that it would be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.reading.blinding.detail import MOST, tissue_spectrum
+from mammosynth.reading.blinding.rule import BlindingRule
+
+_BORDER = 3  # rows and columns at the border
+_REACH = 8  # beyond edge and fade: how far from the outline is surely outside, or surely tissue
+_BANDS = 3
+_LOW_BITS = 16  # the last four bits of a value
+_PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
+_SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
+_TINY = 1e-12
+
+BORDER, OUTSIDE, DEPTH, COMB = "border pixels", "outside the breast", "bit depth", "histogram comb"
+NOISE, RESAMPLING, EDGE, CLIPPING = "noise floor", "resampling", "edge of the breast", "clipping"
+KINDS = (BORDER, OUTSIDE, DEPTH, COMB, NOISE, RESAMPLING, EDGE, CLIPPING)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A copy and its parts."""
+
+    pixels: np.ndarray
+    rule: BlindingRule
+    breast: np.ndarray
+    inwards: np.ndarray
+    outside: np.ndarray
+
+    @property
+    def tissue(self) -> np.ndarray:
+        """Where surely no edge is."""
+        return self.inwards > _reach(self.rule)
+
+    @property
+    def rings(self) -> list[np.ndarray]:
+        """Pixels by their depth under the outline, a pixel each."""
+        return [(self.inwards > depth) & (self.inwards <= depth + 1) for depth in range(_reach(self.rule))]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Those of surely tissue; of a copy without any, all."""
+        return self.pixels[self.tissue] if self.tissue.any() else self.pixels.ravel()
+
+
+def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], float]:
+    """The traces of a copy, by kind and name; NaN where a copy has not what one is measured on.
+
+    None of them follows from how bright, large or dense a breast is.
+
+    Args:
+        pixels: (H, W) of any whole numbers, 0 or more.
+        rule: Of the study.
+    """
+    breast = segment_breast(pixels.astype(np.float32) / ((1 << rule.bits) - 1))
+    reach = _reach(rule)
+    inwards = ndimage.distance_transform_edt(np.pad(breast, reach, mode="edge"))[reach:-reach, reach:-reach]
+    outwards = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
+    view = _View(pixels, rule, breast, inwards, outwards > reach)
+    found: dict[tuple[str, str], float] = {}
+    for measure in (_border, _outside, _depth, _comb, _spectrum, _periodicity, _edge, _clipping):
+        found.update(measure(view))
+    return found
+
+
+def _reach(rule: BlindingRule) -> int:
+    return rule.edge + rule.fade + _REACH
+
+
+_Traces = Iterator[tuple[tuple[str, str], float]]
+
+
+def _border(view: _View) -> _Traces:
+    rim = np.ones(view.pixels.shape, bool)
+    rim[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
+    air = view.pixels[rim & view.outside]
+    yield (BORDER, "spread of air"), float(air.std()) if air.size else np.nan
+    yield (BORDER, "mean of air"), float(air.mean()) if air.size else np.nan
+    yield (BORDER, "outermost line against the next"), _line_step(view)
+
+
+def _line_step(view: _View) -> float:
+    """How far the outermost column at the chest wall differs from its neighbours, in their standard deviations."""
+    sums = view.tissue[:, 0].sum(), view.tissue[:, -1].sum()
+    rows = view.tissue[:, 0] if sums[0] >= sums[1] else view.tissue[:, -1]
+    lines = view.pixels[:, :8] if sums[0] >= sums[1] else view.pixels[:, :-9:-1]
+    if rows.sum() < _LOW_BITS:
+        return np.nan
+    values = lines[rows].astype(float)
+    steps = np.diff(values, axis=1)
+    return float(np.log10((np.abs(steps[:, 0]).mean() + 1) / (np.abs(steps[:, 3:]).mean() + 1)))
+
+
+def _outside(view: _View) -> _Traces:
+    air = view.pixels[view.outside]
+    yield (OUTSIDE, "share that is not 0"), float((air != 0).mean()) if air.size else np.nan
+    yield (OUTSIDE, "mean"), float(air.mean()) if air.size else np.nan
+    yield (OUTSIDE, "standard deviation"), float(air.std()) if air.size else np.nan
+
+
+def _depth(view: _View) -> _Traces:
+    yield (DEPTH, "highest value is beyond its bits"), float(view.pixels.max() >= 1 << view.rule.bits)
+    for bits in (1, 2, 4):
+        counts = np.bincount(view.values.astype(np.int64) % (1 << bits), minlength=1 << bits)
+        expected = counts.sum() / (1 << bits)
+        yield (DEPTH, f"last {bits} bits"), float(np.log10(((counts - expected) ** 2 / expected).sum() + 1))
+
+
+def _comb(view: _View) -> _Traces:
+    low, high = np.percentile(view.values, (2, 98)).astype(int)
+    counts = np.bincount(view.values.astype(np.int64))[low : high + 1].astype(float)
+    if counts.size < 2 * _PERIODS[1]:
+        yield (COMB, "empty levels"), np.nan
+        yield (COMB, "strongest period"), np.nan
+        return
+    expected = np.exp(-ndimage.uniform_filter1d(counts, _PERIODS[1])).sum()  # of that many values at random
+    yield (COMB, "empty levels"), float(((counts == 0).sum() - expected) / np.sqrt(expected + 1))
+    spectrum = np.abs(np.fft.rfft((counts - counts.mean()) * np.hanning(counts.size))) ** 2 / counts.sum()
+    searched = spectrum[counts.size // _PERIODS[1] + 2 : counts.size // _PERIODS[0] + 1]
+    yield (COMB, "strongest period"), float(np.log10(searched.max() / np.log(searched.size)))
+
+
+def _spectrum(view: _View) -> _Traces:
+    """Beyond the detail of the rule there must be the same noise in every copy."""
+    most = (1 << view.rule.bits) - 1
+    spectrum = tissue_spectrum(view.pixels.astype(np.float32) / most, view.tissue.astype(np.float32))
+    first = (view.rule.detail or MOST) / MOST * (0 if spectrum is None else spectrum.size)
+    beyond = np.array([]) if spectrum is None else spectrum[int(np.ceil(first)) + 1 :]
+    for number, part in enumerate(np.array_split(beyond, _BANDS), start=1):
+        name = f"power beyond the detail, part {number} of {_BANDS}"
+        yield (NOISE, name), float(np.log10(part.mean() + _TINY)) if part.size else np.nan
+
+
+def _periodicity(view: _View) -> _Traces:
+    """Interpolated pixels have second differences whose size repeats along rows and columns (Gallagher 2005)."""
+    values = view.pixels.astype(np.float32)
+    for axis, name in ((0, "rows"), (1, "columns")):
+        second = np.abs(np.diff(values, 2, axis=axis))
+        inside = view.tissue[1:-1] if axis == 0 else view.tissue[:, 1:-1]
+        counts = inside.sum(axis=1 - axis)
+        used = counts > 64  # noqa: PLR2004 (fewer give no mean worth the name)
+        if used.sum() < 64:  # noqa: PLR2004
+            yield (RESAMPLING, f"period along {name}"), np.nan
+            continue
+        means = (second * inside).sum(axis=1 - axis)[used] / counts[used]
+        means = means - ndimage.uniform_filter1d(means, 9)
+        power = np.abs(fft.rfft(means * np.hanning(means.size)))[means.size // 8 :] ** 2
+        yield (
+            (RESAMPLING, f"period along {name}"),
+            float(np.log10(power.max() / (np.median(power) * np.log(power.size)) + _TINY)),
+        )
+
+
+def _edge(view: _View) -> _Traces:
+    """How rough the outline is, and how the image rises from it, whatever it rises to."""
+    smooth = ndimage.gaussian_filter(view.breast.astype(np.float32), _SMOOTH, mode="nearest") > 0.5  # noqa: PLR2004
+    length = (view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)).sum()
+    yield (EDGE, "roughness"), float(np.log10((smooth ^ view.breast).sum() / max(length, 1) + 1e-3))
+    air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
+    rise = np.array([view.pixels[ring].mean() - air if ring.any() else np.nan for ring in view.rings])
+    steps = np.diff(rise) / max(rise[-1], 1)
+    yield (EDGE, "steepest step"), float(steps.max())
+    yield (EDGE, "where it is"), float(steps.argmax())
+
+
+def _clipping(view: _View) -> _Traces:
+    yield (CLIPPING, "share of tissue at 0"), float((view.values == 0).mean())
+    yield (CLIPPING, "share of tissue at the highest value"), float((view.values >= (1 << view.rule.bits) - 1).mean())

@@ -1,0 +1,54 @@
+"""The attack: it finds a leak of each kind, and none in copies whose sources differ in all of that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mammosynth.errors import DataError
+from mammosynth.reading.blinding.attack import ALL_KINDS, CLASSIFIER, Exhibit, attack
+from tests.support.exhibits import COUNT, PLANTED, SMALL_RULE, exhibits
+
+ARMS = ("clinical", "synthesized")
+
+
+def test_copies_of_other_detectors_grain_and_grey_levels_are_not_told_apart() -> None:
+    found = attack(ARMS, *exhibits(), SMALL_RULE)
+    assert [str(leak) for leak in found.leaks] == []
+    assert found.copies == (COUNT, COUNT)
+    _, low, high = found.classifier
+    assert low <= 0.5 <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_leak_is_found(name: str) -> None:
+    kind, plant = PLANTED[name]
+    first, second = exhibits()
+    leaks = attack(ARMS, first, [plant(each) for each in second], SMALL_RULE).leaks
+    assert kind in {leak.kind for leak in leaks}
+
+
+def test_leaks_of_every_kind_are_planted() -> None:
+    assert {kind for kind, _ in PLANTED.values()} | {CLASSIFIER} == set(ALL_KINDS)
+
+
+@pytest.mark.slow
+def test_many_weak_traces_are_found_together() -> None:
+    random = np.random.default_rng(3)
+
+    def weak(exhibit: Exhibit, shift: float) -> Exhibit:
+        size, time, length = random.normal(shift, 1, 3)
+        return replace(exhibit, size=100_000 + round(1000 * size), modified=time, file="x" * (50 + round(10 * length)))
+
+    first, second = exhibits()
+    found = attack(ARMS, [weak(each, 0) for each in first], [weak(each, 0.75) for each in second], SMALL_RULE)
+    assert CLASSIFIER in {leak.kind for leak in found.leaks}
+
+
+def test_too_few_copies_tell_nothing_and_say_so() -> None:
+    first, second = exhibits()
+    with pytest.raises(DataError, match="expected at least 20"):
+        attack(ARMS, first, second[:19], SMALL_RULE)

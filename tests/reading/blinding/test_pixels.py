@@ -1,0 +1,133 @@
+"""Pixels of copies: where the source lies in them, and what is left of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.reading.blinding.detail import coarsest, finest_detail
+from mammosynth.reading.blinding.pixels import ROOM, Placement, blinded_pixels, low_passed
+from mammosynth.reading.blinding.rule import BlindingRule
+from mammosynth.terms import ImageLaterality, ViewPosition
+from tests.support.blinded import RULE, acquired, generated, read, tissue
+
+SMALL = BlindingRule(**RULE, detail=0.3)
+BLACK = round(ROOM * 4095)
+
+
+def image(pixels: np.ndarray, laterality: ImageLaterality = ImageLaterality.LEFT, **settings: object) -> Mammogram:
+    return Mammogram(np.ascontiguousarray(pixels), "one", ViewPosition.CC, laterality, **settings)  # type: ignore[arg-type]
+
+
+def with_dot(pixels: np.ndarray, x: int, y: int) -> np.ndarray:
+    dotted = pixels.copy()
+    dotted[y - 2 : y + 3, x - 2 : x + 3] = 1.0
+    return dotted
+
+
+@pytest.mark.parametrize("laterality", list(ImageLaterality))
+@pytest.mark.parametrize("stored_mirrored", [False, True])
+@pytest.mark.parametrize("padding", [0, 17])
+def test_a_place_of_the_source_is_where_the_placement_says(
+    laterality: ImageLaterality, stored_mirrored: bool, padding: int
+) -> None:
+    x, y = 60 + padding, 150
+    pixels = with_dot(np.pad(tissue(1), ((0, 0), (padding, 0))), x, y)
+    if stored_mirrored:
+        pixels, x = pixels[:, ::-1], pixels.shape[1] - 1 - x
+    copy, placement = blinded_pixels(image(pixels, laterality), SMALL, 1)
+    there = placement.to_copy(x, y)
+    row, column = np.unravel_index(copy.argmax(), copy.shape)
+    assert abs(column - there[0]) <= 1.5
+    assert abs(row - there[1]) <= 1.5
+    assert placement.to_source(*there) == pytest.approx((x, y))
+
+
+@pytest.mark.parametrize("laterality", list(ImageLaterality))
+def test_the_chest_wall_is_right_of_a_right_breast_however_it_is_stored(laterality: ImageLaterality) -> None:
+    copies = [blinded_pixels(image(pixels, laterality), SMALL, 1)[0] for pixels in (tissue(1), tissue(1)[:, ::-1])]
+    assert np.abs(copies[0].astype(int) - copies[1]).max() < 60
+    wall = -1 if laterality is ImageLaterality.RIGHT else 0
+    assert copies[0][100:150, wall].mean() > 1500
+    assert abs(copies[0][:, -1 - wall].mean() - BLACK) < 2
+
+
+def test_a_mark_goes_there_and_back() -> None:
+    placement = Placement(scale=1.6, left=12.5, top=3, width=240, is_mirrored=True)
+    mark = {"shape": "ellipse", "image": 1, "x": 20.0, "y": 30.0, "radius_x": 5.0, "radius_y": 3.0, "angle": 20.0}
+    shown = placement.mark_to_copy(mark)
+    assert (shown["radius_x"], shown["angle"]) == (8.0, -20.0)
+    assert placement.mark_to_source(shown) == pytest.approx(mark)
+
+
+def test_air_is_black_and_markers_are_gone() -> None:
+    copy, _ = blinded_pixels(image(acquired(3)), SMALL, 1)
+    air = copy[:40, 120:]
+    assert abs(air.mean() - BLACK) < 1
+    assert air.max() < BLACK + 6 * SMALL.noise * 4095
+
+
+def test_fat_as_dark_as_air_at_the_chest_wall_is_shown() -> None:
+    pixels = tissue(4)
+    pixels[120:200, :60] = 0.02
+    copy, placement = blinded_pixels(image(pixels), replace_noise(0.0), 1)
+    x, y = placement.to_copy(30, 160)
+    assert copy[round(y), round(x)] > BLACK + 40
+
+
+def replace_noise(noise: float) -> BlindingRule:
+    return SMALL.model_copy(update={"noise": noise})
+
+
+def test_nothing_finer_than_the_detail_is_left() -> None:
+    grain = np.random.default_rng(1).standard_normal((96, 80)).astype(np.float32)
+    left = np.abs(np.fft.fft2(low_passed(grain, 0.2))) ** 2
+    frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.fftfreq(80)[None, :])
+    assert left[frequency > 0.3].sum() < 0.02 * left.sum()  # what is left there is the jump at the border
+    assert low_passed(np.ones((96, 80), np.float32), 0.2) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_coarsest_arm_decides_the_detail() -> None:
+    arms = {"acquired": [image(acquired(n)) for n in range(2)], "generated": [image(generated(n)) for n in range(2)]}
+    rule = BlindingRule(**RULE)
+    found = coarsest(arms, rule)
+    assert found == min(np.median([finest_detail(each, rule) for each in own]) for own in arms.values())
+    assert found < finest_detail(arms["acquired"][0], rule)
+
+
+def test_the_same_seed_gives_the_same_pixels_and_another_other_noise() -> None:
+    one, same, other = (blinded_pixels(read("P1 clinical"), SMALL, seed)[0] for seed in (1, 1, 2))
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+def test_images_scaled_by_spacing_keep_their_size() -> None:
+    rule = BlindingRule(**RULE, detail=0.3, pixel_spacing_mm=1.0)
+    placements = [
+        blinded_pixels(image(tissue(1, rows, 240), pixel_spacing_mm=(0.75, 0.75)), rule, 1)[1] for rows in (320, 280)
+    ]
+    assert {placement.scale for placement in placements} == {0.75}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image_laterality": None}, "nobody says"),
+        ({"pixels": np.zeros((320, 240), np.float32)}, "no breast is found"),
+        ({"pixel_spacing_mm": (0.1, 0.2)}, "expected square ones"),
+    ],
+)
+def test_what_cannot_be_blinded_is_refused(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(UnsupportedImageError, match=reason):
+        blinded_pixels(replace(image(tissue(1)), **change), SMALL, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("spacing", "reason"), [(None, "has no pixel spacing"), ((2.0, 2.0), "the matrix of the")])
+def test_an_image_that_does_not_fit_the_spacing_is_refused(spacing: tuple[float, float] | None, reason: str) -> None:
+    rule = BlindingRule(**RULE, detail=0.3, pixel_spacing_mm=1.0)
+    with pytest.raises(UnsupportedImageError, match=reason):
+        blinded_pixels(image(tissue(1), pixel_spacing_mm=spacing), rule, 1)
