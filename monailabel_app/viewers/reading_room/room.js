@@ -5,7 +5,7 @@ import { adviceOn, drawPattern, STEPS } from './display-check.js';
 import { actionOf, nameOf, wordsOf, wordsOfStudy } from './sessions.js';
 
 const MOST_LUMINANCE = 10000; // cd/m2
-const find = id => document.getElementById(id);
+const find = id => /** @type {any} */ (document.getElementById(id));
 let chosen = null; // {study, session} that the display is checked for
 
 show();
