@@ -100,3 +100,19 @@ export function imagesFor({ question, target }, images) {
   if (question.per === 'breast') return images.filter(({ laterality }) => laterality === target);
   return images;
 }
+
+const SCREENING = ['R CC', 'L CC', 'R MLO', 'L MLO'];
+
+/**
+ * The images as they hang, row by row: in the protocol's order, but a screening exam in 2 x 2, and one view of both
+ * breasts side by side, as radiologists expect: right breasts on the left, CC above MLO.
+ */
+export function arranged(images, { rows, columns }) {
+  const names = images.map(imageName);
+  const inOrder = wanted => wanted.map(name => images[names.indexOf(name)]);
+  const isExam = rows === 2 && columns === 2 && images.length === 4 && SCREENING.every(name => names.includes(name));
+  if (isExam) return inOrder(SCREENING);
+  const [first, second] = images;
+  const isPair = rows === 1 && images.length === 2 && first.view_position === second.view_position;
+  return isPair && first.laterality === 'L' && second.laterality === 'R' ? [second, first] : images;
+}

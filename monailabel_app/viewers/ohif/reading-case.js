@@ -8,12 +8,17 @@ import { answer, mammograms, retrieve, views } from './viewer.js';
 
 const APPEARS_WITHIN_MS = 30000;
 
+/** The browser's mark of when a case was left; what it measures from there to the next one drawn is `NEXT_CASE`. */
+export const LEFT = 'mammosynth: case left';
+const NEXT_CASE = 'mammosynth: next case';
+
 /** Show the case that is read now; resolves once every image is drawn. */
 export async function showCase() {
   nameInAddress();
   await load(reading.current.study_instance_uid, reading.current.images.map(seriesOf));
   if (!isShown()) hangCase();
   await drawn();
+  if (performance.getEntriesByName(LEFT).length) performance.measure(NEXT_CASE, LEFT);
 }
 
 /** Resolves once every image of the case is drawn. */

@@ -1,7 +1,8 @@
-// How a case hangs: its images in the order of the study's protocol, in its rows and columns.
+// How a case hangs: in rows and columns of the study's protocol.
 
 import { linked } from './links.js';
 import { services } from './ohif.js';
+import { arranged } from './reading-answers.js';
 import { reading } from './reading-now.js';
 import { stackOptions } from './viewer.js';
 
@@ -34,7 +35,8 @@ const numberOf = ({ instances = [] }) => {
 
 function protocol() {
   const { images, hanging } = reading.current;
-  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(images[index]));
+  const hung = arranged(images, hanging);
+  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(hung[index]));
   return {
     id: HANGING,
     name: 'Reading',

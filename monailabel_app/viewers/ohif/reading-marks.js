@@ -8,6 +8,7 @@ import { reading } from './reading-now.js';
 import { onChange, viewOf, views } from './viewer.js';
 
 const COLOURS = { lesion: '#ffb84d', artefact: '#6cc5ff', hallucination: '#ff9ce0' };
+const TRUTH = '#7dff9b';
 const [ARM, GRAB] = [9, 12]; // pixels of the screen: half a cross, and how near to a mark's centre it is caught
 
 /** What is being set: {place, shape, number, x, y, isSizing} of the crosshair, or null. */
@@ -223,6 +224,7 @@ class MarkPen {
         drawMark(context, matrix, shown, { colour: COLOURS[place.question.finding], text: index + 1, isChosen });
       });
     }
+    truths().filter(each => each.image === image.number).forEach(each => drawTruth(context, matrix, each));
     if (aim && overlay?.viewport === viewport && !caught) {
       drawMark(context, matrix, this.#made(), { colour: COLOURS[aim.place.question.finding], isChosen: true });
     }
@@ -234,6 +236,13 @@ class MarkPen {
 const isStill = () => reading.isTold || reading.isPaused || !reading.isReady;
 
 const markPlaces = () => reading.places.filter(({ question }) => question.type === 'marks');
+
+/** Where marks should have been, once that is told. */
+const truths = () => {
+  const { feedback, questions } = reading.current;
+  const names = questions.filter(({ type }) => type === 'marks').map(({ name }) => name);
+  return names.flatMap(name => Object.values(feedback?.truth?.[name] || {}).flat());
+};
 
 const imageOf = number => reading.current.images.find(image => image.number === number);
 
@@ -301,6 +310,21 @@ function drawMark(context, matrix, mark, { colour, text = '', isChosen = false }
   context.strokeText(text, x + 6 * scale, y - 6 * scale);
   context.fillStyle = colour;
   context.fillText(text, x + 6 * scale, y - 6 * scale);
+}
+
+/** A true place: a dashed circle of its radius, or of a few pixels of the screen. */
+function drawTruth(context, matrix, { x, y, radius }) {
+  const scale = window.devicePixelRatio || 1;
+  const centre = matrix.transformPoint(new DOMPoint(x + 0.5, y + 0.5));
+  const reach = radius ? radius * Math.hypot(matrix.a, matrix.b) : GRAB * scale;
+  context.resetTransform();
+  context.beginPath();
+  context.arc(centre.x, centre.y, reach, 0, 2 * Math.PI);
+  context.setLineDash([6 * scale, 4 * scale]);
+  context.lineWidth = 2 * scale;
+  context.strokeStyle = TRUTH;
+  context.stroke();
+  context.setLineDash([]);
 }
 
 function drawCrosshair(context, matrix, image) {

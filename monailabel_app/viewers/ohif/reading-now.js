@@ -28,6 +28,7 @@ export function nameInAddress() {
 }
 
 addEventListener('pagehide', () => reading.current && reading.leave());
+addEventListener('pageshow', ({ persisted }) => persisted && location.reload()); // another case may be shown by now
 const follow = () => reading.clock?.setAway(document.hidden || !document.hasFocus());
 for (const name of ['blur', 'focus']) addEventListener(name, follow);
 document.addEventListener('visibilitychange', follow);

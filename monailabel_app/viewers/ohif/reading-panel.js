@@ -2,6 +2,7 @@
 
 import { isHalf, missingOf, nextOpen, placeId, targetName } from './reading-answers.js';
 import { controlFor } from './reading-controls.js';
+import { LEFT } from './reading-case.js';
 import { keyList } from './reading-keys.js';
 import { onMarking, chosenMark } from './reading-marks.js';
 import { leaveForRoom, reading } from './reading-now.js';
@@ -34,7 +35,7 @@ const markup = `
     <p id="problem" class="error" role="alert" hidden></p>
     <div class="row">
       <button type="button" id="back">Back</button>
-      <button type="button" id="forward" class="primary"></button>
+      <button type="button" id="forward" class="primary"><span></span> <small>Ctrl+Enter</small></button>
     </div>
     <div class="row minor">
       <button type="button" id="pause">Pause (Esc)</button>
@@ -90,8 +91,11 @@ own.replaceSync(`
   header progress { margin: 4px 0; display: block; }
   #saved { font-size: 12px; color: #a9bcdb; }
   #saved.trouble { color: #ffd9d6; }
-  #forward { flex: 1; }
+  #forward { flex: 1; padding: 4px; }
+  small { white-space: nowrap; font-size: 11px; }
   #feedback { background: #10233f; }
+  #feedback dl { display: block; font-size: 13px; }
+  #feedback dt { margin-top: 6px; }
   #feedback p { margin-top: 8px; white-space: pre-line; }
   button kbd { margin-left: 4px; }
   dialog {
@@ -189,7 +193,7 @@ export class ReadingPanel extends HTMLElement {
     const forward = this.find('#forward');
     const isLast = position === readings;
     const words = is_training && !reading.isTold ? 'Show the truth' : isLast ? 'Finish the session' : 'Next case';
-    setText(forward, `${words} (Ctrl+Enter)`);
+    setText(forward.firstElementChild, words);
     forward.disabled = !reading.isReady || this.isGoing;
   }
 
@@ -277,7 +281,7 @@ export class ReadingPanel extends HTMLElement {
   /** Take what is being typed. */
   takeTyped() {
     const typed = this.shadowRoot.activeElement;
-    if (typed?.type === 'number') typed.dispatchEvent(new Event('change'));
+    if (typed?.matches('[type=number]')) typed.dispatchEvent(new Event('change'));
     this.controls.forEach(control => control.take?.());
   }
 
@@ -291,6 +295,7 @@ export class ReadingPanel extends HTMLElement {
       return this.focusOn(half);
     }
     this.setGoing(true);
+    performance.mark(LEFT);
     try {
       if (step) await reading.go(step);
       else await reading.tell();

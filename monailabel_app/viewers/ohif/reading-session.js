@@ -26,7 +26,7 @@ export class ReadingSession extends EventTarget {
   isReady = false; // whether the images are on the screen, so that times count
 
   /** `ask(path, options)` asks the server for JSON; `storage` ({keep, kept}) keeps what is not with it yet. */
-  constructor({ ask, storage, now }) {
+  constructor({ ask, storage, now = () => performance.now() }) {
     super();
     this.#ask = ask;
     this.#storage = storage;

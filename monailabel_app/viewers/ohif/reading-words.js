@@ -2,16 +2,15 @@
 
 const SIDES = { R: 'right breast', L: 'left breast' };
 
-/** Lines of [what, words] from what the server tells: {truth by question, generated}. */
+/** Lines of [what, words] from what the server tells: {truth by question and target, generated}. */
 export function reportOf({ truth, generated }, questions) {
   const lines = Object.entries(truth || {}).flatMap(([name, value]) => {
     const question = questions.find(each => each.name === name);
     if (!question) return [];
-    if (question.per === 'case') return [[question.title, wordsOf(question, value)]];
-    return Object.entries(value).map(([target, each]) => [
-      `${question.title} (${SIDES[target] || `image ${target}`})`,
-      wordsOf(question, each),
-    ]);
+    return Object.entries(value).map(([target, each]) => {
+      const about = target === 'case' ? '' : ` (${SIDES[target] || `image ${target}`})`;
+      return [question.title + about, wordsOf(question, each)];
+    });
   });
   const origin = questions.find(({ type }) => type === 'real_or_generated');
   return origin ? [[origin.title, generated ? 'generated' : 'real'], ...lines] : lines;

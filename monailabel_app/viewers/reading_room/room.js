@@ -5,7 +5,7 @@ import { adviceOn, drawPattern, STEPS } from './display-check.js';
 import { actionOf, nameOf, wordsOf, wordsOfStudy } from './sessions.js';
 
 const MOST_LUMINANCE = 10000; // cd/m2
-const find = id => document.getElementById(id);
+const find = id => /** @type {any} */ (document.getElementById(id));
 let chosen = null; // {study, session} that the display is checked for
 
 show();
@@ -78,7 +78,8 @@ async function enter(study, session) {
 
 function showSize() {
   const { innerWidth, innerHeight, devicePixelRatio } = window;
-  find('size').textContent = `This window: ${innerWidth} x ${innerHeight} pixels of the page, ${devicePixelRatio} of the screen each.`;
+  const pixels = [innerWidth, innerHeight].map(length => Math.round(length * devicePixelRatio)).join(' x ');
+  find('size').textContent = `This window has ${pixels} pixels.`;
   find('advice').textContent = adviceOn(numberIn('steps'), innerWidth, innerHeight);
 }
 
