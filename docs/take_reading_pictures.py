@@ -136,10 +136,10 @@ def watch(page: Page) -> None:
 
 
 def save(page: Page, name: str, part: Locator | None = None) -> None:
-    """A picture of the page, or of a part of it, with few colours."""
+    """A picture of the page, or of a part of it, with a palette."""
     file = PICTURES / f"{name}.png"
     (part or page).screenshot(path=str(file))
-    Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(file, optimize=True)
+    Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(file, optimize=True)
 
 
 if __name__ == "__main__":

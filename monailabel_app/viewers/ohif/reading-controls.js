@@ -75,6 +75,7 @@ function share(words, take, onDone) {
   number.addEventListener('change', takeNumber);
   number.addEventListener('keydown', event => {
     if (event.key !== 'Enter' || event.ctrlKey) return;
+    event.preventDefault(); // else the same stroke would press what gets the keyboard next, and leave the case
     takeNumber();
     if (isShare(Number(number.value)) && number.value !== '') onDone();
   });
