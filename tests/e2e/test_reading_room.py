@@ -163,6 +163,16 @@ def _page(browser, size):
     context.close()
 
 
+# As if another tab were in front for a while: a headless browser has none.
+_LOOK_AWAY = """async () => {
+  for (const hidden of [true, false]) {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+    await new Promise(resolve => setTimeout(resolve, 400));
+  }
+}"""
+
+
 def _sign_in(page, address, token):
     page.goto(address)
     page.get_by_label("Token").fill(token)
@@ -225,16 +235,22 @@ def _saved(panel):
     panel.get_by_text("All answers are saved.").wait_for()
 
 
-def _answers(folder, reader, session=1):
-    """What the store has, in the order in which it came: (position, question, target, content)."""
+def _records(folder, kind, reader, session=1):
+    """What the store has of a session, in the order in which it came."""
     store = StudyStore(folder / "studies.sqlite")
     found = [
-        (each["position"], each["question"], each["target"], json.loads(each["content"]))
+        each | {"content": json.loads(each["content"])}
         for each in store.content(STUDY)["records"]
-        if (each["kind"], each["reader"], each["session"]) == ("answered", reader, session)
+        if (each["kind"], each["reader"], each["session"]) == (kind, reader, session)
     ]
     store.close()
     return found
+
+
+def _answers(folder, reader):
+    """Of the first session: (position, question, target, content)."""
+    names = ("position", "question", "target", "content")
+    return [tuple(each[name] for name in names) for each in _records(folder, "answered", reader)]
 
 
 def _train(server, token):
@@ -277,6 +293,8 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         for case in (1, 2, 3):
             _ready(page, case)
             _answer_by_keys(page)
+            if case == 2:
+                page.evaluate(_LOOK_AWAY)
             _saved(panel)
             _shoot(page, f"reading-case-{case}-{size}")
             page.wait_for_timeout(1500)  # a radiologist is slower; the next case is fetched meanwhile
@@ -303,6 +321,13 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         )
     }
     assert all(content["duration_s"] > 0 for *_, content in answers)
+    (started,) = _records(place[0], "session_started", reader)
+    assert (started["content"]["display"]["steps_seen"], started["content"]["display"]["luminance_cd_m2"]) == (18, 450)
+    assert started["content"]["display"]["window_width"] == SIZES[size][0]
+    shown = [each["content"]["left"] for each in _records(place[0], "shown", reader)]
+    left = {each["position"]: each for each in shown if each and each["session"] == 1}
+    assert [left[position]["focus_losses"] for position in (1, 2, 3)] == [0, 1, 0]
+    assert 0.3 < left[2]["hidden_s"] < left[2]["seconds"]
 
 
 def _drag(page, viewport, start, end):
@@ -320,8 +345,10 @@ def test_marks_are_set_moved_and_removed_with_the_mouse_while_another_reader_rea
     with _page(browser, "1280x800") as page, _page(browser, "1280x800") as beside:
         _sign_in(page, server.address, tokens["R3"])
         panel = _begin(page, "Session 1")
-        assert page.locator("[data-cy=side-panel-header-left], [data-cy=studyBrowser-panel]").count() == 0
-        assert page.locator(".toolbar, header, nav").first.is_visible()
+        tools = page.locator("[data-tool]").evaluate_all("all => all.map(each => each.dataset.tool)")
+        assert sorted(set(tools)) == ["Pan", "WindowLevel", "Zoom"]
+        assert page.locator("[data-cy^=studyBrowser], [data-cy=side-panel-header-left]").count() == 0
+        assert "BLINDED" not in page.locator("body").inner_text().upper(), "no patient is shown"
         _sign_in(beside, server.address, tokens["R1"])
         assert "Session 1" in beside.locator("main").inner_text()
         panel.get_by_role("button", name="Set an ellipse").click()
@@ -423,6 +450,7 @@ def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_
         assert [answer[1:3] for answer in _answers(folder, "R1")] == [("bpe", "case"), ("lesion", "R")]
         _kill_browser(profile)
         context, page = opened()
+        context.clear_cookies()
         _sign_in(page, server.address, tokens["R1"])
         page.get_by_role("row", name="Session 1").get_by_text("0 of 3 cases read").wait_for()
         page.get_by_role("button", name="Go on").click()
