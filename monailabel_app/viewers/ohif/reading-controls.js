@@ -75,6 +75,7 @@ function share(words, take, onDone) {
   number.addEventListener('change', takeNumber);
   number.addEventListener('keydown', event => {
     if (event.key !== 'Enter' || event.ctrlKey) return;
+    event.preventDefault(); // else the same stroke would press what gets the keyboard next, and leave the case
     takeNumber();
     if (isShare(Number(number.value)) && number.value !== '') onDone();
   });
@@ -223,7 +224,11 @@ function markLine(place, index, onDone) {
   root.append(words);
   if (number) {
     number.addEventListener('change', take);
-    number.addEventListener('keydown', event => event.key === 'Enter' && !event.ctrlKey && take() && onDone());
+    number.addEventListener('keydown', event => {
+      if (event.key !== 'Enter' || event.ctrlKey) return;
+      event.preventDefault(); // else the same stroke would press what gets the keyboard next, and leave the case
+      if (take()) onDone();
+    });
     root.append(number);
   }
   root.append(remove);

@@ -289,6 +289,11 @@ export class ReadingPanel extends HTMLElement {
   async go(step) {
     if (this.isGoing || !reading.isReady || (step < 0 && !reading.current.may_go_back)) return;
     this.takeTyped();
+    const wrong = this.find('[type=number][aria-invalid=true]');
+    if (wrong) {
+      this.tell('A whole number from 0 to 100 is needed.');
+      return wrong.focus();
+    }
     const [half] = reading.halves;
     if (half) {
       this.tell(`${nameOf(half)}: ${missingOf(half.question, reading.draftOf(half))} is missing.`);
