@@ -11,18 +11,18 @@ not the server's processor time.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import psutil
+import requests
 
 from mammosynth.mammogram import Mammogram
 from mammosynth.reading.blinding.copies import blind
@@ -37,6 +37,7 @@ from tests.support.server import running
 
 _READERS, _PATIENTS, _ARMS = 20, 12, ("clinical", "synthesized")
 _VIEWS = [(breast, view) for breast in ("R", "L") for view in ("CC", "MLO")]
+_AT_ONCE = 2  # connections for what is fetched ahead, of the six of a browser
 _MOST_SAVE_S, _MOST_NEXT_S = 0.2, 1.0
 
 
@@ -47,7 +48,7 @@ class Seen:
     saves: list[float] = field(default_factory=list)
     nexts: list[float] = field(default_factory=list)
     frames: list[float] = field(default_factory=list)
-    acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
     nothing: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     again: int = 0
@@ -69,11 +70,11 @@ def main() -> int:
         print(f"copies                          {blind(store, protocol.name, data / 'blinded', _read)}", flush=True)
         with running(data, "--token-file", str(folder / "tokens")) as server:
             before = sum(psutil.Process(server.process.pid).cpu_times()[:2])
-            seen = asyncio.run(_read_at_once(server.address, protocol.name, tokens, args.seconds, args.think))
+            seen = _read_at_once(server.address, protocol.name, tokens, args.seconds, args.think)
             busy_s = sum(psutil.Process(server.process.pid).cpu_times()[:2]) - before
         hashes = {record["sha256"] for record in store.content(protocol.name)["records"]}
         store.close()
-    lost = [receipt for receipt, _ in seen.acknowledged if receipt not in hashes]
+    lost = [receipt for receipt in seen.acknowledged if receipt not in hashes]
     print(f"readers, cores                  {_READERS}, {len(os.sched_getaffinity(0))}")
     print(f"answers acknowledged, lost      {len(seen.acknowledged)}, {len(lost)}")
     print(f"requests that failed, sent again {len(seen.failures)} {seen.failures[:3]}, {seen.again}")
@@ -90,73 +91,85 @@ def main() -> int:
     return 0 if are_fast and not lost and not seen.failures else 1
 
 
-async def _read_at_once(address: str, study: str, tokens: dict[str, str], seconds: float, think: float) -> Seen:
+def _read_at_once(address: str, study: str, tokens: dict[str, str], seconds: float, think: float) -> Seen:
     seen = Seen()
     ends = time.monotonic() + seconds
-    probe = asyncio.create_task(_ask_for_nothing(address, next(iter(tokens.values())), ends, seen))
-    await asyncio.gather(*(_read_cases(address, study, token, ends, think, seen) for token in tokens.values()))
-    await probe
+    with ThreadPoolExecutor(len(tokens) + 1) as pool:
+        clients = [_Client(address, token, seen) for token in tokens.values()]
+        probe = pool.submit(_ask_for_nothing, clients[0], ends)
+        for each in [pool.submit(_read_cases, client, study, ends, think) for client in clients]:
+            each.result()
+        probe.result()
     return seen
 
 
-async def _ask_for_nothing(address: str, token: str, ends: float, seen: Seen) -> None:
+class _Client:
+    """A reader's browser: asks, and asks again where a kept connection was closed meanwhile."""
+
+    def __init__(self, address: str, token: str, seen: Seen) -> None:
+        self.seen = seen
+        self._address = address
+        self._session = requests.Session()
+        self._session.headers.update({"authorization": f"Bearer {token}", "accept": "multipart/related"})
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """JSON, or None for pixels."""
+        method = "GET" if body is None else "POST"
+        try:
+            answer = self._session.request(method, self._address + path, json=body, timeout=60)
+        except requests.ConnectionError:
+            self.seen.again += 1
+            answer = self._session.request(method, self._address + path, json=body, timeout=60)
+        if answer.status_code != 200:
+            self.seen.failures.append(f"{answer.status_code} {answer.text[:80]}")
+            answer.raise_for_status()
+        return answer.json() if "json" in answer.headers["content-type"] else None
+
+    def timed(self, times: list[float], path: str, body: Any = None) -> Any:
+        """The same, with the time that it took."""
+        began = time.monotonic()
+        said = self.ask(path, body)
+        times.append(time.monotonic() - began)
+        return said
+
+
+def _ask_for_nothing(client: _Client, ends: float) -> None:
     """How long the machine alone makes everything."""
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
-        while time.monotonic() < ends:
-            began = time.monotonic()
-            await client.get(f"{address}/health")
-            seen.nothing.append(time.monotonic() - began)
-            await asyncio.sleep(0.25)
+    while time.monotonic() < ends:
+        client.timed(client.seen.nothing, "/health")
+        time.sleep(0.25)
 
 
-async def _read_cases(address: str, study: str, token: str, ends: float, think: float, seen: Seen) -> None:
-    headers = {"authorization": f"Bearer {token}", "accept": "multipart/related"}
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as client:
-
-        async def ask(path: str, body: Any = None) -> Any:
-            method = "GET" if body is None else "POST"
-            try:
-                answer = await client.request(method, path, json=body)
-            except httpx.TransportError:  # a kept connection that the server closed meanwhile: browsers ask again
-                seen.again += 1
-                answer = await client.request(method, path, json=body)
-            if answer.status_code != 200:
-                seen.failures.append(f"{answer.status_code} {answer.text[:80]}")
-                answer.raise_for_status()
-            return answer.json() if "json" in answer.headers["content-type"] else None
-
-        async def fetch(url: str) -> None:
-            began = time.monotonic()
-            await ask(url)
-            seen.frames.append(time.monotonic() - began)
-
-        path = f"/reading-room/studies/{study}"
-        here = await ask(f"{path}/sessions/1", {"display": DISPLAY})
+def _read_cases(client: _Client, study: str, ends: float, think: float) -> None:
+    path = f"/reading-room/studies/{study}"
+    here = client.ask(f"{path}/sessions/1", {"display": DISPLAY})
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         while here["state"] == "reading" and time.monotonic() < ends:
-            ahead = [asyncio.create_task(fetch(url)) for url in (here["ahead"] or {"frames": []})["frames"]]
+            urls = (here["ahead"] or {"frames": []})["frames"]
+            ahead = [pool.submit(client.timed, client.seen.frames, url) for url in urls]
             for question in here["questions"]:
-                await asyncio.sleep(think)
-                await _answer(ask, path, here, question, seen)
-            await asyncio.sleep(think)
+                time.sleep(think)
+                _answer(client, path, here, question)
+            time.sleep(think)
             began = time.monotonic()
             place = {"session": 1, "position": here["position"] + 1}
-            here = await ask(f"{path}/show", place | {"left": {"seconds": 1.0}})
+            here = client.ask(f"{path}/show", place | {"left": {"seconds": 1.0}})
             if here["state"] == "reading":
-                await ask(f"/reading-room/dicom/wado/studies/{here['study_instance_uid']}/metadata")
-            await asyncio.gather(*ahead)
-            seen.nexts.append(time.monotonic() - began)
+                client.ask(f"/reading-room/dicom/wado/studies/{here['study_instance_uid']}/metadata")
+            for each in ahead:
+                each.result()
+            client.seen.nexts.append(time.monotonic() - began)
 
 
-async def _answer(ask: Any, path: str, here: dict[str, Any], question: dict[str, Any], seen: Seen) -> None:
+def _answer(client: _Client, path: str, here: dict[str, Any], question: dict[str, Any]) -> None:
     value = {"yes_no": {"answer": "yes", "suspicion": 70}, "category": "b", "text": "a word"}[question["type"]]
     answers = [
         {"question": question["name"], "target": target, "value": value, "duration_s": 1.0}
         for target in question["targets"]
     ]
-    began = time.monotonic()
-    said = await ask(f"{path}/answers", {"session": 1, "position": here["position"], "answers": answers})
-    seen.saves.append(time.monotonic() - began)
-    seen.acknowledged += [(receipt["sha256"], receipt["number"]) for receipt in said["receipts"]]
+    body = {"session": 1, "position": here["position"], "answers": answers}
+    said = client.timed(client.seen.saves, f"{path}/answers", body)
+    client.seen.acknowledged += [receipt["sha256"] for receipt in said["receipts"]]
 
 
 def _protocol() -> Protocol:

@@ -1,4 +1,6 @@
 // The images of a case: loaded, hung, drawn, and those of the next one fetched before it is asked for.
+//
+// Cases change within the mode: leaving and entering it, as OHIF does for another study, takes longer than drawing them.
 
 import { cornerstone, services, viewportOf } from './ohif.js';
 import { isFitted } from './fit.js';

@@ -48,7 +48,7 @@ const markup = `
 const own = new CSSStyleSheet();
 own.replaceSync(`
   :host { height: 100%; display: flex; flex-direction: column; background: #090c29; }
-  #scroll { flex: 1; overflow-y: auto; }
+  #scroll { flex: 1; overflow-y: auto; scroll-padding: 24px 0 40px; }
   footer { padding: 8px 12px; border-top: 1px solid #2c4a7c; background: #0b1233; }
   fieldset {
     margin: 0; padding: 10px 12px; border: 0; border-left: 4px solid transparent; border-bottom: 1px solid #1f2e57;
@@ -289,6 +289,11 @@ export class ReadingPanel extends HTMLElement {
   async go(step) {
     if (this.isGoing || !reading.isReady || (step < 0 && !reading.current.may_go_back)) return;
     this.takeTyped();
+    const wrong = this.find('[type=number][aria-invalid=true]');
+    if (wrong) {
+      this.tell('A whole number from 0 to 100 is needed.');
+      return wrong.focus();
+    }
     const [half] = reading.halves;
     if (half) {
       this.tell(`${nameOf(half)}: ${missingOf(half.question, reading.draftOf(half))} is missing.`);

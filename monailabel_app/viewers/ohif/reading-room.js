@@ -1,27 +1,17 @@
 // OHIF extension of the reading room, loaded instead of ours for synthesis: the panel of questions, and how a case hangs.
 
+import { element } from './element.js';
 import { addLinks } from './links.js';
 import { setManagers } from './ohif.js';
 import { addAttribute, hangingModule } from './reading-hanging.js';
-import { ReadingPanel } from './reading-panel.js';
 import { openReading } from './reading-now.js';
+import { ReadingPanel } from './reading-panel.js';
 
 const ID = 'mammosynth.reading-room';
 const ELEMENT = 'mammosynth-reading';
 
 /** What a mode names to have the panel. */
 export const PANEL = `${ID}.panelModule.panel`;
-
-/** A React element without React, as in mammosynth.js. */
-const element = type => ({
-  $$typeof: Symbol.for('react.element'),
-  type,
-  key: null,
-  ref: null,
-  props: {},
-  _owner: null,
-  _store: {},
-});
 
 export default {
   id: ID,
