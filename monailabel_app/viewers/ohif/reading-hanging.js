@@ -11,8 +11,11 @@ const NUMBER = 'mammosynthReadingImage';
 /** What the mode names. */
 export const HANGING = 'mammosynth.reading';
 
+// Two of the same, in turn: OHIF 3.10 never makes the active protocol anew, and cases differ in rows and columns.
+const TURNS = [HANGING, `${HANGING}.turned`];
+
 /** As OHIF wants it: made when it is applied, as it depends on the case. */
-export const hangingModule = () => [{ name: HANGING, protocol: () => ({ protocol: protocol() }) }];
+export const hangingModule = () => TURNS.map(name => ({ name, protocol: () => ({ protocol: protocol(name) }) }));
 
 /** Teach OHIF's matching which image of the case a display set is. */
 export function addAttribute() {
@@ -25,7 +28,8 @@ export function hangCase() {
   const StudyInstanceUID = reading.current.study_instance_uid;
   const displaySets = displaySetService.getActiveDisplaySets().filter(set => set.StudyInstanceUID === StudyInstanceUID);
   const study = { StudyInstanceUID, series: [] };
-  hangingProtocolService.run({ studies: [study], activeStudy: study, displaySets }, HANGING, {});
+  const next = TURNS.find(name => name !== hangingProtocolService.getActiveProtocol().protocol?.id);
+  hangingProtocolService.run({ studies: [study], activeStudy: study, displaySets }, next, {});
 }
 
 const numberOf = ({ instances = [] }) => {
@@ -33,12 +37,12 @@ const numberOf = ({ instances = [] }) => {
   return reading.current.images.find(image => uids.includes(image.sop_instance_uid))?.number ?? 0;
 };
 
-function protocol() {
+function protocol(id) {
   const { images, hanging } = reading.current;
   const hung = arranged(images, hanging);
   const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(hung[index]));
   return {
-    id: HANGING,
+    id,
     name: 'Reading',
     locked: true,
     toolGroupIds: ['default'],
