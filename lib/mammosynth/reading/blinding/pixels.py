@@ -98,12 +98,13 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if rule.detail is None:
         raise ValueError("the rule has no detail; measure it with `detail.coarsest`")
     canvas, frame, placement = placed(image, rule)
-    weight = breast_weight(canvas, frame, rule, image.image_laterality)
+    depth = breast_depth(canvas, frame, rule, image.image_laterality)
+    weight = breast_weight(depth, rule)
     shown_part = _without_border(canvas.shape, rule, image.image_laterality)
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
     canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
-    shown = ((rule.floor + (1 - rule.floor) * canvas) * weight)[shown_part]
+    shown = (rule.floor * _rise(depth, rule.edge, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
     noise = np.random.default_rng(seed).standard_normal(shown.shape, np.float32) * np.float32(rule.noise)
     shown = ROOM + (1 - 2 * ROOM) * shown + noise
     most = (1 << rule.bits) - 1
@@ -201,25 +202,37 @@ def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
     return fft.idctn(spectrum * (0.5 + 0.5 * np.cos(np.pi * share)), norm="ortho").astype(np.float32)
 
 
-def breast_weight(
+def breast_depth(
     canvas: np.ndarray, frame: Frame, rule: BlindingRule, image_laterality: ImageLaterality | None
 ) -> np.ndarray:
-    """How much of each pixel is shown: 0 outside the breast, 1 inside, between them a smooth slope of constant width.
+    """How deep each pixel lies under the smoothed outline of the breast.
 
     Args:
         canvas: (H, W) float32 in [0, 1].
         frame: What the image covers of it; what is beside it is no air of its own.
-        rule: Its edge and fade.
+        rule: Its outline, and the border that is not shown.
         image_laterality: Tells where the chest wall is: up to there a row is breast, dark fat included.
 
     Returns:
-        (H, W) float32. At the border of the image, where the breast goes on, nothing fades; rows of the border are 0.
+        (H, W) float32 pixels, 0 outside the breast and in rows of the border. The border of the image, where the breast
+        goes on, is no outline.
     """
-    weight = np.zeros(canvas.shape, np.float32)
-    weight[frame] = _weight(segment_breast(canvas[frame]), rule, image_laterality)
-    weight[: frame[0].start + rule.border] = 0
-    weight[frame[0].stop - rule.border :] = 0
-    return weight
+    depth = np.zeros(canvas.shape, np.float32)
+    depth[frame] = _depth(segment_breast(canvas[frame]), rule, image_laterality)
+    depth[: frame[0].start + rule.border] = 0
+    depth[frame[0].stop - rule.border :] = 0
+    return depth
+
+
+def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
+    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, so that no tissue shows in
+    the outline."""
+    return _rise(depth, rule.edge + rule.fade, rule)
+
+
+def _rise(depth: np.ndarray, start: int, rule: BlindingRule) -> np.ndarray:
+    share = np.clip((depth - start) / rule.fade, 0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
@@ -232,10 +245,8 @@ def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
     return mask
 
 
-def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
+def _depth(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
     filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), rule.outline, mode="nearest") > 0.5
-    margin = rule.edge + rule.fade + 1
-    depth = ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]
-    share = np.clip((depth - rule.edge) / rule.fade, 0, 1).astype(np.float32)
-    return share * share * (3 - 2 * share)
+    margin = rule.edge + 2 * rule.fade + 1
+    return ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]

@@ -35,8 +35,8 @@ class BlindingRule(_Part):
     """Standard deviation of the Gaussian that smooths the outline of the breast, so that its shape alone is left."""
     edge: Annotated[int, Field(ge=0, le=200)] = 16
     """How much is then taken off the outline, which reaches into the air."""
-    fade: Annotated[int, Field(ge=1, le=200)] = 20
-    """From there to the whole image, inwards."""
+    fade: Annotated[int, Field(ge=1, le=200)] = 10
+    """From there the floor rises over so much, and then, from black to whole, the tissue over as much again."""
     floor: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.08
     """Grey of the darkest tissue, of the grey scale from black to white: air is black, and fat is not."""
     noise: Annotated[float, Field(ge=0, le=0.05, allow_inf_nan=False)] = 0.002
