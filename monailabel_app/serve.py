@@ -206,7 +206,7 @@ def _server(
     hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
-    gateway = create_gateway(archive, credentials, options.data_dir, options.reader_studies)
+    gateway = create_gateway(archive, credentials, options.data_dir, options.reader_studies, options.token_file)
     app = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
     return build_server(app, trusted_proxies=options.trusted_proxies, when_stopping=lambda: interrupt(gateway))
 

@@ -48,7 +48,9 @@ from monailabel_app.gateway.ohif import create_ohif
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.reader_studies import create_reader_studies
+from monailabel_app.gateway.reader_tokens import create_reader_tokens
 from monailabel_app.gateway.reading_dicom import create_reading_dicom
+from monailabel_app.gateway.reading_owner import create_reading_owner
 from monailabel_app.gateway.reading_room import create_reading_room
 from monailabel_app.gateway.reading_rooms import ReadingRooms
 from monailabel_app.gateway.segmentations import create_segmentations
@@ -78,6 +80,7 @@ def create_gateway(
     credentials: tuple[str, str] | None,
     data_dir: Path,
     reader_studies: Path | str | None = None,
+    token_file: Path | None = None,
 ) -> FastAPI:
     """The gateway without its guard.
 
@@ -86,6 +89,7 @@ def create_gateway(
         credentials: User and password of the archive.
         data_dir: Where jobs are kept.
         reader_studies: Their store; None: a file in `data_dir`.
+        token_file: By which people sign in; None: nobody has to.
 
     Raises:
         DatabaseError: If the database there cannot be used.
@@ -131,6 +135,8 @@ def create_gateway(
     gateway.include_router(create_segmentations(_archive))
     gateway.include_router(create_labels(_archive))
     gateway.include_router(create_previews(_slots, _archive))
+    gateway.include_router(create_reader_tokens(token_file))
+    gateway.include_router(create_reading_owner())
     gateway.include_router(create_reader_studies(place, blinding, lambda: archive_images(_archive())))
     gateway.include_router(create_reading_dicom(rooms.visible))
     gateway.include_router(create_reading_room(rooms))

@@ -43,6 +43,8 @@ class Action(StrEnum):
     READER_STUDY_CLOSED = "reader study closed"
     READER_STUDY_BLINDED = "reader study blinded"
     WASH_OUT_OVERRIDDEN = "wash-out overridden"
+    READER_TOKEN_MADE = "token of a reader made"
+    READER_TOKEN_REVOKED = "token of a reader revoked"
     READING_SESSION_STARTED = "reading session started"
     ANSWERS_EXPORTED = "answers of a reader study exported"
     TRAINING_STARTED = "training started"
@@ -71,7 +73,9 @@ _ACTIONS = tuple(
         ("POST", rf"{_READER_STUDY}/blind", Action.READER_STUDY_BLINDED),
         ("POST", rf"{_READER_STUDY}/override", Action.WASH_OUT_OVERRIDDEN),
         ("POST", rf"{_READING_ROOM}/sessions/[0-9]+", Action.READING_SESSION_STARTED),
-        ("GET", rf"{_READER_STUDY}/(?:results|report|export|backup)", Action.ANSWERS_EXPORTED),
+        ("GET", rf"{_READER_STUDY}/(?:results|report|export|structured-reports|backup)", Action.ANSWERS_EXPORTED),
+        ("POST", r"/reading/tokens/(?P<holder>[^/]+)", Action.READER_TOKEN_MADE),
+        ("DELETE", r"/reading/tokens/(?P<holder>[^/]+)", Action.READER_TOKEN_REVOKED),
         ("POST", r"/train/.*", Action.TRAINING_STARTED),
         ("DELETE", r"/train/?", Action.TRAINING_STOPPED),
     )
@@ -156,6 +160,8 @@ class Audit:
             line["job"] = job
         if reader_study := found.get("reader_study"):
             line["reader_study"] = reader_study
+        if (holder := found.get("holder")) and status < 300:  # otherwise it is any text, and nobody's name
+            line["holder"] = holder
         if uid := found.get("uid"):
             line["uid"] = uid
         if action is Action.STUDY_OPENED and status < 400 and identity and self._is_open(identity.name, studies[0]):

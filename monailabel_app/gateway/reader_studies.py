@@ -150,9 +150,12 @@ def create_reader_studies(place: Path | str, blinding: BlindingJobs, images: Cal
 
     @router.get("/studies/{name}")
     def status(name: str) -> dict[str, Any]:
-        """How far each reader is; nothing about answers or arms."""
+        """How far each reader is, and when they may go on; nothing about answers or arms."""
         with store() as opened:
-            return opened.status(name)
+            found = opened.status(name)
+            for each in found["readers"]:
+                each["sessions"] = opened.sessions(name, each["reader"])
+        return found
 
     @router.post("/studies/{name}/override")
     def override(name: str, body: Override, request: Request) -> dict[str, Any]:
@@ -232,6 +235,14 @@ def create_reader_studies(place: Path | str, blinding: BlindingJobs, images: Cal
 
         study = closed(name)
         return _packed(name, lambda folder: write_tables(study, folder))
+
+    @router.get("/studies/{name}/structured-reports")
+    def structured_reports(name: str) -> Response:
+        """The answers of a closed study as DICOM SR, in the studies of their images in the archive, in a ZIP file."""
+        from mammosynth.reading.export import write_structured_reports
+
+        study = closed(name)
+        return _packed(name, lambda folder: write_structured_reports(study, folder, images()))
 
     return router
 

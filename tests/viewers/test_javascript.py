@@ -22,7 +22,7 @@ def _run(*arguments: str | Path) -> None:
 
 @pytest.mark.slow
 @needs_node
-@pytest.mark.parametrize("file", sorted(HERE.glob("ohif/*.test.mjs")), ids=lambda file: file.name.partition(".")[0])
+@pytest.mark.parametrize("file", sorted(HERE.glob("*/*.test.mjs")), ids=lambda file: file.name.partition(".")[0])
 def test_module(file):
     _run("--test", file)
 

@@ -114,6 +114,10 @@ def _add_results(actions: Any) -> None:
     mrmc.set_defaults(run=_mrmc)
     analyse = actions.add_parser("analyse", help="every endpoint of a closed study, as a report")
     export = actions.add_parser("export", help="the answers of a closed study as tables")
+    export.add_argument(
+        "--sr", action="store_true", help="as DICOM Structured Reports (TID 1500) instead, with --images"
+    )
+    export.add_argument("--images", type=Path, metavar="FOLDER", help="with the files of the protocol, in DICOM")
     for action, run in ((analyse, _analyse), (export, _export)):
         action.add_argument("study", metavar="STUDY")
         action.add_argument("--output", type=Path, metavar="DIR", help="(default: STUDY-results)")
@@ -338,9 +342,27 @@ def _export(args: argparse.Namespace) -> int:
     from mammosynth.reading.export import write_tables
 
     folder = args.output or Path(f"{args.study}-results")
+    if args.sr:
+        return _export_structured_reports(args, folder)
     with _store(args.store) as store:
         written = write_tables(ClosedStudy.of(store.content(args.study)), folder)
     print(f"Wrote {', '.join(written)} to {folder}")
+    return 0
+
+
+def _export_structured_reports(args: argparse.Namespace, folder: Path) -> int:
+    from mammosynth.reading.analysis.closed_study import ClosedStudy
+    from mammosynth.reading.blinding.sources import image_folder
+    from mammosynth.reading.export import write_structured_reports
+
+    if args.images is None:
+        raise InvalidParameterError(
+            "--sr needs --images FOLDER: a Structured Report refers to its images by their UIDs"
+        )
+    with _store(args.store) as store, counted(args.study, "report") as progress:
+        study = ClosedStudy.of(store.content(args.study))
+        count = write_structured_reports(study, folder, image_folder(args.images), progress)
+    print(f"Wrote {count} Structured Reports to {folder}")
     return 0
 
 

@@ -1,18 +1,25 @@
-"""The answers of a closed study as tables that other programs read."""
+"""The answers of a closed study as tables, and as DICOM Structured Reports, that other programs read."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from pydicom.dataset import Dataset
 
 from mammosynth.atomic import write_bytes
-from mammosynth.errors import DataError
+from mammosynth.dicom.write import write_instance
+from mammosynth.errors import DataError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
 from mammosynth.reading.analysis.closed_study import ClosedStudy
+from mammosynth.reading.design import Reading
 from mammosynth.reading.imrmc import imrmc_text
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.statistics.ratings import Ratings
+from mammosynth.reading.structured_report import Given, Occasion, structured_report
 
 _FOR_MRMC = ("auc", "sensitivity", "specificity", "accuracy")
 
@@ -42,6 +49,60 @@ def write_tables(study: ClosedStudy, folder: Path) -> list[str]:
         if protocol.design.groups == 1:
             written += _write_imrmc(protocol, name, ratings, folder)
     return written
+
+
+def write_structured_reports(
+    study: ClosedStudy,
+    folder: Path,
+    read: Callable[[str], Mammogram],
+    progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> int:
+    """Write a DICOM SR of each reading that has an answer, training left out, in the study of its sources.
+
+    Args:
+        study: Closed and verified.
+        folder: Made if it is absent; files in it are replaced. They are called by the reader's place in the protocol,
+            session and position.
+        read: Gives the image that the protocol names.
+        progress: Called with how many are written, how many there are, and the name of the last.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        NotFoundError: If an image is not there.
+        UnsupportedImageError: If one is no DICOM, or those of a case are of several patients.
+        OutputError: If a file cannot be written.
+    """
+    protocol = study.protocol
+
+    @cache
+    def header(source: str) -> Dataset:
+        found = read(source).header
+        if found is None:
+            raise UnsupportedImageError(
+                f"{source}: is no DICOM, expected DICOM, since a Structured Report refers to its images by their UIDs"
+            )
+        return found
+
+    occasions = list(_occasions(study))
+    for number, occasion in enumerate(occasions, start=1):
+        reading = occasion.reading
+        images = [header(source) for source in protocol.cases[reading.case].images[reading.arm]]
+        reader = protocol.readers.index(reading.reader) + 1
+        name = f"reader-{reader:02}-session-{reading.session}-reading-{reading.position:03}.dcm"
+        write_instance(structured_report(protocol, occasion, images), folder / name)
+        progress(number, len(occasions), name)
+    return len(occasions)
+
+
+def _occasions(study: ClosedStudy) -> Iterator[Occasion]:
+    place = ["reader", "session", "position"]
+    for _, rows in study.answers.groupby(place, sort=False):
+        first = rows.iloc[0]
+        reading = Reading(*(first[name] for name in (*place, "case", "arm", "occasion")))
+        answers = [Given(*each) for each in zip(rows["question"], rows["target"], rows["answer"], strict=True)]
+        yield Occasion(study.protocol.name, study.content["study"]["head"], reading, answers, max(rows["at"]))
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:

@@ -536,7 +536,9 @@ class StudyStore:
             entry["readings"] += 1
             entry["done"] += queries.is_done(protocol, each, answered)
         last = db.scalar(
-            select(func.max(RecordRow.at)).where(RecordRow.study == study.number, RecordRow.reader == reader)
+            select(func.max(RecordRow.at)).where(
+                RecordRow.study == study.number, RecordRow.reader == reader, RecordRow.kind != WASHOUT_OVERRIDDEN
+            )
         )
         return {
             "reader": reader,

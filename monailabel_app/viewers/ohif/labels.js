@@ -7,15 +7,15 @@ import { isSynthesized, isUncertainty, onChange, views } from './viewer.js';
 const SMALL = 300; // pixels: a narrower viewport has smaller words
 const RENDERING = /\b(expected|sampled( seed \d+)?)\b/; // of Series Description
 
-/** Label what the viewports show from now on; returns what ends it. */
-export function labelViewports() {
+/** Label what the viewports show from now on, by `lines` of an image; returns what ends it. */
+export function labelViewports(lines = linesOf) {
   const { STACK_NEW_IMAGE } = cornerstone().cornerstone.Enums.Events;
   const labels = new Map();
   const follow = () => {
     const shown = new Map(views().map(view => [viewportOf(view.viewportId)?.element, view]));
     shown.delete(undefined);
     [...labels.keys()].filter(element => !shown.has(element)).forEach(remove);
-    shown.forEach((view, element) => write(labels.get(element) || add(element), element, view));
+    shown.forEach((view, element) => write(labels.get(element) || add(element), element, view, lines));
   };
   const add = element => {
     const label = document.createElement('div');
@@ -48,9 +48,9 @@ export function linesOf(displaySet, image) {
   return [viewName(image), kind, [ManufacturerModelName, version].filter(Boolean).join(' '), rendering].filter(Boolean);
 }
 
-function write(label, element, { displaySet, sopInstanceUid }) {
+function write(label, element, { displaySet, sopInstanceUid }, linesFor) {
   const image = displaySet.instances?.find(({ SOPInstanceUID }) => SOPInstanceUID === sopInstanceUid);
-  const [view, ...lines] = image ? linesOf(displaySet, image) : [];
+  const [view, ...lines] = image ? linesFor(displaySet, image) : [];
   const isRight = image && conventionalEdge(image) === 'left'; // where there is no breast
   label.style.cssText =
     `position: absolute; top: 36px; ${isRight ? 'right: 12px; text-align: right' : 'left: 12px'}; max-width: 60%; ` +

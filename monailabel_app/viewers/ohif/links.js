@@ -13,9 +13,11 @@ export function addLinks() {
   syncGroupService.addSynchronizerType(WINDOW, createWindowLink);
 }
 
-/** Sync groups of a viewport, by a name of the link; `turns`: mirrored and rotated alike, too, `windows`: windowed. */
-export const linked = (name, { turns = true, windows = true } = {}) => [
-  { type: CAMERA, id: `mammosynth-camera-${name}`, source: true, target: true, options: { turns } },
+/** Sync groups of a viewport, by a name of the link: `moves` and `turns` (mirrored and rotated), `windows` alike. */
+export const linked = (name, { moves = true, turns = true, windows = true } = {}) => [
+  ...(moves
+    ? [{ type: CAMERA, id: `mammosynth-camera-${name}`, source: true, target: true, options: { turns } }]
+    : []),
   ...(windows ? [{ type: WINDOW, id: `mammosynth-window-${name}`, source: true, target: true }] : []),
 ];
 

@@ -1,5 +1,6 @@
 // OHIF extension, loaded at run time by the viewer's configuration (no rebuild): our panel and hanging protocols.
 
+import { element } from './element.js';
 import { addAttributes, protocolModule } from './hanging.js';
 import { addLinks } from './links.js';
 import { setManagers } from './ohif.js';
@@ -10,17 +11,6 @@ const ELEMENT = 'mammosynth-panel';
 
 /** What a mode names to have the panel. */
 export const PANEL = `${ID}.panelModule.panel`;
-
-/** A React element without React, which a pre-built OHIF does not share: React 18 knows it by a registered symbol. */
-const element = type => ({
-  $$typeof: Symbol.for('react.element'),
-  type,
-  key: null,
-  ref: null,
-  props: {},
-  _owner: null,
-  _store: {},
-});
 
 export default {
   id: ID,

@@ -80,7 +80,8 @@ export async function segmentationMask(study, sop) {
 /** Delete a segmentation that was drawn here. */
 export const deleteSegmentation = (study, sop) => ask(`/studies/${study}/segmentations/${sop}`, { method: 'DELETE' });
 
-async function send(path, options) {
+/** One request; resolves to the answer if it is a good one. */
+export async function send(path, options = {}) {
   const answer = await fetch(path, options).catch(() => {
     throw new Error('The server cannot be reached; check that it still runs, then try again.');
   });

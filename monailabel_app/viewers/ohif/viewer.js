@@ -151,8 +151,11 @@ const list = value => (value === undefined || value === null ? [] : Array.isArra
 const sourceUids = ({ SourceImageSequence }) =>
   list(SourceImageSequence).map(({ ReferencedSOPInstanceUID }) => ReferencedSOPInstanceUID);
 
-/** Ask through a throw-away data source: OHIF keeps the first answer about a study for ever, by the source's name. */
-async function retrieve(StudyInstanceUID, seriesInstanceUID) {
+/**
+ * Load series of a study through a throw-away data source: OHIF keeps the first answer about a study for ever, by the
+ * source's name.
+ */
+export async function retrieve(StudyInstanceUID, seriesInstanceUID) {
   const manager = extensionManager();
   const active = manager.activeDataSourceName || manager.activeDataSource;
   const definition = manager.dataSourceDefs[active];

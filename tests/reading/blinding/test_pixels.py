@@ -131,3 +131,13 @@ def test_an_image_that_does_not_fit_the_spacing_is_refused(spacing: tuple[float,
     rule = BlindingRule(**RULE, detail=0.3, pixel_spacing_mm=1.0)
     with pytest.raises(UnsupportedImageError, match=reason):
         blinded_pixels(image(tissue(1), pixel_spacing_mm=spacing), rule, 1)
+
+
+@pytest.mark.parametrize("columns", [187, 222])
+def test_a_right_breast_as_wide_as_the_matrix_is_taken_whole_whatever_rounding_makes_of_its_scale(columns: int) -> None:
+    most = SMALL.columns + SMALL.border
+    assert most / (most / columns) > columns, "in doubles"
+    pixels = tissue(1, 180, columns)[:, ::-1]
+    copy, placement = blinded_pixels(image(pixels, ImageLaterality.RIGHT), SMALL, 1)
+    assert copy.shape == (SMALL.rows, SMALL.columns)
+    assert placement.to_copy(columns - 0.5, 0)[0] == pytest.approx(most - 0.5)

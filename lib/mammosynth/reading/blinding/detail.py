@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft
 
 from mammosynth.mammogram import Mammogram
-from mammosynth.reading.blinding.pixels import breast_weight, placed
+from mammosynth.reading.blinding.pixels import breast_depth, breast_weight, placed
 from mammosynth.reading.blinding.rule import BlindingRule
 
 LEAST, MOST = 0.05, 0.5
@@ -29,7 +29,7 @@ def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
         `LEAST` to `MOST`; `MOST` if no square of tissue is large enough to tell.
     """
     canvas, frame, _ = placed(image, rule)
-    spectrum = tissue_spectrum(canvas, breast_weight(canvas, frame, rule, image.image_laterality))
+    spectrum = tissue_spectrum(canvas, breast_weight(breast_depth(canvas, frame, rule, image.image_laterality), rule))
     if spectrum is None:
         return MOST
     hidden = spectrum < (_SHARE * max(rule.noise, 1e-4)) ** 2

@@ -1,9 +1,12 @@
 """`blinded_pixels`: an image as every arm shows it; `Placement`: which pixel of the source lies where in it.
 
-    display values -> matrix, chest wall at its border -> detail -> breast, faded edge -> noise -> bits
+    display values -> matrix, chest wall at its border -> detail -> breast on its floor, faded edge -> border cut off
+    -> noise -> bits
 
 Every step is the same function for every arm. What is outside the breast is black; inside, what is finer than the
 detail of the rule is gone; the same noise is on everything, so that neither sampling nor grey levels of a source show.
+No tissue is as dark as air, so that the outline is that of the breast's shape, whatever the fat under it; and what a
+detector, a film or a network does at the border of an image is cut off.
 """
 
 from __future__ import annotations
@@ -28,7 +31,6 @@ ROOM = 0.05
 """Of the grey scale, free at each end, where the window does not show it: noise is never cut off there."""
 _TAPER = 0.8  # of the detail: where it begins to fall
 _ANISOTROPY = 1.01  # pixels may be this much longer than wide
-_OUTLINE = 4.0  # smoothing of the outline of the breast, in pixels of the copy
 _WALL = 50  # share of the columns that are the chest wall: 1 in so many
 _LEAST_BREAST = 0.01  # of the matrix; less is no breast that was found
 
@@ -96,21 +98,25 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if rule.detail is None:
         raise ValueError("the rule has no detail; measure it with `detail.coarsest`")
     canvas, frame, placement = placed(image, rule)
-    weight = breast_weight(canvas, frame, rule, image.image_laterality)
+    depth = breast_depth(canvas, frame, rule, image.image_laterality)
+    weight = breast_weight(depth, rule)
+    shown_part = _without_border(canvas.shape, rule, image.image_laterality)
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
     canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
-    noise = np.random.default_rng(seed).standard_normal(canvas.shape, np.float32) * np.float32(rule.noise)
-    shown = ROOM + (1 - 2 * ROOM) * canvas * weight + noise
+    shown = (rule.floor * _rise(depth, rule.edge, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
+    noise = np.random.default_rng(seed).standard_normal(shown.shape, np.float32) * np.float32(rule.noise)
+    shown = ROOM + (1 - 2 * ROOM) * shown + noise
     most = (1 << rule.bits) - 1
     return np.rint(np.clip(shown, 0, 1) * most).astype(np.uint16), placement
 
 
 def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Placement]:
-    """An image in the matrix of the copies, with its chest wall where that of its breast belongs.
+    """An image in the matrix of the copies and the border around it, its chest wall where that of its breast belongs.
 
     Returns:
-        (rows, columns) float32 in [0, 1]; the rows and columns that the image covers; where the source lies.
+        (rows + 2 border, columns + border) float32 in [0, 1]; the rows and columns of it that the image covers; where
+        the source lies in the matrix.
     """
     if image.image_laterality is None:
         raise UnsupportedImageError(
@@ -125,22 +131,29 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     shown, cut = _without_padding(shown, wall_on_left)
     scale = _scale(shown.shape, image, rule)
     height, width = (max(1, int(side * scale + 1e-6)) for side in shown.shape)
-    if height > rule.rows or width > rule.columns:
+    rows, columns = rule.rows + 2 * rule.border, rule.columns + rule.border
+    if height > rows or width > columns:
         raise UnsupportedImageError(
-            f"{image.source_name}: is {height} x {width} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
+            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
-    top = (rule.rows - height) // 2
-    left = 0 if wall_on_left else rule.columns - width
+    top = (rows - height) // 2
+    left = 0 if wall_on_left else columns - width
     # What a fraction of a pixel would cover is cut off away from the chest wall, so that the scale is exact.
-    start = 0.0 if wall_on_left else shown.shape[1] - width / scale
+    start = 0.0 if wall_on_left else max(0.0, shown.shape[1] - width / scale)
     box = (start, 0.0, min(start + width / scale, shown.shape[1]), min(height / scale, shown.shape[0]))
     small = Image.fromarray(np.ascontiguousarray(shown)).resize((width, height), Image.Resampling.BICUBIC, box)
-    canvas = np.zeros((rule.rows, rule.columns), np.float32)
+    canvas = np.zeros((rows, columns), np.float32)
     frame = slice(top, top + height), slice(left, left + width)
     canvas[frame] = np.asarray(small)
-    before = -cut * scale if wall_on_left else rule.columns - shown.shape[1] * scale
-    return canvas, frame, Placement(scale, before, top, image.pixels.shape[1], mirrored)
+    before = -cut * scale - rule.border if wall_on_left else columns - shown.shape[1] * scale
+    return canvas, frame, Placement(scale, before, top - rule.border, image.pixels.shape[1], mirrored)
+
+
+def _without_border(shape: tuple[int, ...], rule: BlindingRule, image_laterality: ImageLaterality | None) -> Frame:
+    """The matrix, in what `placed` gives."""
+    first = rule.border if image_laterality is ImageLaterality.LEFT else 0
+    return slice(rule.border, shape[0] - rule.border), slice(first, first + rule.columns)
 
 
 def _without_padding(shown: np.ndarray, wall_on_left: bool) -> tuple[np.ndarray, int]:
@@ -159,7 +172,7 @@ def _scale(shape: tuple[int, ...], image: Mammogram, rule: BlindingRule) -> floa
             f"{image.source_name}: its pixels are {spacing[0]} x {spacing[1]} mm, expected square ones; resample it."
         )
     if rule.pixel_spacing_mm is None:
-        return min(rule.rows / shape[0], rule.columns / shape[1])
+        return min((rule.rows + 2 * rule.border) / shape[0], (rule.columns + rule.border) / shape[1])
     if spacing is None:
         raise UnsupportedImageError(
             f"{image.source_name}: has no pixel spacing, and blinding.pixel_spacing_mm asks for one; leave that out."
@@ -189,23 +202,37 @@ def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
     return fft.idctn(spectrum * (0.5 + 0.5 * np.cos(np.pi * share)), norm="ortho").astype(np.float32)
 
 
-def breast_weight(
+def breast_depth(
     canvas: np.ndarray, frame: Frame, rule: BlindingRule, image_laterality: ImageLaterality | None
 ) -> np.ndarray:
-    """How much of each pixel is shown: 0 outside the breast, 1 inside, between them a smooth slope of constant width.
+    """How deep each pixel lies under the smoothed outline of the breast.
 
     Args:
         canvas: (H, W) float32 in [0, 1].
         frame: What the image covers of it; what is beside it is no air of its own.
-        rule: Its edge and fade.
+        rule: Its outline, and the border that is not shown.
         image_laterality: Tells where the chest wall is: up to there a row is breast, dark fat included.
 
     Returns:
-        (H, W) float32. At the border of the image, where the breast goes on, nothing fades.
+        (H, W) float32 pixels, 0 outside the breast and in rows of the border. The border of the image, where the breast
+        goes on, is no outline.
     """
-    weight = np.zeros(canvas.shape, np.float32)
-    weight[frame] = _weight(segment_breast(canvas[frame]), rule, image_laterality)
-    return weight
+    depth = np.zeros(canvas.shape, np.float32)
+    depth[frame] = _depth(segment_breast(canvas[frame]), rule, image_laterality)
+    depth[: frame[0].start + rule.border] = 0
+    depth[frame[0].stop - rule.border :] = 0
+    return depth
+
+
+def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
+    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, so that no tissue shows in
+    the outline."""
+    return _rise(depth, rule.edge + rule.fade, rule)
+
+
+def _rise(depth: np.ndarray, start: int, rule: BlindingRule) -> np.ndarray:
+    share = np.clip((depth - start) / rule.fade, 0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
@@ -218,10 +245,8 @@ def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
     return mask
 
 
-def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
+def _depth(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
     filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
-    smooth = ndimage.gaussian_filter(mask.astype(np.float32), _OUTLINE, mode="nearest") > 0.5
-    margin = rule.edge + rule.fade + 1
-    depth = ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]
-    share = np.clip((depth - rule.edge) / rule.fade, 0, 1).astype(np.float32)
-    return share * share * (3 - 2 * share)
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), rule.outline, mode="nearest") > 0.5
+    margin = rule.edge + 2 * rule.fade + 1
+    return ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]

@@ -29,10 +29,16 @@ class BlindingRule(_Part):
     """Images are scaled to it. Without one they are scaled to the matrix; then copies tell no sizes."""
     detail: Annotated[float, Field(gt=0.02, le=0.5, allow_inf_nan=False)] | None = None
     """Cycles a pixel beyond which nothing but noise is left. Without one: what the coarsest arm has, as measured."""
-    edge: Annotated[int, Field(ge=0, le=200)] = 10
-    """How much is taken off the outline of the breast, which reaches into the air."""
+    border: Annotated[int, Field(ge=0, le=200)] = 16
+    """How much of every image is cut off at its chest wall, top and bottom."""
+    outline: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 20.0
+    """Standard deviation of the Gaussian that smooths the outline of the breast, so that its shape alone is left."""
+    edge: Annotated[int, Field(ge=0, le=200)] = 16
+    """How much is then taken off the outline, which reaches into the air."""
     fade: Annotated[int, Field(ge=1, le=200)] = 10
-    """From there to the whole image, inwards."""
+    """From there the floor rises over so much, and then, from black to whole, the tissue over as much again."""
+    floor: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.08
+    """Grey of the darkest tissue, of the grey scale from black to white: air is black, and fat is not."""
     noise: Annotated[float, Field(ge=0, le=0.05, allow_inf_nan=False)] = 0.002
     """Standard deviation of what is added everywhere, of the whole grey scale: it hides steps of grey."""
     bits: Annotated[int, Field(ge=8, le=16)] = 12

@@ -14,11 +14,12 @@ from mammosynth.reading.blinding.pixels import filled_to_wall
 from mammosynth.reading.blinding.rule import BlindingRule
 
 _BORDER = 3  # rows and columns at the border
-_REACH = 8  # beyond edge and fade: how far from the outline is surely outside, or surely tissue
+_REACH = 8  # beyond the fades: how far from the outline is surely outside, or surely tissue
 _BANDS = 3
 _LOW_BITS = 16  # the last four bits of a value
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
+_LINE = 9  # bins of a spectrum beside a line that it is compared with
 _TINY = 1e-12
 
 BORDER, OUTSIDE, DEPTH, COMB = "border pixels", "outside the breast", "bit depth", "histogram comb"
@@ -75,7 +76,7 @@ def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], floa
 
 
 def _reach(rule: BlindingRule) -> int:
-    return rule.edge + rule.fade + _REACH
+    return 2 * rule.fade + _REACH
 
 
 _Traces = Iterator[tuple[tuple[str, str], float]]
@@ -126,9 +127,8 @@ def _comb(view: _View) -> _Traces:
         return
     expected = np.exp(-ndimage.uniform_filter1d(counts, _PERIODS[1])).sum()  # of that many values at random
     yield (COMB, "empty levels"), float(((counts == 0).sum() - expected) / np.sqrt(expected + 1))
-    spectrum = np.abs(np.fft.rfft((counts - counts.mean()) * np.hanning(counts.size))) ** 2 / counts.sum()
-    searched = spectrum[counts.size // _PERIODS[1] + 2 : counts.size // _PERIODS[0] + 1]
-    yield (COMB, "strongest period"), float(np.log10(searched.max() / np.log(searched.size)))
+    spectrum = np.abs(np.fft.rfft((counts - counts.mean()) * np.hanning(counts.size))) ** 2
+    yield (COMB, "strongest period"), _line(spectrum, counts.size // _PERIODS[1] + 2)
 
 
 def _spectrum(view: _View) -> _Traces:
@@ -155,11 +155,21 @@ def _periodicity(view: _View) -> _Traces:
             continue
         means = (second * inside).sum(axis=1 - axis)[used] / counts[used]
         means = means - ndimage.uniform_filter1d(means, 9)
-        power = np.abs(fft.rfft(means * np.hanning(means.size)))[means.size // 8 :] ** 2
-        yield (
-            (RESAMPLING, f"period along {name}"),
-            float(np.log10(power.max() / (np.median(power) * np.log(power.size)) + _TINY)),
-        )
+        power = np.abs(fft.rfft(means * np.hanning(means.size))) ** 2
+        yield (RESAMPLING, f"period along {name}"), _line(power, means.size // 8)
+
+
+def _line(power: np.ndarray, first: int) -> float:
+    """How far the strongest line of a spectrum, from a bin on, stands above both sides of its neighbourhood.
+
+    A period is a line. How a spectrum falls on the whole is the tissue's: its texture, and the shape of its histogram.
+    """
+    beside = ndimage.median_filter(power, _LINE, mode="nearest")
+    half = _LINE // 2 + 1
+    below, above = np.roll(beside, half), np.roll(beside, -half)
+    above[-half:] = beside[-half:]
+    ratio = (power / (np.maximum(below, above) + _TINY))[max(first, _LINE) :]
+    return float(np.log10(ratio.max() / np.log(ratio.size) + _TINY))
 
 
 def _edge(view: _View) -> _Traces:

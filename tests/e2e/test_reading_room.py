@@ -1,0 +1,470 @@
+"""Radiologists read a blinded study in real OHIF: sign in, check the display, answer by keys, mark, come back."""
+
+import json
+import os
+import signal
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mammosynth.files.read import read_image
+from mammosynth.mammogram import Mammogram
+from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.reading.blinding.copies import blind
+from mammosynth.reading.protocol import parse_protocol
+from mammosynth.reading.store import StudyStore
+from mammosynth.terms import ImageLaterality
+from monailabel_app.identity import Identity, Role
+from monailabel_app.tokens import add_token
+from tests.support.ohif import CHROMIUM, FLAGS, SHOTS
+from tests.support.server import running
+from tests.support.shared import made_once
+from tests.support.viewports import _TELL
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+SIZES = {"1280x800": (1280, 800), "2560x1440": (2560, 1440)}
+PIXEL_MM = 1.0  # 229 x 191 pixels
+VIEWS = ("R CC", "R MLO", "L CC", "L MLO")  # not as they hang
+STUDY = "room"
+READERS = ("R1", "R2", "R3")
+READY_MS = 90_000
+# All that OHIF shows by a name: three tools, viewports with empty overlays, our panel; its logo leads nowhere.
+EVERYTHING_SHOWN = {
+    *("return-to-work-list", "WindowLevel", "Zoom", "Pan", "viewport-grid", "viewport-pane"),
+    *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
+    *("panel-btn", "side-panel-header-right"),
+}
+NEXT_CASE_MS = 1000  # once its images were fetched, as the browser measures it
+QUESTIONS = {
+    "bpe": {
+        "type": "category",
+        "title": "Background parenchymal enhancement",
+        "categories": ["a", "b", "c", "d"],
+        "labels": ["minimal", "mild", "moderate", "marked"],
+        "keys": {"a": "1", "b": "2", "c": "3", "d": "4"},
+    },
+    "lesion": {
+        "type": "yes_no",
+        "title": "Is there a lesion in this breast?",
+        "per": "breast",
+        "suspicion": True,
+        "keys": {"yes": "y", "no": "n"},
+    },
+    "realism": {
+        "type": "likert",
+        "title": "These images look real",
+        "labels": ["strongly disagree", "disagree", "undecided", "agree", "strongly agree"],
+    },
+    "lesions": {"type": "marks", "title": "Mark each lesion, and rate how suspicious it is"},
+    "origin": {
+        "type": "real_or_generated",
+        "title": "Are they real or generated?",
+        "keys": {"real": "r", "generated": "g"},
+        "required": False,
+    },
+    "quality": {
+        "type": "items",
+        "title": "Image quality",
+        "items": {"texture": "Texture of the tissue", "noise": "Noise"},
+        "required": False,
+    },
+    "note": {"type": "text", "title": "Structures that cannot be real", "required": False},
+}
+
+
+def _case(patient, **settings):
+    views = ("L CC", "R CC") if patient == "P2" else VIEWS
+    images = {arm: [f"{patient} {view} {arm}" for view in views] for arm in ("clinical", "synthesized")}
+    return {"patient": patient, "breasts": ["R", "L"], "images": images, **settings}
+
+
+def _protocol():
+    truth = {"lesion": {"R": "yes", "L": "no"}, "bpe": "b", "lesions": [{"image": 1, "x": 100, "y": 110, "radius": 15}]}
+    return parse_protocol(
+        json.dumps(
+            {
+                "version": 1,
+                "name": STUDY,
+                "title": "Lesions in recombined images of the phantom",
+                "reading_unit": "patient",
+                "arms": {"clinical": {"title": "As acquired"}, "synthesized": {"title": "Smoothed", "generated": True}},
+                "reference_arm": "clinical",
+                "readers": list(READERS),
+                "questions": QUESTIONS,
+                "design": {"sessions": 2, "washout_days": 14, "seed": 1},
+                "endpoints": {"auc": {"title": "AUC", "question": "lesion", "statistic": "auc"}},
+                "blinding": {"rows": 480, "columns": 400},
+                "cases": {
+                    "training": _case("T1", training=True, truth=truth, feedback="A mass in the right breast."),
+                    **{f"case-{n}": _case(f"P{n}", truth=truth) for n in (1, 2, 3)},
+                },
+            }
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory):
+    """Two phantom exams; not to be changed."""
+    return made_once(tmp_path_factory, "reading-exams", _write_exams)
+
+
+def _write_exams(folder):
+    for seed in (1, 2):
+        write_exam(folder / f"E{seed}", seed=seed, pixel_mm=PIXEL_MM, include_recombined=True)
+
+
+def _reader_of(exams):
+    """Sources by name: four patients of two exams, two of them with left and right changed, in two arms."""
+
+    def read(source):
+        patient, side, view, arm = source.split(" ")
+        exam, is_mirrored = {"P1": ("E1", False), "P2": ("E2", False), "P3": ("E1", True), "T1": ("E2", True)}[patient]
+        taken_from = {"R": "L", "L": "R"}[side] if is_mirrored else side
+        image = read_image(exams / exam / f"{taken_from}-{view}-recombined.dcm", accept_generated=True)
+        pixels = image.pixels[:, ::-1] if is_mirrored else image.pixels
+        pixels = ndimage.gaussian_filter(pixels, 1) if arm == "synthesized" else pixels
+        return Mammogram(np.ascontiguousarray(pixels, np.float32), source, image.view_position, ImageLaterality(side))
+
+    return read
+
+
+def _prepare(folder, exams):
+    """The data folder of a server, with a blinded study; the readers' tokens."""
+    store = StudyStore(folder / "studies.sqlite")
+    store.open_study(_protocol(), "Olga")
+    blind(store, STUDY, folder / "blinded", _reader_of(exams))
+    store.close()
+    people = {reader: Identity(reader, Role.READER) for reader in READERS}
+    return {reader: add_token(folder / "tokens.json", identity) for reader, identity in people.items()}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, exams):
+    folder = tmp_path_factory.mktemp("reading-room")
+    return folder, _prepare(folder, exams)
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    folder, _ = place
+    with running(folder, "--token-file", str(folder / "tokens.json")) as it:
+        yield it
+
+
+@contextmanager
+def _page(browser, size):
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.set_default_timeout(READY_MS)
+    page.set_default_navigation_timeout(READY_MS)
+    page.add_init_script(_TELL)
+    page.faults = []
+    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
+    yield page
+    context.close()
+
+
+# As if another tab were in front for a while: a headless browser has none.
+_LOOK_AWAY = """async () => {
+  for (const hidden of [true, false]) {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+    await new Promise(resolve => setTimeout(resolve, 400));
+  }
+}"""
+
+
+def _sign_in(page, address, token):
+    page.goto(address)
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Signed in as").wait_for()
+    page.faults.clear()  # a 401 asked for the token
+
+
+def _begin(page, session, shot=""):
+    """From the page of the reading room to the first case."""
+    page.get_by_role("row", name=session).get_by_role("button").click()
+    page.get_by_label("Patches with a visible square").fill("18")
+    page.get_by_label("Luminance of white").fill("450")
+    if shot:
+        _shoot(page, shot)
+    page.get_by_role("button", name="Begin").click()
+    return _ready(page)
+
+
+def _ready(page, case=None):
+    """The panel, once its images are drawn."""
+    panel = page.locator("mammosynth-reading")
+    if case:
+        panel.locator("#where", has_text=f"case {case} of").wait_for()
+    panel.locator("fieldset input:enabled").first.wait_for()
+    return panel
+
+
+def _shoot(page, name):
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def _violations(page, context=None):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context=context)
+    assert found.response["passes"], "axe looked at nothing"
+    return [(each["id"], each["nodes"][0]["html"][:120]) for each in found.response["violations"]]
+
+
+def _answer_by_keys(page, suspicion="80"):
+    """Everything that is required, without the mouse."""
+    keyboard = page.keyboard
+    keyboard.press("2")
+    for key in ("y", "n"):
+        keyboard.press(key)
+        keyboard.type(suspicion)
+        keyboard.press("Enter")
+    keyboard.press("4")
+    keyboard.press("Enter")  # sets a point: the crosshair is in the middle of the first image
+    for _ in range(5):
+        keyboard.press("ArrowRight")
+    keyboard.press("Enter")
+    keyboard.type("65")
+    keyboard.press("Enter")
+
+
+def _saved(panel):
+    panel.get_by_text("All answers are saved.").wait_for()
+
+
+def _records(folder, kind, reader, session=1):
+    """What the store has of a session, in the order in which it came."""
+    store = StudyStore(folder / "studies.sqlite")
+    found = [
+        each | {"content": json.loads(each["content"])}
+        for each in store.content(STUDY)["records"]
+        if (each["kind"], each["reader"], each["session"]) == (kind, reader, session)
+    ]
+    store.close()
+    return found
+
+
+def _answers(folder, reader):
+    """Of the first session: (position, question, target, content)."""
+    names = ("position", "question", "target", "content")
+    return [tuple(each[name] for name in names) for each in _records(folder, "answered", reader)]
+
+
+def _train(server, token):
+    """Read the training case without a browser."""
+    reader = server.as_holder_of(token)
+    study = f"/reading-room/studies/{STUDY}"
+    display = {"steps_seen": 18, "window_width": 1280, "window_height": 800, "device_pixel_ratio": 1}
+    assert reader.post(f"{study}/sessions/0", json={"display": display}).status_code == 200
+    given = [
+        {"question": "bpe", "value": "b"},
+        *({"question": "lesion", "target": side, "value": {"answer": "no", "suspicion": 1}} for side in "RL"),
+        {"question": "lesions", "value": []},
+        {"question": "realism", "value": 3},
+    ]
+    answer = reader.post(f"{study}/answers", json={"session": 0, "position": 1, "answers": given})
+    assert answer.json()["is_complete"], answer.text
+    assert reader.post(f"{study}/show", json={"session": 0, "position": 2}).json()["state"] == "session_over"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
+    _, tokens = place
+    reader = READERS[list(SIZES).index(size)]
+    with _page(browser, size) as page:
+        _sign_in(page, server.address, tokens[reader])
+        _shoot(page, f"reading-room-{size}")
+        assert _violations(page) == []
+        panel = _begin(page, "Training", f"reading-display-{size}")
+        _shoot(page, f"reading-training-{size}")
+        assert _violations(page, "mammosynth-reading") == []
+        _answer_by_keys(page)
+        page.keyboard.press("Control+Enter")
+        panel.get_by_text("A mass in the right breast.").wait_for()
+        _shoot(page, f"reading-truth-{size}")
+        page.keyboard.press("Control+Enter")
+        page.get_by_role("heading", name="The training is over").wait_for()
+        page.keyboard.press("Enter")
+        page.get_by_role("row", name="Training").get_by_text("finished").first.wait_for()
+        panel = _begin(page, "Session 1")
+        hung = []
+        for case in (1, 2, 3):
+            _ready(page, case)
+            hung.append([label.inner_text() for label in page.locator(".mammosynth-label").all()])
+            _answer_by_keys(page)
+            if case == 2:
+                page.evaluate(_LOOK_AWAY)
+            _saved(panel)
+            assert panel.get_by_role("heading", name=f"case {case} of").is_visible(), "Enter has not gone on by itself"
+            _shoot(page, f"reading-case-{case}-{size}")
+            page.wait_for_timeout(1500)  # a radiologist is slower; the next case is fetched meanwhile
+            page.keyboard.press("Control+Enter")
+        page.get_by_role("heading", name="Session 1 is finished").wait_for()
+        waits = page.evaluate("performance.getEntriesByName('mammosynth: next case').map(each => each.duration)")
+        assert len(waits) == 2
+        assert sorted(hung) == [["R CC", "L CC"], *[["R CC", "L CC", "R MLO", "L MLO"]] * 2]
+        _shoot(page, f"reading-end-{size}")
+        page.keyboard.press("Enter")
+        page.get_by_role("row", name="Session 2").get_by_text("may begin on").first.wait_for()
+        _shoot(page, f"reading-washout-{size}")
+        assert page.faults == []
+    assert max(waits) < NEXT_CASE_MS
+    answers = _answers(place[0], reader)
+    assert {answer[:3] for answer in answers} == {
+        (position, question, target)
+        for position in (1, 2, 3)
+        for question, target in (
+            ("bpe", "case"),
+            ("lesion", "R"),
+            ("lesion", "L"),
+            ("lesions", "case"),
+            ("realism", "case"),
+        )
+    }
+    assert all(content["duration_s"] > 0 for *_, content in answers)
+    (started,) = _records(place[0], "session_started", reader)
+    assert (started["content"]["display"]["steps_seen"], started["content"]["display"]["luminance_cd_m2"]) == (18, 450)
+    assert started["content"]["display"]["window_width"] == SIZES[size][0]
+    shown = [each["content"]["left"] for each in _records(place[0], "shown", reader)]
+    left = {each["position"]: each for each in shown if each and each["session"] == 1}
+    assert [left[position]["focus_losses"] for position in (1, 2, 3)] == [0, 1, 0]
+    assert 0.3 < left[2]["hidden_s"] < left[2]["seconds"]
+
+
+def _drag(page, viewport, start, end):
+    box = page.locator(".cornerstone-canvas").nth(viewport).bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=4)
+    page.mouse.up()
+
+
+def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
+    folder, tokens = place
+    _train(server, tokens["R3"])
+    with _page(browser, "1280x800") as page:
+        _sign_in(page, server.address, tokens["R3"])
+        panel = _begin(page, "Session 1")
+        assert (
+            set(page.locator("[data-cy]").evaluate_all("all => all.map(each => each.dataset.cy)")) == EVERYTHING_SHOWN
+        )
+        assert not any(page.locator("[data-cy^=viewport-overlay]").all_inner_texts())
+        panel.get_by_role("button", name="Set an ellipse").click()
+        _drag(page, 1, (0.2, 0.4), (0.3, 0.5))
+        page.keyboard.type("33")
+        page.keyboard.press("Enter")
+        _saved(panel)
+        _drag(page, 1, (0.2, 0.4), (0.25, 0.45))
+        _saved(panel)
+        panel.get_by_role("button", name="Set a point").click()
+        _drag(page, 0, (0.8, 0.5), (0.8, 0.5))
+        page.keyboard.type("77")
+        page.keyboard.press("Enter")
+        _saved(panel)
+        _shoot(page, "reading-marks")
+        panel.get_by_role("button", name="Remove mark 2").click()
+        _saved(panel)
+        panel.get_by_label("Structures that cannot be real").fill("A vessel that ends")
+        page.keyboard.press("Escape")
+        panel.get_by_role("heading", name="Paused").wait_for()
+        _shoot(page, "reading-pause")
+        page.keyboard.press("Enter")
+        panel.get_by_role("heading", name="Paused").wait_for(state="hidden")
+        _saved(panel)
+        page.keyboard.press("Control+Enter")
+        panel.get_by_text("Background parenchymal enhancement is not answered yet.").wait_for()
+        page.keyboard.press("F1")
+        panel.get_by_role("heading", name="Keys").wait_for()
+        _shoot(page, "reading-keys")
+        assert _violations(page, "mammosynth-reading") == []
+        page.keyboard.press("Escape")
+        assert page.faults == []
+    marks = [content["value"] for _, question, _, content in _answers(folder, "R3") if question == "lesions"]
+    first, moved, both, left = marks
+    assert [len(each) for each in marks] == [1, 1, 2, 1]
+    assert left == moved
+    assert (first[0]["shape"], first[0]["image"], first[0]["rating"]) == ("ellipse", 3, 33), "L CC is the third image"
+    assert moved[0]["x"] > first[0]["x"]
+    assert moved[0]["radius_x"] == first[0]["radius_x"]
+    assert (both[1]["shape"], both[1]["image"], both[1]["rating"]) == ("point", 1, 77)
+    assert ("note", "A vessel that ends") in {
+        (question, content["value"]) for _, question, _, content in _answers(folder, "R3") if question == "note"
+    }
+
+
+def _free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+def _kill_browser(profile):
+    """As a crash does."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"--user-data-dir={profile}".encode() in command and not any(
+            part.startswith(b"--type=") for part in command
+        ):
+            os.kill(int(process.name), signal.SIGKILL)
+
+
+def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    tokens = _prepare(folder, exams)
+    arguments = ("--port", _free_port(), "--token-file", str(folder / "tokens.json"))
+    profile = tmp_path / "profile"
+
+    def opened():
+        context = browser.browser_type.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, args=FLAGS, viewport={"width": 1280, "height": 800}
+        )
+        context.set_default_timeout(READY_MS)
+        page = context.pages[0]
+        page.faults = []
+        return context, page
+
+    _, page = opened()
+    with running(folder, *arguments) as server:
+        _train(server, tokens["R1"])
+        _sign_in(page, server.address, tokens["R1"])
+        panel = _begin(page, "Session 1")
+        page.keyboard.press("3")
+        _saved(panel)
+        server.process.kill()
+        server.process.wait()
+        page.keyboard.press("y")
+        page.keyboard.type("70")
+        page.keyboard.press("Enter")
+        panel.get_by_text("Not saved yet, trying again").wait_for()
+        _shoot(page, "reading-no-server")
+        page.keyboard.press("Control+Enter")
+        panel.get_by_text("is not answered yet").wait_for()
+    with running(folder, *arguments) as server:
+        _saved(panel)
+        assert [answer[1:3] for answer in _answers(folder, "R1")] == [("bpe", "case"), ("lesion", "R")]
+        _kill_browser(profile)
+        context, page = opened()
+        context.clear_cookies()
+        _sign_in(page, server.address, tokens["R1"])
+        page.get_by_role("row", name="Session 1").get_by_text("0 of 3 cases read").wait_for()
+        page.get_by_role("button", name="Go on").click()
+        panel = _ready(page)
+        assert panel.get_by_role("radio", name="c moderate").is_checked()
+        assert panel.get_by_label("Suspicion, 0 to 100").first.input_value() == "70"
+        assert panel.locator("fieldset.now").get_by_text("Left breast").is_visible()
+        context.close()
