@@ -20,8 +20,8 @@ from mammosynth.dicom.read import read_mammogram
 from mammosynth.dicom.write import write_instance
 from mammosynth.errors import ConflictError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.reading.answers import Answer
 from mammosynth.reading.analysis.closed_study import ClosedStudy
+from mammosynth.reading.answers import Answer
 from mammosynth.reading.export import write_structured_reports
 from mammosynth.reading.protocol import parse_protocol
 from mammosynth.reading.store import StudyStore

@@ -226,7 +226,8 @@ def breast_depth(
 
 def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
     """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, so that no tissue shows in
-    the outline."""
+    the outline.
+    """
     return _rise(depth, rule.edge + rule.fade, rule)
 
 
