@@ -38,7 +38,7 @@ EVERYTHING_SHOWN = {
     *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
     *("panel-btn", "side-panel-header-right"),
 }
-# Once its images were fetched, as the browser measures it. Drawn without a GPU, four images on a large screen take longer.
+# Once its images were fetched, as the browser measures it. Without a GPU a large screen takes longer to draw.
 NEXT_CASE_MS = {"1280x800": 1000, "2560x1440": 3000}
 QUESTIONS = {
     "bpe": {
