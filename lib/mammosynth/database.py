@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ class Database:
         self._engine = _engine(url)
         self._writer = self._engine.execution_options(**{_WRITES: True})
         is_sqlite = url.get_backend_name() == "sqlite"  # whose transactions see one state anyway
+        # SQLite lets those who wait ask again and again, ever more seldom; threads of one process can take turns.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if is_sqlite else nullcontext()
         self._reader = self._engine if is_sqlite else self._engine.execution_options(isolation_level="REPEATABLE READ")
         try:
             self._upgrade()
@@ -96,7 +99,7 @@ class Database:
 
         On SQLite it is the only one that writes, from its beginning: what it has read is still true when it writes.
         """
-        with Session(self._writer) as session, session.begin():
+        with self._turn, Session(self._writer) as session, session.begin():
             yield session
 
     def close(self) -> None:

@@ -138,18 +138,18 @@ class ReadingRooms:
             InvalidParameterError: If a question does not take its answer.
             ConflictError: If another reading is shown.
         """
-        study, shown, _ = self.store().visible(reader) or (None, None, None)
-        if shown is None or (study, shown.session, shown.position) != (name, number, position):
-            self._check_reads(name, reader)
-            raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
-        protocol, images = self._protocol(name), self._copies(name).of(shown)
-        kept = [replace(each, value=_to_source(protocol, each, images)) for each in answers]
-        receipts = self.store().save(name, reader, number, position, kept, only_shown=True)
-        is_complete = self.store().is_complete(name, reader, number, position)
+        self._check_reads(name, reader)
+        protocol = self._protocol(name)
+
+        def kept(reading: Reading) -> list[Answer]:
+            images = self._copies(name).of(reading)
+            return [replace(each, value=_to_source(protocol, each, images)) for each in answers]
+
+        saved = self.store().save_shown(name, reader, number, position, kept)
         return {
-            "receipts": [asdict(each) for each in receipts],
-            "is_complete": is_complete,
-            "feedback": self._feedback(protocol, shown) if is_complete else None,
+            "receipts": [asdict(each) for each in saved.receipts],
+            "is_complete": saved.is_complete,
+            "feedback": self._feedback(protocol, saved.reading) if saved.is_complete else None,
         }
 
     def _check_reads(self, name: str, reader: str) -> None:

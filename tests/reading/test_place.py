@@ -44,14 +44,14 @@ def store(place: Path | str, clock: Clock) -> Any:
 
 
 def answer(store: StudyStore, position: int, **settings: Any) -> Any:
-    return store.save("small", "ann", 1, position, [Answer("lesion", yes(), **settings)], only_shown=True)[0]
+    return store.save_shown("small", "ann", 1, position, lambda _: [Answer("lesion", yes(), **settings)]).receipts[0]
 
 
 def read_all(store: StudyStore, session: int = 1) -> None:
     store.start_session("small", "ann", session)
     for position in range(1, 7):
         store.show("small", "ann", session, position)
-        store.save("small", "ann", session, position, [Answer("lesion", yes())], only_shown=True)
+        store.save_shown("small", "ann", session, position, lambda _: [Answer("lesion", yes())])
     store.show("small", "ann", session, 7)
 
 

@@ -12,6 +12,10 @@ import pandas as pd
 import pytest
 
 from mammosynth.cli import main
+from mammosynth.files import write_image
+from mammosynth.reading.store import StudyStore
+from tests.support.blinded import blinded_protocol, read
+from tests.support.studies import case
 
 DOCS = Path(__file__).parents[2] / "docs" / "reader-study.md"
 
@@ -118,3 +122,31 @@ def test_what_cannot_be_done_is_told_in_a_sentence(
 def test_the_json_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert study("check", "--schema") == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Protocol"
+
+
+@pytest.mark.slow
+def test_a_study_is_blinded_from_a_folder_and_attacked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = StudyStore(folder / "studies.sqlite")
+    store.open_study(
+        blinded_protocol(cases={f"case-{n}": case(f"P{n}", view_position="CC") for n in range(20)}), "owner"
+    )
+    store.close()
+    for name in (f"P{number} {arm}" for number in range(20) for arm in ("clinical", "synthesized")):
+        source = read(name)
+        write_image(folder / "images" / f"{name}.png", source.pixels, source, None)
+    place = ("--store", "studies.sqlite", "--copies", "copies")
+    assert study("blind", "small", "--images", "images", *place) == 0
+    assert study("attack", "small", "--json", "attack.json", *place) == 0
+    assert "40 blinded copies of 256 x 208 pixels" in capsys.readouterr().out
+    (found,) = json.loads((folder / "attack.json").read_text())["attacks"]
+    assert found["leaks"] == []
+    assert found["copies"] == [20, 20]
+
+
+def test_a_study_without_its_images_says_which_are_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = StudyStore(folder / "studies.sqlite")
+    store.open_study(blinded_protocol(), "owner")
+    store.close()
+    (folder / "images").mkdir()
+    assert study("blind", "small", "--images", "images", "--store", "studies.sqlite") != 0
+    assert "P0 clinical: 0 files of images have that name" in capsys.readouterr().err

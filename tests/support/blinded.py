@@ -14,18 +14,19 @@ from tests.support.studies import protocol
 
 ROWS, COLUMNS = 256, 208
 RULE: dict[str, Any] = {"rows": ROWS, "columns": COLUMNS, "edge": 3, "fade": 4}
+_BEYOND = 8  # columns that the breast goes on beyond the image, so that nothing there depends on the image's border
 CLINICAL, SYNTHESIZED = "clinical", "synthesized"
 
 
-def tissue(seed: int, rows: int = 320, columns: int = 240) -> np.ndarray:
-    """(rows, columns) float32: a breast with its chest wall on the left, another for each seed; air is 0."""
+def tissue(seed: int, rows: int = 320, columns: int = 240, beyond: int = 0) -> np.ndarray:
+    """(rows, beyond + columns) float32: a breast, another for each seed, from beyond its chest wall; air is 0."""
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    y, x = np.mgrid[:rows, -_BEYOND:columns].astype(np.float32)
     height, width = random.uniform(0.36, 0.44), random.uniform(0.55, 0.8)
     depth = 1 - ((y - rows / 2) / (height * rows)) ** 2 - (x / (width * columns)) ** 2
-    texture = ndimage.gaussian_filter(random.standard_normal((rows, columns)), 0.02 * rows)
+    texture = ndimage.gaussian_filter(random.standard_normal(x.shape), 0.02 * rows)
     shown = 0.45 + 0.1 * texture / texture.std() + 0.1 * np.clip(depth, 0, 1)
-    return (np.clip(depth * 12, 0, 1) * shown).astype(np.float32)
+    return (np.clip(depth * 12, 0, 1) * shown).astype(np.float32)[:, _BEYOND - beyond :]
 
 
 def acquired(seed: int, rows: int = 320, columns: int = 240) -> np.ndarray:
@@ -38,7 +39,7 @@ def acquired(seed: int, rows: int = 320, columns: int = 240) -> np.ndarray:
 
 def generated(seed: int, rows: int = 320, columns: int = 240) -> np.ndarray:
     """A breast as a network gives it: smooth, made at half the size, empty air, 256 levels of grey."""
-    small = ndimage.zoom(tissue(seed, rows // 2, columns // 2), 2, order=1)
+    small = ndimage.zoom(tissue(seed, rows // 2, columns // 2, _BEYOND), 2, order=1)[:, 2 * _BEYOND :]
     return (np.rint(np.clip(small, 0, 1) * 255) / 255).astype(np.float32)
 
 

@@ -15,6 +15,7 @@ from mammosynth.reading.design import Reading
 from mammosynth.reading.protocol import Protocol, protocol_from_canonical
 from mammosynth.reading.tables import (
     ANSWERED,
+    BLINDED,
     CLOSED,
     COPY_FIELDS,
     SESSION_STARTED,
@@ -265,3 +266,8 @@ def blinding_of(db: Session, study: StudyRow) -> dict[str, Any] | None:
     copies = sorted(copies_of(db, study), key=lambda each: (each.case, each.arm, each.number))  # as Python sorts
     key = [{name: getattr(each, name) for name in COPY_FIELDS} for each in copies]
     return {"secret": row.secret, "rule": row.rule, "copies": key}
+
+
+def sealed_blinding_of(db: Session, study: StudyRow) -> dict[str, Any] | None:
+    """The same once the key is whole; what was only begun is begun anew after a restore."""
+    return blinding_of(db, study) if count(db, study, RecordRow.kind == BLINDED) else None

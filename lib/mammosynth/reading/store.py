@@ -70,6 +70,21 @@ class Study:
     head: str
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What became of answers.
+
+    Attributes:
+        reading: They are about.
+        receipts: One each, in their order.
+        is_complete: Whether the reading is, now.
+    """
+
+    reading: Reading
+    receipts: list[Receipt]
+    is_complete: bool
+
+
 class StudyStore:
     """Reader studies in a database. Every method is one transaction and may be called from any thread.
 
@@ -268,16 +283,7 @@ class StudyStore:
             content = {"by": by, "reason": reason.strip()}
             return self._append(db, study, WASHOUT_OVERRIDDEN, content, reader=reader, session=number)
 
-    def save(
-        self,
-        name: str,
-        reader: str,
-        number: int,
-        position: int,
-        answers: Sequence[Answer],
-        *,
-        only_shown: bool = False,
-    ) -> list[Receipt]:
+    def save(self, name: str, reader: str, number: int, position: int, answers: Sequence[Answer]) -> list[Receipt]:
         """Store answers about a reading, all or none of them.
 
         The same answer again is not stored again: its receipt is that of the first, so that a viewer that did not hear
@@ -289,20 +295,40 @@ class StudyStore:
             number: Of the session.
             position: Of the reading in it.
             answers: To one or more questions.
-            only_shown: Whether the reader must see the reading.
 
         Raises:
             NotFoundError: If there is no such reading.
             InvalidParameterError: If a question does not take the answer.
             ConflictError: If the study is closed, the session has not begun or a later one has, an earlier reading is
-                unfinished, the truth of a training case was told already, or another reading is shown.
+                unfinished, or the truth of a training case was told already.
         """
         with self._writing(name) as (db, study, protocol):
             reading = queries.reading_at(db, study, reader, number, position)
             queries.check_may_read(db, study, protocol, reading)
-            if only_shown and queries.shown(db, study, reader) != reading:
-                raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
             return [self._save(db, study, protocol, reading, answer) for answer in answers]
+
+    def save_shown(
+        self, name: str, reader: str, number: int, position: int, answers: Callable[[Reading], Sequence[Answer]]
+    ) -> Saved:
+        """The same about the reading that is shown.
+
+        Args:
+            name: Of the study.
+            reader: Who answers.
+            number: Of the session.
+            position: Of the reading in it.
+            answers: Gives them for the reading.
+
+        Raises:
+            ConflictError: As `save`, and if another reading is shown.
+        """
+        with self._writing(name) as (db, study, protocol):
+            reading = queries.reading_at(db, study, reader, number, position)
+            queries.check_may_read(db, study, protocol, reading)
+            if queries.shown(db, study, reader) != reading:
+                raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
+            receipts = [self._save(db, study, protocol, reading, answer) for answer in answers(reading)]
+            return Saved(reading, receipts, queries.is_complete(db, study, protocol, reading))
 
     def _save(self, db: Session, study: StudyRow, protocol: Protocol, reading: Reading, answer: Answer) -> Receipt:
         value = check_answer(protocol, reading, answer)
@@ -329,17 +355,6 @@ class StudyStore:
             question=answer.question,
             target=answer.target,
         )
-
-    def is_complete(self, name: str, reader: str, number: int, position: int) -> bool:
-        """Whether every required question of a reading is answered.
-
-        Raises:
-            NotFoundError: If there is no such reading.
-        """
-        with self._database.reading() as db:
-            study = queries.study_row(db, name)
-            reading = queries.reading_at(db, study, reader, number, position)
-            return queries.is_complete(db, study, queries.parsed(study.protocol), reading)
 
     def next_reading(self, name: str, reader: str) -> Reading | None:
         """The first reading of a reader that is not complete; None if all are.
@@ -541,7 +556,7 @@ class StudyStore:
             study = queries.study_row(db, name)
             return {
                 "study": {key: getattr(study, key) for key in ("name", "protocol", "records", "head")},
-                "blinding": queries.blinding_of(db, study),
+                "blinding": queries.sealed_blinding_of(db, study),
                 "readings": [asdict(each) for each in queries.all_readings(db, study)],
                 "records": [
                     {key: getattr(record, key) for key in RecordRow.__table__.columns.keys() if key != "study"}  # noqa: SIM118

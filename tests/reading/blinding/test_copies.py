@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.errors import ConflictError, DataError, MammoSynthError
@@ -18,7 +19,7 @@ from mammosynth.reading.blinding.copies import BlindedCopies, blind
 from mammosynth.reading.design import Reading
 from mammosynth.reading.store import StudyStore
 from mammosynth.reading.verify import problems_of
-from mammosynth.terms import ImageLaterality
+from mammosynth.terms import ViewPosition
 from tests.support.blinded import COLUMNS, ROWS, blinded_protocol, read
 from tests.support.studies import case
 
@@ -142,10 +143,10 @@ def test_an_image_with_our_mark_is_refused_with_how_to_make_one_without(opened: 
         blind(opened, "small", tmp_path, marked)
 
 
-def test_arms_of_a_case_that_show_other_breasts_are_refused(opened: StudyStore, tmp_path: Path) -> None:
+def test_arms_of_a_case_that_show_other_views_are_refused(opened: StudyStore, tmp_path: Path) -> None:
     def other(source: str) -> Mammogram:
         image = read(source)
-        return replace(image, image_laterality=ImageLaterality.LEFT) if source == "P1 synthesized" else image
+        return replace(image, view_position=ViewPosition.MLO) if source == "P1 synthesized" else image
 
     with pytest.raises(DataError, match="would tell them apart"):
         blind(opened, "small", tmp_path, other)
@@ -157,6 +158,21 @@ def test_arms_of_a_case_with_another_number_of_images_are_refused(store: StudySt
     store.open_study(blinded_protocol(cases={"case-0": uneven}, design={"sessions": 2, "seed": 1}), "owner")
     with pytest.raises(DataError, match="more images in one arm"):
         blind(store, "small", tmp_path, read)
+
+
+def test_the_protocol_says_the_view_where_only_a_file_name_does(store: StudyStore, tmp_path: Path) -> None:
+    cases = {f"case-{n}": case(f"P{n}", view_position="MLO") for n in range(2)}  # `read` says CC
+    store.open_study(blinded_protocol(cases=cases), "owner")
+    blind(store, "small", tmp_path, read)
+    assert {str(image.view_position) for image in BlindedCopies(store, "small", tmp_path).of(first_reading(store))} == {
+        "MLO"
+    }
+
+
+def test_a_header_that_contradicts_the_protocol_is_refused(store: StudyStore, tmp_path: Path) -> None:
+    store.open_study(blinded_protocol(cases={"case-0": case("P0", view_position="MLO")}), "owner")
+    with pytest.raises(MammoSynthError, match="its header says CC"):
+        blind(store, "small", tmp_path, lambda source: replace(read(source), header=Dataset()))
 
 
 def test_only_the_process_that_owns_them_can_read_the_copies(opened: StudyStore, tmp_path: Path) -> None:

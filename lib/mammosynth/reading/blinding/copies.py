@@ -252,17 +252,30 @@ def _read(work: _Work, read: Read) -> Mammogram:
             f"{work.source}: carries the burned-in mark of synthesized images, which would tell its arm; synthesize it "
             "again without (`mammosynth synthesize --no-mark`, or burned_in_mark: false)"
         )
-    image = replace(
-        image,
-        image_laterality=image.image_laterality or work.image_laterality,
-        view_position=image.view_position or work.view_position,
-    )
+    image = _as_the_protocol_says(image, work)
     if image.image_laterality is None or image.view_position is None:
         raise UnsupportedImageError(
             f"{work.source}: nobody says which breast and view it is; say it in the header or the file's name (such as "
             "_R_CC), or as breasts and view_position of the case"
         )
     return image
+
+
+def _as_the_protocol_says(image: Mammogram, work: _Work) -> Mammogram:
+    """The image with the breast and view of its case: names of files tell what an image was made from as well.
+
+    Raises:
+        UnsupportedImageError: If its header says otherwise.
+    """
+    said = {"image_laterality": work.image_laterality, "view_position": work.view_position}
+    known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    for name, value in known.items():
+        if image.header is not None and getattr(image, name) not in (None, value):
+            raise UnsupportedImageError(
+                f"{work.source}: its header says {getattr(image, name)}, case {work.case} of the protocol {value}; "
+                "correct one of them"
+            )
+    return replace(image, **known)
 
 
 @dataclass(frozen=True)

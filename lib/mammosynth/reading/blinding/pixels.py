@@ -208,12 +208,18 @@ def breast_weight(
     return weight
 
 
-def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
-    upright = mask if image_laterality is ImageLaterality.LEFT else mask[:, ::-1]
+def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
+    """The mask, which is changed, with all between breast and chest wall, where the breast reaches that."""
+    upright = mask if wall_on_left else mask[:, ::-1]
     at_wall = np.flatnonzero(upright[:, : max(1, mask.shape[1] // _WALL)].any(axis=1))
     if at_wall.size:
         rows = slice(at_wall[0], at_wall[-1] + 1)
         upright[rows] = np.logical_or.accumulate(upright[rows, ::-1], axis=1)[:, ::-1]
+    return mask
+
+
+def _weight(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
+    filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), _OUTLINE, mode="nearest") > 0.5
     margin = rule.edge + rule.fade + 1
     depth = ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]

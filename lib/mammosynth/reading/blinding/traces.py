@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.detail import MOST, tissue_spectrum
+from mammosynth.reading.blinding.pixels import filled_to_wall
 from mammosynth.reading.blinding.rule import BlindingRule
 
 _BORDER = 3  # rows and columns at the border
@@ -61,6 +62,8 @@ def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], floa
         rule: Of the study.
     """
     breast = segment_breast(pixels.astype(np.float32) / ((1 << rule.bits) - 1))
+    if breast.any():
+        breast = filled_to_wall(breast, wall_on_left=chest_wall_on_left(breast))
     reach = _reach(rule)
     inwards = ndimage.distance_transform_edt(np.pad(breast, reach, mode="edge"))[reach:-reach, reach:-reach]
     outwards = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
