@@ -22,7 +22,7 @@ BAND_DEVIATIONS = 1.645
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
-SMOOTH_SHARE = 0.9
+EXPECTED_SHARE = 0.9
 """Of its contrast that a lesion has in an expected image, which does not know where it lies."""
 DRAWN_SHARE = 0.5
 """Of the error that a drawn place has: samples are nearer to the place that is expected than real lesions are."""
@@ -159,23 +159,22 @@ def place_lesion(
     return Placed(mask & breast, band, detail, contrast)
 
 
-def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, smooth: bool) -> np.ndarray:
-    """An image with the lesion in it, as bright against its ring as is expected.
+def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, share: float) -> np.ndarray:
+    """An image with the lesion's own pixels in it, as bright against its ring as is expected.
 
     Args:
         pixels: (N, N) float32 in [0, 1].
         breast: (N, N) bool.
         placed: The lesion.
-        smooth: Whether it is even and fades into its surroundings, as an expected image has it.
+        share: Of that contrast.
 
     Returns:
         (N, N) float32 in [0, 1].
     """
-    alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS * (3 if smooth else 1)) * breast
-    shown = pixels if smooth else pixels + alpha * placed.detail
-    wanted = placed.contrast * (SMOOTH_SHARE if smooth else 1)
+    alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS) * breast
+    shown = pixels + alpha * placed.detail
     for _ in range(_PASSES):
-        lacking = wanted - lesion_contrast(shown, placed.mask, breast)
+        lacking = share * placed.contrast - lesion_contrast(shown, placed.mask, breast)
         if not np.isfinite(lacking):
             break
         shown = shown + alpha * np.float32(lacking)

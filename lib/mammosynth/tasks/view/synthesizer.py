@@ -16,21 +16,19 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
-from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
+from mammosynth.tasks.view.expected import expect_view
 from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
-from mammosynth.tasks.view.lesions import Placed, parts_of, place_lesion, show_lesion
+from mammosynth.tasks.view.lesions import EXPECTED_SHARE, Placed, parts_of, place_lesion, show_lesion
 from mammosynth.tasks.view.network import ViewNetwork
-from mammosynth.tasks.view.regression import MADE, given_of
+from mammosynth.tasks.view.regression import given_of
 from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
 from mammosynth.tasks.view.sampled import draw_outline, draw_view
 from mammosynth.terms import ViewPosition
 
 SAMPLES = 8
 """That an uncertainty map is made of."""
-LEAST_GREY = 4 / 255
-"""Of an expected view; what is fainter is air."""
 BAND_CLASS = "where the lesion must lie"
 
 
@@ -44,15 +42,15 @@ class ViewParameters(Parameters):
 
 
 class FramePreprocessing:
-    """From a mammogram to what the network sees; see `ViewNetwork.channels`.
+    """From a mammogram to what the models see.
 
     Attributes:
         CHANNELS: Their names, in order.
         frame_shape: Rows and columns of them.
     """
 
-    CHANNELS = ("predicted_grey", "predicted_breast", "craniocaudal_view", "median_view", "is_film")
-    frame_shape = (MADE, MADE)
+    CHANNELS = ("craniocaudal_view",)
+    frame_shape = (SIDE, SIDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +164,8 @@ class ViewSynthesizer:
         breast = segment_breast(cc, background=0.0)
         if not breast.any():
             raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
-        predicted = self.network.regression(chosen).predict(given_of(cc)[None])[0]
-        expected = run_whole(self.network, self.network.channels(cc, predicted, chosen)[None])[0, 0]
-        # Cut before it is enlarged further, so that air is black in the result.
-        shown = np.clip(_enlarged(expected), 0, 1)
-        return _Given(frame, chosen, cc, breast, shown * (shown > LEAST_GREY), _enlarged(predicted[1]))
+        expected, chance = expect_view(self.network.regression(chosen).predict(given_of(cc, breast)))
+        return _Given(frame, chosen, cc, breast, expected, chance)
 
     def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:
         """Connected lesions in the frame, each with its class."""
@@ -211,7 +206,7 @@ class ViewSynthesizer:
             one = place_lesion(
                 given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
             )
-            pixels = show_lesion(pixels, made.breast, one, smooth=not sampled)
+            pixels = show_lesion(pixels, made.breast, one, share=1.0 if sampled else EXPECTED_SHARE)
             placed.append(one)
         return _Made(pixels, made.breast, made.where), placed
 
@@ -255,8 +250,3 @@ def _with_finer(pixels: np.ndarray, source: np.ndarray, given: _Given, made: _Ma
     rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.where))
     detail = ndimage.map_coordinates(finer, [rows, columns], order=1, mode="nearest")
     return np.clip(pixels + detail * matrix.restore(made.breast.astype(np.float32)), 0, 1) * (pixels > 0)
-
-
-def _enlarged(small: np.ndarray) -> np.ndarray:
-    """(512, 512) of (128, 128), by splines: no corners of pixels are seen."""
-    return ndimage.zoom(small, SIDE / MADE, order=3, grid_mode=True, mode="nearest").astype(np.float32)
