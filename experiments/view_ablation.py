@@ -42,9 +42,19 @@ NEVER = -9.0
 Changes = tuple[tuple[Any, str, Any], ...]
 
 
-def even_spot(pixels: np.ndarray, breast: np.ndarray, placed: lesions.Placed, *, share: float) -> np.ndarray:
+def even_spot(pixels: np.ndarray, breast: np.ndarray, placed: lesions.Placed, **how: Any) -> np.ndarray:
     """Without the lesion's own pixels: a spot of its contrast."""
-    return lesions.show_lesion(pixels, breast, replace(placed, detail=placed.detail * 0), share=share)
+    return lesions.show_lesion(pixels, breast, replace(placed, detail=placed.detail * 0), **how)
+
+
+def all_of_it(pixels: np.ndarray, breast: np.ndarray, placed: lesions.Placed, **how: Any) -> np.ndarray:
+    """With all of the lesion's own pixels, not only what is fine."""
+    return lesions.show_lesion(pixels, breast, placed, **{**how, "smooth": False})
+
+
+def no_lesion(pixels: np.ndarray, breast: np.ndarray, placed: lesions.Placed, **how: Any) -> np.ndarray:
+    """What the lesion costs."""
+    return pixels
 
 
 def swapped(case: ViewCase) -> ViewCase:
@@ -79,14 +89,16 @@ VARIANTS = (
     Variant("and black where breast is not likely", (*NO_BOX, (regression, "BLOCKS", FRAME_ALONE))),
     Variant("and from outline, box, profile, histogram", NO_BOX),
     Variant("and the box, as the ridge has it", ((regression, "GAIN", 1.0),)),
-    Variant("**and twice as far from the mean: as released**"),
-    Variant("three times as far", ((regression, "GAIN", 3.0),)),
+    Variant("**and 1.7 times as far from the mean: as released**"),
+    Variant("2.5 times as far", ((regression, "GAIN", 2.5),)),
     Variant("the box alone, 1.3 times as far", ((regression, "GAIN", 1.3), (expected, "BOX_SHARE", 1.0))),
     Variant("black below one half", ((expected, "LEAST_CHANCE", 0.5),)),
     Variant("24 modes", ((regression, "MODES", 24),)),
     Variant("ridge of 1", ((regression, "RIDGE", 1.0),)),
     Variant("breasts of guessed aspect, too", guessed=True),
+    Variant("no lesion", ((synthesizer, "show_lesion", no_lesion),)),
     Variant("lesion: an even spot", ((synthesizer, "show_lesion", even_spot),)),
+    Variant("lesion: all of its own pixels", ((synthesizer, "show_lesion", all_of_it),)),
     Variant("MLO to CC", turned=swapped),
 )
 

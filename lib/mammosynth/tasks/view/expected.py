@@ -12,7 +12,7 @@ from mammosynth.tasks.view.sampled import draw_outline
 
 BOX_SHARE = 0.3
 """Of the prediction in the box, beside that in the frame, which is blurred where the outline may lie."""
-LEAST_CHANCE = 0.35
+LEAST_CHANCE = 0.33
 """Of breast; below, the view is black. Black errs more than grey, so it is less than one half."""
 LEAST_GREY = 4 / 255
 """What is fainter is air."""

@@ -228,7 +228,9 @@ class _Rim:
     def of(cls, cc: np.ndarray, cc_breast: np.ndarray) -> _Rim:
         depth = skin_distance(cc_breast)
         bins = np.arange(RIM_PX + 1)
-        means = np.array([cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins])
+        means = np.array(
+            [cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins]
+        )
         inner = depth > RIM_PX
         level = cc[inner].mean() if inner.any() else np.nanmean(means)
         return cls(np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS))

@@ -20,7 +20,7 @@ from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.view.expected import expect_view
 from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
-from mammosynth.tasks.view.lesions import EXPECTED_SHARE, Placed, parts_of, place_lesion, show_lesion
+from mammosynth.tasks.view.lesions import EXPECTED_SHARES, Placed, parts_of, place_lesion, show_lesion
 from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.regression import given_of
 from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
@@ -206,7 +206,8 @@ class ViewSynthesizer:
             one = place_lesion(
                 given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
             )
-            pixels = show_lesion(pixels, made.breast, one, share=1.0 if sampled else EXPECTED_SHARE)
+            share = 1.0 if sampled else EXPECTED_SHARES[given.look]
+            pixels = show_lesion(pixels, made.breast, one, share=share, smooth=not sampled)
             placed.append(one)
         return _Made(pixels, made.breast, made.where), placed
 
