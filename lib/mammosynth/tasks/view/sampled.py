@@ -6,14 +6,13 @@ and brought to the strength that the style asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import erode, skin_distance
-from mammosynth.preprocessing.frame import fill_outside
+from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
@@ -34,14 +33,17 @@ SKIN_PX = 3.5
 """Pixels over which the skin comes out of the air."""
 RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
 """Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
+LESION_MARGIN_PX = 4
 DEEP_PX = 15
 LEAST_FALL = 0.4
 """By less the fall towards the skin is not divided out of the source."""
+EXPECTED_SHARE = 0.6
+"""Of what the expected view has within the bands: the source has it as well, elsewhere."""
 GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
 STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
 """By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
-GRAIN = {Look.FILM: 0.3, Look.DIGITAL: 0.3}
+GRAIN = {Look.FILM: 0.4, Look.DIGITAL: 0.3}
 """Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
 COARSE_GAINS = (0.9, 1.1)
 """By which what is coarser than all bands may be."""
@@ -68,13 +70,15 @@ MUSCLES = {
     Look.DIGITAL: MuscleShape((0.38, 0.13), (0.53, 0.17), (0.19, 0.1)),
 }
 """As `find_pectoral_muscle` sees them in 38 training views of each look."""
-MUSCLE_TEXTURE = 0.4
+MUSCLE_TEXTURE = 0.6
 """Of the strength that other tissue has."""
+MUSCLE_FINE_PX = 5.0
+MUSCLE_DRAWS = 20
 MUSCLE_FREE, MUSCLE_BRIGHTEST = 0.1, 0.9
 TONES = (0.01, *np.linspace(0.04, 0.96, 15), 0.99)
 TONE_SLOPES = (0.5, 1.8)
 MUSCLE_BULGE = 0.05
-MUSCLE_SOFT_PX = 3.0
+MUSCLE_SOFT_PX = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +87,10 @@ class Drawn:
 
     Attributes:
         pixels: (512, 512) float32 in [0, 1].
-        breast: (512, 512) bool.
-        where: (2, 512, 512) float32, see `warp.warp_map`.
+        where: (2, 512, 512) float32, see `warp.Laid.where`.
     """
 
     pixels: np.ndarray
-    breast: np.ndarray
     where: np.ndarray
 
 
@@ -97,9 +99,13 @@ def draw_view(
     cc_breast: np.ndarray,
     expected: np.ndarray,
     chance: np.ndarray,
+    breast: np.ndarray,
     styles: StyleModel,
     look: Look,
     random: np.random.Generator,
+    *,
+    lesions: np.ndarray,
+    kept_free: np.ndarray,
 ) -> Drawn:
     """One sample.
 
@@ -108,12 +114,16 @@ def draw_view(
         cc_breast: (512, 512) bool, not empty.
         expected: (512, 512) float32: the expected view.
         chance: (512, 512) float32: of breast at every pixel.
+        breast: (512, 512) bool, not empty, see `draw_outline`.
         styles: What is known of the other view's style.
         look: Of the images.
         random: Where everything random comes from.
+        lesions: (512, 512) bool: of the source, which are not laid into the view.
+        kept_free: (512, 512) bool: of the view, where no muscle should be.
     """
-    breast = draw_outline(chance, random)
-    laid = lay(breast, cc_breast)
+    hidden = ndimage.binary_dilation(lesions, iterations=LESION_MARGIN_PX) if lesions.any() else lesions
+    cc = extend_smoothly(cc, ~hidden)
+    laid = lay(breast, cc_breast, hidden)
     rim = _Rim.of(cc, cc_breast)
     flat = cc / np.maximum(rim.fall(cc_breast), LEAST_FALL) * cc_breast
     own = measure_style(cc, cc_breast)
@@ -121,13 +131,14 @@ def draw_view(
     gains = np.clip(np.exp(style[3:] - own[3:]), *GAINS)
     fine = laid.carry(_fine(flat, cc_breast, gains))
     fine += GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
-    base = _filled(expected, chance, breast)
+    filled = _filled(expected, chance, breast)
+    base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
-    muscle, contrast = _muscle(breast, MUSCLES[look], random)
+    muscle, contrast = _free_muscle(breast, MUSCLES[look], random, kept_free)
     tissue = _toned(base + fine, erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE), flat[erode(cc_breast, DEEP_PX)])
     image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
     image = _exposed(image * rim.fall(breast), breast, style) * _soft(breast)
-    return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, laid.where)
+    return Drawn(np.clip(image, 0, 1).astype(np.float32), laid.where)
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
@@ -161,6 +172,16 @@ def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -
     return noise * base[breast].std() * breast
 
 
+def _free_muscle(
+    breast: np.ndarray, shape: MuscleShape, random: np.random.Generator, kept_free: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """See `_muscle`: the first of several that leaves a place free, else that which covers least of it."""
+    drawn = [_muscle(breast, shape, random)]
+    while drawn[-1][0][kept_free].sum() > 0 and len(drawn) < MUSCLE_DRAWS:
+        drawn.append(_muscle(breast, shape, random))
+    return min(drawn, key=lambda each: float(each[0][kept_free].sum()))
+
+
 def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator) -> tuple[np.ndarray, float]:
     """(N, N) share of muscle in every pixel, behind a line that is slightly bent; and its contrast."""
     rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
@@ -186,8 +207,19 @@ def _with_muscle(
     if not solid.any() or not front.any():
         return tissue
     level = min(tissue[front].mean() + contrast, MUSCLE_BRIGHTEST)
-    own = level + 0.3 * (base - base[solid].mean()) + MUSCLE_TEXTURE * fine
+    own = (
+        level
+        + 0.3 * (base - base[solid].mean())
+        + MUSCLE_TEXTURE * (fine - ndimage.gaussian_filter(fine, MUSCLE_FINE_PX))
+    )
     return tissue + muscle * (own - tissue)
+
+
+def _coarsest(image: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(N, N): what an image has beyond all bands."""
+    bands, coarsest = Bands(breast), np.zeros_like(image)
+    coarsest[bands.box] = bands.split(image)[1]
+    return coarsest * breast
 
 
 def _toned(image: np.ndarray, seen: np.ndarray, greys: np.ndarray) -> np.ndarray:

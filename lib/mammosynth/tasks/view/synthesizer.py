@@ -19,7 +19,7 @@ from mammosynth.preprocessing.look import Look
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.view.expected import expect_view
-from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
+from mammosynth.tasks.view.frame import SIDE, Framed, ResultMatrix, ViewFrame
 from mammosynth.tasks.view.lesions import EXPECTED_SHARES, Placed, parts_of, place_lesion, show_lesion
 from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.regression import given_of
@@ -157,15 +157,13 @@ class ViewSynthesizer:
         return tuple(outputs)
 
     def _given(self, source: Mammogram, look: Look | None) -> _Given:
-        whole = ViewFrame.of(source.pixels, Look.FILM)
-        chosen = look or self.network.looks.look_of(source, whole.apply(source.pixels))
-        frame = ViewFrame.of(source.pixels, chosen)
-        cc = frame.apply(source.pixels)
-        breast = segment_breast(cc, background=0.0)
-        if not breast.any():
-            raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
-        expected, chance = expect_view(self.network.regression(chosen).predict(given_of(cc, breast)))
-        return _Given(frame, chosen, cc, breast, expected, chance)
+        framed = Framed.of(source, look or Look.FILM)
+        chosen = look or self.network.looks.look_of(source, framed.pixels)
+        if look is None and chosen is not Look.FILM:
+            framed = Framed.of(source, chosen)
+        predicted = self.network.regression(chosen).predict(given_of(framed.pixels, framed.breast))
+        expected, chance = expect_view(predicted)
+        return _Given(framed.frame, chosen, framed.pixels, framed.breast, expected, chance)
 
     def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:
         """Connected lesions in the frame, each with its class."""
@@ -187,29 +185,31 @@ class ViewSynthesizer:
         random: np.random.Generator,
     ) -> tuple[_Made, list[Placed]]:
         sampled = rendering is Rendering.SAMPLED
+        breast = draw_outline(given.chance, random) if sampled else segment_breast(given.expected, background=0.0)
+        breast = breast if breast.any() else draw_outline(given.chance, None)
+        model = self.network.lesion(given.look)
+        placed = [
+            place_lesion(given.cc, given.breast, part, breast, model, random if sampled else None) for _, part in parts
+        ]
+        pixels, where = given.expected, None
         if sampled:
             drawn = draw_view(
                 given.cc,
                 given.breast,
                 given.expected,
                 given.chance,
+                breast,
                 self.network.style(given.look),
                 given.look,
                 random,
+                lesions=np.logical_or.reduce([np.zeros_like(breast), *(part for _, part in parts)]),
+                kept_free=np.logical_or.reduce([np.zeros_like(breast), *(one.mask for one in placed)]),
             )
-            made = _Made(drawn.pixels, drawn.breast, drawn.where)
-        else:
-            breast = segment_breast(given.expected, background=0.0)
-            made = _Made(given.expected, breast if breast.any() else draw_outline(given.chance, None), None)
-        pixels, placed = made.pixels, []
-        for _, part in parts:
-            one = place_lesion(
-                given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
-            )
-            share = 1.0 if sampled else EXPECTED_SHARES[given.look]
-            pixels = show_lesion(pixels, made.breast, one, share=share, smooth=not sampled)
-            placed.append(one)
-        return _Made(pixels, made.breast, made.where), placed
+            pixels, where = drawn.pixels, drawn.where
+        share = 1.0 if sampled else EXPECTED_SHARES[given.look]
+        for one in placed:
+            pixels = show_lesion(pixels, breast, one, share=share, smooth=not sampled)
+        return _Made(pixels, breast, where), placed
 
     def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], seed: int) -> np.ndarray:
         """(512, 512) float32: standard deviation over samples."""

@@ -1,8 +1,9 @@
 """The craniocaudal view laid behind the outline of the other: nipple on nipple, scaled a little, never bent.
 
 What is pulled long to fill an outline looks like threads. The other view shows more than the craniocaudal one, above
-all towards the axilla: there its tissue is laid again, in copies that are moved or upside down, chosen one by one so that
-each covers most of what is left with tissue that is as deep under the skin. One copy goes softly over into the next.
+all towards the axilla: there its tissue is laid again, in copies that are moved or upside down, chosen one by one so
+that each covers most of what is left with tissue that is as deep under the skin. One copy goes softly over into the
+next.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ DOWN, INWARD = (-2.0, -1.6, -1.3, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5), (-0
 """Shares of the source's height and depth by which copies may be moved, as it is and upside down."""
 COPIES, LEAST = 10, 0.002
 """At most so many; and the share of the breast that a copy has to cover."""
-FIRST_PX, DEPTH_PX, DEEP_PX = 40.0, 14.0, 70.0
-"""How unlike in depth under the skin tissue may be, and from where on depth no longer counts."""
+FIRST_PX, DEPTH_PX, DEEP_PX = 25.0, 14.0, 70.0
+"""How unlike in depth under the skin tissue may be where it lies, and in copies; from where on depth does not count."""
+_Move = tuple[int, float, float]
+STAY: _Move = (1, 0.0, 0.0)
+"""A copy: upside down if negative, and by which shares of height and depth it is moved."""
 STEP = 8
 """Of the pixels by which copies are chosen."""
 
@@ -41,10 +45,10 @@ class Laid:
     copies: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     def carry(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, N) of an (N, N) image of the craniocaudal view; its mean should be 0, so that copies add up as noise does.
+        """(N, N) of an (N, N) image of the craniocaudal view.
 
         Args:
-            pixels: In the frame.
+            pixels: In the frame; their mean should be 0, for where copies overlap they add up as noise does.
         """
         splines = ndimage.spline_filter(pixels.astype(np.float32), 3, output=np.float32, mode="nearest")
         total = np.zeros(pixels.shape, np.float32)
@@ -61,33 +65,39 @@ class Laid:
         return np.take_along_axis(np.stack([where for where, _ in self.copies]), first[None, None], axis=0)[0]
 
 
-def lay(breast: np.ndarray, cc_breast: np.ndarray) -> Laid:
+def lay(breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> Laid:
     """Lay the source behind an outline.
 
     Args:
         breast: (N, N) bool of the other view, chest wall on the left, not empty.
         cc_breast: (N, N) bool, likewise.
+        hidden: (N, N) bool: of the source, what is not laid anywhere.
     """
-    table = _Table.of(breast, cc_breast)
-    moves = [(1, 0.0, 0.0), *((*move,) for move in product((1, -1), DOWN, INWARD) if move != (1, 0.0, 0.0))]
-    coarse = tuple(slice(STEP // 2, None, STEP) for _ in range(2))
+    table = _Table.of(breast, cc_breast, hidden)
+    copies, left = [], breast.astype(np.float32)
+    for move in _chosen(table, breast):
+        where, offer = table.offer(move)
+        copies.append((where, left * offer))
+        left = left * (1 - offer)
+    total = np.sqrt(left**2 + sum(share**2 for _, share in copies)) + np.float32(1e-6)
+    return Laid(tuple((where, share / total) for where, share in copies))
+
+
+def _chosen(table: _Table, breast: np.ndarray) -> list[_Move]:
+    """The source as it lies, then the copies that cover most of what is left, one after the other."""
+    moves = [STAY, *(move for move in product((1, -1), DOWN, INWARD) if move != STAY)]
+    coarse = (slice(STEP // 2, None, STEP),) * 2
     offers = np.stack([table.offer(move, coarse)[1] for move in moves])
-    left, chosen = breast[coarse].astype(np.float32), []
-    whole = left.sum()
-    for _ in range(COPIES):
+    whole = breast[coarse].astype(np.float32)
+    chosen, left = [STAY], whole * (1 - offers[0])
+    while len(chosen) < COPIES:
         gains = (offers * left).sum(axis=(1, 2))
-        best = int(np.argmax(gains)) if chosen else 0
-        if chosen and gains[best] < LEAST * whole:
+        best = int(np.argmax(gains))
+        if gains[best] < LEAST * whole.sum():
             break
         chosen.append(moves[best])
         left = left * (1 - offers[best])
-    copies, rest = [], breast.astype(np.float32)
-    for move in chosen:
-        where, offer = table.offer(move)
-        copies.append((where, rest * offer))
-        rest = rest * (1 - offer)
-    total = np.sqrt(rest**2 + sum(share**2 for _, share in copies)) + np.float32(1e-6)
-    return Laid(tuple((where, share / total) for where, share in copies))
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +113,19 @@ class _Table:
     reach: np.ndarray
 
     @classmethod
-    def of(cls, breast: np.ndarray, cc_breast: np.ndarray) -> _Table:
+    def of(cls, breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> _Table:
         (nipple, below, deep), (cc_nipple, cc_below, cc_deep) = _measured(breast), _measured(cc_breast)
-        scales = tuple(float(np.clip(b / max(a, 1), *SCALES)) for a, b in ((below, cc_below), (deep, cc_deep)))
+        scales = float(np.clip(cc_below / max(below, 1), *SCALES)), float(np.clip(cc_deep / max(deep, 1), *SCALES))
         inner = erode(cc_breast, RIM_PX)
-        inner = inner if inner.any() else cc_breast
+        inner = (inner if inner.any() else cc_breast) & ~hidden
         padded = np.pad(np.pad(inner, ((0, 0), (64, 0)), mode="edge"), 1)
         reach = np.clip(ndimage.distance_transform_edt(padded)[1:-1, 65:-1] / SEAM_PX, 0, 1).astype(np.float32)
-        depths = [np.minimum(skin_distance(each), DEEP_PX) for each in (breast, cc_breast)]
+        depth, cc_depth = (np.minimum(skin_distance(each), DEEP_PX) for each in (breast, cc_breast))
         height = float(cc_breast.any(axis=1).sum())
-        return cls(nipple, cc_nipple, scales, (height, cc_deep), *depths, reach)
+        return cls(nipple, cc_nipple, scales, (height, cc_deep), depth, cc_depth, reach)
 
     def offer(
-        self, move: tuple[int, float, float], part: tuple[slice, ...] = (slice(None), slice(None))
+        self, move: _Move, part: tuple[slice, slice] = (slice(None), slice(None))
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where the tissue of a copy is, (2, h, w), and from 0 to 1 how well it would cover each pixel, (h, w)."""
         row, column = np.indices(self.depth.shape, dtype=np.float32)[(slice(None), *part)]
@@ -128,7 +138,7 @@ class _Table:
         ).astype(np.float32)
         reach = ndimage.map_coordinates(self.reach, where, order=1, mode="constant")
         deep = ndimage.map_coordinates(self.cc_depth, where, order=1, mode="nearest")
-        unlike = (deep - self.depth[part]) / (FIRST_PX if move == (1, 0.0, 0.0) else DEPTH_PX)
+        unlike = (deep - self.depth[part]) / (FIRST_PX if move == STAY else DEPTH_PX)
         return where, reach * np.exp(-(unlike**2)).clip(0.05)
 
 

@@ -18,7 +18,7 @@ from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.cases import ViewCase
 from mammosynth.tasks.view.expected import expect_view
-from mammosynth.tasks.view.frame import ViewFrame, resized
+from mammosynth.tasks.view.frame import ViewFrame, resized, without_neighbours
 from mammosynth.tasks.view.lesions import Box, lesion_contrast
 from mammosynth.tasks.view.look import measure
 from mammosynth.tasks.view.network import ViewNetwork
@@ -148,6 +148,7 @@ def lay_out(case: ViewCase, *, style: bool) -> Laid:
     breasts = [segment_breast(view, background=0.0) for view in (cc, mlo)]
     if not all(breast.any() for breast in breasts):
         raise DataError(f"{case.name}: a view shows no breast; remove it from the table")
+    breasts[0] = without_neighbours(breasts[0])
     drawn = (case.views.cc_lesion, case.views.mlo_lesion)
     lesions = [
         frame.apply(lesion.astype(np.float32)) > 0.5
