@@ -24,6 +24,7 @@ import numpy as np
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.evaluation.statistics import resample_patients
 from mammosynth.label_map import LabelMap
+from mammosynth.preprocessing.look import Look
 from mammosynth.task import IMAGE, Rendering
 from mammosynth.tasks.view import expected, lesions, regression, synthesizer
 from mammosynth.tasks.view.cases import ViewCase
@@ -65,6 +66,11 @@ def swapped(case: ViewCase) -> ViewCase:
     )
 
 
+def black_below(chance: float) -> dict[Look, float]:
+    """Alike for both looks."""
+    return dict.fromkeys(Look, chance)
+
+
 @dataclass(frozen=True)
 class Variant:
     """A model with one choice changed.
@@ -85,13 +91,17 @@ class Variant:
 FRAME_ALONE = {name: (size, float(name == "frame")) for name, (size, _) in regression.BLOCKS.items()}
 NO_BOX: Changes = ((expected, "BOX_SHARE", 0.0),)
 VARIANTS = (
-    Variant("frame from frame", (*NO_BOX, (regression, "BLOCKS", FRAME_ALONE), (expected, "LEAST_CHANCE", NEVER))),
+    Variant(
+        "frame from frame",
+        (*NO_BOX, (regression, "BLOCKS", FRAME_ALONE), (expected, "LEAST_CHANCE", black_below(NEVER))),
+    ),
     Variant("and black where breast is not likely", (*NO_BOX, (regression, "BLOCKS", FRAME_ALONE))),
     Variant("and from outline, box, profile, histogram", NO_BOX),
     Variant("and the box, as the ridge has it", ((regression, "GAIN", 1.0),)),
     Variant("**and 1.7 times as far from the mean: as released**"),
     Variant("2.5 times as far", ((regression, "GAIN", 2.5),)),
-    Variant("black below one half", ((expected, "LEAST_CHANCE", 0.5),)),
+    Variant("black below a third", ((expected, "LEAST_CHANCE", black_below(0.33)),)),
+    Variant("black below one half", ((expected, "LEAST_CHANCE", black_below(0.5)),)),
     Variant("breasts of guessed aspect, too", guessed=True),
     Variant("no lesion", ((synthesizer, "show_lesion", no_lesion),)),
     Variant("lesion: an even spot", ((synthesizer, "show_lesion", even_spot),)),

@@ -162,7 +162,7 @@ class ViewSynthesizer:
         if look is None and chosen is not Look.FILM:
             framed = Framed.of(source, chosen)
         predicted = self.network.regression(chosen).predict(given_of(framed.pixels, framed.breast))
-        expected, chance = expect_view(predicted)
+        expected, chance = expect_view(predicted, chosen)
         return _Given(framed.frame, chosen, framed.pixels, framed.breast, expected, chance)
 
     def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:

@@ -50,7 +50,7 @@ def test_the_box_of_the_breast_is_laid_into_the_outline_and_air_is_black():
     chance = np.zeros((128, 128), np.float32)
     chance[20:100, :60] = 1.0
     ramp = np.tile(np.linspace(0.2, 0.8, 64, dtype=np.float32), (64, 1))
-    view, likely = expect_view(Prediction(np.full((128, 128), 0.5, np.float32), chance, ramp))
+    view, likely = expect_view(Prediction(np.full((128, 128), 0.5, np.float32), chance, ramp), Look.FILM)
     assert view.shape == likely.shape == (512, 512)
     assert not view[:60].any()
     assert not view[:, 300:].any()

@@ -121,7 +121,8 @@ class ExpectedObjective:
 
 def _made(generator: nn.Module, laid: Laid) -> np.ndarray:
     assert isinstance(generator, ViewNetwork)
-    return resized(expect_view(generator.regression(laid.look).predict(laid.given))[0], JUDGED)
+    predicted = generator.regression(laid.look).predict(laid.given)
+    return resized(expect_view(predicted, laid.look)[0], JUDGED)
 
 
 def _chosen(train: Sequence[ViewCase]) -> Iterator[tuple[ViewCase, bool]]:
