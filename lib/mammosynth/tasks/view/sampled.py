@@ -43,7 +43,7 @@ GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
 STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
 """By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
-GRAIN = {Look.FILM: 0.4, Look.DIGITAL: 0.3}
+GRAIN = {Look.FILM: 0.25, Look.DIGITAL: 0.3}
 """Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
 COARSE_GAINS = (0.9, 1.1)
 """By which what is coarser than all bands may be."""
@@ -76,7 +76,7 @@ MUSCLE_FINE_PX = 5.0
 MUSCLE_DRAWS = 20
 MUSCLE_FREE, MUSCLE_BRIGHTEST = 0.1, 0.9
 TONES = (0.01, *np.linspace(0.04, 0.96, 15), 0.99)
-TONE_SLOPES = (0.5, 1.8)
+TONE_SLOPES = (0.6, 1.5)
 MUSCLE_BULGE = 0.05
 MUSCLE_SOFT_PX = 2.5
 
@@ -135,7 +135,9 @@ def draw_view(
     base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
     muscle, contrast = _free_muscle(breast, MUSCLES[look], random, kept_free)
-    tissue = _toned(base + fine, erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE), flat[erode(cc_breast, DEEP_PX)])
+    seen = erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE)
+    tissue = _toned(base + fine, seen, flat[erode(cc_breast, DEEP_PX)])
+    tissue = _as_strong(tissue, fine, seen)
     image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
     image = _exposed(image * rim.fall(breast), breast, style) * _soft(breast)
     return Drawn(np.clip(image, 0, 1).astype(np.float32), laid.where)
@@ -234,6 +236,14 @@ def _toned(image: np.ndarray, seen: np.ndarray, greys: np.ndarray) -> np.ndarray
     tones += wanted[len(TONES) // 2] - tones[len(TONES) // 2]
     places, tones = (np.concatenate([each[:1] - 1, each, each[-1:] + 1]) for each in (places, tones))
     return np.interp(image, places, tones).astype(np.float32)
+
+
+def _as_strong(image: np.ndarray, fine: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The image with detail as strong as it was before other tones made it weaker."""
+    if not seen.any():
+        return image
+    share = np.cov(image[seen], fine[seen])[0, 1] / (fine[seen].var() + 1e-9)
+    return image + np.float32(max(1 - share, 0)) * fine
 
 
 def _exposed(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:
