@@ -111,6 +111,7 @@ class _Table:
     depth: np.ndarray
     cc_depth: np.ndarray
     reach: np.ndarray
+    wall: float
 
     @classmethod
     def of(cls, breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> _Table:
@@ -122,7 +123,7 @@ class _Table:
         reach = np.clip(ndimage.distance_transform_edt(padded)[1:-1, 65:-1] / SEAM_PX, 0, 1).astype(np.float32)
         depth, cc_depth = (np.minimum(skin_distance(each), DEEP_PX) for each in (breast, cc_breast))
         height = float(cc_breast.any(axis=1).sum())
-        return cls(nipple, cc_nipple, scales, (height, cc_deep), depth, cc_depth, reach)
+        return cls(nipple, cc_nipple, scales, (height, cc_deep), depth, cc_depth, reach, cc_nipple[1] - cc_deep)
 
     def offer(
         self, move: _Move, part: tuple[slice, slice] = (slice(None), slice(None))
@@ -137,6 +138,8 @@ class _Table:
             ]
         ).astype(np.float32)
         reach = ndimage.map_coordinates(self.reach, where, order=1, mode="constant")
+        if move != STAY:  # the frame of a film goes with the chest wall
+            reach *= np.clip((where[1] - self.wall - RIM_PX) / SEAM_PX, 0, 1)
         deep = ndimage.map_coordinates(self.cc_depth, where, order=1, mode="nearest")
         unlike = (deep - self.depth[part]) / (FIRST_PX if move == STAY else DEPTH_PX)
         return where, reach * np.exp(-(unlike**2)).clip(0.05)
