@@ -4,16 +4,16 @@
 
 Models are fitted to `train` with one choice changed at a time and judged as `mammosynth evaluate view` judges them,
 with 95 % intervals over patients; women whose views may be nearer are those of `train` and `val`. Prints a table of
-Markdown; docs/view.md shows it. The last row is another task: the same fit from MLO to CC.
+Markdown; docs/view.md shows it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,6 @@ def no_lesion(pixels: np.ndarray, breast: np.ndarray, placed: lesions.Placed, **
     return pixels
 
 
-def swapped(case: ViewCase) -> ViewCase:
-    """From the oblique view to the craniocaudal one."""
-    views = case.views
-    return replace(
-        case, views=replace(views, cc=views.mlo, mlo=views.cc, cc_lesion=views.mlo_lesion, mlo_lesion=views.cc_lesion)
-    )
-
-
 def black_below(chance: float) -> dict[Look, float]:
     """Alike for both looks."""
     return dict.fromkeys(Look, chance)
@@ -79,13 +71,11 @@ class Variant:
         name: In the table.
         changes: Module, constant, value.
         guessed: Whether breasts are learned from whose aspect is a guess.
-        turned: What is done to every case.
     """
 
     name: str
     changes: Changes = ()
     guessed: bool = False
-    turned: Callable[[ViewCase], ViewCase] = field(default=lambda case: case)
 
 
 FRAME_ALONE = {name: (size, float(name == "frame")) for name, (size, _) in regression.BLOCKS.items()}
@@ -106,7 +96,6 @@ VARIANTS = (
     Variant("no lesion", ((synthesizer, "show_lesion", no_lesion),)),
     Variant("lesion: an even spot", ((synthesizer, "show_lesion", even_spot),)),
     Variant("lesion: all of its own pixels", ((synthesizer, "show_lesion", all_of_it),)),
-    Variant("MLO to CC", turned=swapped),
 )
 
 
@@ -119,8 +108,8 @@ def main() -> None:
     val = [case for case in val if case.has_true_aspect]
     _write("| variant | " + " | ".join(MEASURES) + " |\n" + "|---" * (len(MEASURES) + 1) + "|")
     for variant in VARIANTS:
-        used = [variant.turned(case) for case in train if case.has_true_aspect or variant.guessed]
-        found = judged(variant, used, [variant.turned(case) for case in val])
+        used = [case for case in train if case.has_true_aspect or variant.guessed]
+        found = judged(variant, used, val)
         _write(f"| {variant.name} | " + " | ".join(_told(found[name]) for name in MEASURES) + " |")
 
 
