@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.preprocessing.look import Look
-from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
+from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame, without_neighbours
 from tests.support.breasts import breast_image
 
 
@@ -85,3 +85,15 @@ def test_beyond_the_frame_a_result_is_black():
 
     assert restored[:300, :200].all()
     assert not restored[-200:].any()
+
+
+def test_a_fold_or_another_breast_beside_the_breast_is_no_part_of_it():
+    alone = breast_image(512, 400) > 0
+    row, column = np.ogrid[:512, :400]
+    both = alone | (np.hypot(row - 560, column) < 90)
+
+    kept = without_neighbours(both)
+
+    np.testing.assert_array_equal(without_neighbours(alone), alone)
+    assert not kept[500:].any()
+    assert (kept & alone).sum() > 0.98 * alone.sum()

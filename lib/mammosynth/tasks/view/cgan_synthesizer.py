@@ -19,7 +19,7 @@ from mammosynth.preprocessing.look import Look
 from mammosynth.radiomics import extract_radiomics
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, Output, Rendering
-from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame, resized
+from mammosynth.tasks.view.frame import SIDE, Framed, ResultMatrix, ViewFrame, resized
 from mammosynth.tasks.view.radiomics_network import RadiomicGenerator
 from mammosynth.tasks.view.roles import LESIONS, SOURCE, VIEW
 from mammosynth.terms import ViewPosition
@@ -97,20 +97,16 @@ class CganViewSynthesizer:
         source: Mammogram = inputs[SOURCE]
         report = progress or (lambda fraction, message: None)
         report(0.0, "measuring the lesion")
-        frame = ViewFrame.of(source.pixels, Look.FILM)
-        cc = frame.apply(source.pixels)
-        breast = segment_breast(cc, background=0.0)
-        if not breast.any():
-            raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
-        lesion, features = self._lesion(source, inputs.get(LESIONS), frame)
-        given = np.stack([resized(cc, self.network.side), resized(lesion, self.network.side)])[None]
+        framed = Framed.of(source, Look.FILM)
+        lesion, features = self._lesion(source, inputs.get(LESIONS), framed.frame)
+        given = np.stack([resized(framed.pixels, self.network.side), resized(lesion, self.network.side)])[None]
         report(0.4, "running the network")
         where = next(self.network.parameters()).device
         with torch.inference_mode():
             made = self.network(torch.from_numpy(given).to(where), torch.from_numpy(features)[None].to(where))
         whole = resized(made[0, 0].float().cpu().numpy(), SIDE)
         whole = whole * (whole > AIR)
-        matrix = ResultMatrix.of(frame, breast, segment_breast(whole, background=0.0))
+        matrix = ResultMatrix.of(framed.frame, framed.breast, segment_breast(whole, background=0.0))
         report(0.8, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(whole), 0, 1).astype(np.float32)
         image = Mammogram(

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from mammosynth.errors import UnsupportedImageError
+from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.preprocessing.look import Look
 
@@ -23,6 +25,8 @@ MARGIN = 4 / SIDE
 """Kept above and below a breast that is cropped here, as a share of the square."""
 SPARE = 6
 """Columns of the frame that a result shows beyond the nipple."""
+VALLEY = 12
+"""Pixels of the frame by which an outline has to go in and come out again for a second thing to begin there."""
 LEAST_ROWS = 0.03
 """Share of a column that shows breast where it begins."""
 
@@ -91,6 +95,39 @@ class ViewFrame:
         return resized(square, side)
 
 
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """A mammogram in its frame.
+
+    Attributes:
+        frame: How it was laid there.
+        pixels: (512, 512) float32 in [0, 1].
+        breast: (512, 512) bool, not empty: one breast, without what lies beside it.
+    """
+
+    frame: ViewFrame
+    pixels: np.ndarray
+    breast: np.ndarray
+
+    @classmethod
+    def of(cls, source: Mammogram, look: Look) -> Framed:
+        """Lay a mammogram into its frame.
+
+        Args:
+            source: Any view.
+            look: Film is never cropped.
+
+        Raises:
+            UnsupportedImageError: If no breast is found.
+        """
+        frame = ViewFrame.of(source.pixels, look)
+        pixels = frame.apply(source.pixels)
+        breast = segment_breast(pixels, background=0.0)
+        if not breast.any():
+            raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
+        return cls(frame, pixels, without_neighbours(breast))
+
+
 @dataclass(frozen=True)
 class ResultMatrix:
     """How the frame maps to the matrix of a result: as many rows as the source has, chest wall on the same side.
@@ -155,6 +192,25 @@ def _overlap(start: int, length: int, whole: int) -> tuple[slice, slice]:
     """Where a stretch meets a whole: in the whole, and in the stretch."""
     first, last = max(start, 0), min(start + length, whole)
     return slice(first, last), slice(first - start, last - start)
+
+
+def without_neighbours(breast: np.ndarray) -> np.ndarray:
+    """The breast alone: an outline that has come in from the nipple and goes out again is the other breast, or a fold.
+
+    Args:
+        breast: (N, N) bool, chest wall on the left, not empty.
+    """
+    reach = breast.shape[1] - np.argmax(breast[:, ::-1], axis=1)
+    reach = np.where(breast.any(axis=1), reach, 0)
+    nipple = int(np.argmax(reach))
+    kept = breast.copy()
+    for rows in (np.arange(nipple, len(breast)), np.arange(nipple, -1, -1)):
+        lowest = np.minimum.accumulate(reach[rows])
+        beyond = np.flatnonzero(reach[rows] > lowest + VALLEY)
+        if beyond.size:
+            valley = np.flatnonzero(reach[rows][: beyond[0]] == lowest[beyond[0]])[0]
+            kept[rows[valley:]] = False
+    return kept
 
 
 def chest_wall(breast: np.ndarray) -> int:

@@ -16,14 +16,18 @@ from scipy import ndimage
 from torch import nn
 
 from mammosynth.preprocessing.frame import extend_smoothly
+from mammosynth.preprocessing.look import Look
 
 BAND_DEVIATIONS = 1.645
 """On either side: nine lesions of ten."""
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
-SMOOTH_SHARE = 0.9
-"""Of its contrast that a lesion has in an expected image, which does not know where it lies."""
+EXPECTED_SHARES = {Look.FILM: 1.0, Look.DIGITAL: 0.65}
+"""Of its contrast that a lesion has in an expected image, which does not know where it lies: digital lesions are drawn
+so large that more costs more error than a ridge regression has without any."""
+FINE_PX = 4.0
+"""An expected image shows what of a lesion is finer than this."""
 DRAWN_SHARE = 0.5
 """Of the error that a drawn place has: samples are nearer to the place that is expected than real lesions are."""
 LEAST_CASES = 8
@@ -159,26 +163,32 @@ def place_lesion(
     return Placed(mask & breast, band, detail, contrast)
 
 
-def show_lesion(pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, smooth: bool) -> np.ndarray:
+def show_lesion(
+    pixels: np.ndarray, breast: np.ndarray, placed: Placed, *, share: float = 1.0, smooth: bool = False
+) -> np.ndarray:
     """An image with the lesion in it, as bright against its ring as is expected.
 
     Args:
         pixels: (N, N) float32 in [0, 1].
         breast: (N, N) bool.
         placed: The lesion.
-        smooth: Whether it is even and fades into its surroundings, as an expected image has it.
+        share: Of that contrast.
+        smooth: Whether it fades into its surroundings, as an expected image has it: only what is fine is its own.
 
     Returns:
         (N, N) float32 in [0, 1].
     """
-    alpha = ndimage.gaussian_filter(placed.mask.astype(np.float32), SOFTNESS * (3 if smooth else 1)) * breast
-    shown = pixels if smooth else pixels + alpha * placed.detail
-    wanted = placed.contrast * (SMOOTH_SHARE if smooth else 1)
+    alpha, spot = (
+        ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast
+        for softness in (SOFTNESS, 3 * SOFTNESS if smooth else SOFTNESS)
+    )
+    coarse = ndimage.gaussian_filter(placed.detail, FINE_PX) if smooth else 0
+    shown = pixels + alpha * (placed.detail - coarse)
     for _ in range(_PASSES):
-        lacking = wanted - lesion_contrast(shown, placed.mask, breast)
+        lacking = share * placed.contrast - lesion_contrast(shown, placed.mask, breast)
         if not np.isfinite(lacking):
             break
-        shown = shown + alpha * np.float32(lacking)
+        shown = shown + spot * np.float32(lacking)
     return np.clip(shown, 0, 1).astype(np.float32)
 
 

@@ -6,25 +6,24 @@ and brought to the strength that the style asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from mammosynth.preprocessing.breast import skin_distance
-from mammosynth.preprocessing.frame import fill_outside
+from mammosynth.preprocessing.breast import erode, skin_distance
+from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
-from mammosynth.tasks.view.warp import carry, warp_map
+from mammosynth.tasks.view.warp import lay
 
-LEVEL, LEVEL_SPREAD = 0.5, 0.08
+LEVEL, LEVEL_SPREAD = 0.52, 0.03
 """Of the chance of breast where the outline is drawn, and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
 OUTLINE_PX = 6.0
 """Smoothing of the chance before an outline is drawn."""
-STYLE_SPREAD = 0.7
+STYLE_SPREAD = 0.5
 COARSE_SPREAD = 0.5
 """Of the coarse field that differs from sample to sample, beside the style's own strength of the coarsest band."""
 COARSE_PX = 40.0
@@ -34,13 +33,19 @@ SKIN_PX = 3.5
 """Pixels over which the skin comes out of the air."""
 RIM_PX, RIM_LIMITS = 40, (0.1, 1.1)
 """Depth to which the fall of grey towards the skin is taken from the source, and how far it may go."""
-GAINS = (0.25, 4.0)
+LESION_MARGIN_PX = 4
+DEEP_PX = 15
+LEAST_FALL = 0.4
+"""By less the fall towards the skin is not divided out of the source."""
+EXPECTED_SHARE = 0.6
+"""Of what the expected view has within the bands: the source has it as well, elsewhere."""
+GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
 STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
 """By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
-GRAIN = {Look.FILM: 0.7, Look.DIGITAL: 0.6}
+GRAIN = {Look.FILM: 0.25, Look.DIGITAL: 0.3}
 """Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
-COARSE_GAINS = (0.5, 1.7)
+COARSE_GAINS = (0.9, 1.1)
 """By which what is coarser than all bands may be."""
 PASSES = 3
 
@@ -67,8 +72,13 @@ MUSCLES = {
 """As `find_pectoral_muscle` sees them in 38 training views of each look."""
 MUSCLE_TEXTURE = 0.6
 """Of the strength that other tissue has."""
+MUSCLE_FINE_PX = 5.0
+MUSCLE_DRAWS = 20
+MUSCLE_FREE, MUSCLE_BRIGHTEST = 0.1, 0.9
+TONES = (0.01, *np.linspace(0.04, 0.96, 15), 0.99)
+TONE_SLOPES = (0.6, 1.5)
 MUSCLE_BULGE = 0.05
-MUSCLE_SOFT_PX = 5.0
+MUSCLE_SOFT_PX = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +87,10 @@ class Drawn:
 
     Attributes:
         pixels: (512, 512) float32 in [0, 1].
-        breast: (512, 512) bool.
-        where: (2, 512, 512) float32, see `warp.warp_map`.
+        where: (2, 512, 512) float32, see `warp.Laid.where`.
     """
 
     pixels: np.ndarray
-    breast: np.ndarray
     where: np.ndarray
 
 
@@ -91,9 +99,13 @@ def draw_view(
     cc_breast: np.ndarray,
     expected: np.ndarray,
     chance: np.ndarray,
+    breast: np.ndarray,
     styles: StyleModel,
     look: Look,
     random: np.random.Generator,
+    *,
+    lesions: np.ndarray,
+    kept_free: np.ndarray,
 ) -> Drawn:
     """One sample.
 
@@ -102,21 +114,33 @@ def draw_view(
         cc_breast: (512, 512) bool, not empty.
         expected: (512, 512) float32: the expected view.
         chance: (512, 512) float32: of breast at every pixel.
+        breast: (512, 512) bool, not empty, see `draw_outline`.
         styles: What is known of the other view's style.
         look: Of the images.
         random: Where everything random comes from.
+        lesions: (512, 512) bool: of the source, which are not laid into the view.
+        kept_free: (512, 512) bool: of the view, where no muscle should be.
     """
-    breast = draw_outline(chance, random)
-    where = warp_map(breast, cc_breast)
-    style = styles.draw(measure_style(cc, cc_breast), random, STYLE_SPREAD)
-    base = _filled(expected, chance, breast)
+    hidden = ndimage.binary_dilation(lesions, iterations=LESION_MARGIN_PX) if lesions.any() else lesions
+    cc = extend_smoothly(cc, ~hidden)
+    laid = lay(breast, cc_breast, hidden)
+    rim = _Rim.of(cc, cc_breast)
+    flat = cc / np.maximum(rim.fall(cc_breast), LEAST_FALL) * cc_breast
+    own = measure_style(cc, cc_breast)
+    style = styles.draw(own, random, STYLE_SPREAD)
+    gains = np.clip(np.exp(style[3:] - own[3:]), *GAINS)
+    fine = laid.carry(_fine(flat, cc_breast, gains))
+    fine += GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
+    filled = _filled(expected, chance, breast)
+    base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
-    fine = carry(_fine(cc, cc_breast), where)
-    muscle, contrast = _muscle(breast, MUSCLES[look], random)
-    image = _with_muscle(base, breast, muscle, contrast) + fine * (1 - (1 - MUSCLE_TEXTURE) * muscle)
-    image = _with_style(image, breast, style, STRENGTHS[look]) + GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
-    image = image * _skin(cc, cc_breast, breast)
-    return Drawn(np.clip(image, 0, 1).astype(np.float32), breast, where)
+    muscle, contrast = _free_muscle(breast, MUSCLES[look], random, kept_free)
+    seen = erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE)
+    tissue = _toned(base + fine, seen, flat[erode(cc_breast, DEEP_PX)])
+    tissue = _as_strong(tissue, fine, seen)
+    image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
+    image = _exposed(image * rim.fall(breast), breast, style) * _soft(breast)
+    return Drawn(np.clip(image, 0, 1).astype(np.float32), laid.where)
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
@@ -136,11 +160,10 @@ def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.
     return (share * expected + (1 - share) * filled) * breast
 
 
-def _fine(cc: np.ndarray, cc_breast: np.ndarray) -> np.ndarray:
-    """What a view has beyond its coarsest band, (N, N)."""
-    bands = Bands(cc_breast)
-    fine = np.zeros_like(cc)
-    fine[bands.box] = cc[bands.box] - bands.split(cc)[1]
+def _fine(cc: np.ndarray, cc_breast: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """(N, N): the bands of a view, each times its gain."""
+    bands, fine = Bands(cc_breast), np.zeros_like(cc)
+    fine[bands.box] = sum(np.float32(gain) * band for gain, band in zip(gains, bands.split(cc)[0], strict=True))
     return fine * cc_breast
 
 
@@ -149,6 +172,16 @@ def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -
     noise = ndimage.gaussian_filter(random.normal(size=base.shape).astype(np.float32), COARSE_PX)
     noise = (noise - noise[breast].mean()) / (noise[breast].std() + 1e-6)
     return noise * base[breast].std() * breast
+
+
+def _free_muscle(
+    breast: np.ndarray, shape: MuscleShape, random: np.random.Generator, kept_free: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """See `_muscle`: the first of several that leaves a place free, else that which covers least of it."""
+    drawn = [_muscle(breast, shape, random)]
+    while drawn[-1][0][kept_free].sum() > 0 and len(drawn) < MUSCLE_DRAWS:
+        drawn.append(_muscle(breast, shape, random))
+    return min(drawn, key=lambda each: float(each[0][kept_free].sum()))
 
 
 def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -166,33 +199,58 @@ def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator)
     return (share * (row < rows[0] + height) * breast).astype(np.float32), max(contrast, 0.02)
 
 
-def _with_muscle(base: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contrast: float) -> np.ndarray:
-    """The coarse image with the muscle as bright before the tissue in front of it as it should be."""
+def _with_muscle(
+    tissue: np.ndarray, base: np.ndarray, fine: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contrast: float
+) -> np.ndarray:
+    """The tissue with the muscle over it, as bright before what is in front of it as it should be."""
     solid = muscle > 0.5
     distance = ndimage.distance_transform_edt(~solid)
     front = breast & (distance > 4) & (distance < 30)
     if not solid.any() or not front.any():
-        return base
-    level = base[front].mean() + contrast
-    return base + muscle * (level + 0.3 * (base - base[solid].mean()) - base)
+        return tissue
+    level = min(tissue[front].mean() + contrast, MUSCLE_BRIGHTEST)
+    own = (
+        level
+        + 0.3 * (base - base[solid].mean())
+        + MUSCLE_TEXTURE * (fine - ndimage.gaussian_filter(fine, MUSCLE_FINE_PX))
+    )
+    return tissue + muscle * (own - tissue)
 
 
-def _with_style(image: np.ndarray, breast: np.ndarray, style: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
-    split, inside = Bands(breast), interior(breast)
-    inside = inside[split.box]
-    own = image[split.box]
-    for _ in range(PASSES):
-        bands, rest = split.split(own)
-        own = rest
-        for band, wanted, share in zip(bands, style[3:], strengths, strict=True):
-            own = own + band * np.float32(np.clip(share * np.exp(wanted) / (band[inside].std() + 1e-5), *GAINS))
-        fine = own - rest
-        left = np.exp(2 * style[1]) - fine[inside].var()
-        gain = np.clip(np.sqrt(max(left, 0.0)) / (rest[inside].std() + 1e-5), *COARSE_GAINS)
-        own = fine + style[0] + gain * (rest - rest[inside].mean())
-    whole = np.zeros_like(image)
-    whole[split.box] = own
-    return whole * breast
+def _coarsest(image: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(N, N): what an image has beyond all bands."""
+    bands, coarsest = Bands(breast), np.zeros_like(image)
+    coarsest[bands.box] = bands.split(image)[1]
+    return coarsest * breast
+
+
+def _toned(image: np.ndarray, seen: np.ndarray, greys: np.ndarray) -> np.ndarray:
+    """The image with about the distribution of other greys in what is seen of it."""
+    if not seen.any() or not greys.size:
+        return image
+    own, wanted = np.quantile(image[seen], TONES), np.quantile(greys, TONES)
+    steps = np.diff(own) + 1e-4
+    slopes = np.clip(np.diff(wanted) / steps, *TONE_SLOPES)
+    places = own[0] + np.concatenate([[0], np.cumsum(steps)])
+    tones = np.concatenate([[0], np.cumsum(slopes * steps)])
+    tones += wanted[len(TONES) // 2] - tones[len(TONES) // 2]
+    places, tones = (np.concatenate([each[:1] - 1, each, each[-1:] + 1]) for each in (places, tones))
+    return np.interp(image, places, tones).astype(np.float32)
+
+
+def _as_strong(image: np.ndarray, fine: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The image with detail as strong as it was before other tones made it weaker."""
+    if not seen.any():
+        return image
+    share = np.cov(image[seen], fine[seen])[0, 1] / (fine[seen].var() + 1e-9)
+    return image + np.float32(max(1 - share, 0)) * fine
+
+
+def _exposed(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:
+    """Of the grey and the spread that a style has, within limits."""
+    inside = interior(breast)
+    gain = np.clip(np.exp(style[1]) / (image[inside].std() + 1e-5), *COARSE_GAINS)
+    return (style[0] + gain * (image - image[inside].mean())) * breast
 
 
 def _grain(breast: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -202,13 +260,29 @@ def _grain(breast: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return noise / noise.std() * breast
 
 
-def _skin(cc: np.ndarray, cc_breast: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """(N, N) by which grey falls towards the skin: as it does in the source, where it is as far from the skin."""
-    depth = skin_distance(cc_breast)
-    bins = np.arange(RIM_PX + 1)
-    means = np.array([cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins])
-    inner = depth > RIM_PX
-    level = cc[inner].mean() if inner.any() else np.nanmean(means)
-    fall = np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS)
-    own = skin_distance(breast)
-    return np.interp(own, bins + 0.5, fall) * np.clip(own / SKIN_PX, 0, 1) ** 0.7
+@dataclass(frozen=True, eq=False)
+class _Rim:
+    """How grey falls towards the skin: its share of that deeper inside, at the depths below `RIM_PX`."""
+
+    shares: np.ndarray
+
+    @classmethod
+    def of(cls, cc: np.ndarray, cc_breast: np.ndarray) -> _Rim:
+        depth = skin_distance(cc_breast)
+        bins = np.arange(RIM_PX + 1)
+        means = np.array(
+            [cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins]
+        )
+        inner = depth > RIM_PX
+        level = cc[inner].mean() if inner.any() else np.nanmean(means)
+        return cls(np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS))
+
+    def fall(self, breast: np.ndarray) -> np.ndarray:
+        """(N, N) float32: the share at every pixel."""
+        depth = np.arange(len(self.shares)) + 0.5
+        return np.interp(skin_distance(breast), depth, self.shares).astype(np.float32)
+
+
+def _soft(breast: np.ndarray) -> np.ndarray:
+    """(N, N) float32: how the skin comes out of the air."""
+    return np.clip(skin_distance(breast) / SKIN_PX, 0, 1) ** 0.7

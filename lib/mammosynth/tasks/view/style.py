@@ -9,7 +9,7 @@ from torch import nn
 
 from mammosynth.preprocessing.breast import erode
 
-SIGMAS = (1, 2, 4, 8, 16)
+SIGMAS = (1, 2, 4, 12, 50)
 """Smoothings within the breast between which the bands lie, in pixels of the frame."""
 STYLE = 3 + len(SIGMAS)
 """Mean, logarithm of the standard deviation, bounded skewness, logarithm of the strength of each band."""

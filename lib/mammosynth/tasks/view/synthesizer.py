@@ -16,21 +16,19 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
-from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
-from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame
-from mammosynth.tasks.view.lesions import Placed, parts_of, place_lesion, show_lesion
+from mammosynth.tasks.view.expected import expect_view
+from mammosynth.tasks.view.frame import SIDE, Framed, ResultMatrix, ViewFrame
+from mammosynth.tasks.view.lesions import EXPECTED_SHARES, Placed, parts_of, place_lesion, show_lesion
 from mammosynth.tasks.view.network import ViewNetwork
-from mammosynth.tasks.view.regression import MADE, given_of
+from mammosynth.tasks.view.regression import given_of
 from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
 from mammosynth.tasks.view.sampled import draw_outline, draw_view
 from mammosynth.terms import ViewPosition
 
 SAMPLES = 8
 """That an uncertainty map is made of."""
-LEAST_GREY = 4 / 255
-"""Of an expected view; what is fainter is air."""
 BAND_CLASS = "where the lesion must lie"
 
 
@@ -44,15 +42,15 @@ class ViewParameters(Parameters):
 
 
 class FramePreprocessing:
-    """From a mammogram to what the network sees; see `ViewNetwork.channels`.
+    """From a mammogram to what the models see.
 
     Attributes:
         CHANNELS: Their names, in order.
         frame_shape: Rows and columns of them.
     """
 
-    CHANNELS = ("predicted_grey", "predicted_breast", "craniocaudal_view", "median_view", "is_film")
-    frame_shape = (MADE, MADE)
+    CHANNELS = ("craniocaudal_view",)
+    frame_shape = (SIDE, SIDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,18 +157,13 @@ class ViewSynthesizer:
         return tuple(outputs)
 
     def _given(self, source: Mammogram, look: Look | None) -> _Given:
-        whole = ViewFrame.of(source.pixels, Look.FILM)
-        chosen = look or self.network.looks.look_of(source, whole.apply(source.pixels))
-        frame = ViewFrame.of(source.pixels, chosen)
-        cc = frame.apply(source.pixels)
-        breast = segment_breast(cc, background=0.0)
-        if not breast.any():
-            raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
-        predicted = self.network.regression(chosen).predict(given_of(cc)[None])[0]
-        expected = run_whole(self.network, self.network.channels(cc, predicted, chosen)[None])[0, 0]
-        # Cut before it is enlarged further, so that air is black in the result.
-        shown = np.clip(_enlarged(expected), 0, 1)
-        return _Given(frame, chosen, cc, breast, shown * (shown > LEAST_GREY), _enlarged(predicted[1]))
+        framed = Framed.of(source, look or Look.FILM)
+        chosen = look or self.network.looks.look_of(source, framed.pixels)
+        if look is None and chosen is not Look.FILM:
+            framed = Framed.of(source, chosen)
+        predicted = self.network.regression(chosen).predict(given_of(framed.pixels, framed.breast))
+        expected, chance = expect_view(predicted, chosen)
+        return _Given(framed.frame, chosen, framed.pixels, framed.breast, expected, chance)
 
     def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:
         """Connected lesions in the frame, each with its class."""
@@ -192,28 +185,31 @@ class ViewSynthesizer:
         random: np.random.Generator,
     ) -> tuple[_Made, list[Placed]]:
         sampled = rendering is Rendering.SAMPLED
+        breast = draw_outline(given.chance, random) if sampled else segment_breast(given.expected, background=0.0)
+        breast = breast if breast.any() else draw_outline(given.chance, None)
+        model = self.network.lesion(given.look)
+        placed = [
+            place_lesion(given.cc, given.breast, part, breast, model, random if sampled else None) for _, part in parts
+        ]
+        pixels, where = given.expected, None
         if sampled:
             drawn = draw_view(
                 given.cc,
                 given.breast,
                 given.expected,
                 given.chance,
+                breast,
                 self.network.style(given.look),
                 given.look,
                 random,
+                lesions=np.logical_or.reduce([np.zeros_like(breast), *(part for _, part in parts)]),
+                kept_free=np.logical_or.reduce([np.zeros_like(breast), *(one.mask for one in placed)]),
             )
-            made = _Made(drawn.pixels, drawn.breast, drawn.where)
-        else:
-            breast = segment_breast(given.expected, background=0.0)
-            made = _Made(given.expected, breast if breast.any() else draw_outline(given.chance, None), None)
-        pixels, placed = made.pixels, []
-        for _, part in parts:
-            one = place_lesion(
-                given.cc, given.breast, part, made.breast, self.network.lesion(given.look), random if sampled else None
-            )
-            pixels = show_lesion(pixels, made.breast, one, smooth=not sampled)
-            placed.append(one)
-        return _Made(pixels, made.breast, made.where), placed
+            pixels, where = drawn.pixels, drawn.where
+        share = 1.0 if sampled else EXPECTED_SHARES[given.look]
+        for one in placed:
+            pixels = show_lesion(pixels, breast, one, share=share, smooth=not sampled)
+        return _Made(pixels, breast, where), placed
 
     def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], seed: int) -> np.ndarray:
         """(512, 512) float32: standard deviation over samples."""
@@ -255,8 +251,3 @@ def _with_finer(pixels: np.ndarray, source: np.ndarray, given: _Given, made: _Ma
     rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.where))
     detail = ndimage.map_coordinates(finer, [rows, columns], order=1, mode="nearest")
     return np.clip(pixels + detail * matrix.restore(made.breast.astype(np.float32)), 0, 1) * (pixels > 0)
-
-
-def _enlarged(small: np.ndarray) -> np.ndarray:
-    """(512, 512) of (128, 128), by splines: no corners of pixels are seen."""
-    return ndimage.zoom(small, SIDE / MADE, order=3, grid_mode=True, mode="nearest").astype(np.float32)

@@ -1,61 +1,153 @@
-"""The craniocaudal view laid into the outline of the other: nipple on nipple, chest wall on chest wall.
+"""The craniocaudal view laid behind the outline of the other: nipple on nipple, scaled a little, never bent.
 
-Depth, from the chest wall to the nipple, is kept as a share of the breast's. In every column the extent of one breast
-is stretched to that of the other.
+What is pulled long to fill an outline looks like threads. The other view shows more than the craniocaudal one, above
+all towards the axilla: there its tissue is laid again, in copies that are moved or upside down, chosen one by one so
+that each covers most of what is left with tissue that is as deep under the skin. One copy goes softly over into the
+next.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import product
+
 import numpy as np
 from scipy import ndimage
 
-_SMOOTHING = 8.0
-"""Columns over which extents are smoothed, so that no pixel of an outline makes a streak."""
-_INNER = (0.05, 0.95)
-"""Shares of the source's height and depth from which tissue comes: skin and the film's border stay where they are."""
-_TIP = 0.97
-"""Columns nearer to the nipple than this share of the depth take the extent there: there is next to no height."""
+from mammosynth.preprocessing.breast import erode, skin_distance
+
+SCALES = (0.8, 1.25)
+"""Of the source's depth and height below the nipple to that of the view: what lies beyond is covered or left out."""
+RIM_PX, SEAM_PX = 7.0, 14.0
+"""Left out along the source's skin, where grey falls; and over how many pixels copies go over into each other."""
+DOWN, INWARD = (-2.0, -1.6, -1.3, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5), (-0.5, -0.25, -0.1, 0.0, 0.1, 0.25)
+"""Shares of the source's height and depth by which copies may be moved, as it is and upside down."""
+COPIES, LEAST = 10, 0.002
+"""At most so many; and the share of the breast that a copy has to cover."""
+FIRST_PX, DEPTH_PX, DEEP_PX = 25.0, 14.0, 70.0
+"""How unlike in depth under the skin tissue may be where it lies, and in copies; from where on depth does not count."""
+_Move = tuple[int, float, float]
+STAY: _Move = (1, 0.0, 0.0)
+"""A copy: upside down if negative, and by which shares of height and depth it is moved."""
+STEP = 8
+"""Of the pixels by which copies are chosen."""
 
 
-def warp_map(breast: np.ndarray, cc_breast: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Laid:
     """Where in the craniocaudal view the tissue of every pixel is.
+
+    Attributes:
+        copies: For each (2, N, N) float32 row and column, and (N, N) float32 its weight; the squares of the weights sum
+            up to 1 where they cover the breast.
+    """
+
+    copies: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def carry(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, N) of an (N, N) image of the craniocaudal view.
+
+        Args:
+            pixels: In the frame; their mean should be 0, for where copies overlap they add up as noise does.
+        """
+        splines = ndimage.spline_filter(pixels.astype(np.float32), 3, output=np.float32, mode="nearest")
+        total = np.zeros(pixels.shape, np.float32)
+        for where, weight in self.copies:
+            seen = weight > 0
+            found = ndimage.map_coordinates(splines, where[:, seen], order=3, mode="nearest", prefilter=False)
+            total[seen] += weight[seen] * found
+        return total
+
+    @property
+    def where(self) -> np.ndarray:
+        """(2, N, N) float32: row and column in the copy that weighs most."""
+        first = np.argmax(np.stack([weight for _, weight in self.copies]), axis=0)
+        return np.take_along_axis(np.stack([where for where, _ in self.copies]), first[None, None], axis=0)[0]
+
+
+def lay(breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> Laid:
+    """Lay the source behind an outline.
 
     Args:
         breast: (N, N) bool of the other view, chest wall on the left, not empty.
         cc_breast: (N, N) bool, likewise.
-
-    Returns:
-        (2, N, N) float32: row and column, in pixels of the frame.
+        hidden: (N, N) bool: of the source, what is not laid anywhere.
     """
-    left, right, top, bottom = _extents(breast)
-    cc_left, cc_right, cc_top, cc_bottom = _extents(cc_breast)
-    columns = np.arange(breast.shape[1], dtype=np.float32)
-    depth = _within((columns - left) / max(right - left, 1))
-    cc_column = cc_left + depth * (cc_right - cc_left)
-    upper, lower = (np.interp(cc_column, np.arange(len(edge)), edge) for edge in (cc_top, cc_bottom))
-    rows = np.arange(breast.shape[0], dtype=np.float32)[:, None]
-    height = (rows - top) / np.maximum(bottom - top, 4)
-    cc_row = upper + _within(height) * (lower - upper)
-    return np.stack([cc_row, np.broadcast_to(cc_column, cc_row.shape)]).astype(np.float32)
+    table = _Table.of(breast, cc_breast, hidden)
+    copies, left = [], breast.astype(np.float32)
+    for move in _chosen(table, breast):
+        where, offer = table.offer(move)
+        copies.append((where, left * offer))
+        left = left * (1 - offer)
+    total = np.sqrt(left**2 + sum(share**2 for _, share in copies)) + np.float32(1e-6)
+    return Laid(tuple((where, share / total) for where, share in copies))
 
 
-def _within(share: np.ndarray) -> np.ndarray:
-    return _INNER[0] + np.clip(share, 0, 1) * (_INNER[1] - _INNER[0])
+def _chosen(table: _Table, breast: np.ndarray) -> list[_Move]:
+    """The source as it lies, then the copies that cover most of what is left, one after the other."""
+    moves = [STAY, *(move for move in product((1, -1), DOWN, INWARD) if move != STAY)]
+    coarse = (slice(STEP // 2, None, STEP),) * 2
+    offers = np.stack([table.offer(move, coarse)[1] for move in moves])
+    whole = breast[coarse].astype(np.float32)
+    chosen, left = [STAY], whole * (1 - offers[0])
+    while len(chosen) < COPIES:
+        gains = (offers * left).sum(axis=(1, 2))
+        best = int(np.argmax(gains))
+        if gains[best] < LEAST * whole.sum():
+            break
+        chosen.append(moves[best])
+        left = left * (1 - offers[best])
+    return chosen
 
 
-def carry(pixels: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """(N, N) of an (N, N) image of the craniocaudal view: what is at the places of a map."""
-    return ndimage.map_coordinates(pixels, where, order=1, mode="nearest")
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The view over the source: nipples, scales, and what both are like at every pixel."""
+
+    nipple: tuple[float, float]
+    cc_nipple: tuple[float, float]
+    scales: tuple[float, float]
+    size: tuple[float, float]
+    depth: np.ndarray
+    cc_depth: np.ndarray
+    reach: np.ndarray
+    wall: float
+
+    @classmethod
+    def of(cls, breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> _Table:
+        (nipple, below, deep), (cc_nipple, cc_below, cc_deep) = _measured(breast), _measured(cc_breast)
+        scales = float(np.clip(cc_below / max(below, 1), *SCALES)), float(np.clip(cc_deep / max(deep, 1), *SCALES))
+        inner = erode(cc_breast, RIM_PX)
+        inner = (inner if inner.any() else cc_breast) & ~hidden
+        padded = np.pad(np.pad(inner, ((0, 0), (64, 0)), mode="edge"), 1)
+        reach = np.clip(ndimage.distance_transform_edt(padded)[1:-1, 65:-1] / SEAM_PX, 0, 1).astype(np.float32)
+        depth, cc_depth = (np.minimum(skin_distance(each), DEEP_PX) for each in (breast, cc_breast))
+        height = float(cc_breast.any(axis=1).sum())
+        return cls(nipple, cc_nipple, scales, (height, cc_deep), depth, cc_depth, reach, cc_nipple[1] - cc_deep)
+
+    def offer(
+        self, move: _Move, part: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the tissue of a copy is, (2, h, w), and from 0 to 1 how well it would cover each pixel, (h, w)."""
+        row, column = np.indices(self.depth.shape, dtype=np.float32)[(slice(None), *part)]
+        side, down, inward = move
+        where = np.stack(
+            [
+                self.cc_nipple[0] + side * ((row - self.nipple[0]) * self.scales[0] - down * self.size[0]),
+                self.cc_nipple[1] + (column - self.nipple[1]) * self.scales[1] - inward * self.size[1],
+            ]
+        ).astype(np.float32)
+        reach = ndimage.map_coordinates(self.reach, where, order=1, mode="constant")
+        if move != STAY:  # the frame of a film goes with the chest wall
+            reach *= np.clip((where[1] - self.wall - RIM_PX) / SEAM_PX, 0, 1)
+        deep = ndimage.map_coordinates(self.cc_depth, where, order=1, mode="nearest")
+        unlike = (deep - self.depth[part]) / (FIRST_PX if move == STAY else DEPTH_PX)
+        return where, reach * np.exp(-(unlike**2)).clip(0.05)
 
 
-def _extents(breast: np.ndarray) -> tuple[int, int, np.ndarray, np.ndarray]:
-    """First and last column, and upper and lower end of the breast in every column, smoothed."""
-    columns = np.flatnonzero(breast.any(axis=0))
-    first, last = int(columns[0]), int(columns[-1])
-    tip = first + int(_TIP * (last - first))
-    top = np.argmax(breast, axis=0).astype(np.float32)
-    bottom = (len(breast) - 1 - np.argmax(breast[::-1], axis=0)).astype(np.float32)
-    for edge in (top, bottom):
-        edge[:first], edge[tip:] = edge[first], edge[tip]
-        edge[:] = ndimage.gaussian_filter1d(edge, _SMOOTHING, mode="nearest")
-    return first, last, top, bottom
+def _measured(breast: np.ndarray) -> tuple[tuple[float, float], float, float]:
+    """The nipple, where the breast reaches farthest from the chest wall; height below it, and depth."""
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    deep = float(columns[-1] - columns[0])
+    row = float(np.flatnonzero(breast[:, columns[-1] - int(0.03 * deep)]).mean())
+    return (row, float(columns[-1])), float(rows[-1]) - row, deep

@@ -1,7 +1,6 @@
-"""The objective "expected": the view of least error, smooth.
+"""The objective "expected": everything a view model knows, fitted to training breasts in closed form.
 
-A regression is fitted to the training breasts in closed form; then a network learns what to change in its predictions.
-It sees those of regressions that have not seen the patient, so that it learns how unsure they are.
+There is nothing to step: a run is over after one step that changes nothing.
 """
 
 from __future__ import annotations
@@ -13,26 +12,24 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional as F
 
 from mammosynth.errors import DataError
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.cases import ViewCase
-from mammosynth.tasks.view.frame import ViewFrame, resized
+from mammosynth.tasks.view.expected import expect_view
+from mammosynth.tasks.view.frame import ViewFrame, resized, without_neighbours
 from mammosynth.tasks.view.lesions import Box, lesion_contrast
 from mammosynth.tasks.view.look import measure
 from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.objectives.losses import ssim
-from mammosynth.tasks.view.regression import MADE, given_of, made_of, predict_left_out
+from mammosynth.tasks.view.regression import given_of, made_of
 from mammosynth.tasks.view.style import measure_style
 from mammosynth.training.objective import GENERATOR
-from mammosynth.training.recipe import BatchSize, Fraction, LearningRate, TrainingRecipe
+from mammosynth.training.recipe import TrainingRecipe
 
-JUDGED = 2 * MADE
-"""Side in pixels at which losses and scores are taken."""
-MOST_SHIFT = 6
-"""Rows of 128 by which a breast and its view are moved together, up or down."""
+JUDGED = 256
+"""Side in pixels at which scores are taken."""
 SHOWN = 6
 STYLES = 100
 """Breasts of each look, about, whose style is measured: eight numbers need no more."""
@@ -41,18 +38,8 @@ STYLES = 100
 class ExpectedRecipe(TrainingRecipe):
     """A run of the objective "expected"."""
 
-    steps: int = Field(160, ge=1, le=1_000_000)
-    batch_size: BatchSize = 8
-    learning_rate: LearningRate = 1.5e-3
-    weight_decay: Fraction = 1e-2
-    digital_share: Fraction = 0.4
-    """Of the breasts of a step, where both looks are there."""
-    square_weight: float = Field(10.0, ge=0.0, le=1000.0)
-    """Of the mean squared error."""
-    ssim_weight: float = Field(0.2, ge=0.0, le=1000.0)
-    """Of 1 - SSIM beside it."""
-    error_weight: float = Field(0.2, ge=0.0, le=1000.0)
-    """Of the mean absolute error beside it."""
+    steps: int = Field(1, ge=1, le=1)
+    """One, for all is fitted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +47,16 @@ class Laid:
     """A breast in the frame.
 
     Attributes:
-        patient_id: Whose.
         look: Of the images.
-        given: (4096,) float32.
-        made: (2, 128, 128) float32, see `regression.made_of`.
-        cc: (128, 128) float32.
+        given: (9273,) float32, see `regression.given_of`.
+        made: (36864,) float32, see `regression.made_of`.
+        cc: (256, 256) float32.
         mlo: (256, 256) float32.
         styles: (2, 8) of both views, see `style.measure_style`; None where it was not measured.
         lesion: (8,), see `LesionModel.fit`; None without a lesion on both views.
         measured: (9,) of the craniocaudal image, see `look.measure`; None likewise.
     """
 
-    patient_id: str
     look: Look
     given: np.ndarray
     made: np.ndarray
@@ -88,62 +73,33 @@ class ExpectedObjective:
     Args:
         train: At least one case; those whose aspect is a guess are left out.
         val: Of other patients; may be empty.
-        network: What is fitted and trained.
-        recipe: Every choice.
+        network: What is fitted.
+        recipe: Only its seed and device count.
     """
 
     def __init__(
         self, train: Sequence[ViewCase], val: Sequence[ViewCase], network: ViewNetwork, recipe: ExpectedRecipe
     ) -> None:
-        self.recipe = recipe
-        laid = [lay_out(case, style=measured) for case, measured in _chosen(train)]
         self._val = [lay_out(case, style=False) for case in val if case.has_true_aspect]
-        self._channels, self._targets = _fit(network, laid)
-        self._by_look = [
-            np.array(places)
-            for look in Look
-            if (places := [place for place, each in enumerate(laid) if each.look is look])
-        ]
-        self._val_channels = [
-            network.channels(each.cc, network.regression(each.look).predict(each.given[None])[0], each.look)
-            for each in self._val
-        ]
+        _fit(network, [lay_out(case, style=measured) for case, measured in _chosen(train)])
         self.networks = nn.ModuleDict({GENERATOR: network})
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """AdamW."""
-        parameters = self.networks[GENERATOR].parameters()
-        rate, decay = self.recipe.learning_rate, self.recipe.weight_decay
-        return {GENERATOR: torch.optim.AdamW(parameters, rate, weight_decay=decay)}
+        """None."""
+        return {}
 
-    def draw(self, step: int, rank: int, world_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """This rank's breasts of a step: (B, 5, 128, 128) and (B, 1, 256, 256), moved up or down together."""
-        random = np.random.default_rng([self.recipe.seed, 1, step, rank])
-        chosen, shift = [], int(random.integers(-MOST_SHIFT, MOST_SHIFT + 1))
-        for _ in range(max(1, self.recipe.batch_size // world_size)):
-            digital = len(self._by_look) == len(Look) and random.random() < self.recipe.digital_share
-            places = self._by_look[0 if digital else -1]
-            chosen.append(int(places[random.integers(len(places))]))
-        channels, targets = (
-            torch.from_numpy(np.roll(whole[chosen], rows, axis=2)).float().to(self.recipe.device)
-            for whole, rows in ((self._channels, shift), (self._targets, 2 * shift))
-        )
-        return channels, targets
+    def draw(self, step: int, rank: int, world_size: int) -> None:
+        """Nothing."""
 
-    def losses(self, batch: tuple[torch.Tensor, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
-        """One update: squared error, absolute error, SSIM."""
-        channels, real = batch
-        made = _enlarged(self.networks[GENERATOR](channels))
-        square, error = (made - real).square().mean(), (made - real).abs().mean()
-        unlike = 1 - ssim(made, real).mean()
-        loss = self.recipe.square_weight * square + self.recipe.error_weight * error + self.recipe.ssim_weight * unlike
-        yield GENERATOR, loss, {"error": float(error.detach()), "unlike": float(unlike.detach())}
+    def losses(self, batch: None) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        """None."""
+        yield from ()
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """SSIM and PSNR in the padded frame, the looks apart; `val_score` sums both, 20 dB as much as 1 of SSIM."""
         found: dict[str, list[tuple[float, float]]] = {}
-        for each, channels in zip(self._val, self._val_channels, strict=True):
-            made, real = self._made(generator, channels), torch.tensor(each.mlo)[None, None]
+        for each in self._val:
+            made, real = (torch.tensor(view)[None, None] for view in (_made(generator, each), each.mlo))
             psnr = -10 * float(torch.log10((made - real).square().mean().clamp(min=1e-10)))
             found.setdefault(each.look.value, []).append((float(ssim(made, real)), psnr))
         scores = {}
@@ -158,14 +114,15 @@ class ExpectedObjective:
         """Rows of craniocaudal view, made and real view."""
         step = max(1, len(self._val) // SHOWN)
         rows = [
-            np.concatenate([resized(each.cc, JUDGED), self._made(generator, channels)[0, 0].numpy(), each.mlo], axis=1)
-            for each, channels in list(zip(self._val, self._val_channels, strict=True))[::step][:SHOWN]
+            np.concatenate([each.cc, _made(generator, each), each.mlo], axis=1) for each in self._val[::step][:SHOWN]
         ]
         return np.clip(np.concatenate(rows or [np.zeros((1, 1))]), 0, 1).astype(np.float32)
 
-    def _made(self, generator: nn.Module, channels: np.ndarray) -> torch.Tensor:
-        given = torch.from_numpy(channels)[None].to(self.recipe.device)
-        return _enlarged(generator(given)).clamp(0, 1).float().cpu()
+
+def _made(generator: nn.Module, laid: Laid) -> np.ndarray:
+    assert isinstance(generator, ViewNetwork)
+    predicted = generator.regression(laid.look).predict(laid.given)
+    return resized(expect_view(predicted, laid.look)[0], JUDGED)
 
 
 def _chosen(train: Sequence[ViewCase]) -> Iterator[tuple[ViewCase, bool]]:
@@ -192,6 +149,7 @@ def lay_out(case: ViewCase, *, style: bool) -> Laid:
     breasts = [segment_breast(view, background=0.0) for view in (cc, mlo)]
     if not all(breast.any() for breast in breasts):
         raise DataError(f"{case.name}: a view shows no breast; remove it from the table")
+    breasts[0] = without_neighbours(breasts[0])
     drawn = (case.views.cc_lesion, case.views.mlo_lesion)
     lesions = [
         frame.apply(lesion.astype(np.float32)) > 0.5
@@ -199,11 +157,10 @@ def lay_out(case: ViewCase, *, style: bool) -> Laid:
         if lesion is not None
     ]
     return Laid(
-        patient_id=case.patient_id,
         look=case.look,
-        given=given_of(cc),
+        given=given_of(cc, breasts[0]),
         made=made_of(mlo, breasts[1]),
-        cc=resized(cc, MADE),
+        cc=resized(cc, JUDGED),
         mlo=resized(mlo, JUDGED),
         styles=np.stack([measure_style(*each) for each in zip((cc, mlo), breasts, strict=True)]) if style else None,
         lesion=_lesion_pair((cc, mlo), breasts, lesions),
@@ -224,29 +181,14 @@ def _lesion_pair(
     return found if np.isfinite(found).all() else None
 
 
-def _fit(network: ViewNetwork, laid: Sequence[Laid]) -> tuple[np.ndarray, np.ndarray]:
-    """Fit all that has a closed form; what the network sees, (N, 5, 128, 128), and should give, (N, 1, 256, 256)."""
+def _fit(network: ViewNetwork, laid: Sequence[Laid]) -> None:
     measured = [(each.measured, each.look is Look.FILM) for each in laid if each.measured is not None]
     network.looks.fit(np.stack([each for each, _ in measured]), np.array([is_film for _, is_film in measured]))
-    channels: list[np.ndarray | None] = [None] * len(laid)
-    for number, look in enumerate(Look):
-        places = [place for place, each in enumerate(laid) if each.look is look]
-        if not places:
+    for look in Look:
+        own = [each for each in laid if each.look is look]
+        if not own:
             continue
-        own = [laid[place] for place in places]
-        given, made = np.stack([each.given for each in own]), np.stack([each.made for each in own])
-        network.regression(look).fit(given, made)
-        network.medians[number].copy_(torch.from_numpy(np.median(made[:, 0], axis=0)))
+        network.regression(look).fit(np.stack([each.given for each in own]), np.stack([each.made for each in own]))
         both = np.stack([each.styles for each in own if each.styles is not None])
         network.style(look).fit(both[:, 0], both[:, 1])
-        pairs = [each.lesion for each in own if each.lesion is not None]
-        network.lesion(look).fit(np.array(pairs))
-        left_out = predict_left_out(given, made, [each.patient_id for each in own])
-        for place, each, predicted in zip(places, own, left_out, strict=True):
-            channels[place] = network.channels(each.cc, predicted, look)
-    targets = np.stack([each.mlo for each in laid])[:, None]
-    return np.stack([each for each in channels if each is not None]).astype(np.float16), targets.astype(np.float16)
-
-
-def _enlarged(made: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(made, size=(JUDGED, JUDGED), mode="bilinear", align_corners=False)
+        network.lesion(look).fit(np.array([each.lesion for each in own if each.lesion is not None]))

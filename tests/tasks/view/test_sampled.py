@@ -1,0 +1,62 @@
+"""A drawn view: its muscle leaves lesions free, and lesions of the source are in it once."""
+
+import numpy as np
+import pytest
+
+from mammosynth.preprocessing.look import Look
+from mammosynth.tasks.view.sampled import MUSCLES, _free_muscle, draw_view
+from mammosynth.tasks.view.style import StyleModel, measure_style
+from tests.support.breasts import half_ellipse
+
+SIDE = 512
+BREAST = half_ellipse(SIDE, SIDE // 2) @ np.eye(SIDE // 2, SIDE, dtype=bool)
+NOTHING = np.zeros_like(BREAST)
+
+
+@pytest.fixture(scope="module")
+def styles() -> StyleModel:
+    given = measure_style(source(0), BREAST) + 0.01 * np.random.default_rng(1).normal(size=(20, 8))
+    model = StyleModel()
+    model.fit(given, given)
+    return model
+
+
+def source(seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=BREAST.shape)
+    return np.clip((0.4 + 0.03 * noise) * BREAST, 0, 1).astype(np.float32)
+
+
+def drawn(styles, cc, seed=0, **where) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    where = {"lesions": NOTHING, "kept_free": NOTHING, **where}
+    return draw_view(cc, BREAST, 0.4 * BREAST, BREAST * 1.0, BREAST, styles, Look.FILM, random, **where).pixels
+
+
+def test_a_muscle_leaves_a_place_free_where_it_can():
+    free = NOTHING.copy()
+    free[170:200, 20:60] = True
+    covered = [_free_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), NOTHING)[0] for n in range(8)]
+    left = [_free_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), free)[0] for n in range(8)]
+    assert max(each[free].max() for each in covered) > 0.9
+    assert np.median([each[free].max() for each in left]) < 0.1
+
+
+def test_a_lesion_of_the_source_is_not_laid_into_the_view(styles):
+    row, column = np.ogrid[:SIDE, :SIDE]
+    lesion = (np.hypot(row - 330, column - 80) < 14) & BREAST
+    plain, bright = source(2), source(2) + np.float32(0.4) * lesion
+    shown, hidden, without = (
+        drawn(styles, bright),
+        drawn(styles, bright, lesions=lesion),
+        drawn(styles, plain),
+    )
+    assert shown[lesion].mean() > without[lesion].mean() + 0.15
+    assert hidden[lesion].mean() == pytest.approx(without[lesion].mean(), abs=0.05)
+
+
+def test_a_view_is_black_in_air_and_as_varied_as_the_source(styles):
+    view = drawn(styles, source(3))
+    assert not view[~BREAST].any()
+    inner = np.s_[300:400, 40:120]
+    fine = [(each - np.roll(each, 1, axis=0))[inner].std() for each in (view, source(3))]
+    assert fine[0] == pytest.approx(fine[1], rel=0.35)
