@@ -16,9 +16,9 @@ from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
-from mammosynth.tasks.view.warp import lay
+from mammosynth.tasks.view.warp import Laid, lay
 
-LEVEL, LEVEL_SPREAD = 0.52, 0.03
+LEVEL, LEVEL_SPREAD = 0.53, 0.02
 """Of the chance of breast where the outline is drawn, and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
 OUTLINE_PX = 6.0
@@ -87,11 +87,11 @@ class Drawn:
 
     Attributes:
         pixels: (512, 512) float32 in [0, 1].
-        where: (2, 512, 512) float32, see `warp.Laid.where`.
+        laid: Where its tissue is in the source.
     """
 
     pixels: np.ndarray
-    where: np.ndarray
+    laid: Laid
 
 
 def draw_view(
@@ -140,7 +140,7 @@ def draw_view(
     tissue = _as_strong(tissue, fine, seen)
     image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
     image = _exposed(image * rim.fall(breast), breast, style) * _soft(breast)
-    return Drawn(np.clip(image, 0, 1).astype(np.float32), laid.where)
+    return Drawn(np.clip(image, 0, 1).astype(np.float32), laid)
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:

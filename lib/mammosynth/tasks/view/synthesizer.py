@@ -25,6 +25,7 @@ from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.regression import given_of
 from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
 from mammosynth.tasks.view.sampled import draw_outline, draw_view
+from mammosynth.tasks.view.warp import Laid
 from mammosynth.terms import ViewPosition
 
 SAMPLES = 8
@@ -80,7 +81,7 @@ class _Made:
 
     pixels: np.ndarray
     breast: np.ndarray
-    where: np.ndarray | None
+    laid: Laid | None
 
 
 class ViewSynthesizer:
@@ -137,7 +138,7 @@ class ViewSynthesizer:
         matrix = ResultMatrix.of(given.frame, given.breast, likely if likely.any() else made.breast)
         report(0.6, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(made.pixels), 0, 1)
-        if made.where is not None and matrix.scale > 1:
+        if made.laid is not None and matrix.scale > 1:
             pixels = _with_finer(pixels, source.pixels, given, made, matrix)
         result = Mammogram(
             pixels.astype(np.float32),
@@ -191,7 +192,7 @@ class ViewSynthesizer:
         placed = [
             place_lesion(given.cc, given.breast, part, breast, model, random if sampled else None) for _, part in parts
         ]
-        pixels, where = given.expected, None
+        pixels, laid = given.expected, None
         if sampled:
             drawn = draw_view(
                 given.cc,
@@ -205,11 +206,11 @@ class ViewSynthesizer:
                 lesions=np.logical_or.reduce([np.zeros_like(breast), *(part for _, part in parts)]),
                 kept_free=np.logical_or.reduce([np.zeros_like(breast), *(one.mask for one in placed)]),
             )
-            pixels, where = drawn.pixels, drawn.where
+            pixels, laid = drawn.pixels, drawn.laid
         share = 1.0 if sampled else EXPECTED_SHARES[given.look]
         for one in placed:
             pixels = show_lesion(pixels, breast, one, share=share, smooth=not sampled)
-        return _Made(pixels, breast, where), placed
+        return _Made(pixels, breast, laid), placed
 
     def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], seed: int) -> np.ndarray:
         """(512, 512) float32: standard deviation over samples."""
@@ -245,9 +246,9 @@ class ViewSynthesizer:
 
 def _with_finer(pixels: np.ndarray, source: np.ndarray, given: _Given, made: _Made, matrix: ResultMatrix) -> np.ndarray:
     """The sample with what the source has beyond the frame's detail, at the places that its tissue came from."""
-    assert made.where is not None
+    assert made.laid is not None
     turned = source[:, ::-1] if given.frame.mirrored else source
     finer = turned - ndimage.gaussian_filter(turned, 0.5 * matrix.scale)
-    rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.where))
+    rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.laid.where))
     detail = ndimage.map_coordinates(finer, [rows, columns], order=1, mode="nearest")
     return np.clip(pixels + detail * matrix.restore(made.breast.astype(np.float32)), 0, 1) * (pixels > 0)
