@@ -9,7 +9,7 @@ from scipy import ndimage
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.frame import SIDE
 from mammosynth.tasks.view.regression import MADE, Prediction, box_of
-from mammosynth.tasks.view.sampled import draw_outline
+from mammosynth.tasks.view.sampled import draw_outline, outline_at
 
 BOX_SHARE = 0.3
 """Of the prediction in the box, beside that in the frame, which is blurred where the outline may lie."""
@@ -30,7 +30,7 @@ def expect_view(predicted: Prediction, look: Look) -> tuple[np.ndarray, np.ndarr
     outline = draw_outline(chance, None)
     if outline.any():
         grey = (1 - BOX_SHARE) * grey + BOX_SHARE * _laid(predicted.box, outline)
-    shown = np.clip(grey, 0, 1) * (chance > LEAST_CHANCE[look])
+    shown = np.clip(grey, 0, 1) * outline_at(chance, LEAST_CHANCE[look])
     return shown * (shown > LEAST_GREY), chance
 
 

@@ -144,8 +144,12 @@ def draw_view(
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-    """(N, N) bool: where the chance of breast is above a level, which is drawn; the largest part, without holes."""
-    level = LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal())
+    """(N, N) bool: the outline at a level of the chance of breast, which is drawn."""
+    return outline_at(chance, LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal()))
+
+
+def outline_at(chance: np.ndarray, level: float) -> np.ndarray:
+    """(N, N) bool: where the chance of breast is above a level; the largest part, smooth, without holes."""
     smooth = ndimage.gaussian_filter(chance, OUTLINE_PX)
     return ndimage.binary_fill_holes(largest(smooth > np.clip(level, *LEVEL_LIMITS)))
 
