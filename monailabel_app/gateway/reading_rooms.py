@@ -26,7 +26,8 @@ from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.reading_dicom import Visible, frame_url, metadata_url
 
 _KEPT_STUDIES = 4  # whose keys are in memory
-_SOURCE_DIGITS, _COPY_DIGITS = 2, 4  # of marks, after the point: a mark that was read and is sent again is the same
+# Of marks, after the point: one that was read and is sent again is the same, and none tells the size of its source.
+_COPY_DIGITS, _SOURCE_DIGITS = 2, 6
 _TOLD_OF_QUESTIONS = (
     *("type", "title", "help", "required", "per", "keys", "levels", "labels", "categories", "items"),
     *("suspicion", "confidence", "shapes", "rated", "finding", "max_characters"),
@@ -229,15 +230,12 @@ def _to_source(protocol: Protocol, answer: Answer, images: Sequence[BlindedImage
     question = protocol.questions.get(answer.question)
     if not isinstance(question, Marks):
         return answer.value
-    marks = question.check(answer.value, len(images))
+    marks = [_rounded(mark, _COPY_DIGITS) for mark in question.check(answer.value, len(images))]
     for mark in marks:
-        image = images[mark["image"] - 1]
-        if mark["x"] > image.rule.columns or mark["y"] > image.rule.rows:
+        rule = images[mark["image"] - 1].rule
+        if not (-0.5 <= mark["x"] <= rule.columns and -0.5 <= mark["y"] <= rule.rows):
             raise InvalidParameterError(f"{answer.question}: a mark lies outside image {mark['image']}; move it inside")
-    moved = _moved(marks, images, lambda image: image.placement.mark_to_source, _SOURCE_DIGITS)
-    if any(min(mark["x"], mark["y"]) < -0.5 for mark in moved):
-        raise InvalidParameterError(f"{answer.question}: a mark lies outside what was imaged; move it into the breast")
-    return moved
+    return _moved(marks, images, lambda image: image.placement.mark_to_source, _SOURCE_DIGITS)
 
 
 def _to_copies(
@@ -261,8 +259,8 @@ def _moved(
     way: Callable[[BlindedImage], Callable[[Mapping[str, Any]], dict[str, Any]]],
     digits: int,
 ) -> list[dict[str, Any]]:
-    moved = [way(images[mark["image"] - 1])(mark) for mark in marks]
-    return [
-        {name: round(value, digits) if isinstance(value, float) else value for name, value in mark.items()}
-        for mark in moved
-    ]
+    return [_rounded(way(images[mark["image"] - 1])(mark), digits) for mark in marks]
+
+
+def _rounded(mark: Mapping[str, Any], digits: int) -> dict[str, Any]:
+    return {name: round(value, digits) if isinstance(value, float) else value for name, value in mark.items()}

@@ -229,7 +229,8 @@ class RealOrGenerated(_Question):
 class Marks(_Question):
     """Places in the images: lesions (free response), artefacts or hallucinations.
 
-    A mark is {shape, image, x, y} with x and y in pixels (column, row) from the centre of the first pixel, for ellipses
+    A mark is {shape, image, x, y} with x and y in pixels (column, row) from the centre of the first pixel, which may lie
+    beyond the image, since a blinded copy shows more than its source; for ellipses
     radius_x, radius_y in pixels and angle in degrees, and a rating from 0 to 100 where it is asked for.
     """
 
@@ -274,7 +275,7 @@ class Marks(_Question):
         for name in (*names[1:], *(each for each in optional if each in value)):
             number = value[name]
             is_number = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
-            low = 1e-3 if name.startswith("radius") else (-180 if name == "angle" else -0.5)
+            low = 1e-3 if name.startswith("radius") else (-180 if name == "angle" else -_MOST_PIXELS)
             most = 180 if name == "angle" else _MOST_PIXELS
             _expect(is_number and low <= number <= most, number, f"{name} from {low:g} to {most}")
             place[name] = float(number)
