@@ -17,6 +17,7 @@ _BORDER = 3  # rows and columns at the border
 _REACH = 8  # beyond the fades: how far from the outline is surely outside, or surely tissue
 _BANDS = 3
 _LOW_BITS = 16  # the last four bits of a value
+_CORNER = 12  # pixels at the border
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
 _LINE = 9  # bins of a spectrum beside a line that it is compared with
@@ -173,15 +174,22 @@ def _line(power: np.ndarray, first: int) -> float:
 
 
 def _edge(view: _View) -> _Traces:
-    """How rough the outline is, and how the image rises from it, whatever it rises to."""
+    """How rough the outline is, and how the image rises from it, as a share of the tissue that it rises to.
+
+    The tissue's own slope under the skin, where a breast grows thinner, is taken for a line and divided out. At the
+    border of the image, how round the corner is depends on the angle at which the outline meets it: that is not roughness.
+    """
     smooth = ndimage.gaussian_filter(view.breast.astype(np.float32), _SMOOTH, mode="nearest") > 0.5  # noqa: PLR2004
-    length = (view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)).sum()
-    yield (EDGE, "roughness"), float(np.log10((smooth ^ view.breast).sum() / max(length, 1) + 1e-3))
+    rough, outline = smooth ^ view.breast, view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
+    away = slice(_CORNER, -_CORNER), slice(_CORNER, -_CORNER)
+    yield (EDGE, "roughness"), float(np.log10(rough[away].sum() / max(outline[away].sum(), 1) + 1e-3))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
     rise = np.array([view.pixels[ring].mean() - air if ring.any() else np.nan for ring in view.rings])
-    steps = np.diff(rise) / max(rise[-1], 1)
+    depth, first = np.arange(rise.size), rise.size - _REACH
+    tissue = np.polynomial.Polynomial.fit(depth[first:], rise[first:], 1)(depth) if np.isfinite(rise).all() else np.nan
+    steps = np.diff(rise / np.maximum(tissue, 0.1 * max(rise[-1], 1)))
     yield (EDGE, "steepest step"), float(steps.max())
-    yield (EDGE, "where it is"), float(steps.argmax())
+    yield (EDGE, "where it is"), float(steps.argmax()) if np.isfinite(steps).all() else np.nan
 
 
 def _clipping(view: _View) -> _Traces:
