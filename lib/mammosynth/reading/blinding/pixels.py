@@ -104,7 +104,7 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
     canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
-    shown = (rule.floor * _rise(depth, rule.edge, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
+    shown = (rule.floor * floor_weight(depth, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
     noise = np.random.default_rng(seed).standard_normal(shown.shape, np.float32) * np.float32(rule.noise)
     shown = ROOM + (1 - 2 * ROOM) * shown + noise
     most = (1 << rule.bits) - 1
@@ -222,6 +222,11 @@ def breast_depth(
     depth[: frame[0].start + rule.border] = 0
     depth[frame[0].stop - rule.border :] = 0
     return depth
+
+
+def floor_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
+    """How much of the floor is shown, 0 to 1."""
+    return _rise(depth, rule.edge, rule)
 
 
 def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import fft, ndimage
 
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.detail import MOST, tissue_spectrum
-from mammosynth.reading.blinding.pixels import filled_to_wall
+from mammosynth.reading.blinding.pixels import ROOM, breast_weight, filled_to_wall, floor_weight
 from mammosynth.reading.blinding.rule import BlindingRule
 
 _BORDER = 3  # rows and columns at the border
@@ -21,6 +21,7 @@ _CORNER = 12  # pixels at the border
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
 _LINE = 9  # bins of a spectrum beside a line that it is compared with
+_LEAKAGE = 3  # bins of the spectrum of tissue that the window of its squares spreads a frequency over
 _TINY = 1e-12
 
 BORDER, OUTSIDE, DEPTH, COMB = "border pixels", "outside the breast", "bit depth", "histogram comb"
@@ -93,15 +94,15 @@ def _border(view: _View) -> _Traces:
 
 
 def _line_step(view: _View) -> float:
-    """How far the outermost column at the chest wall differs from its neighbours, in their standard deviations."""
+    """How far the outermost column at the chest wall leaves the slope of the next, against how far the others do."""
     sums = view.tissue[:, 0].sum(), view.tissue[:, -1].sum()
     rows = view.tissue[:, 0] if sums[0] >= sums[1] else view.tissue[:, -1]
     lines = view.pixels[:, :8] if sums[0] >= sums[1] else view.pixels[:, :-9:-1]
     if rows.sum() < _LOW_BITS:
         return np.nan
     values = lines[rows].astype(float)
-    steps = np.diff(values, axis=1)
-    return float(np.log10((np.abs(steps[:, 0]).mean() + 1) / (np.abs(steps[:, 3:]).mean() + 1)))
+    bends = np.abs(np.diff(values, 2, axis=1)).mean(axis=0)
+    return float(np.log10((bends[0] + 1) / (bends[3:].mean() + 1)))
 
 
 def _outside(view: _View) -> _Traces:
@@ -137,7 +138,7 @@ def _spectrum(view: _View) -> _Traces:
     most = (1 << view.rule.bits) - 1
     spectrum = tissue_spectrum(view.pixels.astype(np.float32) / most, view.tissue.astype(np.float32))
     first = (view.rule.detail or MOST) / MOST * (0 if spectrum is None else spectrum.size)
-    beyond = np.array([]) if spectrum is None else spectrum[int(np.ceil(first)) + 1 :]
+    beyond = np.array([]) if spectrum is None else spectrum[int(np.ceil(first)) + _LEAKAGE :]
     for number, part in enumerate(np.array_split(beyond, _BANDS), start=1):
         name = f"power beyond the detail, part {number} of {_BANDS}"
         yield (NOISE, name), float(np.log10(part.mean() + _TINY)) if part.size else np.nan
@@ -174,22 +175,39 @@ def _line(power: np.ndarray, first: int) -> float:
 
 
 def _edge(view: _View) -> _Traces:
-    """How rough the outline is, and how the image rises from it, as a share of the tissue that it rises to.
+    """How rough the outline is, and how far the image rises from it in another way than the rule says.
 
-    The tissue's own slope under the skin, where a breast grows thinner, is taken for a line and divided out. At the
-    border of the image, how round the corner is depends on the angle at which the outline meets it: that is not roughness.
+    At the border of the image, how round the corner is depends on the angle at which the outline meets it: that is not
+    roughness.
     """
     smooth = ndimage.gaussian_filter(view.breast.astype(np.float32), _SMOOTH, mode="nearest") > 0.5  # noqa: PLR2004
     rough, outline = smooth ^ view.breast, view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
     away = slice(_CORNER, -_CORNER), slice(_CORNER, -_CORNER)
     yield (EDGE, "roughness"), float(np.log10(rough[away].sum() / max(outline[away].sum(), 1) + 1e-3))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
-    rise = np.array([view.pixels[ring].mean() - air if ring.any() else np.nan for ring in view.rings])
-    depth, first = np.arange(rise.size), rise.size - _REACH
-    tissue = np.polynomial.Polynomial.fit(depth[first:], rise[first:], 1)(depth) if np.isfinite(rise).all() else np.nan
-    steps = np.diff(rise / np.maximum(tissue, 0.1 * max(rise[-1], 1)))
-    yield (EDGE, "steepest step"), float(steps.max())
-    yield (EDGE, "where it is"), float(steps.argmax()) if np.isfinite(steps).all() else np.nan
+    rings = [view.pixels[ring] for ring in view.rings]
+    if not all(ring.size for ring in rings):
+        yield (EDGE, "departure from the rule's rise"), np.nan
+        return
+    rise = np.array([ring.mean() - air for ring in rings])
+    yield (EDGE, "departure from the rule's rise"), float(np.log10(_departure(rise, view.rule) / max(rise[-1], 1) + 1e-3))
+
+
+def _departure(rise: np.ndarray, rule: BlindingRule) -> float:
+    """Of the mean grey of rings under the outline from the rule's floor and tissue, root mean square.
+
+    What the tissue itself does there, where a breast grows thinner, is the anatomy's: it may be any parabola.
+    """
+    floor = rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
+    depth = np.arange(rise.size) + 0.5
+    found = []
+    for hidden in np.arange(0, 4, 0.25):  # of the outline's own rise, as far as it is taken for air
+        below = depth + hidden + rule.edge
+        tissue = np.stack([breast_weight(below, rule) * depth**power for power in range(3)], axis=1)
+        left = rise - floor * floor_weight(below, rule)
+        left = left - tissue @ np.linalg.lstsq(tissue, left, rcond=None)[0]
+        found.append(float(np.sqrt((left**2).mean())))
+    return min(found)
 
 
 def _clipping(view: _View) -> _Traces:
