@@ -47,7 +47,7 @@ class _View:
     @property
     def rings(self) -> list[np.ndarray]:
         """Pixels by their depth under the outline, a pixel each."""
-        return [(self.inwards > depth) & (self.inwards <= depth + 1) for depth in range(_reach(self.rule))]
+        return [(self.inwards > depth) & (self.inwards <= depth + 1) for depth in range(2 * _reach(self.rule))]
 
     @property
     def values(self) -> np.ndarray:
@@ -68,7 +68,8 @@ def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], floa
     if breast.any():
         breast = filled_to_wall(breast, wall_on_left=chest_wall_on_left(breast))
     reach = _reach(rule)
-    inwards = ndimage.distance_transform_edt(np.pad(breast, reach, mode="edge"))[reach:-reach, reach:-reach]
+    margin = 2 * reach  # beyond the border of the image the breast goes on
+    inwards = ndimage.distance_transform_edt(np.pad(breast, margin, mode="edge"))[margin:-margin, margin:-margin]
     outwards = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
     view = _View(pixels, rule, breast, inwards, outwards > reach)
     found: dict[tuple[str, str], float] = {}
@@ -190,16 +191,23 @@ def _edge(view: _View) -> _Traces:
         yield (EDGE, "departure from the rule's rise"), np.nan
         return
     rise = np.array([ring.mean() - air for ring in rings])
-    yield (EDGE, "departure from the rule's rise"), float(np.log10(_departure(rise, view.rule) / max(rise[-1], 1) + 1e-3))
+    near, deep = np.split(rise, 2)
+    left = _departure(near, view.rule) / (_departure(deep, None) + 0.01 * max(deep.mean(), 1))
+    yield (EDGE, "departure from the rule's rise"), float(np.log10(left + 0.1))
 
 
-def _departure(rise: np.ndarray, rule: BlindingRule) -> float:
+def _departure(rise: np.ndarray, rule: BlindingRule | None) -> float:
     """Of the mean grey of rings under the outline from the rule's floor and tissue, root mean square.
 
-    What the tissue itself does there, where a breast grows thinner, is the anatomy's: it may be any parabola.
+    What the tissue itself does there, where a breast grows thinner, is the anatomy's: it may be any parabola. Without a
+    rule the rings lie so deep that there is nothing but tissue: what that leaves is its texture, of which an edge has
+    as much.
     """
-    floor = rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
     depth = np.arange(rise.size) + 0.5
+    if rule is None:
+        left = rise - np.polynomial.Polynomial.fit(depth, rise, 2)(depth)
+        return float(np.sqrt((left**2).mean()))
+    floor = rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
     found = []
     for hidden in np.arange(0, 4, 0.25):  # of the outline's own rise, as far as it is taken for air
         below = depth + hidden + rule.edge
