@@ -167,7 +167,7 @@ def _line(power: np.ndarray, first: int) -> float:
 
     A period is a line. How a spectrum falls on the whole is the tissue's: its texture, and the shape of its histogram.
     """
-    beside = ndimage.median_filter(power, _LINE, mode="nearest")
+    beside = ndimage.median_filter(power, _LINE, mode="mirror")
     half = _LINE // 2 + 1
     below, above = np.roll(beside, half), np.roll(beside, -half)
     above[-half:] = beside[-half:]
