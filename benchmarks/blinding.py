@@ -1,9 +1,13 @@
 """Are blinded copies of a released model's images told from those of the images that they stand for?
 
-Run, from the root with `PYTHONPATH=.:lib`: `python benchmarks/blinding.py phantoms` (contrast against recombined, view
-against MLO, of phantoms made on the way), or `python benchmarks/blinding.py folders REAL SYNTHESIZED`, of files with equal
-names but for a last word (P1_L_CC.jpg, P1_L_CC_contrast.png; `--real-view` and `--view` where names tell the view of the
-source). Prints the classifier's area under the ROC curve, its 95 % interval, and what tells alone.
+Run from the root with `PYTHONPATH=.:lib`:
+
+    python benchmarks/blinding.py phantoms
+    python benchmarks/blinding.py folders REAL SYNTHESIZED
+
+The first makes phantoms: contrast against recombined, view against MLO. The second takes files with equal names but for a
+last word (P1_L_CC.jpg, P1_L_CC_contrast.png; `--real-view` and `--view` where names tell the view of the source). Prints
+the classifier's area under the ROC curve, its 95 % interval, and what tells alone.
 """
 
 from __future__ import annotations

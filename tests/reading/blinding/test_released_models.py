@@ -1,4 +1,4 @@
-"""What the released models paint of phantoms, blinded, against the phantoms' own images (30 of each, copies of 512 x 416)."""
+"""What the released models paint of phantoms, blinded, against the phantoms' own images: 30 of each, 512 x 416."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from benchmarks.blinding import attack_pairs, phantom_pairs
-from mammosynth.reading.blinding.attack import Attack, CLASSIFIER
+from mammosynth.reading.blinding.attack import CLASSIFIER, Attack
 from mammosynth.reading.blinding.traces import EDGE
 
 CASES = 30

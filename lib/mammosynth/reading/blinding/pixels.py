@@ -134,7 +134,8 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     rows, columns = rule.rows + 2 * rule.border, rule.columns + rule.border
     if height > rows or width > columns:
         raise UnsupportedImageError(
-            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
+            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of "
+            f"{rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
     top = (rows - height) // 2
@@ -230,8 +231,7 @@ def floor_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
 
 
 def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
-    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, so that no tissue shows in
-    the outline."""
+    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, beneath the outline."""
     return _rise(depth, rule.edge + rule.fade, rule)
 
 
