@@ -5,9 +5,9 @@ Run from the root with `PYTHONPATH=.:lib`:
     python benchmarks/blinding.py phantoms
     python benchmarks/blinding.py folders REAL SYNTHESIZED
 
-The first makes phantoms: contrast against recombined, view against MLO. The second takes files with equal names but for a
-last word (P1_L_CC.jpg, P1_L_CC_contrast.png; `--real-view` and `--view` where names tell the view of the source). Prints
-the classifier's area under the ROC curve, its 95 % interval, and what tells alone.
+The first makes phantoms: contrast against recombined, view against MLO. The second takes files with equal names but for
+a last word (P1_L_CC.jpg, P1_L_CC_contrast.png; `--real-view` and `--view` where names tell the view of the source).
+Prints the classifier's area under the ROC curve, its 95 % interval, and what tells alone.
 """
 
 from __future__ import annotations
