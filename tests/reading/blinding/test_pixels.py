@@ -131,3 +131,18 @@ def test_an_image_that_does_not_fit_the_spacing_is_refused(spacing: tuple[float,
     rule = BlindingRule(**RULE, detail=0.3, pixel_spacing_mm=1.0)
     with pytest.raises(UnsupportedImageError, match=reason):
         blinded_pixels(image(tissue(1), pixel_spacing_mm=spacing), rule, 1)
+
+
+def test_what_is_at_the_border_of_an_image_is_cut_off() -> None:
+    clean, framed = tissue(1), tissue(1)
+    framed[:, :2] *= 0.7
+    copies = [blinded_pixels(image(pixels), replace_noise(0.0), 1)[0].astype(int) for pixels in (clean, framed)]
+    assert np.abs(copies[0] - copies[1]).max() < 40
+    uncut = SMALL.model_copy(update={"noise": 0.0, "border": 0})
+    copies = [blinded_pixels(image(pixels), uncut, 1)[0].astype(int) for pixels in (clean, framed)]
+    assert np.abs(copies[0] - copies[1]).max() > 200
+
+
+def test_the_outline_is_the_same_however_dark_the_breast_is() -> None:
+    dark, bright = (blinded_pixels(image(tissue(1) * share), replace_noise(0.0), 1)[0] for share in (0.5, 1.0))
+    assert ((dark > BLACK + 60) ^ (bright > BLACK + 60)).sum() < 0.01 * (bright > BLACK + 60).sum()
