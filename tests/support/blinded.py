@@ -13,7 +13,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.studies import protocol
 
 ROWS, COLUMNS = 256, 208
-RULE: dict[str, Any] = {"rows": ROWS, "columns": COLUMNS, "edge": 3, "fade": 4}
+RULE: dict[str, Any] = {"rows": ROWS, "columns": COLUMNS, "border": 4, "outline": 4.0, "edge": 3, "fade": 3}
 _BEYOND = 8  # columns that the breast goes on beyond the image, so that nothing there depends on the image's border
 CLINICAL, SYNTHESIZED = "clinical", "synthesized"
 

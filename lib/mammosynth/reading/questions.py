@@ -229,9 +229,9 @@ class RealOrGenerated(_Question):
 class Marks(_Question):
     """Places in the images: lesions (free response), artefacts or hallucinations.
 
-    A mark is {shape, image, x, y} with x and y in pixels (column, row) from the centre of the first pixel, which may lie
-    beyond the image, since a blinded copy shows more than its source; for ellipses
-    radius_x, radius_y in pixels and angle in degrees, and a rating from 0 to 100 where it is asked for.
+    A mark is {shape, image, x, y} with x and y in pixels (column, row) from the centre of the first pixel; they may lie
+    beyond the image, since a blinded copy shows more than its source. An ellipse has radius_x, radius_y in pixels and
+    angle in degrees, too, and a mark a rating from 0 to 100 where it is asked for.
     """
 
     type: Literal["marks"]

@@ -141,3 +141,18 @@ def test_a_right_breast_as_wide_as_the_matrix_is_taken_whole_whatever_rounding_m
     copy, placement = blinded_pixels(image(pixels, ImageLaterality.RIGHT), SMALL, 1)
     assert copy.shape == (SMALL.rows, SMALL.columns)
     assert placement.to_copy(columns - 0.5, 0)[0] == pytest.approx(most - 0.5)
+
+
+def test_what_is_at_the_border_of_an_image_is_cut_off() -> None:
+    clean, framed = tissue(1), tissue(1)
+    framed[:, :2] *= 0.7
+    copies = [blinded_pixels(image(pixels), replace_noise(0.0), 1)[0].astype(int) for pixels in (clean, framed)]
+    assert np.abs(copies[0] - copies[1]).max() < 40
+    uncut = SMALL.model_copy(update={"noise": 0.0, "border": 0})
+    copies = [blinded_pixels(image(pixels), uncut, 1)[0].astype(int) for pixels in (clean, framed)]
+    assert np.abs(copies[0] - copies[1]).max() > 200
+
+
+def test_the_outline_is_the_same_however_dark_the_breast_is() -> None:
+    dark, bright = (blinded_pixels(image(tissue(1) * share), replace_noise(0.0), 1)[0] for share in (0.5, 1.0))
+    assert ((dark > BLACK + 60) ^ (bright > BLACK + 60)).sum() < 0.01 * (bright > BLACK + 60).sum()

@@ -13,8 +13,8 @@ from mammosynth.reading.blinding.rule import BlindingRule
 
 LEAST, MOST = 0.05, 0.5
 """Cycles a pixel: copies are never made coarser by measurement, and cannot be finer."""
-_BINS = 90
-_SIDE = 128  # of the squares of tissue that spectra are taken of, in pixels of the copy
+_BINS = 45
+_SIDE = 64  # of the squares of tissue that spectra are taken of, in pixels of the copy
 _SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than that is hidden by it
 
 
@@ -48,10 +48,10 @@ def tissue_spectrum(canvas: np.ndarray, weight: np.ndarray) -> np.ndarray | None
     """Power by frequency of squares that are wholly breast, each windowed, their median.
 
     Returns:
-        (90,) variance a pixel, if all frequencies had the power of that bin; bins from 0 to 0.5 cycles a pixel. None if
+        (45,) variance a pixel, if all frequencies had the power of that bin; bins from 0 to 0.5 cycles a pixel. None if
         there is no such square.
     """
-    side = min(_SIDE, min(canvas.shape) // 4)
+    side = min(_SIDE, min(canvas.shape) // 6)
     window = np.hanning(side)[:, None] * np.hanning(side)[None, :]
     frequency = np.hypot(fft.fftfreq(side)[:, None], fft.fftfreq(side)[None, :])
     bins = np.minimum((frequency / MOST * _BINS).astype(int), _BINS)

@@ -104,7 +104,7 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
     canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
-    shown = (rule.floor * _rise(depth, rule.edge, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
+    shown = (rule.floor * floor_weight(depth, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
     noise = np.random.default_rng(seed).standard_normal(shown.shape, np.float32) * np.float32(rule.noise)
     shown = ROOM + (1 - 2 * ROOM) * shown + noise
     most = (1 << rule.bits) - 1
@@ -134,7 +134,8 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     rows, columns = rule.rows + 2 * rule.border, rule.columns + rule.border
     if height > rows or width > columns:
         raise UnsupportedImageError(
-            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of {rule.pixel_spacing_mm} mm, the matrix of the "
+            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of "
+            f"{rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
     top = (rows - height) // 2
@@ -224,10 +225,13 @@ def breast_depth(
     return depth
 
 
+def floor_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
+    """How much of the floor is shown, 0 to 1."""
+    return _rise(depth, rule.edge, rule)
+
+
 def breast_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
-    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, so that no tissue shows in
-    the outline.
-    """
+    """How much of each pixel's tissue is shown, 0 to 1: it rises where the floor has risen, beneath the outline."""
     return _rise(depth, rule.edge + rule.fade, rule)
 
 

@@ -29,13 +29,13 @@ class BlindingRule(_Part):
     """Images are scaled to it. Without one they are scaled to the matrix; then copies tell no sizes."""
     detail: Annotated[float, Field(gt=0.02, le=0.5, allow_inf_nan=False)] | None = None
     """Cycles a pixel beyond which nothing but noise is left. Without one: what the coarsest arm has, as measured."""
-    border: Annotated[int, Field(ge=0, le=200)] = 16
+    border: Annotated[int, Field(ge=0, le=200)] = 24
     """How much of every image is cut off at its chest wall, top and bottom."""
-    outline: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 20.0
+    outline: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 40.0
     """Standard deviation of the Gaussian that smooths the outline of the breast, so that its shape alone is left."""
-    edge: Annotated[int, Field(ge=0, le=200)] = 16
+    edge: Annotated[int, Field(ge=0, le=200)] = 20
     """How much is then taken off the outline, which reaches into the air."""
-    fade: Annotated[int, Field(ge=1, le=200)] = 10
+    fade: Annotated[int, Field(ge=1, le=200)] = 12
     """From there the floor rises over so much, and then, from black to whole, the tissue over as much again."""
     floor: Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)] = 0.08
     """Grey of the darkest tissue, of the grey scale from black to white: air is black, and fat is not."""

@@ -10,16 +10,18 @@ from scipy import fft, ndimage
 
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.detail import MOST, tissue_spectrum
-from mammosynth.reading.blinding.pixels import filled_to_wall
+from mammosynth.reading.blinding.pixels import ROOM, breast_weight, filled_to_wall, floor_weight
 from mammosynth.reading.blinding.rule import BlindingRule
 
 _BORDER = 3  # rows and columns at the border
 _REACH = 8  # beyond the fades: how far from the outline is surely outside, or surely tissue
 _BANDS = 3
 _LOW_BITS = 16  # the last four bits of a value
+_CORNER = 12  # pixels at the border
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
 _LINE = 9  # bins of a spectrum beside a line that it is compared with
+_LEAKAGE = 3  # bins of the spectrum of tissue that the window of its squares spreads a frequency over
 _TINY = 1e-12
 
 BORDER, OUTSIDE, DEPTH, COMB = "border pixels", "outside the breast", "bit depth", "histogram comb"
@@ -45,7 +47,7 @@ class _View:
     @property
     def rings(self) -> list[np.ndarray]:
         """Pixels by their depth under the outline, a pixel each."""
-        return [(self.inwards > depth) & (self.inwards <= depth + 1) for depth in range(_reach(self.rule))]
+        return [(self.inwards > depth) & (self.inwards <= depth + 1) for depth in range(2 * _reach(self.rule))]
 
     @property
     def values(self) -> np.ndarray:
@@ -66,7 +68,8 @@ def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], floa
     if breast.any():
         breast = filled_to_wall(breast, wall_on_left=chest_wall_on_left(breast))
     reach = _reach(rule)
-    inwards = ndimage.distance_transform_edt(np.pad(breast, reach, mode="edge"))[reach:-reach, reach:-reach]
+    margin = 2 * reach  # beyond the border of the image the breast goes on
+    inwards = ndimage.distance_transform_edt(np.pad(breast, margin, mode="edge"))[margin:-margin, margin:-margin]
     outwards = ndimage.distance_transform_edt(~breast) if breast.any() else np.full(breast.shape, np.inf)
     view = _View(pixels, rule, breast, inwards, outwards > reach)
     found: dict[tuple[str, str], float] = {}
@@ -92,15 +95,15 @@ def _border(view: _View) -> _Traces:
 
 
 def _line_step(view: _View) -> float:
-    """How far the outermost column at the chest wall differs from its neighbours, in their standard deviations."""
+    """How far the outermost column at the chest wall leaves the slope of the next, against how far the others do."""
     sums = view.tissue[:, 0].sum(), view.tissue[:, -1].sum()
     rows = view.tissue[:, 0] if sums[0] >= sums[1] else view.tissue[:, -1]
     lines = view.pixels[:, :8] if sums[0] >= sums[1] else view.pixels[:, :-9:-1]
     if rows.sum() < _LOW_BITS:
         return np.nan
     values = lines[rows].astype(float)
-    steps = np.diff(values, axis=1)
-    return float(np.log10((np.abs(steps[:, 0]).mean() + 1) / (np.abs(steps[:, 3:]).mean() + 1)))
+    bends = np.abs(np.diff(values, 2, axis=1)).mean(axis=0)
+    return float(np.log10((bends[0] + 1) / (bends[3:].mean() + 1)))
 
 
 def _outside(view: _View) -> _Traces:
@@ -136,7 +139,7 @@ def _spectrum(view: _View) -> _Traces:
     most = (1 << view.rule.bits) - 1
     spectrum = tissue_spectrum(view.pixels.astype(np.float32) / most, view.tissue.astype(np.float32))
     first = (view.rule.detail or MOST) / MOST * (0 if spectrum is None else spectrum.size)
-    beyond = np.array([]) if spectrum is None else spectrum[int(np.ceil(first)) + 1 :]
+    beyond = np.array([]) if spectrum is None else spectrum[int(np.ceil(first)) + _LEAKAGE :]
     for number, part in enumerate(np.array_split(beyond, _BANDS), start=1):
         name = f"power beyond the detail, part {number} of {_BANDS}"
         yield (NOISE, name), float(np.log10(part.mean() + _TINY)) if part.size else np.nan
@@ -164,7 +167,7 @@ def _line(power: np.ndarray, first: int) -> float:
 
     A period is a line. How a spectrum falls on the whole is the tissue's: its texture, and the shape of its histogram.
     """
-    beside = ndimage.median_filter(power, _LINE, mode="nearest")
+    beside = ndimage.median_filter(power, _LINE, mode="mirror")
     half = _LINE // 2 + 1
     below, above = np.roll(beside, half), np.roll(beside, -half)
     above[-half:] = beside[-half:]
@@ -173,15 +176,46 @@ def _line(power: np.ndarray, first: int) -> float:
 
 
 def _edge(view: _View) -> _Traces:
-    """How rough the outline is, and how the image rises from it, whatever it rises to."""
+    """How rough the outline is, and how far the image rises from it in another way than the rule says.
+
+    At the border of the image, how round the corner is depends on the angle at which the outline meets it: that is not
+    roughness.
+    """
     smooth = ndimage.gaussian_filter(view.breast.astype(np.float32), _SMOOTH, mode="nearest") > 0.5  # noqa: PLR2004
-    length = (view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)).sum()
-    yield (EDGE, "roughness"), float(np.log10((smooth ^ view.breast).sum() / max(length, 1) + 1e-3))
+    rough, outline = smooth ^ view.breast, view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
+    away = slice(_CORNER, -_CORNER), slice(_CORNER, -_CORNER)
+    yield (EDGE, "roughness"), float(np.log10(rough[away].sum() / max(outline[away].sum(), 1) + 1e-3))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
-    rise = np.array([view.pixels[ring].mean() - air if ring.any() else np.nan for ring in view.rings])
-    steps = np.diff(rise) / max(rise[-1], 1)
-    yield (EDGE, "steepest step"), float(steps.max())
-    yield (EDGE, "where it is"), float(steps.argmax())
+    rings = [view.pixels[ring] for ring in view.rings]
+    if not all(ring.size for ring in rings):
+        yield (EDGE, "departure from the rule's rise"), np.nan
+        return
+    rise = np.array([ring.mean() - air for ring in rings])
+    near, deep = np.split(rise, 2)
+    left = _departure(near, view.rule) / (_departure(deep, None) + 0.01 * max(deep.mean(), 1))
+    yield (EDGE, "departure from the rule's rise"), float(np.log10(left + 0.1))
+
+
+def _departure(rise: np.ndarray, rule: BlindingRule | None) -> float:
+    """Of the mean grey of rings under the outline from the rule's floor and tissue, root mean square.
+
+    What the tissue itself does there, where a breast grows thinner, is the anatomy's: it may be any parabola. Without a
+    rule the rings lie so deep that there is nothing but tissue: what that leaves is its texture, of which an edge has
+    as much.
+    """
+    depth = np.arange(rise.size) + 0.5
+    if rule is None:
+        left = rise - np.polynomial.Polynomial.fit(depth, rise, 2)(depth)
+        return float(np.sqrt((left**2).mean()))
+    floor = rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
+    found = []
+    for hidden in np.arange(0, 4, 0.25):  # of the outline's own rise, as far as it is taken for air
+        below = depth + hidden + rule.edge
+        tissue = np.stack([breast_weight(below, rule) * depth**power for power in range(3)], axis=1)
+        left = rise - floor * floor_weight(below, rule)
+        left = left - tissue @ np.linalg.lstsq(tissue, left, rcond=None)[0]
+        found.append(float(np.sqrt((left**2).mean())))
+    return min(found)
 
 
 def _clipping(view: _View) -> _Traces:

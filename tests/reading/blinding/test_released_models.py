@@ -1,0 +1,36 @@
+"""What the released models paint of phantoms, blinded, against the phantoms' own images: 30 of each, 512 x 416."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from benchmarks.blinding import attack_pairs, phantom_pairs
+from mammosynth.reading.blinding.attack import CLASSIFIER, Attack
+from mammosynth.reading.blinding.traces import EDGE
+
+CASES = 30
+BLINDINGS = 3
+
+
+@cache
+def attacks() -> dict[str, list[Attack]]:
+    """Of each task, blindings with other noise."""
+    pairs = phantom_pairs(CASES)
+    return {task: [attack_pairs(own, seed=seed) for seed in range(BLINDINGS)] for task, own in pairs.items()}
+
+
+@pytest.mark.slow
+def test_the_view_is_not_told_from_an_acquired_one() -> None:
+    for found in attacks()["view"]:
+        assert [str(leak) for leak in found.leaks] == []
+        _, low, high = found.classifier
+        assert low <= 0.5 <= high
+
+
+@pytest.mark.slow
+def test_contrast_is_told_by_nothing_but_the_tissue_that_it_paints_under_the_skin() -> None:
+    for found in attacks()["contrast"]:
+        assert {leak.kind for leak in found.leaks} <= {EDGE, CLASSIFIER}
+        assert found.classifier[0] < 0.9
