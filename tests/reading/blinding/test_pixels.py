@@ -133,7 +133,7 @@ def test_an_image_that_does_not_fit_the_spacing_is_refused(spacing: tuple[float,
         blinded_pixels(image(tissue(1), pixel_spacing_mm=spacing), rule, 1)
 
 
-@pytest.mark.parametrize("columns", [187, 222])
+@pytest.mark.parametrize("columns", [181, 195])
 def test_a_right_breast_as_wide_as_the_matrix_is_taken_whole_whatever_rounding_makes_of_its_scale(columns: int) -> None:
     most = SMALL.columns + SMALL.border
     assert most / (most / columns) > columns, "in doubles"
