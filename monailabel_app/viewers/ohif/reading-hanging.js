@@ -40,7 +40,7 @@ const numberOf = ({ instances = [] }) => {
 function protocol(id) {
   const { images, hanging } = reading.current;
   const hung = arranged(images, hanging);
-  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(hung[index]));
+  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(hung[index], index));
   return {
     id,
     name: 'Reading',
@@ -57,8 +57,8 @@ const selector = number => ({
   seriesMatchingRules: [{ weight: 10, attribute: NUMBER, constraint: { equals: { value: number } }, required: true }],
 });
 
-/** Windowed alike, moved apart. */
-const viewport = image => ({
-  viewportOptions: stackOptions(linked('case', { moves: false })),
+/** Windowed alike, moved apart; of the same name in each case, so that OHIF keeps it, and makes no canvas anew. */
+const viewport = (image, index) => ({
+  viewportOptions: { ...stackOptions(linked('case', { moves: false })), viewportId: `reading-${index}` },
   displaySets: image ? [{ id: `image ${image.number}` }] : [],
 });
