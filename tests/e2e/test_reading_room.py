@@ -38,8 +38,12 @@ EVERYTHING_SHOWN = {
     *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
     *("panel-btn", "side-panel-header-right"),
 }
-# Once its images were fetched, as the browser measures it. Without a GPU a large screen takes longer to draw.
-NEXT_CASE_MS = {"1280x800": 1000, "2560x1440": 3000}
+BUTTONS = {"WindowLevel", "Zoom", "Pan", "side-panel-header-right"}
+LATEST_MS = 200  # an answer that was given so long before the browser is killed is kept
+NEXT_CASE_MS = 1000  # once its images were fetched, as the browser measures it
+# Buttons and links of OHIF, outside our panel.
+_BUTTONS = """() => [...document.querySelectorAll('button, a, [role=button], [aria-haspopup]')]
+  .filter(each => each.checkVisibility()).map(each => each.dataset.cy ?? each.outerHTML.slice(0, 150))"""
 QUESTIONS = {
     "bpe": {
         "type": "category",
@@ -195,6 +199,9 @@ def _begin(page, session, shot=""):
     page.get_by_label("Luminance of white").fill("450")
     if shot:
         _shoot(page, shot)
+        assert _violations(page) == []
+        fields, size = (page.locator(part).bounding_box() for part in (".fields", "#size"))
+        assert size["y"] - fields["y"] - fields["height"] >= 12, "pixels between the fields and the line below them"
     page.get_by_role("button", name="Begin").click()
     return _ready(page)
 
@@ -320,7 +327,7 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         page.get_by_role("row", name="Session 2").get_by_text("may begin on").first.wait_for()
         _shoot(page, f"reading-washout-{size}")
         assert page.faults == []
-    assert max(waits) < NEXT_CASE_MS[size]
+    assert max(waits) < NEXT_CASE_MS * max(1, os.getloadavg()[0] / os.cpu_count()), "others kept the cores busy, too"
     answers = _answers(place[0], reader)
     assert {answer[:3] for answer in answers} == {
         (position, question, target)
@@ -358,6 +365,11 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
     with _page(browser, "1280x800") as page:
         _sign_in(page, server.address, tokens["R3"])
         panel = _begin(page, "Session 1")
+        assert set(page.evaluate(_BUTTONS)) == BUTTONS
+        address = page.url
+        page.locator("[data-cy=return-to-work-list]").click()
+        page.wait_for_timeout(500)
+        assert page.url == address
         assert (
             set(page.locator("[data-cy]").evaluate_all("all => all.map(each => each.dataset.cy)")) == EVERYTHING_SHOWN
         )
@@ -469,4 +481,26 @@ def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_
         assert panel.get_by_role("radio", name="c moderate").is_checked()
         assert panel.get_by_label("Suspicion, 0 to 100").first.input_value() == "70"
         assert panel.locator("fieldset.now").get_by_text("Left breast").is_visible()
+        server.process.kill()
+        server.process.wait()
+        panel.get_by_label("Structures that cannot be real").press_sequentially("A v")
+        panel.get_by_role("radio", name="4 agree").check()
+        page.wait_for_timeout(LATEST_MS)
+        _kill_browser(profile)  # neither was sent
+        assert [answer[1] for answer in _answers(folder, "R1")] == ["bpe", "lesion"]
+    with running(folder, *arguments) as server:
+        context, page = opened()
+        context.clear_cookies()
+        _sign_in(page, server.address, tokens["R1"])
+        page.get_by_role("button", name="Go on").click()
+        panel = _ready(page)
+        _saved(panel)
+        assert panel.get_by_label("Structures that cannot be real").input_value() == "A v"
+        assert [answer[1] for answer in _answers(folder, "R1")][2:] == ["realism", "note"]
+        page.keyboard.press("n")  # half an answer, which stays in the browser
+        page.goto(f"{server.address}/reading-room")
+        assert page.evaluate("indexedDB.databases().then(all => all.length)") == 1
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Token").wait_for()
+        assert page.evaluate("indexedDB.databases().then(all => all.length)") == 0, "what was kept goes with the reader"
         context.close()
