@@ -20,7 +20,7 @@ from mammosynth.reading.store import StudyStore
 from mammosynth.terms import ImageLaterality
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
-from tests.support.ohif import CHROMIUM, FLAGS, SHOTS
+from tests.support.ohif import CHROMIUM, FLAGS, SHOTS, shown
 from tests.support.server import running
 from tests.support.shared import made_once
 from tests.support.viewports import _TELL
@@ -30,7 +30,7 @@ SIZES = {"1280x800": (1280, 800), "2560x1440": (2560, 1440)}
 PIXEL_MM = 1.0  # 229 x 191 pixels
 VIEWS = ("R CC", "R MLO", "L CC", "L MLO")  # not as they hang
 STUDY = "room"
-READERS = ("R1", "R2", "R3")
+READERS = ("R1", "R2", "R3", "R4")
 READY_MS = 90_000
 # All that OHIF shows by a name: three tools, viewports with empty overlays, our panel; its logo leads nowhere.
 EVERYTHING_SHOWN = {
@@ -38,7 +38,7 @@ EVERYTHING_SHOWN = {
     *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
     *("panel-btn", "side-panel-header-right"),
 }
-BUTTONS = {"WindowLevel", "Zoom", "Pan", "side-panel-header-right"}
+BUTTONS = {"WindowLevel", "Zoom", "Pan"}
 LATEST_MS = 200  # an answer that was given so long before the browser is killed is kept
 NEXT_CASE_MS = 1000  # once its images were fetched, as the browser measures it
 # Buttons and links of OHIF, outside our panel.
@@ -77,6 +77,7 @@ QUESTIONS = {
         "items": {"texture": "Texture of the tissue", "noise": "Noise"},
         "required": False,
     },
+    "sharp": {"type": "yes_no", "title": "Is this image sharp?", "per": "image", "required": False},
     "note": {"type": "text", "title": "Structures that cannot be real", "required": False},
 }
 
@@ -172,6 +173,17 @@ def _page(browser, size):
     page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
     yield page
     context.close()
+
+
+@pytest.fixture(scope="module")
+def reading_page(browser, server, place):
+    """The first case of the first session of R4, in one page for several tests; and its panel."""
+    _, tokens = place
+    _train(server, tokens["R4"])
+    with _page(browser, "1280x800") as page:
+        _sign_in(page, server.address, tokens["R4"])
+        yield page, _begin(page, "Session 1")
+        assert page.faults == []
 
 
 # As if another tab were in front for a while: a headless browser has none.
@@ -415,6 +427,75 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
     assert ("note", "A vessel that ends") in {
         (question, content["value"]) for _, question, _, content in _answers(folder, "R3") if question == "note"
     }
+
+
+def _active(page):
+    """Which of the images is the active one."""
+    return page.evaluate("""async () => {
+      const { activeView, views } = await import('/ohif/extensions/viewer.js');
+      return views().findIndex(({ viewportId }) => viewportId === activeView().viewportId);
+    }""")
+
+
+def test_images_are_looked_at_by_keys(reading_page):
+    page, _ = reading_page
+    press = page.keyboard.press
+    before = shown(page)
+    first = _active(page)
+    press("F6")
+    active = _active(page)
+    assert active == (first + 1) % len(before)
+    press("Shift+ArrowRight")
+    press("Shift+ArrowDown")
+    moved = shown(page)
+    assert np.subtract(moved[active]["pan"], before[active]["pan"]) == pytest.approx([40, 40], abs=0.5)
+    press("Control+ArrowUp")
+    assert shown(page)[active]["zoom"] == pytest.approx(moved[active]["zoom"] * 1.15)
+    assert [each["zoom"] for each in shown(page)][first] == pytest.approx(before[first]["zoom"])
+    press("Control+Shift+ArrowUp")
+    brighter = shown(page)
+    assert all(new["window"][0] < old["window"][0] for new, old in zip(brighter, before, strict=True)), "all of them"
+    press("Control+Shift+ArrowRight")
+    widths = [np.ptp(each["window"]) for each in (brighter[active], shown(page)[active])]
+    assert widths[1] < widths[0]
+    press("Control+Home")
+    for new, old in zip(shown(page), before, strict=True):
+        assert new["zoom"] == pytest.approx(old["zoom"])
+        assert new["pan"] == pytest.approx(old["pan"], abs=0.5)
+        assert new["window"] == pytest.approx(old["window"])
+
+
+def test_every_kind_of_question_is_answered_by_keys(reading_page, place):
+    page, panel = reading_page
+    press = page.keyboard.press
+    press("g")
+    page.keyboard.type("60")
+    press("Enter")
+    panel.get_by_label("Texture of the tissue: 1").focus()
+    press("3")
+    press("4")
+    sharp = panel.locator("fieldset", has_text="Is this image sharp?")
+    sharp.filter(has_text="Image 2").get_by_role("radio").first.focus()
+    press("2")
+    panel.get_by_role("button", name="Set an ellipse").focus()
+    press("Enter")
+    press("Shift+ArrowRight")
+    press("Enter")
+    for _ in range(3):
+        press("ArrowUp")
+    press("Enter")
+    page.keyboard.type("55")
+    press("Enter")
+    _saved(panel)
+    given = {(question, target): content["value"] for _, question, target, content in _answers(place[0], "R4")}
+    (mark,) = given.pop(("lesions", "case"))
+    assert given == {
+        ("origin", "case"): {"answer": "generated", "confidence": 60},
+        ("quality", "case"): {"texture": 3, "noise": 4},
+        ("sharp", "2"): "no",
+    }
+    assert (mark["shape"], mark["rating"]) == ("ellipse", 55)
+    assert mark["radius_y"] > mark["radius_x"] > 0
 
 
 def _free_port():
