@@ -45,12 +45,12 @@ from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
 from monailabel_app.gateway.labels import create_labels
 from monailabel_app.gateway.ohif import create_ohif
+from monailabel_app.gateway.pages import create_page
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.reader_studies import create_reader_studies
 from monailabel_app.gateway.reader_tokens import create_reader_tokens
 from monailabel_app.gateway.reading_dicom import create_reading_dicom
-from monailabel_app.gateway.reading_owner import create_reading_owner
 from monailabel_app.gateway.reading_room import create_reading_room
 from monailabel_app.gateway.reading_rooms import ReadingRooms
 from monailabel_app.gateway.segmentations import create_segmentations
@@ -136,9 +136,10 @@ def create_gateway(
     gateway.include_router(create_labels(_archive))
     gateway.include_router(create_previews(_slots, _archive))
     gateway.include_router(create_reader_tokens(token_file))
-    gateway.include_router(create_reading_owner())
+    gateway.include_router(create_page("/reading", "reading_owner"))
     gateway.include_router(create_reader_studies(place, blinding, lambda: archive_images(_archive())))
     gateway.include_router(create_reading_dicom(rooms.visible))
+    gateway.include_router(create_page("/reading-room", "reading_room"))
     gateway.include_router(create_reading_room(rooms))
     _add_synthesis(gateway)
     _add_inference(gateway)

@@ -1,34 +1,24 @@
-"""Routes below /reading-room: what a reader does in reader studies, and the page on which they do it.
+"""Routes below /reading-room: what a reader does in reader studies.
 
 Whoever asks is the reader: no route takes a name. Nothing that passes here tells an arm.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InUrl
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-import monailabel_app
 from mammosynth.parameters import check_json_bounds
 from mammosynth.reading.answers import Answer
 from mammosynth.reading.attention import Attention
-from monailabel_app.errors import NotFoundError
-from monailabel_app.gateway.answers import NO_FOREIGN_FRAME
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.reading_dicom import NO_STORE
 from monailabel_app.gateway.reading_rooms import ReadingRooms
 
-_FOLDER = Path(monailabel_app.__file__).parent / "viewers" / "reading_room"
-_TYPES = {".js": "text/javascript", ".css": "text/css"}
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; " + NO_FOREIGN_FRAME
-)
 _MOST_PIXELS = 100_000
 StudyName = Annotated[str, InUrl(max_length=64)]
 Session = Annotated[int, Field(ge=0, le=1000)]
@@ -96,24 +86,9 @@ class Showing(Body):
 def create_reading_room(rooms: ReadingRooms) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/reading-room")
-    pages = {path.name: path for path in _FOLDER.glob("*") if path.suffix in _TYPES}
 
     def told(value: Any) -> Response:
         return JSONResponse(value, headers=NO_STORE)
-
-    @router.get("", include_in_schema=False)
-    def page() -> Response:
-        """The page."""
-        headers = {"cache-control": "no-store", "content-security-policy": _POLICY}
-        return FileResponse(_FOLDER / "index.html", media_type="text/html", headers=headers)
-
-    @router.get("/page/{name}", include_in_schema=False)
-    def page_file(name: str) -> Response:
-        """What it loads."""
-        if name not in pages:
-            raise NotFoundError(f"the page has no file {name[:64]!r}")
-        headers = {"cache-control": "no-store"}
-        return FileResponse(pages[name], media_type=_TYPES[pages[name].suffix], headers=headers)
 
     @router.get("/studies")
     def studies(request: Request) -> Response:

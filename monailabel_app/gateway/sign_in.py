@@ -77,8 +77,8 @@ def signed_in(scope: Scope, origin: str, token: str, next_path: str) -> Response
 
 
 def signed_out() -> Response:
-    """Forget the token in the browser."""
-    response = RedirectResponse(SIGN_IN, status_code=303)
+    """Forget the token in the browser, and what our pages kept there, such as answers that were not sent yet."""
+    response = RedirectResponse(SIGN_IN, status_code=303, headers={"clear-site-data": '"storage"'})
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return response
 

@@ -20,7 +20,7 @@ from mammosynth.reading.store import StudyStore
 from mammosynth.terms import ImageLaterality
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
-from tests.support.ohif import CHROMIUM, FLAGS, SHOTS
+from tests.support.ohif import CHROMIUM, FLAGS, SHOTS, shown
 from tests.support.server import running
 from tests.support.shared import made_once
 from tests.support.viewports import _TELL
@@ -30,7 +30,7 @@ SIZES = {"1280x800": (1280, 800), "2560x1440": (2560, 1440)}
 PIXEL_MM = 1.0  # 229 x 191 pixels
 VIEWS = ("R CC", "R MLO", "L CC", "L MLO")  # not as they hang
 STUDY = "room"
-READERS = ("R1", "R2", "R3")
+READERS = ("R1", "R2", "R3", "R4")
 READY_MS = 90_000
 # All that OHIF shows by a name: three tools, viewports with empty overlays, our panel; its logo leads nowhere.
 EVERYTHING_SHOWN = {
@@ -38,8 +38,12 @@ EVERYTHING_SHOWN = {
     *(f"viewport-overlay-{corner}" for corner in ("top-left", "top-right", "bottom-left", "bottom-right")),
     *("panel-btn", "side-panel-header-right"),
 }
-# Once its images were fetched, as the browser measures it. Without a GPU a large screen takes longer to draw.
-NEXT_CASE_MS = {"1280x800": 1000, "2560x1440": 3000}
+BUTTONS = {"WindowLevel", "Zoom", "Pan"}
+LATEST_MS = 200  # an answer that was given so long before the browser is killed is kept
+NEXT_CASE_MS = 1000  # once its images were fetched, as the browser measures it
+# Buttons and links of OHIF, outside our panel.
+_BUTTONS = """() => [...document.querySelectorAll('button, a, [role=button], [aria-haspopup]')]
+  .filter(each => each.checkVisibility()).map(each => each.dataset.cy ?? each.outerHTML.slice(0, 150))"""
 QUESTIONS = {
     "bpe": {
         "type": "category",
@@ -73,6 +77,7 @@ QUESTIONS = {
         "items": {"texture": "Texture of the tissue", "noise": "Noise"},
         "required": False,
     },
+    "sharp": {"type": "yes_no", "title": "Is this image sharp?", "per": "image", "required": False},
     "note": {"type": "text", "title": "Structures that cannot be real", "required": False},
 }
 
@@ -170,6 +175,17 @@ def _page(browser, size):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def reading_page(browser, server, place):
+    """The first case of the first session of R4, in one page for several tests; and its panel."""
+    _, tokens = place
+    _train(server, tokens["R4"])
+    with _page(browser, "1280x800") as page:
+        _sign_in(page, server.address, tokens["R4"])
+        yield page, _begin(page, "Session 1")
+        assert page.faults == []
+
+
 # As if another tab were in front for a while: a headless browser has none.
 _LOOK_AWAY = """async () => {
   for (const hidden of [true, false]) {
@@ -195,6 +211,9 @@ def _begin(page, session, shot=""):
     page.get_by_label("Luminance of white").fill("450")
     if shot:
         _shoot(page, shot)
+        assert _violations(page) == []
+        fields, size = (page.locator(part).bounding_box() for part in (".fields", "#size"))
+        assert size["y"] - fields["y"] - fields["height"] >= 12, "pixels between the fields and the line below them"
     page.get_by_role("button", name="Begin").click()
     return _ready(page)
 
@@ -320,7 +339,7 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         page.get_by_role("row", name="Session 2").get_by_text("may begin on").first.wait_for()
         _shoot(page, f"reading-washout-{size}")
         assert page.faults == []
-    assert max(waits) < NEXT_CASE_MS[size]
+    assert max(waits) < NEXT_CASE_MS * max(1, os.getloadavg()[0] / os.cpu_count()), "others kept the cores busy, too"
     answers = _answers(place[0], reader)
     assert {answer[:3] for answer in answers} == {
         (position, question, target)
@@ -358,6 +377,11 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
     with _page(browser, "1280x800") as page:
         _sign_in(page, server.address, tokens["R3"])
         panel = _begin(page, "Session 1")
+        assert set(page.evaluate(_BUTTONS)) == BUTTONS
+        address = page.url
+        page.locator("[data-cy=return-to-work-list]").click()
+        page.wait_for_timeout(500)
+        assert page.url == address
         assert (
             set(page.locator("[data-cy]").evaluate_all("all => all.map(each => each.dataset.cy)")) == EVERYTHING_SHOWN
         )
@@ -403,6 +427,75 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
     assert ("note", "A vessel that ends") in {
         (question, content["value"]) for _, question, _, content in _answers(folder, "R3") if question == "note"
     }
+
+
+def _active(page):
+    """Which of the images is the active one."""
+    return page.evaluate("""async () => {
+      const { activeView, views } = await import('/ohif/extensions/viewer.js');
+      return views().findIndex(({ viewportId }) => viewportId === activeView().viewportId);
+    }""")
+
+
+def test_images_are_looked_at_by_keys(reading_page):
+    page, _ = reading_page
+    press = page.keyboard.press
+    before = shown(page)
+    first = _active(page)
+    press("F6")
+    active = _active(page)
+    assert active == (first + 1) % len(before)
+    press("Shift+ArrowRight")
+    press("Shift+ArrowDown")
+    moved = shown(page)
+    assert np.subtract(moved[active]["pan"], before[active]["pan"]) == pytest.approx([40, 40], abs=0.5)
+    press("Control+ArrowUp")
+    assert shown(page)[active]["zoom"] == pytest.approx(moved[active]["zoom"] * 1.15)
+    assert [each["zoom"] for each in shown(page)][first] == pytest.approx(before[first]["zoom"])
+    press("Control+Shift+ArrowUp")
+    brighter = shown(page)
+    assert all(new["window"][0] < old["window"][0] for new, old in zip(brighter, before, strict=True)), "all of them"
+    press("Control+Shift+ArrowRight")
+    widths = [np.ptp(each["window"]) for each in (brighter[active], shown(page)[active])]
+    assert widths[1] < widths[0]
+    press("Control+Home")
+    for new, old in zip(shown(page), before, strict=True):
+        assert new["zoom"] == pytest.approx(old["zoom"])
+        assert new["pan"] == pytest.approx(old["pan"], abs=0.5)
+        assert new["window"] == pytest.approx(old["window"])
+
+
+def test_every_kind_of_question_is_answered_by_keys(reading_page, place):
+    page, panel = reading_page
+    press = page.keyboard.press
+    press("g")
+    page.keyboard.type("60")
+    press("Enter")
+    panel.get_by_label("Texture of the tissue: 1").focus()
+    press("3")
+    press("4")
+    sharp = panel.locator("fieldset", has_text="Is this image sharp?")
+    sharp.filter(has_text="Image 2").get_by_role("radio").first.focus()
+    press("2")
+    panel.get_by_role("button", name="Set an ellipse").focus()
+    press("Enter")
+    press("Shift+ArrowRight")
+    press("Enter")
+    for _ in range(3):
+        press("ArrowUp")
+    press("Enter")
+    page.keyboard.type("55")
+    press("Enter")
+    _saved(panel)
+    given = {(question, target): content["value"] for _, question, target, content in _answers(place[0], "R4")}
+    (mark,) = given.pop(("lesions", "case"))
+    assert given == {
+        ("origin", "case"): {"answer": "generated", "confidence": 60},
+        ("quality", "case"): {"texture": 3, "noise": 4},
+        ("sharp", "2"): "no",
+    }
+    assert (mark["shape"], mark["rating"]) == ("ellipse", 55)
+    assert mark["radius_y"] > mark["radius_x"] > 0
 
 
 def _free_port():
@@ -469,4 +562,26 @@ def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_
         assert panel.get_by_role("radio", name="c moderate").is_checked()
         assert panel.get_by_label("Suspicion, 0 to 100").first.input_value() == "70"
         assert panel.locator("fieldset.now").get_by_text("Left breast").is_visible()
+        server.process.kill()
+        server.process.wait()
+        panel.get_by_label("Structures that cannot be real").press_sequentially("A v")
+        panel.get_by_role("radio", name="4 agree").check()
+        page.wait_for_timeout(LATEST_MS)
+        _kill_browser(profile)  # neither was sent
+        assert [answer[1] for answer in _answers(folder, "R1")] == ["bpe", "lesion"]
+    with running(folder, *arguments) as server:
+        context, page = opened()
+        context.clear_cookies()
+        _sign_in(page, server.address, tokens["R1"])
+        page.get_by_role("button", name="Go on").click()
+        panel = _ready(page)
+        _saved(panel)
+        assert panel.get_by_label("Structures that cannot be real").input_value() == "A v"
+        assert [answer[1] for answer in _answers(folder, "R1")][2:] == ["realism", "note"]
+        page.keyboard.press("n")  # half an answer, which stays in the browser
+        page.goto(f"{server.address}/reading-room")
+        assert page.evaluate("indexedDB.databases().then(all => all.length)") == 1
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Token").wait_for()
+        assert page.evaluate("indexedDB.databases().then(all => all.length)") == 0, "what was kept goes with the reader"
         context.close()

@@ -152,6 +152,7 @@ def test_whoever_is_signed_in_can_sign_out(client, token):
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     assert answer.headers["set-cookie"].startswith(f'{COOKIE}=""; ')
     assert "max-age=0" in answer.headers["set-cookie"].lower()
+    assert answer.headers["clear-site-data"] == '"storage"'
 
 
 def test_a_server_without_tokens_has_nothing_to_sign_in_to():

@@ -9,6 +9,7 @@ import { nameInAddress, reading } from './reading-now.js';
 import { answer, mammograms, retrieve, views } from './viewer.js';
 
 const APPEARS_WITHIN_MS = 30000;
+const LOOKS_EACH_MS = 10;
 
 /** The browser's mark of when a case was left; what it measures from there to the next one drawn is `NEXT_CASE`. */
 export const LEFT = 'mammosynth: case left';
@@ -25,15 +26,12 @@ export async function showCase() {
 
 /** Resolves once every image of the case is drawn. */
 export async function drawn() {
-  const isDrawn = () => (isShown() && shownViewports().every(isFitted) ? true : null);
-  const events = cornerstone().cornerstone;
+  const { RENDERED } = cornerstone().cornerstone.Enums.ViewportStatus;
+  const isDrawn = viewport => isFitted(viewport) && viewport.viewportStatus === RENDERED;
   const until = Date.now() + APPEARS_WITHIN_MS;
-  while (!isDrawn()) {
+  while (!isShown() || !shownViewports().every(isDrawn)) {
     if (Date.now() > until) throw new Error('The images of this case could not be shown; try again.');
-    await new Promise(resolve => {
-      events.eventTarget.addEventListener(events.Enums.Events.IMAGE_RENDERED, resolve, { once: true });
-      setTimeout(resolve, 50);
-    });
+    await new Promise(resolve => setTimeout(resolve, LOOKS_EACH_MS));
   }
 }
 

@@ -254,12 +254,15 @@ function markLine(place, index, onDone) {
 function text(place) {
   const { question } = place;
   const area = element('textarea', { rows: 2, maxLength: question.max_characters });
-  let late;
+  let late = null;
   const take = () => {
+    if (late === null) return;
     clearTimeout(late);
-    if (area.value !== (reading.draftOf(place) ?? '')) reading.change(place, area.value);
+    late = null;
+    reading.change(place, area.value);
   };
   area.addEventListener('input', () => {
+    reading.type(place, area.value);
     clearTimeout(late);
     late = setTimeout(take, TYPING_MS);
   });

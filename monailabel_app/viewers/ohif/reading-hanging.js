@@ -40,7 +40,10 @@ const numberOf = ({ instances = [] }) => {
 function protocol(id) {
   const { images, hanging } = reading.current;
   const hung = arranged(images, hanging);
-  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) => viewport(hung[index]));
+  const name = `reading-${hanging.rows}x${hanging.columns}`;
+  const viewports = Array.from({ length: hanging.rows * hanging.columns }, (_, index) =>
+    viewport(hung[index], `${name}-${index}`)
+  );
   return {
     id,
     name: 'Reading',
@@ -57,8 +60,8 @@ const selector = number => ({
   seriesMatchingRules: [{ weight: 10, attribute: NUMBER, constraint: { equals: { value: number } }, required: true }],
 });
 
-/** Windowed alike, moved apart. */
-const viewport = image => ({
-  viewportOptions: stackOptions(linked('case', { moves: false })),
+/** Windowed alike, moved apart. OHIF keeps those of the same names for the next case: canvases are slow to make. */
+const viewport = (image, viewportId) => ({
+  viewportOptions: { ...stackOptions(linked('case', { moves: false })), viewportId },
   displaySets: image ? [{ id: `image ${image.number}` }] : [],
 });

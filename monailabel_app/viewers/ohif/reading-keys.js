@@ -76,12 +76,13 @@ function aimAction({ key, shiftKey }) {
 
 function answerAction({ key, ctrlKey, metaKey, altKey, repeat }) {
   if (ctrlKey || metaKey || altKey || key.length !== 1 || key === ' ' || !reading.isReady || reading.isTold) return null;
-  const found = choiceBy(key, reading.places, reading.place) || choiceBy(key.toLowerCase(), reading.places, reading.place);
-  if (found) return () => repeat || reading.choose(found.place, found.choice);
-  const level = Number(key);
   const { question } = reading.place || {};
-  if (question?.type !== 'items' || !levelsOf(question.levels).includes(level)) return null;
-  return () => repeat || reading.request(`level ${level}`);
+  const level = Number(key);
+  if (question?.type === 'items' && levelsOf(question.levels).includes(level)) {
+    return () => repeat || reading.request(`level ${level}`);
+  }
+  const found = choiceBy(key, reading.places, reading.place) || choiceBy(key.toLowerCase(), reading.places, reading.place);
+  return found && (() => repeat || reading.choose(found.place, found.choice));
 }
 
 function combination(event) {

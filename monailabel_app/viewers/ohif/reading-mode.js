@@ -14,6 +14,10 @@ const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const CORNERS = ['TopLeft', 'TopRight', 'BottomLeft', 'BottomRight'];
 const TOOLS = ['WindowLevel', 'Zoom', 'Pan'];
 
+// OHIF 3.10 has no setting for the corner of its header, whose menu leads out of the case.
+const plain = new CSSStyleSheet();
+plain.replaceSync('div:has(> div > [data-cy="return-to-work-list"]) > .right-0 { display: none; }');
+
 // Made anew each time: OHIF takes the panels out of what it is given.
 const layout = () => ({
   id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
@@ -41,6 +45,12 @@ async function follow(shown) {
   fetchAhead().catch(console.warn);
 }
 
+/** Show nothing in OHIF's header but the tools; returns what ends it. */
+function plainHeader() {
+  document.adoptedStyleSheets.push(plain);
+  return () => (document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== plain));
+}
+
 export default {
   id: 'mammosynth.reading',
   extensionDependencies: {},
@@ -64,7 +74,8 @@ export default {
         reading.addEventListener('case', next);
         reading.addEventListener('again', next);
         const stop = () => ['case', 'again'].forEach(name => reading.removeEventListener(name, next));
-        ends = [stop, keepFitted(), labelViewports((_, image) => [viewName(image)]), drawMarks(), readKeys()];
+        const label = () => labelViewports((_, image) => [viewName(image)]);
+        ends = [stop, plainHeader(), keepFitted(), label(), drawMarks(), readKeys()];
         const { customizationService, toolbarService } = given.servicesManager.services;
         customizationService.addModeCustomizations(
           CORNERS.map(corner => ({ id: `cornerstoneOverlay${corner}`, items: [] }))

@@ -21,6 +21,7 @@ export default {
     setManagers(managers);
     managers.appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
     managers.appConfig.showPatientInfo = 'disabled';
+    managers.appConfig.addWindowLevelActionMenu = false; // it offers colours and overlays
     addAttribute();
     addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, ReadingPanel);

@@ -25,7 +25,7 @@ export class ReadingSession extends EventTarget {
   ending = null; // what the server said when the session was over
   isReady = false; // whether the images are on the screen, so that times count
 
-  /** `ask(path, options)` asks the server for JSON; `storage` ({keep, kept}) keeps what is not with it yet. */
+  /** `ask(path, options)` asks the server for JSON; `storage` ({keep, kept}, as `lasting`) what is not with it yet. */
   constructor({ ask, storage, now = () => performance.now() }) {
     super();
     this.#ask = ask;
@@ -36,7 +36,7 @@ export class ReadingSession extends EventTarget {
   /** Ask for the case that is shown now in a study; resolves to what the server says. */
   async open(study) {
     this.study = study;
-    this.#take(await this.#ask(this.#path('current')));
+    await this.#take(await this.#ask(this.#path('current')));
     return this.current;
   }
 
@@ -70,6 +70,13 @@ export class ReadingSession extends EventTarget {
     this.#keep();
     if (!this.current.is_training) this.#put(place);
     this.dispatchEvent(new Event('answer'));
+  }
+
+  /** Take what is still being typed: kept here, and sent when it is taken by `change`. */
+  type(place, draft) {
+    if (this.isTold) return;
+    this.drafts = { ...this.drafts, [placeId(place)]: draft };
+    this.#keep();
   }
 
   /** Take a choice, and say so, that the reader may be led on. */
@@ -124,7 +131,7 @@ export class ReadingSession extends EventTarget {
     if (!(await this.outbox.settled())) throw new Error(this.#unsaved());
     const next = await this.#post('show', { session, position: position + step, left: this.clock.attention });
     this.#storage.keep(KEPT + study_instance_uid, null);
-    if (next.state === 'reading') this.#take(next);
+    if (next.state === 'reading') await this.#take(next);
     else this.#end(next);
   }
 
@@ -158,14 +165,15 @@ export class ReadingSession extends EventTarget {
     return clock;
   }
 
-  #take(current) {
+  async #take(current) {
+    const kept = (current.feedback ? null : await this.#storage.kept(KEPT + current.study_instance_uid)) ?? {};
     this.current = current;
     this.isReady = false;
     this.place = null;
     this.clock = this.#newClock();
     if (!this.isReading) return;
     this.places = placesOf(current.questions);
-    this.drafts = { ...this.#answered(), ...this.#kept() };
+    this.drafts = { ...this.#answered(), ...kept };
     this.outbox = new Outbox(answers => this.#save(current, answers));
     this.outbox.addEventListener('change', () => this.#onSaving());
     if (!current.is_training) this.places.forEach(place => this.#put(place));
@@ -210,8 +218,6 @@ export class ReadingSession extends EventTarget {
     const unsaved = this.places.filter(isUnsaved).map(place => [placeId(place), this.draftOf(place)]);
     this.#storage.keep(KEPT + this.current.study_instance_uid, unsaved.length ? Object.fromEntries(unsaved) : null);
   }
-
-  #kept = () => (this.isTold ? {} : this.#storage.kept(KEPT + this.current.study_instance_uid));
 
   #post(action, body, options = {}) {
     const headers = { 'Content-Type': 'application/json' };

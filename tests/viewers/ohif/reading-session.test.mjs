@@ -68,6 +68,26 @@ test('what the server never got is sent when the browser comes back', async () =
   server.down = false; // or it would be asked for ever
 });
 
+test('what another reader or another study left in the browser is neither shown nor sent', async () => {
+  const { server, session, storage, place } = await opened(caseAt(1));
+  server.down = true;
+  session.change(place, { answer: 'no', suspicion: 3 });
+  const other = await opened(caseAt(1, { study_instance_uid: '2.25.99' }), storage);
+  assert.equal(other.session.draftOf(other.place), null);
+  assert.deepEqual([other.session.outbox.isEmpty, other.server.asked.length], [true, 1]);
+  server.down = false;
+});
+
+test('text that is being typed is kept here before it is sent', async () => {
+  const note = { name: 'note', type: 'text', per: 'case', targets: ['case'], required: false, keys: {} };
+  const { session, storage, place } = await opened(caseAt(1, { questions: [note] }));
+  session.type(place, 'A ves');
+  assert.equal(session.outbox.isEmpty, true);
+  const again = await opened(caseAt(1, { questions: [note] }), storage);
+  assert.equal(again.session.draftOf(again.place), 'A ves');
+  assert.equal(await again.session.outbox.settled(), true);
+});
+
 test('nobody leaves a case before its answers are with the server', async () => {
   const { server, session, place } = await opened(caseAt(1));
   session.change(place, { answer: 'no', suspicion: 3 });
