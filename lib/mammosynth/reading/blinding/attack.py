@@ -108,7 +108,8 @@ def attack_study(copies: BlindedCopies, protocol: Protocol) -> list[Attack]:
     Raises:
         DataError: If an arm has too few copies to tell, or a copy is missing or damaged.
     """
-    groups = {arm: [exhibit for exhibit in _exhibits(copies, protocol, own)] for arm, own in copies.groups().items()}
+    own = copies.groups()
+    groups = {arm: list(_exhibits(copies, protocol, own[arm])) for arm in protocol.arms if arm in own}
     return [attack((one, other), groups[one], groups[other], copies.rule) for one, other in combinations(groups, 2)]
 
 
