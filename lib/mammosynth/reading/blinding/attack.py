@@ -1,8 +1,8 @@
 """`attack`: whether anything but the anatomy tells two groups of copies apart.
 
 Everything that can be counted or measured of a copy becomes a score, and the area under the ROC curve of each score, by
-which arm a copy is of, must contain 0.5 in its interval (DeLong, clustered by patient, Bonferroni over all scores). That
-of a classifier on all that is measured, cross-validated by patient (95 %), must not lie above it.
+which arm a copy is of, must contain 0.5 in its interval (DeLong, clustered by patient, Bonferroni over all scores). The
+interval of a classifier on all that is measured, cross-validated by patient (95 %), must not lie above it.
 """
 
 from __future__ import annotations
