@@ -224,8 +224,16 @@ def reading_after(db: Session, study: StudyRow, reading: Reading) -> Reading | N
     return _as_reading(row) if row is not None else None
 
 
-def check_may_read(db: Session, study: StudyRow, protocol: Protocol, reading: Reading) -> None:
-    """The session must be the reader's last that has begun, and everything before the reading complete."""
+def reading_in_turn(
+    db: Session, study: StudyRow, protocol: Protocol, reader: str, number: int, position: int
+) -> Reading:
+    """A reading by its place, which its reader may see and answer now.
+
+    Raises:
+        NotFoundError: If there is none.
+        ConflictError: If the session is not the reader's last that has begun, or an earlier reading is not complete.
+    """
+    reading = reading_at(db, study, reader, number, position)
     latest = latest_session(db, study, reading.reader)
     if latest is None or latest < reading.session:
         raise ConflictError(f"session {reading.session} of {reading.reader} has not begun; start it first")
@@ -235,6 +243,7 @@ def check_may_read(db: Session, study: StudyRow, protocol: Protocol, reading: Re
         before = reading_at(db, study, reading.reader, reading.session, reading.position - 1)
         if not is_complete(db, study, protocol, before):
             raise ConflictError(f"reading {before.position} is not complete; finish it before {reading.position}")
+    return reading
 
 
 def check_may_leave(

@@ -205,8 +205,7 @@ class StudyStore:
                 queries.check_may_leave(db, study, protocol, reader, last if position else None, number)
                 position = None
             else:
-                reading = queries.reading_at(db, study, reader, number, position)
-                queries.check_may_read(db, study, protocol, reading)
+                queries.reading_in_turn(db, study, protocol, reader, number, position)
             before = queries.last_shown(db, study, reader)
             is_shown = before is not None and (before.session, before.position) == (number, position)
             if is_shown and left is None and queries.seen(db, reader) is before:
@@ -303,8 +302,7 @@ class StudyStore:
                 unfinished, or the truth of a training case was told already.
         """
         with self._writing(name) as (db, study, protocol):
-            reading = queries.reading_at(db, study, reader, number, position)
-            queries.check_may_read(db, study, protocol, reading)
+            reading = queries.reading_in_turn(db, study, protocol, reader, number, position)
             return [self._save(db, study, protocol, reading, answer) for answer in answers]
 
     def save_shown(
@@ -323,8 +321,7 @@ class StudyStore:
             ConflictError: As `save`, and if another reading is shown.
         """
         with self._writing(name) as (db, study, protocol):
-            reading = queries.reading_at(db, study, reader, number, position)
-            queries.check_may_read(db, study, protocol, reading)
+            reading = queries.reading_in_turn(db, study, protocol, reader, number, position)
             if queries.shown(db, study, reader) != reading:
                 raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
             receipts = [self._save(db, study, protocol, reading, answer) for answer in answers(reading)]
