@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+from experiments import uninstalled  # noqa: F401  (first: what comes next asks for version and tasks)
 from experiments.packed_bundles import pack_bundles, unpack_bundles
 from mammosynth.atomic import write_json
 from mammosynth.bundle import METADATA, default_model_zoo, find_bundle, task_of

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from experiments.packed_bundles import MOST_BYTES, pack_bundles, unpack_bundles
 from experiments.train_all import JOBS, main
+from experiments.uninstalled import write_metadata
 from mammosynth.bundle import (
     INFERENCE,
     METADATA,
@@ -30,9 +32,20 @@ from mammosynth.errors import BundleError
 from tests.support.data_sets import write_data_sets
 
 ROOT = Path(__file__).parents[2]
-BLOCKED = "pydicom,SimpleITK,radiomics,highdicom,monailabel,fastapi,sqlalchemy,jinja2,jsonschema,matplotlib,pandas,tqdm"
+BLOCKED = (
+    "pydicom,SimpleITK,radiomics,highdicom,monailabel,fastapi,sqlalchemy,jinja2,jsonschema,matplotlib,pandas,tqdm,"
+)
+BLOCKED += "einops,sklearn,tensorboard,torchvision"
 PROGRAM = """
 import sys
+from importlib.metadata import MetadataPathFinder
+
+find = MetadataPathFinder.find_distributions
+def is_of_others(found):
+    return found.name != "mammosynth" or "site-packages" not in str(found.locate_file(""))
+def of_others(*context):
+    return filter(is_of_others, find(*context))
+MetadataPathFinder.find_distributions = of_others
 blocked, sys.argv[1:] = sys.argv[1].split(","), sys.argv[2:]
 sys.modules.update(dict.fromkeys(blocked))
 from experiments.train_all import main
@@ -76,6 +89,14 @@ def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:
 def test_every_released_model_that_can_be_trained_is_in_the_queue() -> None:
     stands_in = {"breast_cem_cyclegan_narrow"}
     assert {job.bundle for job in JOBS} | stands_in == set(find_bundles())
+
+
+def test_a_checkout_tells_what_an_installation_would(tmp_path: Path) -> None:
+    write_metadata(ROOT / "pyproject.toml", tmp_path)
+    (found,) = distributions(path=[str(tmp_path)])
+    assert (found.name, found.version) == ("mammosynth", version("mammosynth"))
+    named = {point.name for point in found.entry_points if point.group == "mammosynth.tasks"}
+    assert named == {"contrast", "mask", "view"}
 
 
 def test_bundles_come_out_of_few_small_files_as_they_went_in(tmp_path: Path) -> None:
