@@ -1,4 +1,4 @@
-"""Several servers on one PostgreSQL: is every job done once, whoever is killed, and does nobody wait longer than his share?
+"""Several servers on one PostgreSQL: is every job done once, whoever is killed, and who waits how long?
 
 Run from the root: `MAMMOSYNTH_TEST_POSTGRESQL=postgresql://… PYTHONPATH=. .venv/bin/python benchmarks/shared_queue.py`.
 Servers are reduced to their queue (a job sleeps), in processes of their own, and killed with SIGKILL in turn.
@@ -76,9 +76,9 @@ def _in_turn(url: str, folder: Path, names: Sequence[str], args: argparse.Namesp
         store = JobStore(database, holder="asks", max_queued_each=args.jobs)
         for number in range(args.jobs // 2):  # somebody has asked for very much before
             store.submit(JobRequest("contrast", {}, {"number": number}, "greedy"))
+        running = [queue_server.start(url, name, folder / name, args.job_s) for name in names]
         ids = _submit(store, args.people, args.people)
         begun = time.monotonic()
-        running = [queue_server.start(url, name, folder / name, args.job_s) for name in names]
         waits: dict[str, float] = {}
         while len(waits) < len(ids):
             for job in ids:

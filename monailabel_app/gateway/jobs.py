@@ -1,9 +1,9 @@
 """Synthesis jobs: kept in a database, run one at a time by each server, in turn between those who ask.
 
 Several servers may share a queue. Who runs a job holds it by a lease that it renews; a job whose lease has run out,
-or that was running when this server died, is queued again. That is safe because the UIDs of a synthesized image follow from
-what it was made from (`mammosynth.dicom.derived_uids`): doing it again stores the same instance, not a second one, and
-an image that the archive already holds is not made again.
+or that was running when this server died, is queued again. That is safe because the UIDs of a synthesized image follow
+from what it was made from (`mammosynth.dicom.derived_uids`): doing it again stores the same instance, not a second one,
+and an image that the archive already holds is not made again.
 """
 
 from __future__ import annotations

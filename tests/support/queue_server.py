@@ -1,4 +1,4 @@
-"""A server reduced to its queue: claims jobs, writes down which it has begun and done, and can be killed at any moment."""
+"""A server reduced to its queue: it claims jobs, notes which it has worked on, and can be killed at any moment."""
 
 from __future__ import annotations
 
