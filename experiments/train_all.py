@@ -282,12 +282,17 @@ def main() -> None:
     wanted = ("data", "radiomics") if args.measure else ("output",) if args.unpack else ("data", "output")
     if missing := [name for name in wanted if getattr(args, name) is None]:
         parser.error(f"--{missing[0]} is needed for that")
-    if args.measure:
-        write_json(args.radiomics, measure_radiomics(args.data), indent=0)
-    elif args.unpack:
-        unpack_bundles(args.unpack, args.output)
-    else:
-        _run(args)
+    if args.radiomics and not args.measure and not args.radiomics.is_file():
+        parser.error(f"--radiomics {args.radiomics.name}: is missing; write it with --measure where pyradiomics is")
+    try:
+        if args.measure:
+            write_json(args.radiomics, measure_radiomics(args.data), indent=0)
+        elif args.unpack:
+            unpack_bundles(args.unpack, args.output)
+        else:
+            _run(args)
+    except MammoSynthError as error:
+        parser.exit(1, f"error: {error}\n")
 
 
 def _run(args: argparse.Namespace) -> None:
