@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.packed_bundles import MOST_BYTES, pack_bundles, unpack_bundles
-from experiments.train_all import JOBS, main
+from experiments.train_all import JOBS, Places, Queue, main
 from experiments.uninstalled import write_metadata
 from mammosynth.bundle import (
     INFERENCE,
@@ -78,7 +78,7 @@ def write_small_zoo(folder: Path) -> Path:
     return folder
 
 
-def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(happens: Callable[[], bool], seconds: float = 300) -> None:
     """Until something has happened."""
     ends = time.monotonic() + seconds
     while not happens():
@@ -99,6 +99,7 @@ def test_a_checkout_tells_what_an_installation_would(tmp_path: Path) -> None:
     assert named == {"contrast", "mask", "view"}
 
 
+@pytest.mark.slow
 def test_bundles_come_out_of_few_small_files_as_they_went_in(tmp_path: Path) -> None:
     bundles = []
     for number, length in enumerate((MOST_BYTES // 4, MOST_BYTES // 8, 10)):
@@ -120,6 +121,19 @@ def test_bundles_come_out_of_few_small_files_as_they_went_in(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_what_cannot_be_trained_is_told_and_nothing_is_begun_without_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    places = Places(tmp_path / "data", tmp_path / "out", tmp_path / "work", default_model_zoo())
+    names = [job.bundle for job in JOBS]
+    assert Queue(JOBS, places, "cpu", time.monotonic() - 1, lambda: False).run() == names
+    assert not caplog.text
+    assert Queue(JOBS, places, "cpu", time.monotonic() + 60, lambda: False).run() == names
+    for name in names:
+        assert f"{name}: DataError: " in caplog.text
+
+
+@pytest.mark.slow
 def test_all_models_are_trained_from_start_to_resumed_end_where_little_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,18 +145,18 @@ def test_all_models_are_trained_from_start_to_resumed_end_where_little_is_instal
     command = [sys.executable, "-c", PROGRAM, BLOCKED, *places, "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "lib"))), "OMP_NUM_THREADS": "1"}
 
-    begun = subprocess.Popen([*command, "--minutes", "5"], env=environment)
+    begun = subprocess.Popen([*command, "--minutes", "30"], env=environment)
     log = output / "log.txt"
     wait_for(lambda: log.is_file() and " step 2 of 12" in log.read_text())
     begun.send_signal(signal.SIGTERM)
-    assert begun.wait(60) == 0
+    assert begun.wait(300) == 0
     assert "stopped; run it again to go on" in log.read_text()
     assert "not done: " + ", ".join(SMALL) in log.read_text()
     assert [path.name for path in sorted(output.iterdir())] == ["bundles-1.safetensors", "log.txt"]
     (early,) = unpack_bundles(output, tmp_path / "early")
     assert load_bundle(early).metadata["mammosynth"]["training"]["ended"].startswith("stopped after ")
 
-    subprocess.run([*command, "--minutes", "5"], env=environment, check=True)
+    subprocess.run([*command, "--minutes", "30"], env=environment, check=True)
     assert log.read_text().splitlines()[-1].endswith("all is done"), log.read_text()
     assert len(list(output.iterdir())) <= 8
     bundles = {path.name: load_bundle(path) for path in unpack_bundles(output, tmp_path / "bundles")}
