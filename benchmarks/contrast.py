@@ -1,4 +1,4 @@
-"""What contrast costs and how sharp it is: reference against fast mode, /infer, a GPU if there is one, power of detail.
+"""What contrast costs and how sharp it is: reference against fast mode, /infer, power of detail.
 
 Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/contrast.py [--full-resolution DIR]`; DIR holds pairs
 `<name>_DM_<view>.jpg` and `<name>_CM_<view>.jpg`. Time does not depend on weights, so bundles without weights are timed
@@ -35,7 +35,7 @@ from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, ti
 from tests.support.server import find_series, running
 
 THREADS = "2"
-LIMIT_S, LIMIT_MIB, LIMIT_GPU_MS, LEAST_RATIO = 10, 4096, 50, 50
+LIMIT_S, LIMIT_MIB, LEAST_RATIO = 10, 4096, 50
 NATIVE = (2296, 1916)
 """Matrix of a full-field detector with 0.1 mm pixels, padded to multiples of 4."""
 RIM = 100
@@ -48,12 +48,11 @@ def main() -> None:
     parser.add_argument("--windowed", default="breast_cem_cyclegan", help="bundle with a reference mode")
     parser.add_argument("--bundle", default="breast_cem_residual", help="bundle to serve and to measure sharpness of")
     parser.add_argument("--full-resolution", type=Path, metavar="DIR")
-    parser.add_argument("--only", choices=["modes", "infer", "gpu", "sharpness"])
+    parser.add_argument("--only", choices=["modes", "infer", "sharpness"])
     args = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "modes": lambda: _print_modes(args.windowed),
         "infer": lambda: _print_infer(args.bundle),
-        "gpu": lambda: _print_gpu(args.windowed, args.bundle),
         "sharpness": lambda: _print_sharpness(args.bundle, args.full_resolution),
     }
     for name, part in parts.items():
@@ -111,20 +110,6 @@ def _served_name(info: dict[str, Any], bundle: str) -> str:
     return next(model for model, about in info["models"].items() if about["bundle"] == bundle)
 
 
-def _print_gpu(*names: str) -> None:
-    if not torch.cuda.is_available():
-        print("\nno CUDA device: time on a GPU is not measured")
-        return
-    for name in names:
-        synthesizer = build_synthesizer(default_model_zoo() / name)
-        network = synthesizer.network.to("cuda").eval()
-        channels = np.repeat(_noise(synthesizer.preprocessing.frame_shape), _channels(synthesizer), axis=1)
-        run_whole(network, channels)
-        milliseconds = 1000 * statistics.median(_seconds(lambda: run_whole(network, channels)) for _ in range(20))  # noqa: B023
-        ratio = milliseconds / LIMIT_GPU_MS
-        print(f"\n{name}, network on {_device_name('cuda')}: {milliseconds:.1f} ms, {ratio:.2f} of {LIMIT_GPU_MS} ms")
-
-
 def _print_sharpness(name: str, folder: Path | None) -> None:
     if folder is None:
         print("\nno --full-resolution: sharpness is not measured")
@@ -156,10 +141,6 @@ def _enlarged_only(synthesizer: Any, source: Mammogram) -> np.ndarray:
 
 def _interior(image: Mammogram) -> np.ndarray:
     return erode(segment_breast(image.pixels), RIM)
-
-
-def _channels(synthesizer: Any) -> int:
-    return len(synthesizer.preprocessing.CHANNELS)
 
 
 def _noise(shape: tuple[int, int]) -> np.ndarray:

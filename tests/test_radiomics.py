@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from scipy import ndimage
 
 from mammosynth.cli import main
 from mammosynth.errors import UnsupportedImageError
-from mammosynth.radiomics import COUNT, RadiomicScaling, extract_radiomics
+from mammosynth.radiomics import COUNT, RadiomicScaling, extract_radiomics, remembering
 
 
 def lesion_on_tissue(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +69,19 @@ def test_a_finer_matrix_gives_the_same_features_once_resampled():
     fine, fine_mask = (np.kron(a, np.ones((2, 2), a.dtype)) for a in (pixels, mask))
 
     assert extract_radiomics(fine, fine_mask) == pytest.approx(extract_radiomics(pixels, mask), rel=1e-4, abs=1e-6)
+
+
+def test_what_was_measured_elsewhere_is_not_measured_again(monkeypatch: pytest.MonkeyPatch):
+    (pixels, mask), table = lesion_on_tissue(), {}
+    with remembering(table):
+        measured = extract_radiomics(pixels, mask)
+    monkeypatch.setitem(sys.modules, "radiomics.featureextractor", None)
+    with remembering(table):
+        assert extract_radiomics(pixels, mask) == measured
+        with pytest.raises(ImportError):
+            extract_radiomics(*lesion_on_tissue(1))
+    with pytest.raises(ImportError):
+        extract_radiomics(pixels, mask)
 
 
 def test_a_lesion_of_a_few_pixels_is_refused():

@@ -9,7 +9,11 @@ grey is 255, in bins of 8.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +38,9 @@ SETTINGS = {
     "bin_width": BIN_WIDTH,
     "families": list(FAMILIES),
 }
+
+Table = dict[str, dict[str, float]]
+_TABLE: ContextVar[Table | None] = ContextVar("radiomics", default=None)
 
 
 def extract_radiomics(
@@ -60,7 +67,29 @@ def extract_radiomics(
         raise UnsupportedImageError(
             f"the lesion has {int(region.sum())} pixels of {PIXEL_MM} mm, expected {LEAST_PIXELS} and more; draw more"
         )
-    return _features(image, region)
+    table = _TABLE.get()
+    if table is None:
+        return _features(image, region)
+    key = hashlib.sha256(f"{VERSION} {image.shape} ".encode() + image.tobytes() + region.tobytes()).hexdigest()
+    if key not in table:
+        table[key] = _features(image, region)
+    return dict(table[key])
+
+
+@contextmanager
+def remembering(table: Table) -> Iterator[None]:
+    """Within, features are taken from a table, and those that it lacks are added to it.
+
+    A table that was filled elsewhere does for a machine without pyradiomics.
+
+    Args:
+        table: By SHA-256 of a lesion's pixels and shape.
+    """
+    before = _TABLE.set(table)
+    try:
+        yield
+    finally:
+        _TABLE.reset(before)
 
 
 def _features(image: np.ndarray, region: np.ndarray) -> dict[str, float]:

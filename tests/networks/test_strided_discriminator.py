@@ -26,6 +26,16 @@ def test_a_patch_of_128_gives_15_by_15_scores_between_zero_and_one() -> None:
     assert 0 < scores.min() < scores.max() < 1
 
 
+def test_a_sure_score_can_be_learned_from_in_half_precision() -> None:
+    network = StridedDiscriminator(2)
+    with torch.no_grad():
+        network.layers[-1].bias.fill_(8.0)  # a score of .9997, which bfloat16 rounds to 1
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(torch.zeros(1, 1, 24, 24))
+    assert scores.dtype == torch.float32
+    assert 0.999 < scores.detach().max() < 1
+
+
 def test_one_score_sees_46_pixels() -> None:
     # From the last layer back: 4; (4 - 1) * 2 + 4 = 10; (10 - 1) * 2 + 4 = 22; (22 - 1) * 2 + 4 = 46.
     network = without_normalisation(StridedDiscriminator(2))

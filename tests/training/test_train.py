@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from mammosynth.bundle import hash_file, load_bundle
 from mammosynth.errors import BundleError, DataError, InvalidParameterError, OutputError
@@ -20,7 +22,10 @@ from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.checkpoint import CHECKPOINT, read_checkpoint
-from mammosynth.training.recipe import TrainingRecipe
+from mammosynth.training.objective import GENERATOR
+from mammosynth.training.processes import Processes
+from mammosynth.training.recipe import PlainRecipe, TrainingRecipe
+from mammosynth.training.run import TrainingRun
 from mammosynth.training.template import Template
 from mammosynth.training.train import TrainingResult, train_model
 from tests.support.templates import FRAME, NETWORK, tiny_pair, write_template
@@ -154,6 +159,32 @@ def test_checkpoint_of_another_run_is_refused_unless_started_over(
     assert train(pairs, tmp_path, template, steps=1, seed=1, resume=False).completed
 
 
+def test_with_a_constant_rate_a_run_goes_on_for_more_steps_than_it_was_begun_for(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    options = {"schedule": "constant", "validate_every": 1}
+    train(pairs, tmp_path / "more", template, steps=1, **options)
+    assert train(pairs, tmp_path / "more", template, steps=3, **options).step == 3
+    train(pairs, tmp_path / "whole", template, steps=3, **options)
+    torch.testing.assert_close(weights(tmp_path / "more"), weights(tmp_path / "whole"), atol=0, rtol=0)
+    with pytest.raises(OutputError, match=r"checkpoint of another run \(recipe differ\)"):
+        train(pairs, tmp_path / "more", template, steps=2, **options)
+
+
+def test_a_stopped_run_may_leave_a_bundle_and_still_goes_on_alike(
+    pairs: list[ContrastPair], template: Template, tmp_path: Path
+) -> None:
+    asked = iter([False, True])
+    stopped = train(pairs, tmp_path / "parted", template, should_stop=lambda: next(asked), keep_unfinished=True)
+    assert (stopped.completed, stopped.step, stopped.bundle) == (False, 1, tmp_path / "parted")
+    assert stopped.val.keys() >= {"val_score"}, "it is validated for that"
+    training = load_bundle(tmp_path / "parted").metadata["mammosynth"]["training"]
+    assert (training["completed"], training["ended"]) == (False, "stopped after 1 of 3 steps")
+    assert train(pairs, tmp_path / "parted", template, keep_unfinished=True).completed
+    train(pairs, tmp_path / "whole", template)
+    torch.testing.assert_close(weights(tmp_path / "parted"), weights(tmp_path / "whole"), atol=0, rtol=0)
+
+
 def test_bad_data_stops_the_run_before_anything_is_written(template: Template, tmp_path: Path) -> None:
     bad = [tiny_pair(7, empty=True), tiny_pair(8, empty=True), tiny_pair(9)]
     with pytest.raises(DataError, match=r"(?s)2 problems.*7\.png.*8\.png"):
@@ -190,6 +221,37 @@ def test_half_precision_trains_nearly_as_single_precision(
     assert half.val["val_score"] == pytest.approx(single.val["val_score"], abs=0.03)
     first, second = (weights(tmp_path / name)["weight"] for name in ("float32", "bfloat16"))
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_loss_falls_alike_in_half_precision_with_several_updates_a_step(precision: str) -> None:
+    single, half = _losses_of_run("float32"), _losses_of_run(precision)
+    assert single[-1] < 0.5 * single[0]
+    assert half == pytest.approx(single, rel=0.05, abs=0.01)
+    assert half != single
+
+
+def _losses_of_run(precision: str, steps: int = 20) -> list[float]:
+    """Of an objective that updates its network twice in every step, as critics are."""
+
+    class Twice:
+        def __init__(self) -> None:
+            torch.manual_seed(0)
+            self.networks = nn.ModuleDict({GENERATOR: nn.Conv2d(1, 1, 3, padding=1)})
+
+        def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+            return {GENERATOR: torch.optim.Adam(self.networks.parameters(), lr=0.02)}
+
+        def draw(self, step: int, rank: int, world_size: int) -> torch.Tensor:
+            return torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(step))
+
+        def losses(self, batch: torch.Tensor) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+            for _ in range(2):
+                yield GENERATOR, (self.networks[GENERATOR](batch).float() - batch).square().mean(), {}
+
+    recipe = PlainRecipe(steps=steps, precision=precision)
+    run = TrainingRun(Twice(), recipe, {}, Processes(0, 1, "cpu"))  # type: ignore[arg-type]
+    return [run.advance()["loss"] for _ in range(steps)]
 
 
 def test_gradients_are_clipped(pairs: list[ContrastPair], template: Template, tmp_path: Path) -> None:

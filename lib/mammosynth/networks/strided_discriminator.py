@@ -30,13 +30,13 @@ class StridedDiscriminator(nn.Module):
         self.layers = nn.Sequential(
             *(_block(widths[i], widths[i + 1]) for i in range(3)),
             nn.Conv2d(widths[-1], 1, KERNEL, padding=1),
-            nn.Sigmoid(),
         )
         self.apply(initialise)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) in [-1, 1] to (B, 1, H // 8 - 1, W // 8 - 1) in [0, 1], 1 for real; sides of 24 or more."""
-        return self.layers(x)
+        # In half precision a verdict near 1 would be 1, and nothing could be learned from it.
+        return torch.sigmoid(self.layers(x).float())
 
 
 # The normalisation takes every mean away, so a bias before it would have no effect: there is none.

@@ -41,7 +41,7 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
     inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
     write_json(output / INFERENCE, inference)
     write_json(output / TRAIN, read_config(bundles[0], TRAIN))
-    if not (output / "LICENSE").exists():
+    if (bundles[0] / "LICENSE").is_file() and not (output / "LICENSE").exists():
         write_bytes(output / "LICENSE", (bundles[0] / "LICENSE").read_bytes())
     write_json(output / METADATA, _metadata(bundles, output))
 

@@ -39,7 +39,8 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
         write_bytes(output / "LICENSE", (template.folder / "LICENSE").read_bytes())
     write_json(output / INFERENCE, record["inference"])
     write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
-    record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": run.ending}
+    ended = run.ending or f"stopped after {run.step} of {run.recipe.steps} steps"
+    record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": ended}
     write_json(output / RUN, record)
     card = _card(output.resolve().name, template.task, run, record)
     write_bytes(output / "docs" / "README.md", card.encode())
@@ -74,7 +75,7 @@ def _card(name: str, task: TaskSpec, run: TrainingRun, record: dict[str, Any]) -
         f"Trained by mammosynth {__version__} (objective {record['objective']}, template {record['template']}) on "
         f"{counts['train']['cases']} cases of {counts['train']['patients']} patients, validated on "
         f"{counts['val']['cases']} cases of {counts['val']['patients']} patients; {run.step} steps, "
-        f"{run.seconds:.0f} s: {run.ending}. {start}\n\nData (SHA-256): train {record['train_sha256']}, "
+        f"{run.seconds:.0f} s: {record['ended']}. {start}\n\nData (SHA-256): train {record['train_sha256']}, "
         f"val {record['val_sha256']}.\n\nIn the network's frame, on the validation cases:\n\n"
         f"| score | value |\n|---|---|\n"
         f"{scores}\n\nFor figures to report, with intervals and floors, run the evaluation of this software.\n\n"

@@ -42,7 +42,8 @@ class TrainingRun:
         self.networks.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = objective.optimizers()
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
-        self._scaler = torch.GradScaler(enabled=recipe.precision == "float16")
+        kind = torch.device(processes.device).type
+        self._scaler = torch.GradScaler(kind, enabled=recipe.precision == "float16")
         self.averaged = copy.deepcopy(self.networks[GENERATOR]).eval().requires_grad_(False)
         self.best = _clone(self.averaged)
         self.best_scores: dict[str, float] = {}
@@ -82,7 +83,6 @@ class TrainingRun:
         for name, loss, parts in self._losses(self.objective.draw(self.step, rank, size)):
             losses.update({f"loss_{name}" if len(self.optimizers) > 1 else "loss": float(loss.detach()), **parts})
             self._update(self.optimizers[name], loss)
-        self._scaler.update()
         if not all(math.isfinite(value) for value in losses.values()):
             raise InvalidParameterError(
                 f"step {self.step + 1}: losses are {losses}, so the run has diverged; choose a smaller learning_rate "
@@ -116,6 +116,7 @@ class TrainingRun:
         if self.recipe.gradient_clip:
             nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_clip)
         self._scaler.step(optimizer)
+        self._scaler.update()  # now, for an objective may update an optimizer several times in a step
 
     def _set_rates(self) -> None:
         factor = min(1.0, (self.step + 1) / (self.recipe.warmup_steps + 1))
@@ -196,8 +197,9 @@ class TrainingRun:
             raise unfit(checkpoint, error) from error
 
     def _differing(self, state: dict[str, Any]) -> list[str]:
-        theirs, ours = json.loads(state["identity"]), json.loads(json.dumps(self.identity))
-        return sorted(key for key in ours if theirs.get(key) != ours[key])
+        theirs, ours = (_decisive(json.loads(each)) for each in (state["identity"], json.dumps(self.identity)))
+        differing = {key for key in ours if theirs.get(key) != ours[key]}
+        return sorted(differing | ({"recipe"} if state["step"] > self.recipe.steps else set()))
 
     def _take(self, state: dict[str, Any]) -> None:
         self.networks.load_state_dict(state["networks"])
@@ -208,6 +210,13 @@ class TrainingRun:
         self.best, self.best_scores, self.rows = state["best"], state["best_scores"], state["rows"]
         self._sums, self._steps_summed = state["sums"], state["steps_summed"]
         self.step, self._without_gain, self._seconds = state["step"], state["without_gain"], state["seconds"]
+
+
+def _decisive(identity: dict[str, Any]) -> dict[str, Any]:
+    """What decides the weights after a step: of a constant learning rate, not how many steps there shall be."""
+    if identity["recipe"].get("schedule") != "constant":
+        return identity
+    return {**identity, "recipe": {key: value for key, value in identity["recipe"].items() if key != "steps"}}
 
 
 def _clone(network: nn.Module) -> dict[str, torch.Tensor]:

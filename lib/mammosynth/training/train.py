@@ -39,7 +39,7 @@ class TrainingResult:
         completed: False if it was stopped; run the same command again to go on.
         reason: Why it ended.
         step: Optimizer steps done.
-        bundle: The bundle folder; None while incomplete.
+        bundle: The bundle folder; None if none was written.
         val: Scores of the kept weights on the validation cases; empty without them.
         warnings: What the check of the data found odd but not wrong.
     """
@@ -63,6 +63,7 @@ def train_model(
     resume: bool = True,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    keep_unfinished: bool = False,
 ) -> TrainingResult:
     """Train a model of the template's task and write it as a bundle.
 
@@ -84,6 +85,8 @@ def train_model(
         resume: Go on from the checkpoint in `output`, if there is one.
         progress: Told the fraction done, a message, and the latest losses and scores; in the first process only.
         should_stop: Asked before every step; True ends the run after writing a checkpoint.
+        keep_unfinished: Whether a run that was stopped writes its bundle, too, with the best weights so far. If there
+            has been no validation yet, there is one for it.
 
     Raises:
         BundleError: If template or initial weights cannot be used.
@@ -119,12 +122,16 @@ def train_model(
             run.load(output / CHECKPOINT)
         reason = _loop(run, output, report, should_stop or (lambda: False))
         completed = reason != STOPPED
-        if completed and processes.rank == 0:
+        written = completed or (keep_unfinished and run.step > 0)
+        if written and not run.rows:
+            run.validate()
+        if written and processes.rank == 0:
+            record["completed"] = completed
             record["counts"] = {"train": count_cases(train_cases), "val": count_cases(val_cases)}
             record["warnings"] = list(warnings)
             write_bundle(output, template, run, blank.prefix, record)
         processes.wait()
-        return TrainingResult(completed, reason, run.step, output if completed else None, run.best_scores, warnings)
+        return TrainingResult(completed, reason, run.step, output if written else None, run.best_scores, warnings)
 
 
 def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callable[[], bool]) -> str:

@@ -217,7 +217,9 @@ def _beside(image: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
 
 
 def _against(judged: torch.Tensor, wanted: float) -> torch.Tensor:
-    return F.binary_cross_entropy(judged, torch.full_like(judged, wanted))
+    # Autocast on a GPU refuses it, for the sake of those who give it half precision.
+    with torch.autocast(judged.device.type, enabled=False):
+        return F.binary_cross_entropy(judged, torch.full_like(judged, wanted))
 
 
 def _detail_ratio(made: torch.Tensor, real: torch.Tensor) -> float:

@@ -140,7 +140,7 @@ class CganObjective:
         generator = self.networks[GENERATOR]
         patches, view = self.networks[PATCHES].requires_grad_(False), self.networks[VIEW].requires_grad_(False)
         cc = _signed(batch.given[:, :1])
-        made = generator(batch.given, batch.radiomics)
+        made = generator(batch.given, batch.radiomics).float()  # variances of nearly equal numbers need it
         terms = self.terms(batch, made)
         loss = sum(getattr(self.recipe, f"{name}_weight") * term for name, term in terms.items())
         yield GENERATOR, cast(torch.Tensor, loss), {name: float(term.detach()) for name, term in terms.items()}
