@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 30  # how long to wait for another process that writes
 _WRITES = "mammosynth_writes"
+_MISTYPED = re.compile(r"[\w+.-]{2,}:|.*:.*@|.*password=", re.IGNORECASE)  # an address, as no name of a file is
 _UPGRADE_LOCK, _ALONE_LOCK = 0x4D53594E, 0x4D53594F  # PostgreSQL's advisory locks are numbers; these are ours
 
 
@@ -174,6 +175,19 @@ class Database:
             shutil.copymode(file, copy)
 
 
+def place_of(text: str) -> Path | str:
+    """What somebody typed: an address as it is, anything else as the path of a SQLite file.
+
+    Raises:
+        DatabaseError: If it looks like an address that was mistyped; without it, since it may hold a password.
+    """
+    if "://" in text:
+        return text
+    if _MISTYPED.match(text):
+        raise _no_address(text)
+    return Path(text)
+
+
 def _wait_for_turn(connection: Connection, lock: int) -> None:
     """Be the only process in such a transaction. SQLite's already is."""
     if connection.dialect.name == "postgresql":
@@ -187,8 +201,12 @@ def _url(text: str) -> URL:
             return url
     except (ArgumentError, ValueError):
         pass
+    raise _no_address(text)
+
+
+def _no_address(text: str) -> DatabaseError:
     beginning = re.split("[^a-z]", text, maxsplit=1)[0]  # the rest may hold a password
-    raise DatabaseError(
+    return DatabaseError(
         f"what begins with {beginning!r} is no address of a database, expected a file, or "
         "postgresql://USER:PASSWORD@HOST/NAME, with %40 for an @ in USER or PASSWORD"
     )

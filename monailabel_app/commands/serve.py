@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.commands.options import add_device
+from mammosynth.errors import DatabaseError
 
 
 def add(commands: Any) -> None:
@@ -42,7 +43,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _place(text: str) -> str | Path:
-    return text if "://" in text else Path(text)
+    from mammosynth.database import place_of
+
+    try:
+        return place_of(text)
+    except DatabaseError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:

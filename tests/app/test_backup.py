@@ -147,3 +147,12 @@ def test_jobs_of_another_shape_are_refused(data: Path, tmp_path: Path) -> None:
     with _jobs(tmp_path / "new.sqlite") as store, pytest.raises(Exception, match="other fields"):
         store.insert([{**rows[0], "more": 1}])
     assert json.dumps(rows), "they are JSON"
+
+
+def test_a_mistyped_address_is_refused_without_its_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--jobs", "--reader-studies"):
+        with pytest.raises(SystemExit):
+            main(["backup", "--output", str(tmp_path / "x.zip"), option, "postgresql:/ann:secret@host/name"])
+        said = "".join(capsys.readouterr())
+        assert f"{option}: what begins with 'postgresql' is no address of a database" in said
+        assert "secret" not in said

@@ -180,6 +180,7 @@ def test_4_mb_of_tiny_parts_are_refused_at_once(syntax: str, bomb: object) -> No
     assert time.process_time() - start < 1
 
 
+@pytest.mark.slow
 def test_as_many_elements_as_are_accepted_are_parsed() -> None:
     content = beginning_of_file(EXPLICIT) + tiny_elements(EXPLICIT)[: 8 * MAX_ELEMENTS]
     assert len(parse(content)) == MAX_ELEMENTS

@@ -16,6 +16,7 @@ from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.reading.new_protocol import new_protocol
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
+from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import SHOTS
 from tests.support.reading_room import Reader
 from tests.support.server import Server, running, stow
@@ -58,14 +59,6 @@ def protocol(name: str, folder: Path) -> Path:
     return file
 
 
-def accessible(page) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page)
-    assert found.response["passes"], "axe looked at nothing"
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]] == []
-
-
 def shot(page, name: str) -> None:
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"reading-owner-{name}.png", full_page=True)
@@ -82,25 +75,25 @@ def opened(page, name: str, folder: Path) -> None:
 
 def test_an_owner_opens_a_study_gives_tokens_and_closes_it(signed_in, owner: Server, tokens: Path, tmp_path: Path):
     page = signed_in
-    accessible(page)
+    assert accessibility_faults(page) == []
     shot(page, "empty")
     opened(page, "tutorial", tmp_path)
     row = page.get_by_role("row", name="bob")
     row.get_by_text("Is a user, too, and can see the archive").wait_for()
     assert row.get_by_role("cell").all_inner_texts()[1].endswith("not begun")
-    accessible(page)
+    assert accessibility_faults(page) == []
     shot(page, "opened")
     token = made_token(page, "ann")
     assert owner.as_holder_of(token).get("/health").status_code == 200
     assert owner.as_holder_of(token).get("/reading/studies").status_code == 403
     let_begin_early(page)
     page.get_by_role("row", name="ann").get_by_role("button", name="Revoke the token of ann").first.click()
-    accessible(page)
+    assert accessibility_faults(page) == []
     page.get_by_role("button", name="Revoke", exact=True).click()
     page.get_by_role("row", name="ann").get_by_role("button", name="Make a token for ann").wait_for()
     assert owner.as_holder_of(token).get("/health").status_code == 401
     close(page)
-    accessible(page)
+    assert accessibility_faults(page) == []
     shot(page, "closed")
     with page.expect_download() as found:
         page.get_by_role("button", name="Answers as tables").click()
@@ -127,7 +120,7 @@ def made_token(page, reader: str) -> str:
     page.get_by_role("button", name=f"Make a token for {reader}").click()
     dialog = page.get_by_role("dialog", name=f"Token of {reader}")
     token = dialog.get_by_label("Token").input_value()
-    accessible(page)
+    assert accessibility_faults(page) == []
     shot(page, "token")
     dialog.get_by_role("button", name="Done").click()
     page.get_by_role("button", name=f"Revoke the token of {reader}").first.wait_for()
@@ -170,7 +163,7 @@ def test_an_owner_blinds_a_study_of_the_archive_and_gets_answers_as_structured_r
     assert reader.start("archive").status_code == 409
     page.get_by_role("button", name="Make blinded copies").click()
     page.get_by_text("Made: readers can begin.").wait_for(timeout=120_000)
-    accessible(page)
+    assert accessibility_faults(page) == []
     shot(page, "blinded")
     page.get_by_role("button", name="Attack the copies").click()
     page.get_by_role("alert").get_by_text("20").wait_for()  # copies are needed to tell anything
@@ -219,7 +212,7 @@ def test_what_the_server_refuses_is_told_in_its_words(signed_in, tmp_path: Path)
     page.get_by_role("button", name="Check").click()
     page.get_by_role("alert").get_by_text("version is 7").wait_for()
     assert page.get_by_role("button", name="Open the study").is_disabled()
-    accessible(page)
+    assert accessibility_faults(page) == []
     page.get_by_label("Name of a reader").fill("bob")
     page.get_by_role("button", name="Make a token", exact=True).click()
     page.get_by_role("alert").get_by_text("Bob has a token already").wait_for()

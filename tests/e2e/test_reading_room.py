@@ -20,6 +20,7 @@ from mammosynth.reading.store import StudyStore
 from mammosynth.terms import ImageLaterality
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
+from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import CHROMIUM, FLAGS, SHOTS, shown
 from tests.support.server import running
 from tests.support.shared import made_once
@@ -211,7 +212,7 @@ def _begin(page, session, shot=""):
     page.get_by_label("Luminance of white").fill("450")
     if shot:
         _shoot(page, shot)
-        assert _violations(page) == []
+        assert accessibility_faults(page) == []
         fields, size = (page.locator(part).bounding_box() for part in (".fields", "#size"))
         assert size["y"] - fields["y"] - fields["height"] >= 12, "pixels between the fields and the line below them"
     page.get_by_role("button", name="Begin").click()
@@ -230,14 +231,6 @@ def _ready(page, case=None):
 def _shoot(page, name):
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png")
-
-
-def _violations(page, context=None):
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, context=context)
-    assert found.response["passes"], "axe looked at nothing"
-    return [(each["id"], each["nodes"][0]["html"][:120]) for each in found.response["violations"]]
 
 
 def _answer_by_keys(page, suspicion="80"):
@@ -303,10 +296,10 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
     with _page(browser, size) as page:
         _sign_in(page, server.address, tokens[reader])
         _shoot(page, f"reading-room-{size}")
-        assert _violations(page) == []
+        assert accessibility_faults(page) == []
         panel = _begin(page, "Training", f"reading-display-{size}")
         _shoot(page, f"reading-training-{size}")
-        assert _violations(page, "mammosynth-reading") == []
+        assert accessibility_faults(page, "mammosynth-reading") == []
         _answer_by_keys(page)
         page.keyboard.press("Control+Enter")
         panel.get_by_text("A mass in the right breast.").wait_for()
@@ -413,7 +406,7 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
         page.keyboard.press("F1")
         panel.get_by_role("heading", name="Keys").wait_for()
         _shoot(page, "reading-keys")
-        assert _violations(page, "mammosynth-reading") == []
+        assert accessibility_faults(page, "mammosynth-reading") == []
         page.keyboard.press("Escape")
         assert page.faults == []
     marks = [content["value"] for _, question, _, content in _answers(folder, "R3") if question == "lesions"]

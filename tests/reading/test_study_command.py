@@ -77,6 +77,27 @@ def test_a_protocol_is_never_replaced(folder: Path, capsys: pytest.CaptureFixtur
     assert "realism.yaml is there already, and is never replaced" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql:/ann:secret@host/name",
+        "postgresql//ann:secret@host/name",
+        "ann:secret@host/name",
+        "host=127.0.0.1 password=secret",
+    ],
+)
+def test_a_mistyped_address_is_no_file_and_its_password_is_not_shown(
+    place: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study("new", "--template", "bpe-agreement")
+    for arguments in (("open", "bpe-agreement.yaml"), ("status", "bpe-agreement")):
+        assert study(*arguments, "--store", place) == 1
+        said = "".join(capsys.readouterr())
+        assert "is no address of a database, expected a file, or postgresql://" in said
+        assert "secret" not in said
+    assert [file.name for file in folder.iterdir()] == ["bpe-agreement.yaml"]
+
+
 def test_an_open_study_shows_no_answers_and_a_closed_one_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
     study("new", "--template", "bpe-agreement")
     assert study("open", "bpe-agreement.yaml", "--store", "s.sqlite") == 0

@@ -136,12 +136,13 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def _store(place: str, *, must_exist: bool = True) -> Iterator[StudyStore]:
+    from mammosynth.database import place_of
     from mammosynth.reading.store import StudyStore
 
-    is_address = "://" in place
-    if must_exist and not is_address and not Path(place).is_file():
+    known = place_of(place)
+    if must_exist and isinstance(known, Path) and not known.is_file():
         raise InvalidParameterError(f"--store {place}: there is no such file; open a study first, or name its store")
-    store = StudyStore(place if is_address else Path(place))
+    store = StudyStore(known)
     try:
         yield store
     finally:

@@ -6,11 +6,11 @@ import { digitsOf, fitting, partsOf, presetsOf, resolved, settled, stepOf, withV
 import { title } from './sentences.js';
 import { preview } from './server.js';
 import { keep, kept } from './storage.js';
+import { Turns } from './turns.js';
 
 const KEPT = 'mammosynth.values.';
 const AIR = [0, 0, 0];
-const [UNUSABLE, BUSY] = [422, 429]; // HTTP status
-const AGAIN_MS = 1000; // after a refusal because of too many requests
+const UNUSABLE = 422; // HTTP status
 const html = `
   <div class="row" role="group" aria-label="Begin with"></div>
   <div class="stage">
@@ -26,10 +26,12 @@ const html = `
 export class PreviewedValues extends EventTarget {
   #values = null;
   #removed = new Map(); // optional parts that were switched off, by path
-  #running = null; // the request under way
-  #next = null; // what is asked next
   #image = null;
   #problem = ''; // why the values cannot be used
+  #turns = new Turns(
+    (request, signal) => this.#ask(request, signal),
+    ({ message, status }, { isOfNow = false }) => this.#fail(message, { isOfValues: isOfNow && status === UNUSABLE })
+  );
 
   constructor(model, slot, jsonField) {
     super();
@@ -72,15 +74,14 @@ export class PreviewedValues extends EventTarget {
 
   /** End what is under way. */
   leave() {
-    this.#next = null;
-    this.#running?.abort();
+    this.#turns.leave();
   }
 
   #begin() {
     const values = kept(KEPT + this.slot.role);
     if (!values) return this.#suggest(this.slot.preview.suggestions[0]);
     this.#take(values);
-    this.#ask({ values });
+    this.#draw();
   }
 
   #suggestionButton(name) {
@@ -96,15 +97,15 @@ export class PreviewedValues extends EventTarget {
     button.addEventListener('click', () => {
       const { name, reference } = this.#image;
       this.#say(`Measuring ${name} ...`);
-      this.#ask({ measure: reference }, { isNew: true, said: `Measured in ${name}.` });
+      this.#turns.put({ body: () => ({ measure: reference }), said: `Measured in ${name}.` });
     });
     return button;
   }
 
   #suggest(suggestion) {
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
-    const said = `${title(suggestion)}: done.`;
-    this.#ask({ values: this.#values ?? {}, suggestion, seed }, { isNew: true, said });
+    const body = () => ({ values: this.#values ?? {}, suggestion, seed });
+    this.#turns.put({ body, said: `${title(suggestion)}: done.` });
   }
 
   #jsonDetails(field) {
@@ -121,39 +122,30 @@ export class PreviewedValues extends EventTarget {
     try {
       const values = JSON.parse(this.json.value);
       if (!values || Array.isArray(values) || typeof values !== 'object') throw new Error('expected an object');
-      this.#ask({ values }, { isNew: true });
+      this.#turns.put({ body: () => ({ values }) });
     } catch (error) {
       const problem = `This is not valid JSON (${error.message}); correct it or upload a file.`;
       this.#fail(problem, { isOfValues: true });
     }
   }
 
-  /** Never more than one request at a time; what came meanwhile is asked next, and only the newest of it. */
-  async #ask(...request) {
-    if (this.#running) {
-      this.#next = request;
-      return;
-    }
-    const running = (this.#running = new AbortController());
-    const [body, { isNew = false, said = '' } = {}] = request;
-    try {
-      await this.#show(await preview(this.model, this.slot.role, body, running.signal), { isNew, said });
-    } catch (error) {
-      if (running.signal.aborted) return;
-      if (error.status === BUSY) setTimeout(() => this.#next || this.#running || this.#ask(...request), AGAIN_MS);
-      this.#fail(error.message, { isOfValues: !isNew && error.status === UNUSABLE });
-    } finally {
-      this.#running = null;
-    }
-    const next = this.#next;
-    this.#next = null;
-    if (next) this.#ask(...next);
+  /** Let the picture follow the controls. */
+  #draw() {
+    this.#turns.put({ body: () => ({ values: this.#values }), isOfNow: true });
   }
 
-  /** Draw an answer; other values than those of the controls are taken over, unless they were changed meanwhile. */
-  async #show({ values, png, classes }, { isNew, said }) {
+  /** Draw an answer. Other values than those of the controls are taken over; if these changed meanwhile, it is late. */
+  async #ask(request, signal) {
+    const before = this.#values;
+    const { values, png, classes } = await preview(this.model, this.slot.role, request.body(), signal);
     const labels = await labelsIn(png);
-    if (isNew && !this.#next) this.#take(values);
+    signal.throwIfAborted();
+    if (!request.isOfNow && this.#values !== before) return this.#turns.put(request);
+    if (!request.isOfNow) this.#take(values);
+    this.#show(labels, classes, request.said ?? '');
+  }
+
+  #show(labels, classes, said) {
     this.#fail('');
     this.#say(said);
     const [canvas] = this.#all('canvas');
@@ -186,7 +178,7 @@ export class PreviewedValues extends EventTarget {
     keep(KEPT + this.slot.role, this.#values);
     if (rebuild) this.#take(this.#values);
     this.#writeJson();
-    this.#ask({ values: this.#values });
+    this.#draw();
   }
 
   #take(values) {
@@ -229,15 +221,23 @@ export class PreviewedValues extends EventTarget {
     const box = document.createElement('input');
     box.type = 'checkbox';
     box.checked = Boolean(value);
-    box.addEventListener('change', () => this.#toggle(part, value, path, box.checked));
+    box.addEventListener('change', () => this.#toggle(part, value, path, box));
     return labelled(box, { id: idOf(this.slot, path), text: `With ${title(part.name).toLowerCase()}`, hint: '' });
   }
 
-  async #toggle(part, value, path, on) {
+  async #toggle(part, value, path, box) {
     const key = path.join('.');
-    if (!on) this.#removed.set(key, value);
-    const again = on ? this.#removed.get(key) ?? presetsOf(part, this.root) ?? (await this.#suggested(path)) : null;
-    this.#change(path, again, { rebuild: true });
+    if (!box.checked) {
+      this.#removed.set(key, value);
+      return this.#change(path, null, { rebuild: true });
+    }
+    try {
+      const again = this.#removed.get(key) ?? presetsOf(part, this.root) ?? (await this.#suggested(path));
+      this.#change(path, again, { rebuild: true });
+    } catch (error) {
+      box.checked = false;
+      this.#fail(error.message);
+    }
   }
 
   /** What the first suggestion has at a path. */

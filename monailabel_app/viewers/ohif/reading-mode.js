@@ -2,6 +2,7 @@
 
 import { keepFitted } from './fit.js';
 import { labelViewports } from './labels.js';
+import { modeOf } from './mode.js';
 import { viewName } from './orientation.js';
 import { drawn, fetchAhead, forgetOthers, showCase } from './reading-case.js';
 import { HANGING } from './reading-hanging.js';
@@ -10,27 +11,12 @@ import { drawMarks } from './reading-marks.js';
 import { reading } from './reading-now.js';
 import { PANEL } from './reading-room.js';
 
-const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const CORNERS = ['TopLeft', 'TopRight', 'BottomLeft', 'BottomRight'];
 const TOOLS = ['WindowLevel', 'Zoom', 'Pan'];
 
 // OHIF 3.10 has no setting for the corner of its header, whose menu leads out of the case.
 const plain = new CSSStyleSheet();
 plain.replaceSync('div:has(> div > [data-cy="return-to-work-list"]) > .right-0 { display: none; }');
-
-// Made anew each time: OHIF takes the panels out of what it is given.
-const layout = () => ({
-  id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
-  props: {
-    leftPanels: [],
-    rightPanels: [PANEL],
-    rightPanelClosed: false,
-    rightPanelResizable: true,
-    viewports: [
-      { namespace: '@ohif/extension-cornerstone.viewportModule.cornerstone', displaySetsToDisplay: [STACK] },
-    ],
-  },
-});
 
 /** Tell the session, and so the panel, once a case is drawn, or why it is not; then fetch the next one. */
 async function follow(shown) {
@@ -51,45 +37,26 @@ function plainHeader() {
   return () => (document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== plain));
 }
 
-export default {
-  id: 'mammosynth.reading',
-  extensionDependencies: {},
-  async modeFactory({ loadModules }) {
-    const [longitudinal] = await loadModules(['@ohif/mode-longitudinal']);
-    const base = await longitudinal.modeFactory({ modeConfiguration: {}, loadModules });
-    let ends = [];
-    return {
-      ...base,
-      id: 'mammosynth.reading',
-      routeName: 'reading',
-      displayName: 'Reading',
-      isValidMode: () => ({ valid: true, description: '' }),
-      routes: [{ path: 'reading', layoutTemplate: layout }],
-      hangingProtocol: HANGING,
-      hotkeys: [], // ours are in reading-keys.js; OHIF's take digits and letters that answer questions
-      sopClassHandlers: [STACK],
-      onModeEnter(given) {
-        base.onModeEnter.call(this, given);
-        const next = () => follow(showCase());
-        reading.addEventListener('case', next);
-        reading.addEventListener('again', next);
-        const stop = () => ['case', 'again'].forEach(name => reading.removeEventListener(name, next));
-        const label = () => labelViewports((_, image) => [viewName(image)]);
-        ends = [stop, plainHeader(), keepFitted(), label(), drawMarks(), readKeys()];
-        const { customizationService, toolbarService } = given.servicesManager.services;
-        customizationService.addModeCustomizations(
-          CORNERS.map(corner => ({ id: `cornerstoneOverlay${corner}`, items: [] }))
-        );
-        toolbarService.clearButtonSection('primary');
-        toolbarService.createButtonSection('primary', TOOLS);
-      },
-      onModeExit(given) {
-        ends.forEach(end => end());
-        base.onModeExit.call(this, given);
-      },
-      onSetupRouteComplete() {
-        follow(drawn());
-      },
-    };
+function enter() {
+  const next = () => follow(showCase());
+  reading.addEventListener('case', next);
+  reading.addEventListener('again', next);
+  const stop = () => ['case', 'again'].forEach(name => reading.removeEventListener(name, next));
+  const label = () => labelViewports((_, image) => [viewName(image)]);
+  return [stop, plainHeader(), keepFitted(), label(), drawMarks(), readKeys()];
+}
+
+export default modeOf({
+  name: 'reading',
+  displayName: 'Reading',
+  isValidMode: () => ({ valid: true, description: '' }),
+  panels: () => ({ leftPanels: [], rightPanels: [PANEL] }),
+  hangingProtocol: HANGING,
+  hotkeys: [], // ours are in reading-keys.js; OHIF's take digits and letters that answer questions
+  hidden: CORNERS.map(corner => `cornerstoneOverlay${corner}`),
+  tools: TOOLS,
+  enter,
+  onSetupRouteComplete: () => {
+    follow(drawn());
   },
-};
+});

@@ -83,7 +83,8 @@ export const deleteSegmentation = (study, sop) => ask(`/studies/${study}/segment
 /** One request; resolves to the answer if it is a good one. */
 export async function send(path, options = {}) {
   const answer = await fetch(path, options).catch(() => {
-    throw new Error('The server cannot be reached; check that it still runs, then try again.');
+    const message = 'The server cannot be reached; check that it still runs, then try again.';
+    throw Object.assign(new Error(message), { status: 0 });
   });
   if (answer.ok) return answer;
   const detail = detailOf(await answer.json().catch(() => ({})));

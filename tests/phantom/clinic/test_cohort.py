@@ -53,6 +53,7 @@ def test_a_manifest_tells_settings_software_splits_and_what_became_of_every_case
         assert all(0 < view["volumetric_density"] < 1 for view in case["views"])
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_no_bit(cohort: Path, tmp_path: Path) -> None:
     record = write_case(tmp_path / "case", SETTINGS.case(8), maps=True)
     known = read_manifest(cohort)[1]["cases"][1]

@@ -33,6 +33,7 @@ def test_an_exam_has_four_views_in_series_of_their_own_and_one_study(exam: list[
     assert headers[0].PatientID == "PHANTOM-1"
 
 
+@pytest.mark.slow
 def test_each_view_alone_is_as_it_is_in_the_whole_case(exam: list[Path]) -> None:
     whole = {(v.image_laterality, v.view_position): v for v in generate_case(CaseParameters(1, pixel_mm=SMALL))}
     for path, view in zip(exam[::2], VIEWS, strict=True):

@@ -1,0 +1,50 @@
+// What our modes of OHIF share: the tools of the build's own viewer, our panel on the right, nothing written twice.
+
+const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
+const VIEWPORT = '@ohif/extension-cornerstone.viewportModule.cornerstone';
+
+// Made anew each time: OHIF takes the panels out of what it is given.
+const layoutOf = panels => ({
+  id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
+  props: {
+    ...panels,
+    rightPanelClosed: false,
+    rightPanelResizable: true,
+    viewports: [{ namespace: VIEWPORT, displaySetsToDisplay: [STACK] }],
+  },
+});
+
+/**
+ * A mode of a name, which is its path, too. `panels()` gives those of the layout; `hidden` are overlays of OHIF's own
+ * that it goes without, `tools` its toolbar; `enter()` begins what lasts as long as the mode, and returns what ends it.
+ * Anything else is as OHIF has it.
+ */
+export const modeOf = ({ name, panels, hidden, tools, enter, ...own }) => ({
+  id: `mammosynth.${name}`,
+  extensionDependencies: {},
+  async modeFactory({ loadModules }) {
+    const [longitudinal] = await loadModules(['@ohif/mode-longitudinal']);
+    const base = await longitudinal.modeFactory({ modeConfiguration: {}, loadModules });
+    let ends = [];
+    return {
+      ...base,
+      id: `mammosynth.${name}`,
+      routeName: name,
+      routes: [{ path: name, layoutTemplate: () => layoutOf(panels()) }],
+      sopClassHandlers: [STACK],
+      ...own,
+      onModeEnter(given) {
+        base.onModeEnter.call(this, given);
+        ends = enter();
+        const { customizationService, toolbarService } = given.servicesManager.services;
+        customizationService.addModeCustomizations(hidden.map(id => ({ id, items: [] })));
+        toolbarService.clearButtonSection('primary');
+        toolbarService.createButtonSection('primary', tools);
+      },
+      onModeExit(given) {
+        ends.forEach(end => end());
+        base.onModeExit.call(this, given);
+      },
+    };
+  },
+});
