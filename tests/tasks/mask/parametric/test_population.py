@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from mammosynth.errors import InvalidParameterError
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.parametric.draw import label_map
 from mammosynth.tasks.mask.parametric.fit import fit
 from mammosynth.tasks.mask.parametric.population import breast_of, median_breast, random_breast, values_of
+from mammosynth.tasks.mask.parametric.slot import PARAMETRIC_SLOT
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 
@@ -40,3 +42,18 @@ def test_values_and_breast_are_each_others_inverse():
 @pytest.mark.slow
 def test_a_random_breast_is_found_again_by_the_fit():
     assert np.median([fit(label_map(random_breast(seed))).iou for seed in range(5)]) > 0.99
+
+
+@pytest.mark.slow
+def test_a_random_breast_is_always_one_that_can_be_drawn_as_it_is_served():
+    for seed in range(300):
+        values = PARAMETRIC_SLOT.preview.suggestions["random"]({"view_position": "MLO"}, seed)
+        PARAMETRIC_SLOT.accept(values)
+        PARAMETRIC_SLOT.preview.draw(values)
+
+
+def test_a_breast_that_is_wider_than_the_image_is_refused_before_it_is_sent():
+    wide = median_breast(ViewPosition.CC)
+    wide = wide.changed(a=0.9)
+    with pytest.raises(InvalidParameterError, match="image heights from the chest wall"):
+        PARAMETRIC_SLOT.accept(wide.as_json())

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.tasks.mask.classes import LESION_CLASSES, LESIONS, BreastClass
@@ -32,8 +33,8 @@ MUSCLE = ("width", "foot", "bulge")
 LESION = ("diameter", "roundness", "off_centre")
 """Of the circle of the same area, in image heights; shorter over longer axis; from the centre of the glands, in their
 semi-axes."""
-SMALL = (128, 192)
-"""On which it is tried whether a breast can be drawn."""
+SMALL = (128, 96)
+"""On which it is tried whether a breast can be drawn; as wide for its height as where it will be."""
 TRIES = 100
 NIPPLE_DEPTH, GLANDS_INSIDE = 0.9, 0.75
 """Least depth of the nipple, of the deepest place, and least part of the glands' ellipse in the breast; chosen."""
@@ -122,16 +123,25 @@ def breast_of(
         start_angle=float(values["start_angle"]),
         theta=float(values["theta"]),
     )
+    return breast.changed(fibroglandular=_glands(breast, values))
+
+
+def _glands(breast: ParametricBreast, values: Mapping[str, float]) -> Ellipse:
     x, y = profile_of(breast).at(breast.theta)
     size = float(np.sqrt(breast.a * breast.b))
-    glands = Ellipse(
-        x=float(values["gland_x"] * x),
-        y=float(y + values["gland_y"] * breast.b),
-        a=float(values["gland_a"] * size),
-        b=float(values["gland_b"] * size),
-        angle=float(values["gland_angle"]),
-    )
-    return breast.changed(fibroglandular=glands)
+    try:
+        return Ellipse(
+            x=float(values["gland_x"] * x),
+            y=float(y + values["gland_y"] * breast.b),
+            a=float(values["gland_a"] * size),
+            b=float(values["gland_b"] * size),
+            angle=float(values["gland_angle"]),
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InvalidParameterError(
+            f"fibroglandular.{problem['loc'][0]} is {problem['input']:g}: {problem['msg']}"
+        ) from None
 
 
 def values_of(breast: ParametricBreast) -> dict[str, float]:

@@ -13,7 +13,7 @@ from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.tasks.mask.parametric.breast import PARAMETRIC_SCHEMA, ParametricBreast, Pathology
 from mammosynth.tasks.mask.parametric.draw import label_map
 from mammosynth.tasks.mask.parametric.fit import fit
-from mammosynth.tasks.mask.parametric.population import median_breast, random_breast, with_lesion
+from mammosynth.tasks.mask.parametric.population import SMALL, median_breast, random_breast, with_lesion
 from mammosynth.tasks.mask.roles import BREAST, LABEL_MAP
 
 PARAMETRIC_SHAPE = (2048, 1536)
@@ -28,7 +28,7 @@ def accept_parametric(values: Any) -> None:
     Raises:
         InvalidParameterError: With what is impossible.
     """
-    label_map(ParametricBreast(**values), (64, 96))
+    label_map(ParametricBreast(**values), SMALL)
 
 
 def _drawn(values: Mapping[str, Any]) -> LabelMap:
