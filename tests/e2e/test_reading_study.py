@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pydicom
 import pytest
 
@@ -52,6 +51,12 @@ class Study:
     protocol: Protocol
     tokens: dict[str, str]
     received: list[Received] = field(default_factory=list)
+    beyond: dict[str, int] = field(default_factory=dict)  # what a reader asked for beside the reading room: the status
+
+    def reader(self, name: str) -> Reader:
+        """One whose answers from the server are kept in `received`."""
+        recorder = Recorder(self.owner.as_holder_of(self.tokens[name]), self.received)
+        return Reader(recorder, recorder.headers)
 
     @property
     def path(self) -> str:
@@ -110,20 +115,15 @@ def prepared(kind: str, owner: Server, folder: Path, phantoms: Path) -> Study:
 def let_begin_early(study: Study) -> None:
     """Nobody may begin the second session within two weeks, but for the owner's reason."""
     for name in READERS:
-        refused = reader_of(study, name, [])[0].start(NAME, 2)
-        assert (refused.status_code, "wash-out" in refused.text) == (409, True), refused.text
+        refused = study.reader(name).start(NAME, 2)
+        assert (refused.status_code, "14 days after the last reading" in refused.text) == (409, True), refused.text
         body = {"reader": name, "session": 2, "reason": ON_LEAVE}
         study.owner.post(f"{study.path}/override", json=body).raise_for_status()
 
 
-def reader_of(study: Study, name: str, _: Any = None) -> tuple[Reader, Recorder]:
-    recorder = Recorder(study.owner)
-    return Reader(recorder, {"authorization": f"Bearer {study.tokens[name]}"}), recorder
-
-
 def read_by_http(study: Study, name: str, session: int) -> None:
     """A session as the viewer asks for it: headers, pixels, answers, the next case."""
-    reader, recorder = reader_of(study, name)
+    reader = study.reader(name)
     here = reader.start(NAME, session).raise_for_status().json()
     for reading in study.readings(name, session):
         assert here["position"] == reading.position
@@ -131,6 +131,8 @@ def read_by_http(study: Study, name: str, session: int) -> None:
         assert reader.get(f"/dicom/qido/studies/{uid}/series").status_code == 200
         assert len(reader.get(f"/dicom/wado/studies/{uid}/metadata").json()) == 2
         assert {reader.frame(image, uid).status_code for image in here["images"]} == {200}
+        if (session, reading.position) == (1, 2):
+            study.beyond |= asked_beyond(study, name)
         given = [
             {"question": each.question, "target": each.target, "value": each.value, "duration_s": each.duration_s}
             for each in study.answers(reading)
@@ -138,8 +140,41 @@ def read_by_http(study: Study, name: str, session: int) -> None:
         body = {"session": session, "position": reading.position, "answers": given}
         assert reader.ask("POST", f"/studies/{NAME}/answers", json=body).json()["is_complete"]
         here = reader.show(NAME, session, reading.position + 1, {"seconds": 1.0}).raise_for_status().json()
-    assert here["state"] == "session_over"
-    study.received += recorder.received
+    assert here["state"] == ("finished" if session == SESSIONS[-1] else "session_over")
+
+
+def asked_beyond(study: Study, name: str) -> dict[str, int]:
+    """Every route of the server that is no part of the reading room, and images of the archive and of other readers."""
+    server = study.owner.as_holder_of(study.tokens[name])
+    routes = study.owner.get("/openapi.json").json()["paths"]
+    asked = [
+        (method.upper(), re.sub(r"{[^}]*}", NAME, path))
+        for path, methods in routes.items()
+        for method in methods
+        if not re.match(r"/(?:$|health$|ohif|proxy/dicom|reading-room)", path)
+    ]
+    source = study.protocol.cases["case-000002"].images["clinical"][0]
+    (found,) = study.owner.get("/proxy/dicom/qido/instances", params={"SOPInstanceUID": source}).json()
+    of_study = f"studies/{found['0020000D']['Value'][0]}"
+    of_series = f"{of_study}/series/{found['0020000E']['Value'][0]}"
+    of_others = [re.search(r"/dicom/wado/(studies/.*)", each.url) for each in study.received]
+    mine = study.reader(name).current(NAME)
+    hidden = {match[1] for match in of_others if match and mine["study_instance_uid"] not in match[1]}
+    assert len(hidden) > 2 * CASES
+    asked += [
+        ("GET", f"{root}/{path}")
+        for root in ("/proxy/dicom/wado", "/reading-room/dicom/wado")
+        for path in (of_study + "/metadata", of_series + "/metadata", f"{of_series}/instances/{source}", *hidden)
+        if mine["ahead"]["study_instance_uid"] not in path
+    ]
+    asked += [("GET", f"/proxy/dicom/qido/{path}") for path in ("studies", of_study + "/series", "instances")]
+    return {f"{method} {path}": status_of(server, method, path) for method, path in asked}
+
+
+def status_of(server: Server, method: str, path: str) -> int:
+    """404 for a search that finds nothing, too."""
+    answer = server.request(method, path)
+    return 404 if answer.status_code in (200, 204) and answer.text in ("", "[]") else answer.status_code
 
 
 def read_in_browser(study: Study, browser: Any, session: int, recorded: Path) -> None:
@@ -177,9 +212,112 @@ def answer_by_keys(page: Any, study: Study, reading: Reading) -> None:
             page.keyboard.type(str(answer.value["suspicion"]))
             page.keyboard.press("Enter")
         else:
-            page.keyboard.press("Shift+Tab")
+            for _ in range(2):  # from Next case, over Back
+                page.keyboard.press("Shift+Tab")
             page.keyboard.type(REMARK)
 
 
-def test_it(study):
-    assert 0
+def test_every_answer_is_in_the_store_as_it_was_given(study: Study) -> None:
+    content = study.owner.get(f"{study.path}/backup").raise_for_status().json()
+    kept = {
+        (each["reader"], each["session"], each["position"], each["question"], each["target"]): each["content"]
+        for each in content["records"]
+        if each["kind"] == "answered"
+    }
+    given = {
+        (reading.reader, reading.session, reading.position, answer.question, answer.target): answer.value
+        for reading in readings(study.protocol)
+        for answer in study.answers(reading)
+    }
+    assert {place: json.loads(each)["value"] for place, each in kept.items()} == given
+    assert study.owner.get(f"{study.path}/verification").json()["problems"] == []
+
+
+def test_the_report_tells_what_readers_said(study: Study) -> None:
+    packed = unpacked(study, "report")
+    assert packed["report.pdf"].startswith(b"%PDF")
+    report = packed["report.html"].decode()
+    assert study.protocol.title in report
+    assert "Simulated readers" not in report, "the server takes them for persons"
+    results = json.loads(packed["results.json"])
+    Path(f"/tmp/ee/{study.kind}.json").write_text(json.dumps(results))
+    Path(f"/tmp/ee/{study.kind}.pdf").write_bytes(packed["report.pdf"])
+    Path(f"/tmp/ee/{study.kind}.html").write_text(report)
+    assert results["endpoints"].keys() == study.protocol.endpoints.keys()
+    assert [each["problem"] for each in results["endpoints"].values() if "problem" in each] == []
+    assert results["flow"]["washouts_cut_short"] == len(READERS)
+    assert results["flow"]["readings_unfinished"] == 0
+    assert ON_LEAVE in packed["records.csv"].decode()
+    for arm in study.protocol.arms:
+        found = results["endpoints"]["sensitivity"]["arms"][arm]["value"]
+        assert found == pytest.approx(share_of_lesions_found(study, arm))
+
+
+def share_of_lesions_found(study: Study, arm: str) -> float:
+    """As drawn: all readers have read the same breasts, so that their mean is that of all answers."""
+    found = [
+        answer.value["answer"] == "yes"
+        for reading in readings(study.protocol)
+        for answer in study.answers(reading)
+        if answer.question == "lesion"
+        and (reading.arm, reading.session > 0) == (arm, True)
+        and study.protocol.truth("lesion", reading.case, answer.target) == "yes"
+    ]
+    return sum(found) / len(found)
+
+
+def test_structured_reports_refer_to_the_images_that_were_read(study: Study) -> None:
+    reports = [pydicom.dcmread(io.BytesIO(each)) for each in unpacked(study, "structured-reports").values()]
+    read = [each for each in readings(study.protocol) if each.session]
+    assert len(reports) == len(read) == 2 * len(READERS) * (CASES - 1)
+    referred = sorted(sorted(referred_images(each)) for each in reports)
+    assert referred == sorted(sorted(study.protocol.cases[each.case].images[each.arm]) for each in read)
+    assert sum(REMARK in str(each) for each in reports) == 1
+
+
+def unpacked(study: Study, what: str) -> dict[str, bytes]:
+    """Files by name of a ZIP file that the owner downloads."""
+    answer = study.owner.get(f"{study.path}/{what}").raise_for_status()
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def referred_images(report: pydicom.Dataset) -> list[str]:
+    return [
+        str(image.ReferencedSOPInstanceUID)
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for image in series.ReferencedSOPSequence
+    ]
+
+
+def test_readers_get_nothing_beside_the_reading_room(study: Study) -> None:
+    assert len(study.beyond) > 100
+    assert {asked: status for asked, status in study.beyond.items() if status not in (403, 404)} == {}
+
+
+def test_nothing_that_readers_received_tells_the_arms(study: Study) -> None:
+    key = study.owner.get(f"{study.path}/backup").json()["blinding"]
+    secrets = {key["secret"], *(arm.title for arm in study.protocol.arms.values())}
+    for copy in key["copies"]:
+        secrets |= {copy["source"], copy["file"], copy["sha256"], copy["case"]}
+    secrets |= {case.patient for case in study.protocol.cases.values()}
+    assert len(secrets) > 150
+    assert told(study.received, secrets) == set()
+    about_cases = [each for each in study.received if not each.is_static]
+    for part in ("/frames/1", "/metadata", "/series", "/current", "/show", "/answers", "/app-config.js", "browser:"):
+        assert any(each.url.endswith(part) and each.body for each in about_cases), f"nothing of {part} was kept"
+    assert told(without_title(study, about_cases), study.protocol.arms) == set()
+    assert [each.url for each in without_title(study, about_cases) if b"synth" in each.everything()] == []
+
+
+def without_title(study: Study, received: list[Received]) -> list[Received]:
+    """As it was but for the words that all readers see in every case: the study's title, and the product's name."""
+    words = [study.protocol.title.encode(), b"mammosynth", b"MammoSynth"]
+    found = []
+    for each in received:
+        url, headers, body = each.url.encode(), each.headers.encode(), each.body
+        for word in words:
+            url, headers, body = (text.replace(word, b"") for text in (url, headers, body))
+        found.append(Received(url.decode(), headers.decode(), body))
+    return found

@@ -15,7 +15,9 @@ import httpx
 from tests.support.server import Server
 
 # Programs, pages and pictures of the viewer: the same for everybody, whatever the case.
-_STATIC = re.compile(r"https?://[^/]+/(?:ohif/(?!app-config)|reading-room(?:/page/.*)?$|sign-in|favicon)")
+_STATIC = re.compile(
+    r"https?://[^/]+/(?:ohif/(?!app-config|reading-config)|reading-room(?:/page/.*)?$|sign-in|favicon)"
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ class Received:
 
 
 class Recorder:
-    """A server as `tests.support.reading_room.Reader` asks it; it keeps the answers."""
+    """A server as `tests.support.reading_room.Reader` asks it; what it answers is added to a list."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, received: list[Received]) -> None:
         self._server = server
-        self.received: list[Received] = []
+        self.headers = server.headers
+        self.received = received
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """As `Server.request`."""
