@@ -21,21 +21,8 @@ _RULE = "blinding: {rows: 512, columns: 416, edge: 6, fade: 6}\n"
 
 def write_phantoms(folder: Path) -> None:
     """One CC of each breast, in folders case-*."""
-    _run(
-        "phantom",
-        "--out",
-        folder,
-        "--cases",
-        CASES,
-        "--seed",
-        _SEED,
-        "--views",
-        _VIEW,
-        "--pixel-mm",
-        _PIXEL_MM,
-        "--workers",
-        1,
-    )
+    size: Sequence[object] = ("--cases", CASES, "--views", _VIEW, "--pixel-mm", _PIXEL_MM)
+    _run("phantom", "--out", folder, "--seed", _SEED, *size, "--workers", 1)
 
 
 def fill_archive(owner: Server, phantoms: Path) -> dict[str, dict[str, list[str]]]:

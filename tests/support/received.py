@@ -15,9 +15,7 @@ import httpx
 from tests.support.server import Server
 
 # Programs, pages and pictures of the viewer: the same for everybody, whatever the case.
-_STATIC = re.compile(
-    r"https?://[^/]+/(?:ohif/(?!app-config|reading-config)|reading-room(?:/page/.*)?$|sign-in|favicon)"
-)
+_STATIC = re.compile(r"https?://[^/]+/(?:ohif/(?!reading-config)|reading-room(?:/page/.*)?$|sign-in|favicon)")
 
 
 @dataclass(frozen=True)
