@@ -1,6 +1,7 @@
 """A blinded study from images to report: phantoms, the released model, three readers, two sessions, over HTTP.
 
-One of the readers reads in real OHIF by keyboard, the others ask the server as the viewer does.
+One of the readers reads in real OHIF by keyboard, in the first session a second one at the same time in another
+browser; the others ask the server as the viewer does.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,7 +39,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SKILL = Skill({"clinical": 0.94, "synthesized": 0.86}, seed=1)
 SESSIONS = (0, 1, 2)  # the first is the training
 SIZES = {0: "1280x800", 1: "1280x800", 2: "2560x1440"}
-IN_BROWSER, *BY_HTTP = READERS
+IN_BROWSER = {0: READERS[:1], 1: READERS[:2], 2: READERS[:1]}  # two at once in the first session
+CURIOUS = READERS[-1]  # asks the server for everything, too
 REMARK = "a vessel that ends"
 ON_LEAVE = "on leave from tomorrow"
 
@@ -68,7 +71,7 @@ class Study:
     def answers(self, reading: Reading) -> list[Answer]:
         """What its reader sees there, by skill; the one in the browser also remarks something."""
         drawn = answers_of(self.protocol, reading, SKILL)
-        is_remarked = (reading.reader, reading.session, reading.position) == (IN_BROWSER, 1, 2)
+        is_remarked = (reading.reader, reading.session, reading.position) == (READERS[0], 1, 2)
         return [*drawn, Answer("hallucination", REMARK)] if is_remarked else drawn
 
 
@@ -91,9 +94,10 @@ def study(request, browser, phantoms: Path, tmp_path_factory: pytest.TempPathFac
         for session in SESSIONS:
             if session == 2:
                 let_begin_early(study)
-            read_in_browser(study, browser, session, folder / f"{session}.zip")
-            for reader in BY_HTTP:
-                read_by_http(study, reader, session)
+            read_in_browser(study, browser, session, folder)
+            for reader in READERS:
+                if reader not in IN_BROWSER[session]:
+                    read_by_http(study, reader, session)
         study.owner.post(f"{study.path}/close", json={}).raise_for_status()
         yield study
 
@@ -105,7 +109,7 @@ def prepared(kind: str, owner: Server, folder: Path, phantoms: Path) -> Study:
     study = Study(kind, owner, parse_protocol(text), {})
     owner.post(f"{study.path}/blind").raise_for_status()
     while (progress := owner.get(f"{study.path}/blind").json())["state"] == "running":
-        pass
+        time.sleep(0.1)
     assert progress["is_blinded"], progress
     for reader in READERS:
         study.tokens[reader] = owner.post(f"/reading/tokens/{reader}").raise_for_status().json()["token"]
@@ -131,8 +135,8 @@ def read_by_http(study: Study, name: str, session: int) -> None:
         assert reader.get(f"/dicom/qido/studies/{uid}/series").status_code == 200
         assert len(reader.get(f"/dicom/wado/studies/{uid}/metadata").json()) == 2
         assert {reader.frame(image, uid).status_code for image in here["images"]} == {200}
-        if (session, reading.position) == (1, 2):
-            study.beyond |= asked_beyond(study, name)
+        if (name, session, reading.position) == (CURIOUS, 1, 2):
+            study.beyond = asked_beyond(study, name)
         given = [
             {"question": each.question, "target": each.target, "value": each.value, "duration_s": each.duration_s}
             for each in study.answers(reading)
@@ -177,30 +181,47 @@ def status_of(server: Server, method: str, path: str) -> int:
     return 404 if answer.status_code in (200, 204) and answer.text in ("", "[]") else answer.status_code
 
 
-def read_in_browser(study: Study, browser: Any, session: int, recorded: Path) -> None:
-    """A session in OHIF, by keyboard alone once it has begun."""
-    title = f"Session {session}" if session else "Training"
-    shot = f"study-{study.kind}-{session}"
-    with reading_page(browser, SIZES[session], record_har_path=recorded, record_har_content="attach") as page:
-        sign_in(page, study.owner.address, study.tokens[IN_BROWSER])
-        shoot(page, f"{shot}-room")
-        panel = begin(page, title)
-        for reading in study.readings(IN_BROWSER, session):
-            ready(page, reading.position)
-            answer_by_keys(page, study, reading)
-            if session:
-                saved(panel)
-            shoot(page, f"{shot}-case-{reading.position}")
-            page.keyboard.press("Control+Enter")
-            if not session:
-                panel.get_by_role("heading", name="The truth").wait_for()
-                shoot(page, f"{shot}-truth")
-                page.keyboard.press("Control+Enter")
-        page.get_by_role("heading", name=f"{title} is finished" if session else "The training is over").wait_for()
-        kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
-        study.received.append(Received("browser:", page.content(), kept.encode()))
-        assert page.faults == []
-    study.received += received_by_browser(recorded)
+def read_in_browser(study: Study, browser: Any, session: int, folder: Path) -> None:
+    """A session in OHIF, by keyboard alone once it has begun; case by case in turn, if several read at once."""
+    recorded = {reader: folder / f"{session}-{reader}.zip" for reader in IN_BROWSER[session]}
+    with ExitStack() as stack:
+        pages = {}
+        for reader, file in recorded.items():
+            options = {"record_har_path": file, "record_har_content": "attach"}
+            page = pages[reader] = stack.enter_context(reading_page(browser, SIZES[session], **options))
+            sign_in(page, study.owner.address, study.tokens[reader])
+            shoot(page, f"study-{study.kind}-{session}-{reader}-room")
+            begin(page, title_of(session))
+        for at_once in zip(*(study.readings(reader, session) for reader in pages), strict=True):
+            for reading in at_once:
+                read_case(pages[reading.reader], study, reading)
+        ended = f"{title_of(session)} is finished" if session else "The training is over"
+        for page in pages.values():
+            page.get_by_role("heading", name=ended).wait_for()
+            kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+            study.received.append(Received("browser:", page.content(), kept.encode()))
+            assert page.faults == []
+    for file in recorded.values():
+        study.received += received_by_browser(file)
+
+
+def title_of(session: int) -> str:
+    return f"Session {session}" if session else "Training"
+
+
+def read_case(page: Any, study: Study, reading: Reading) -> None:
+    """From its images to the next ones, in a training by way of the truth."""
+    shot = f"study-{study.kind}-{reading.session}-{reading.reader}-case-{reading.position}"
+    panel = ready(page, reading.position)
+    answer_by_keys(page, study, reading)
+    if reading.session:
+        saved(panel)
+    shoot(page, shot)
+    page.keyboard.press("Control+Enter")
+    if not reading.session:
+        panel.get_by_role("heading", name="The truth").wait_for()
+        shoot(page, f"{shot}-truth")
+        page.keyboard.press("Control+Enter")
 
 
 def answer_by_keys(page: Any, study: Study, reading: Reading) -> None:

@@ -68,6 +68,16 @@ def received_by_browser(archive: Path) -> list[Received]:
 
 def told(received: Iterable[Received], secrets: Iterable[str]) -> set[tuple[str, str]]:
     """Secret and address of each answer that holds one as a word of its own."""
-    words = [re.escape(secret.lower().encode()) for secret in secrets]
-    pattern = re.compile(rb"(?<![\w.])(?:" + b"|".join(sorted(words, key=len, reverse=True)) + rb")(?![\w.])")
-    return {(match.group().decode(), each.url) for each in received for match in pattern.finditer(each.everything())}
+    words = {secret.lower().encode() for secret in secrets}
+    bodies: set[bytes] = set()
+    found = set()
+    for each in received:
+        text = each.everything() if each.body not in bodies else Received(each.url, each.headers, b"").everything()
+        bodies.add(each.body)
+        held = [word for word in words if word in text]  # much sooner than one pattern of all
+        found |= {
+            (word.decode(), each.url)
+            for word in held
+            if re.search(rb"(?<![\w.])" + re.escape(word) + rb"(?![\w.])", text)
+        }
+    return found
