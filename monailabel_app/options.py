@@ -10,6 +10,8 @@ from pathlib import Path
 from monailabel_app.errors import OptionsError
 from monailabel_app.tokens import NamedToken
 
+_LONGEST_LEAVE_S = 600.0
+
 
 @dataclass(frozen=True)
 class AppOptions:
@@ -64,6 +66,9 @@ class ServeOptions:
             X-Forwarded-Proto are believed; nobody else's are. From the environment variable FORWARDED_ALLOW_IPS, which
             uvicorn and others use for it, too.
         reader_studies: A PostgreSQL URL, or a SQLite file; None: a file in `data_dir`.
+        jobs: The same for jobs; servers that name the same PostgreSQL database share their queue.
+        leave_s: For how long requests are still answered after the server is told to stop, while it is not ready.
+        log_as_json: Whether the log is lines of JSON.
     """
 
     studies: str | Path | None
@@ -77,11 +82,16 @@ class ServeOptions:
     credentials: tuple[str, str] | None = None
     trusted_proxies: str = ""
     reader_studies: str | Path | None = None
+    jobs: str | Path | None = None
+    leave_s: float = 0.0
+    log_as_json: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe or cannot work."""
         if not 0 <= self.port <= 65535:
             raise OptionsError(f"--port {self.port} is outside 0-65535")
+        if not 0 <= self.leave_s <= _LONGEST_LEAVE_S:
+            raise OptionsError(f"--leave {self.leave_s:g} is outside 0-{_LONGEST_LEAVE_S:g} seconds")
         if not _is_loopback(self.host) and self.token_file is None:
             raise OptionsError(
                 f"--host {self.host} is reachable from the network: add --token-file FILE so that only people "

@@ -45,6 +45,9 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         studies=parse_studies(args.studies),
         data_dir=args.data_dir.expanduser().resolve(),
         reader_studies=args.reader_studies,
+        jobs=args.jobs,
+        leave_s=args.leave,
+        log_as_json=args.log_format == "json",
         host=args.host,
         port=args.port,
         token_file=args.token_file.expanduser().resolve() if args.token_file else None,
@@ -87,7 +90,7 @@ def serve(
         open_things.enter_context(_own_files())
         options.data_dir.mkdir(parents=True, exist_ok=True)
         _close_to_others(options.data_dir, say)
-        open_things.enter_context(_locked(options.data_dir))
+        open_things.enter_context(locked(options.data_dir))
         open_things.enter_context(_temporary_files(options.data_dir / "tmp"))
         open_things.enter_context(warnings_without_values())
         listener = open_things.enter_context(listening(options.host, options.port))
@@ -162,7 +165,7 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
         MONAI_LABEL_DATASTORE_AUTO_RELOAD="false",
         PYTHONPATH=os.pathsep.join(filter(None, [str(app_dir.parent), os.environ.get("PYTHONPATH", "")])),
     )
-    configure_logging()
+    configure_logging(as_json=options.log_as_json)
 
 
 def _import_monai() -> None:
@@ -200,15 +203,24 @@ def _server(
     from monailabel_app.gateway.audit import Audit
     from monailabel_app.gateway.connections import build_server
     from monailabel_app.gateway.guard import Guard
+    from monailabel_app.gateway.metrics import Counted
 
     archive = studies if studies.startswith("http") else None
     names = {"127.0.0.1", "localhost", "[::1]", f"[{options.host}]" if ":" in options.host else options.host}
     hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
-    gateway = create_gateway(archive, credentials, options.data_dir, options.reader_studies, options.token_file)
-    app = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
-    return build_server(app, trusted_proxies=options.trusted_proxies, when_stopping=lambda: interrupt(gateway))
+    gateway = create_gateway(
+        archive, credentials, options.data_dir, options.reader_studies, options.token_file, options.jobs
+    )
+    guarded = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
+    return build_server(
+        Counted(guarded, gateway.state.metrics),
+        trusted_proxies=options.trusted_proxies,
+        when_leaving=gateway.state.readiness.leave,
+        leave_s=options.leave_s,
+        when_stopping=lambda: interrupt(gateway),
+    )
 
 
 @contextmanager
@@ -252,7 +264,7 @@ def _temporary_files(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
+def locked(data_dir: Path) -> Iterator[None]:
     """Hold the data folder, so that two servers never run the same jobs."""
     with (data_dir / "lock").open("w") as file:
         try:

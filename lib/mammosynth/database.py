@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 30  # how long to wait for another process that writes
 _WRITES = "mammosynth_writes"
-_UPGRADE_LOCK = 0x4D53594E  # PostgreSQL's advisory locks are numbers; this one is ours
+_UPGRADE_LOCK, _ALONE_LOCK = 0x4D53594E, 0x4D53594F  # PostgreSQL's advisory locks are numbers; these are ours
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,24 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, alone: bool = False) -> Iterator[Session]:
         """A session that is one transaction: all of it is stored when the block ends well, nothing otherwise.
 
         On SQLite it is the only one that writes, from its beginning: what it has read is still true when it writes.
+
+        Args:
+            alone: Wait until no other process is in such a block, on every kind of database.
         """
         with self._turn, Session(self._writer) as session, session.begin():
+            if alone:
+                _wait_for_turn(session.connection(), _ALONE_LOCK)
             yield session
+
+    def now(self, session: Session) -> float:
+        """Seconds since 1970 by the one clock that all processes that share the database have in common."""
+        if self._engine.dialect.name == "sqlite":
+            return time.time()
+        return float(session.scalar(text("SELECT extract(epoch FROM clock_timestamp())")))
 
     def close(self) -> None:
         """Release the database."""
@@ -112,7 +124,7 @@ class Database:
             if self._layout(connection) == self._layouts.names()[-1]:
                 return
         with self._writer.begin() as connection:
-            _wait_for_turn(connection)
+            _wait_for_turn(connection, _UPGRADE_LOCK)
             found = self._layout(connection)
             if found != self._layouts.names()[-1]:
                 if found is not None:
@@ -162,10 +174,10 @@ class Database:
             shutil.copymode(file, copy)
 
 
-def _wait_for_turn(connection: Connection) -> None:
-    """Be the only process that upgrades. SQLite's transaction already is."""
+def _wait_for_turn(connection: Connection, lock: int) -> None:
+    """Be the only process in such a transaction. SQLite's already is."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock})
 
 
 def _url(text: str) -> URL:

@@ -24,6 +24,27 @@ def run(args: argparse.Namespace) -> int:
     return serve(parse_options(args))
 
 
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Where a server keeps what it must not lose."""
+    parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
+    parser.add_argument(
+        "--reader-studies",
+        type=_place,
+        metavar="PLACE",
+        help="their store: a SQLite file, or postgresql://USER:PASSWORD@HOST/NAME (default: a file in --data-dir)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_place,
+        metavar="PLACE",
+        help="the same for jobs; servers with the same postgresql:// share one queue (default: a file in --data-dir)",
+    )
+
+
+def _place(text: str) -> str | Path:
+    return text if "://" in text else Path(text)
+
+
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """The options of everything that starts a server."""
     parser.add_argument(
@@ -32,13 +53,15 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="folder of DICOM files, or of PNG/NRRD/NIfTI images, or the DICOMweb root of an archive such as "
         "http://127.0.0.1:8042/dicom-web (default: DATA_DIR/studies)",
     )
+    add_places(parser)
     parser.add_argument(
-        "--reader-studies",
-        type=lambda text: text if "://" in text else Path(text),
-        metavar="PLACE",
-        help="their store: a SQLite file, or postgresql://USER:PASSWORD@HOST/NAME (default: a file in --data-dir)",
+        "--leave",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="go on for so long after being told to stop, while /ready already says no (default: %(default)g)",
     )
-    parser.add_argument("--data-dir", type=Path, default=Path("mammosynth-data"), help="jobs, caches, trained models")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of the log on the terminal")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument(

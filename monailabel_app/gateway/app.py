@@ -6,7 +6,8 @@ import json
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 import mammosynth
-from mammosynth.atomic import is_of_the_disk
+from mammosynth.atomic import is_of_the_disk, write_bytes
 from mammosynth.database import Database
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
@@ -42,26 +43,31 @@ from monailabel_app.gateway.blinding import BlindingJobs, archive_images
 from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
-from monailabel_app.gateway.jobs import JobRequest, JobStore, Worker
+from monailabel_app.gateway.jobs import JobRequest, JobStore
 from monailabel_app.gateway.labels import create_labels
+from monailabel_app.gateway.metrics import Metrics
 from monailabel_app.gateway.ohif import create_ohif
+from monailabel_app.gateway.operations import create_operations
 from monailabel_app.gateway.pages import create_page
 from monailabel_app.gateway.previews import create_previews
 from monailabel_app.gateway.proxy import create_proxy
 from monailabel_app.gateway.reader_studies import create_reader_studies
 from monailabel_app.gateway.reader_tokens import create_reader_tokens
+from monailabel_app.gateway.readiness import Readiness
 from monailabel_app.gateway.reading_dicom import create_reading_dicom
 from monailabel_app.gateway.reading_room import create_reading_room
 from monailabel_app.gateway.reading_rooms import ReadingRooms
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
+from monailabel_app.gateway.worker import Worker
 from monailabel_app.inputs import parse_references
 from monailabel_app.studies import DicomWebStudies, check_image_id
 
 logger = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 10.0
+_PROBE_S = 3.0  # within which an archive that is ready answers
 _INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 """The one thread that decodes and synthesizes for `/infer`: the allocator keeps for each what it once needed."""
 
@@ -81,6 +87,7 @@ def create_gateway(
     data_dir: Path,
     reader_studies: Path | str | None = None,
     token_file: Path | None = None,
+    jobs: Path | str | None = None,
 ) -> FastAPI:
     """The gateway without its guard.
 
@@ -90,6 +97,7 @@ def create_gateway(
         data_dir: Where jobs are kept.
         reader_studies: Their store; None: a file in `data_dir`.
         token_file: By which people sign in; None: nobody has to.
+        jobs: Their database, which several servers may share; None: a file in `data_dir`.
 
     Raises:
         DatabaseError: If the database there cannot be used.
@@ -97,18 +105,20 @@ def create_gateway(
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
     place, copies = reader_studies or data_dir / "studies.sqlite", data_dir / "blinded"
     rooms, blinding = ReadingRooms(place, copies), BlindingJobs(place, copies)
-    database = Database(data_dir / "jobs.sqlite", LAYOUTS)  # first, so that one that cannot be used ends the start
+    database = Database(jobs or data_dir / "jobs.sqlite", LAYOUTS)  # first: one that cannot be used ends the start
+    store = JobStore(database, holder=_name_of_server(data_dir))
 
     @asynccontextmanager
     async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
         app: MammoSynthApp = app_instance()
         app.server_mode(True)
-        gateway.state.jobs = JobStore(database)
         gateway.state.worker = None
         if isinstance(app.source_studies, DicomWebStudies):
             archive = app.source_studies
             gateway.state.worker = Worker(
-                gateway.state.jobs, lambda request, report: run_job(app, archive, request, report)
+                store,
+                lambda request, report: run_job(app, archive, request, report),
+                note=gateway.state.metrics.note_job,
             )
             gateway.state.worker.start()
         yield
@@ -125,9 +135,15 @@ def create_gateway(
     gateway = FastAPI(
         title="MammoSynth", version=mammosynth.__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
+    gateway.state.jobs, gateway.state.worker = store, None
+    gateway.state.metrics = Metrics(store.present)
+    gateway.state.readiness = Readiness(_parts(gateway, archive_url, credentials, rooms))
     gateway.add_middleware(Admission)
     gateway.add_middleware(LastResort)
     _add_error_handlers(gateway)
+    gateway.include_router(
+        create_operations(gateway.state.readiness, gateway.state.metrics, lambda: _worker_state(gateway))
+    )
     gateway.include_router(create_ohif())
     if proxy:
         gateway.include_router(proxy)
@@ -145,6 +161,37 @@ def create_gateway(
     _add_inference(gateway)
     _add_platform(gateway)
     return gateway
+
+
+def _name_of_server(data_dir: Path) -> str:
+    """Under which this server holds jobs, also after a restart."""
+    file = data_dir / "server-name"
+    if not file.is_file():
+        write_bytes(file, str(uuid.uuid4()).encode())
+    return file.read_text(encoding="utf-8")
+
+
+def _worker_state(gateway: FastAPI) -> dict[str, str] | None:
+    return gateway.state.worker.state() if gateway.state.worker else None
+
+
+def _parts(
+    gateway: FastAPI, archive_url: str | None, credentials: tuple[str, str] | None, rooms: ReadingRooms
+) -> dict[str, Callable[[], object]]:
+    """What must work for this server to do its work, each by a function that raises while it does not."""
+
+    def worker() -> None:
+        if gateway.state.worker:
+            gateway.state.worker.check()
+
+    def models() -> None:
+        if not app_instance().bundles:
+            raise NotFoundError("no model is served")
+
+    parts = {"jobs": gateway.state.jobs.present, "reader_studies": rooms.check, "models": models, "worker": worker}
+    if archive_url is None:
+        return parts
+    return {"archive": DicomWebStudies(archive_url, credentials, timeout_s=_PROBE_S).check, **parts}
 
 
 def interrupt(gateway: FastAPI) -> None:
@@ -180,13 +227,6 @@ def _archive() -> DicomWebStudies:
 
 
 def _add_synthesis(gateway: FastAPI) -> None:
-    @gateway.get("/health")
-    async def health() -> dict[str, Any]:
-        """Answers as soon as requests are taken, also while every thread is busy; and whether jobs are run."""
-        worker = gateway.state.worker.state() if gateway.state.worker else None
-        is_well = worker is None or worker["state"] in ("running", "waiting")
-        return {"status": "ok" if is_well else "degraded", "version": mammosynth.__version__, "worker": worker}
-
     @gateway.post("/synthesis", status_code=202)
     def submit(body: SynthesisRequest, request: Request) -> dict[str, str]:
         """Queue a synthesis; the result is stored in the study."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import h11
@@ -65,11 +67,31 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Says that it stops before it waits for answers that are under way."""
+    """Says that it will stop, goes on for a while, and says that it stops before it waits for answers under way."""
 
-    def __init__(self, config: uvicorn.Config, when_stopping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        when_leaving: Callable[[], None],
+        leave_s: float,
+        when_stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._when_leaving = when_leaving
+        self._leave_s = leave_s
         self._when_stopping = when_stopping
+        self._is_leaving = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop: later, so that whoever sends requests here can send them elsewhere; at once if asked again."""
+        if self._is_leaving or not self._leave_s:
+            super().handle_exit(sig, frame)
+            return
+        self._is_leaving = True
+        self._when_leaving()
+        later = threading.Timer(self._leave_s, super().handle_exit, (sig, frame))
+        later.daemon = True
+        later.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._when_stopping()
@@ -77,12 +99,19 @@ class _Server(uvicorn.Server):
 
 
 def build_server(
-    app: Any, *, trusted_proxies: str = "", when_stopping: Callable[[], None] = lambda: None
+    app: Any,
+    *,
+    trusted_proxies: str = "",
+    when_leaving: Callable[[], None] = lambda: None,
+    leave_s: float = 0.0,
+    when_stopping: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """A server for sockets that listen already.
 
     Args:
         app: An ASGI app.
+        when_leaving: Called when it is told to stop.
+        leave_s: For how long it goes on answering after that.
         when_stopping: Called when it begins to stop, to give up what would be waited for.
         trusted_proxies: Addresses, joined by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed; of
             nobody else, for whoever asks could write them.
@@ -97,7 +126,7 @@ def build_server(
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return _Server(config, when_stopping)
+    return _Server(config, when_leaving, leave_s, when_stopping)
 
 
 class PromptProtocol(H11Protocol):

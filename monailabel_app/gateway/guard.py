@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from monailabel_app.gateway.audit import Action, note_action
 from monailabel_app.gateway.busy import TOO_MANY
 from monailabel_app.gateway.guessing import Guesses
-from monailabel_app.gateway.scope import may_ask
+from monailabel_app.gateway.scope import is_open_to_anybody, may_ask
 from monailabel_app.gateway.sign_in import (
     COOKIE,
     SIGN_IN,
@@ -145,6 +145,8 @@ class Guard:
             return _answer(403, f"this is not open to a {found[0].role}; ask whoever runs this server")
         if presented:
             return await _refused(scope, headers, path_without_token(path, query))
+        if is_open_to_anybody(scope["method"], path):
+            return None
         return _unknown(headers, path_without_token(path, query))
 
     async def _take_token(self, scope: Scope, headers: dict[bytes, str], token: str, next_path: str) -> Response:

@@ -1,30 +1,29 @@
-"""Synthesis jobs: kept in a database, run one at a time, in turn between those who ask.
+"""Synthesis jobs: kept in a database, run one at a time by each server, in turn between those who ask.
 
-A job that was running when the server died is queued again at the next start. That is safe because the UIDs of a
-synthesized image follow from what it was made from (`mammosynth.dicom.derived_uids`): doing it again stores the same
-instance, not a second one, and an image that the archive already holds is not made again.
+Several servers may share a queue. Who runs a job holds it by a lease that it renews; a job whose lease has run out,
+or that was running when this server died, is queued again. That is safe because the UIDs of a synthesized image follow
+from what it was made from (`mammosynth.dicom.derived_uids`): doing it again stores the same instance, not a second one,
+and an image that the archive already holds is not made again.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Float, Index, Integer, String, func, select, update
+from sqlalchemy import JSON, ColumnElement, Float, Index, Integer, String, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mammosynth.database import Database
-from mammosynth.errors import MammoSynthError
-from monailabel_app.archive_session import wanted_until
+from mammosynth.errors import DataError
 from monailabel_app.database import Base
 from monailabel_app.dicom_json import UID_MAX_LENGTH
 from monailabel_app.errors import ConflictError, NotFoundError
@@ -32,9 +31,8 @@ from monailabel_app.gateway.busy import TOO_MANY, BusyError
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
-_IDLE_S = 5.0  # the queue is looked at, if nobody says that there is something new
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0  # after a failure; twice as long after each further one
-_STOP_S = 5.0
+LEASE_S = 30.0
+"""For how long a job is held by the server that has claimed or renewed it, unless it is renewed again."""
 _SHARE = 4  # one person may fill a quarter of the queue: four would have to agree to keep everybody else out
 _RETRY_WHEN_FULL_S = 60  # a synthesis or two later
 
@@ -78,7 +76,7 @@ class JobRequest:
 
 
 class JobCancelled(Exception):  # noqa: N818 - not an error
-    """Raised inside a running job when somebody cancelled it, or the server stops."""
+    """Raised inside a running job when somebody cancelled it, another server has it, or this one stops."""
 
 
 class _Job(Base):
@@ -97,6 +95,8 @@ class _Job(Base):
     turn: Mapped[int] = mapped_column(Integer, default=0)
     created: Mapped[str] = mapped_column(String(40))
     ended: Mapped[str | None] = mapped_column(String(40), default=None)
+    holder: Mapped[str | None] = mapped_column(String(36), default=None)
+    lease: Mapped[float | None] = mapped_column(Float, default=None)  # until when, in seconds of the database's clock
     __table_args__ = (Index("by_state", "state"), Index("by_requester", "requester"))
 
     def request(self) -> JobRequest:
@@ -113,6 +113,9 @@ class _Job(Base):
         }
 
 
+_KEPT = tuple(name for name in _Job.__table__.columns.keys() if name not in ("holder", "lease", "number"))  # noqa: SIM118
+
+
 class JobStore:
     """The jobs on disk. Every method is one transaction and may be called from any thread.
 
@@ -120,12 +123,21 @@ class JobStore:
 
     Args:
         database: Where jobs are kept.
+        holder: Names this server among those that share the database, also after a restart; at most 36 characters.
         max_queued: Most jobs that wait.
         max_queued_each: Most of one requester; None: a quarter of all.
     """
 
-    def __init__(self, database: Database, *, max_queued: int = 1000, max_queued_each: int | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        holder: str = "only",
+        max_queued: int = 1000,
+        max_queued_each: int | None = None,
+    ) -> None:
         self._database = database
+        self._holder = holder
         self._max_queued = max_queued
         self._max_queued_each = max_queued_each or max(1, max_queued // _SHARE)
         self._claim = threading.Lock()
@@ -163,7 +175,7 @@ class JobStore:
                     study_instance_uid=request.study_instance_uid,
                     requester=request.requester,
                     state=JobState.QUEUED,
-                    created=_now(),
+                    created=now_text(),
                 )
             )
         return job_id
@@ -198,7 +210,7 @@ class JobStore:
             if job.state in (JobState.DONE, JobState.FAILED):
                 raise ConflictError(f"job {job_id} is {job.state} and cannot be cancelled")
             if job.state == JobState.QUEUED:
-                job.state, job.message, job.ended = JobState.CANCELLED, "cancelled before it started", _now()
+                job.state, job.message, job.ended = JobState.CANCELLED, "cancelled before it started", now_text()
             elif job.state == JobState.RUNNING:
                 self._cancelled.add(job_id)
                 job.cancel_requested, job.message = True, "stopping"
@@ -209,8 +221,10 @@ class JobStore:
         return job_id in self._cancelled
 
     def claim_next(self) -> tuple[str, JobRequest] | None:
-        """Mark the next job as running: the requester, then the study, that was served longest ago comes first."""
-        with self._claim, self._writing() as session:
+        """Mark the next job as running here: the requester, then the study, that was served longest ago comes first."""
+        with self._claim, self._writing(alone=True) as session:
+            now = self._database.now(session)
+            _take_back(session, _Job.lease < now, "its server does not answer any more")
             waiting = session.scalars(select(_Job).where(_Job.state == JobState.QUEUED).order_by(_Job.number)).all()
             if not waiting:
                 return None
@@ -220,41 +234,101 @@ class JobStore:
             job.turn = max(by_requester.values()) + 1
             job.attempts += 1
             job.state, job.progress, job.message = JobState.RUNNING, 0.0, "started"
+            job.holder, job.lease = self._holder, now + LEASE_S
             return job.job_id, job.request()
 
+    def renew(self) -> None:
+        """Go on holding what runs here, and learn what was cancelled through another server."""
+        with self._writing() as session:
+            ends = self._database.now(session) + LEASE_S
+            for job in session.scalars(select(_Job).where(self._is_held)):
+                job.lease = ends
+                if job.cancel_requested:
+                    self._cancelled.add(job.job_id)
+
     def report(self, job_id: str, progress: float, message: str) -> None:
-        """Record how far a running job is.
+        """Record how far a job is that runs here.
 
         Raises:
-            JobCancelled: If it should stop.
+            JobCancelled: If it should stop, or does not run here any more.
         """
         with self._writing() as session:
-            job = _find(session, job_id)
-            if job.cancel_requested:
+            job = self._held(session, job_id)
+            if job is None or job.cancel_requested:
                 raise JobCancelled
             job.progress, job.message = min(max(progress, 0.0), 1.0), message
 
-    def end(self, job_id: str, state: JobState, message: str, result: Mapping[str, Any] | None = None) -> None:
-        """Record how a job ended."""
+    def end(self, job_id: str, state: JobState, message: str, result: Mapping[str, Any] | None = None) -> bool:
+        """Record how a job ended.
+
+        Returns:
+            Whether it did; not if its lease had run out meanwhile and another server has it.
+        """
+        self._cancelled.discard(job_id)
         with self._writing() as session:
-            job = _find(session, job_id)
-            job.state, job.message, job.ended = state, message, _now()
+            job = self._held(session, job_id)
+            if job is None:
+                return False
+            job.state, job.message, job.ended = state, message, now_text()
             job.result = dict(result) if result is not None else None
             if state == JobState.DONE:
                 job.progress = 1.0
-        self._cancelled.discard(job_id)
+        return True
 
     def release(self, job_id: str) -> None:
-        """Put a running job back into the queue, because the server stops."""
+        """Put a job that runs here back into the queue, because the server stops."""
         with self._writing() as session:
-            job = _find(session, job_id)
-            job.state, job.progress, job.message = JobState.QUEUED, 0.0, "waiting: the server was stopped"
-            job.attempts -= 1
+            if (job := self._held(session, job_id)) is not None:
+                job.state, job.progress, job.message = JobState.QUEUED, 0.0, "waiting: the server was stopped"
+                job.attempts -= 1
+
+    def present(self) -> dict[str, int]:
+        """How many jobs wait and run, on all servers that share them."""
+        states = (JobState.QUEUED, JobState.RUNNING)
+        with self._database.reading() as session:
+            counts = select(_Job.state, func.count()).where(_Job.state.in_(states)).group_by(_Job.state)
+            return {**dict.fromkeys(states, 0), **{state: count for state, count in session.execute(counts)}}
+
+    def content(self) -> list[dict[str, Any]]:
+        """Every job, as JSON values; none is held by a server."""
+        with self._database.reading() as session:
+            jobs = session.scalars(select(_Job).order_by(_Job.number))
+            return [{name: getattr(job, name) for name in _KEPT} for job in jobs]
+
+    def insert(self, content: list[dict[str, Any]]) -> None:
+        """Store jobs as `content` gave them; those that ran wait.
+
+        Raises:
+            ConflictError: If there are jobs already.
+            DataError: If they are not such jobs.
+        """
+        with self._writing(alone=True) as session:
+            if session.scalar(select(func.count()).select_from(_Job)):
+                raise ConflictError(
+                    "there are jobs already, which are never replaced; name another --jobs or --data-dir"
+                )
+            if not all(isinstance(job, dict) and set(job) == set(_KEPT) for job in content):
+                raise DataError(
+                    f"the backup's jobs have other fields than {', '.join(_KEPT)}; restore it by its version"
+                )
+            session.add_all(_Job(**job) for job in content)
+            session.flush()
+            _take_back(session, _Job.holder.is_(None), "the server was restored")
+
+    @property
+    def _is_held(self) -> ColumnElement[bool]:
+        return (_Job.state == JobState.RUNNING) & (_Job.holder == self._holder)
+
+    def _held(self, session: Session, job_id: str) -> _Job | None:
+        job = session.scalar(select(_Job).where(_Job.job_id == job_id, self._is_held).with_for_update())
+        if job is None:
+            logger.warning("job %s does not run here any more: it took longer than its lease", job_id)
+        return job
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def _writing(self, *, alone: bool = False) -> Iterator[Session]:
         try:
-            with self._database.writing() as session:
+            with self._database.writing(alone=alone) as session:
                 yield session
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or type(error).__name__
@@ -264,182 +338,32 @@ class JobStore:
             ) from error
 
     def _requeue_interrupted(self) -> None:
-        with self._database.writing() as session:
-            session.execute(
-                update(_Job)
-                .where(_Job.state == JobState.RUNNING, _Job.cancel_requested)
-                .values(state=JobState.CANCELLED, message="cancelled", ended=_now())
-            )
-            session.execute(
-                update(_Job)
-                .where(_Job.state == JobState.RUNNING, _Job.attempts >= MAX_ATTEMPTS)
-                .values(
-                    state=JobState.FAILED,
-                    message=f"the server died {MAX_ATTEMPTS} times while it ran this job; see its log",
-                    ended=_now(),
-                )
-            )
-            session.execute(
-                update(_Job)
-                .where(_Job.state == JobState.RUNNING)
-                .values(state=JobState.QUEUED, progress=0.0, message="waiting: the server was restarted")
-            )
+        """What ran here when this server died; and what has no holder, from before there were several servers."""
+        with self._database.writing(alone=True) as session:
+            is_lost = or_(_Job.holder == self._holder, _Job.holder.is_(None), _Job.lease < self._database.now(session))
+            _take_back(session, is_lost, "the server was restarted")
 
 
-class Worker:
-    """The one thread that runs jobs. Nothing but `stop` ends it: after a failure it waits, ever longer, and goes on.
-
-    Args:
-        store: Where jobs are.
-        run: Does the work and returns the result; calls the given function with progress and message, through which
-            cancellation reaches it. Requests to the archive in it are given up when the job is cancelled.
-        pause_s: First pause after a failure.
-    """
-
-    def __init__(
-        self,
-        store: JobStore,
-        run: Callable[[JobRequest, Callable[[float, str], None]], dict[str, Any]],
-        *,
-        pause_s: float = _FIRST_PAUSE_S,
-    ) -> None:
-        self._store = store
-        self._run = run
-        self._first_pause_s = pause_s
-        self._pause_s = pause_s
-        self._trouble: dict[str, str] | None = None
-        self._is_at_work = False
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="synthesis-worker", daemon=True)
-
-    def start(self) -> None:
-        """Begin with whatever waits."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Look at the queue now."""
-        self._wake.set()
-
-    def state(self) -> dict[str, str]:
-        """What the worker does, for `/health`.
-
-        Returns:
-            state: running, waiting, failing or stopped; while it is failing also what failed, and since when.
-        """
-        if not self._thread.is_alive():
-            return {"state": "stopped"}
-        if (trouble := self._trouble) is not None:
-            return {"state": "failing", **trouble}
-        return {"state": "running" if self._is_at_work else "waiting"}
-
-    def check(self) -> None:
-        """Refuse new jobs while none can be run, and let the worker try again at once.
-
-        Raises:
-            BusyError: With what fails, and since when.
-        """
-        state = self.state()
-        if state["state"] == "failing":
-            self.wake()
-            raise BusyError(f"jobs cannot be run since {state['since']}: {state['failed']}")
-        if state["state"] == "stopped":
-            raise BusyError("no jobs are run, because the server is being stopped; send the job to the next start")
-
-    def stop(self, timeout_s: float = _STOP_S) -> None:
-        """Stop at the running job's next step; it stays queued for the next start."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _loop(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                claimed = self._store.claim_next()
-                self._note_recovery()
-                if claimed is None:
-                    self._wake.wait(_IDLE_S)
-                    self._wake.clear()
-                else:
-                    self._do(*claimed)
-            except BaseException as error:  # whatever it is: without this thread no job would ever run again
-                self._note_failure(error)
-                self._wait_after_failure()
-
-    def _do(self, job_id: str, request: JobRequest) -> None:
-        self._is_at_work = True
-        try:
-            state, message, result = self._outcome(job_id, request)
-        finally:
-            self._is_at_work = False
-        if state is None:
-            self._store.release(job_id)
-        else:
-            self._write_down(lambda: self._store.end(job_id, state, message, result))
-
-    def _outcome(self, job_id: str, request: JobRequest) -> tuple[JobState | None, str, dict[str, Any] | None]:
-        """State, message and result of a job that has been run; no state if it was interrupted by the server's end."""
-
-        def is_unwanted() -> bool:
-            return self._stopping.is_set() or self._store.is_cancelled(job_id)
-
-        def report(progress: float, message: str) -> None:
-            if is_unwanted():
-                raise JobCancelled
-            try:
-                self._store.report(job_id, progress, message)
-            except BusyError as error:
-                self._note_failure(error)  # how far it is can be told later; the work goes on
-
-        try:
-            with wanted_until(is_unwanted):
-                result = self._run(request, report)
-            return JobState.DONE, result.pop("message", "done"), result
-        except BaseException as error:
-            if is_unwanted():  # given up in the middle, so that anything can have come out
-                return (None, "", None) if self._stopping.is_set() else (JobState.CANCELLED, "cancelled", None)
-            if isinstance(error, JobCancelled):
-                return JobState.CANCELLED, "cancelled", None
-            if isinstance(error, MammoSynthError):
-                return JobState.FAILED, str(error), None
-            # The worker must outlive a fault in one job; the fault is in the log and the job says so.
-            logger.error("job %s failed", job_id, exc_info=error)
-            return JobState.FAILED, f"internal error; the server's log has it under job {job_id}", None
-
-    def _write_down(self, write: Callable[[], None]) -> None:
-        """Write until it works: work that is done must not be lost to a full disk."""
-        while True:
-            try:
-                write()
-            except BusyError as error:
-                if self._stopping.is_set():
-                    raise
-                self._note_failure(error)
-                self._wait_after_failure()
-            else:
-                self._note_recovery()
-                return
-
-    def _note_failure(self, error: BaseException) -> None:
-        failed = str(error) if isinstance(error, MammoSynthError) else f"internal error ({type(error).__name__})"
-        if self._trouble is None or self._trouble["failed"] != failed:
-            logger.error("jobs cannot be run: %s", failed, exc_info=error)
-            since = self._trouble["since"] if self._trouble else _now()
-            self._trouble = {"failed": failed, "since": since}
-
-    def _note_recovery(self) -> None:
-        if self._trouble is not None:
-            logger.warning("jobs are run again; it failed since %s", self._trouble["since"])
-        self._trouble, self._pause_s = None, self._first_pause_s
-
-    def _wait_after_failure(self) -> None:
-        ends = time.monotonic() + self._pause_s
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        self._wake.clear()
-        self._stopping.wait(self._first_pause_s)  # at least, however often it is woken
-        while not self._stopping.is_set() and time.monotonic() < ends and not self._wake.wait(0.1):
-            pass
+def _take_back(session: Session, is_lost: ColumnElement[bool], reason: str) -> None:
+    """Queue the jobs again that run nowhere any more, unless they should have stopped or were begun too often."""
+    is_lost = (_Job.state == JobState.RUNNING) & is_lost
+    session.execute(
+        update(_Job)
+        .where(is_lost, _Job.cancel_requested)
+        .values(state=JobState.CANCELLED, message="cancelled", ended=now_text())
+    )
+    session.execute(
+        update(_Job)
+        .where(is_lost, _Job.attempts >= MAX_ATTEMPTS)
+        .values(
+            state=JobState.FAILED,
+            message=f"the server died {MAX_ATTEMPTS} times while it ran this job; see its log",
+            ended=now_text(),
+        )
+    )
+    session.execute(
+        update(_Job).where(is_lost).values(state=JobState.QUEUED, progress=0.0, message=f"waiting: {reason}")
+    )
 
 
 def _find(session: Session, job_id: str) -> _Job:
@@ -453,5 +377,6 @@ def _last_turns(session: Session, group: Any) -> dict[str, int]:
     return {key: turn for key, turn in session.execute(select(group, func.max(_Job.turn)).group_by(group))}
 
 
-def _now() -> str:
+def now_text() -> str:
+    """The time, as it is written beside jobs."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -11,18 +11,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pythonjsonlogger.json import JsonFormatter
+
 logger = logging.getLogger(__name__)
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_JSON_NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "exception"}
 _SAY_LESS = ("monailabel", "dicomweb_client", "httpx")
 _SAY_VALUES = ("pydicom",)  # repeat what a header holds; what is wrong with a file is said by our own errors
 
 
-def configure_logging() -> None:
-    """Write warnings and worse to the terminal, few of a kind."""
+def configure_logging(*, as_json: bool = False) -> None:
+    """Write warnings and worse to the terminal, few of a kind.
+
+    Args:
+        as_json: A line of JSON for each: time, level, logger, message, exception.
+    """
     logging.basicConfig(level=logging.WARNING, format=_FORMAT)
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewOfAKind())
-        handler.setFormatter(PlacesOnly(_FORMAT))
+        handler.setFormatter(_JsonPlacesOnly(_JSON, rename_fields=_JSON_NAMES) if as_json else PlacesOnly(_FORMAT))
     for name in _SAY_LESS:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in _SAY_VALUES:
@@ -55,6 +63,10 @@ class PlacesOnly(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
         """The traceback of an exception and of those that it came from, the first one first."""
         return "".join(_places(ei[1], set())).rstrip()
+
+
+class _JsonPlacesOnly(PlacesOnly, JsonFormatter):
+    """The same as a line of JSON."""
 
 
 def _places(error: BaseException | None, told: set[int]) -> Iterator[str]:

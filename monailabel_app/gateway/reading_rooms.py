@@ -64,6 +64,11 @@ class ReadingRooms:
                 self._store = StudyStore(self._place)
             return self._store
 
+    def check(self) -> None:
+        """Ask the store for its studies, if there is one."""
+        if not isinstance(self._place, Path) or self._place.is_file():
+            self.store().names()
+
     def close(self) -> None:
         """Release the database."""
         with self._opening:

@@ -52,14 +52,22 @@ READING = ViewerScope(
     extensions=("/ohif/extensions/reading-room.js",),
     modes=("/ohif/extensions/reading-mode.js",),
 )
-_CLOSED_TO_USERS = re.compile(r"/reading(?:-room)?(?:/.*)?")  # arms and answers of reader studies; what readers see
-_OPEN_TO_READERS = re.compile(r"/|/health|/ohif(?:/.*)?|/proxy/dicom/.*|/reading-room(?:/.*)?")  # the last two by scope
+_OPEN_TO_ANYBODY = ("/health", "/ready")  # whoever watches over the server has no token; they tell nothing but that
+_CLOSED_TO_USERS = re.compile(r"/metrics|/reading(?:-room)?(?:/.*)?")  # arms, answers; what readers see
+_OPEN_TO_READERS = re.compile(
+    r"/|/health|/ready|/ohif(?:/.*)?|/proxy/dicom/.*|/reading-room(?:/.*)?"
+)  # the last two by scope
 _TAKEN_OF_READERS = re.compile(r"/reading-room/studies/[^/]+/(?:sessions/[0-9]+|answers|show)")
 
 
 def viewer_scope(identity: Identity) -> ViewerScope:
     """What the viewer shows somebody."""
     return READING if identity.role is Role.READER else EVERYTHING
+
+
+def is_open_to_anybody(method: str, path: str) -> bool:
+    """Whether a route is open to who has not signed in."""
+    return method in ("GET", "HEAD") and path in _OPEN_TO_ANYBODY
 
 
 def may_ask(identity: Identity, method: str, path: str) -> bool:

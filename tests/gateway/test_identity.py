@@ -30,7 +30,7 @@ NO_ARCHIVE = "http://127.0.0.1:9/dicom-web"
 PEOPLE = {role: Identity(role.value, role) for role in Role}
 # What a reader may ask for, and gets by scope; every other route of the app is closed.
 OPEN = {
-    *(("GET", path) for path in ("/", "/health", "/ohif", "/ohif/app-config.js", "/ohif/extensions/{name}")),
+    *(("GET", path) for path in ("/", "/health", "/ready", "/ohif", "/ohif/app-config.js", "/ohif/extensions/{name}")),
     *(("GET", path) for path in ("/ohif/{path:path}", "/ohif/reading-config.js", "/proxy/dicom/{path:path}")),
     *(("GET", f"/reading-room{path}") for path in ("", "/page/{name}", "/studies", "/studies/{name}/current")),
     ("GET", "/reading-room/dicom/{path:path}"),
@@ -90,11 +90,11 @@ def test_a_reader_gets_403_from_every_route_that_is_not_named_here(gateway: Fast
     assert reader.ask("DELETE", "/studies/1.2.3")[0] == 403, "nor from one that is built later"
 
 
-def test_owners_may_ask_for_everything_and_users_for_all_but_reader_studies(gateway: FastAPI) -> None:
+def test_owners_may_ask_for_everything_and_users_for_all_but_reader_studies_and_counts(gateway: FastAPI) -> None:
     people = (LOCAL, PEOPLE[Role.OWNER], PEOPLE[Role.USER])
     assert all(may_ask(person, *route) for person in people[:2] for route in routes(gateway))
     closed = {route for route in routes(gateway) if not may_ask(PEOPLE[Role.USER], *route)}
-    assert closed == {route for route in routes(gateway) if re.match(r"/reading(-room)?(/|$)", route[1])}
+    assert closed == {route for route in routes(gateway) if re.match(r"/(reading|reading-room|metrics)(/|$)", route[1])}
     assert closed
     assert [viewer_scope(person) for person in people] == [EVERYTHING] * 3
     assert viewer_scope(PEOPLE[Role.READER]) == READING

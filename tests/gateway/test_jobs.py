@@ -9,7 +9,8 @@ from mammosynth.errors import UnsupportedImageError
 from monailabel_app.database import LAYOUTS
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
-from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore, Worker
+from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore
+from monailabel_app.gateway.worker import Worker
 from monailabel_app.studies import DicomWebStudies
 from tests.support.full_disk import full_disk
 from tests.support.odd_archives import odd_archive, silent

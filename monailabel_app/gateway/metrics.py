@@ -1,0 +1,103 @@
+"""What the server counts of itself, in the text format of Prometheus: jobs, their seconds, queue, requests, refusals.
+
+No label holds what a client chose: a model is one that is served, a method one of HTTP's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+_JOB_SECONDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The counters of one server. Safe to use from several threads.
+
+    Args:
+        queue: Gives the number of jobs by state, for those that have not ended; asked at every scrape.
+    """
+
+    def __init__(self, queue: Callable[[], Mapping[str, int]]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Queue(queue))
+        ProcessCollector(registry=self._registry)
+        self._jobs = Counter("mammosynth_jobs", "Jobs that ended", ["model", "state"], registry=self._registry)
+        self._job_seconds = Histogram(
+            "mammosynth_job_seconds", "How long jobs ran", ["model"], registry=self._registry, buckets=_JOB_SECONDS
+        )
+        self._requests = Counter(
+            "mammosynth_requests", "Requests answered; 4xx are refusals", ["method", "status"], registry=self._registry
+        )
+        self._request_seconds = Histogram(
+            "mammosynth_request_seconds",
+            "Until an answer began",
+            ["method"],
+            registry=self._registry,
+            buckets=_REQUEST_SECONDS,
+        )
+
+    def note_job(self, model: str, state: str, seconds: float) -> None:
+        """Count a job that ended: done, failed or cancelled."""
+        self._jobs.labels(model, state).inc()
+        self._job_seconds.labels(model).observe(seconds)
+
+    def note_request(self, method: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        method = method if method in _METHODS else "other"
+        self._requests.labels(method, str(status)).inc()
+        self._request_seconds.labels(method).observe(seconds)
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self._registry)
+
+
+class _Queue(Collector):
+    """Jobs that wait or run, as the database has them."""
+
+    def __init__(self, queue: Callable[[], Mapping[str, int]]) -> None:
+        self._queue = queue
+
+    def describe(self) -> list[Metric]:
+        return []  # or it would be collected when it is registered, before there is a queue
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("mammosynth_jobs_present", "Jobs that have not ended", labels=["state"])
+        for state, count in self._queue().items():
+            family.add_metric([state], count)
+        yield family
+
+
+class Counted:
+    """ASGI middleware around everything that counts answers, refusals of the guard among them.
+
+    Args:
+        app: What is behind it.
+        metrics: Where it counts.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and count when the answer begins."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.monotonic()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.note_request(scope["method"], message["status"], time.monotonic() - begun)
+            await send(message)
+
+        await self._app(scope, receive, counted)

@@ -1,0 +1,142 @@
+"""Several servers with one queue: every job is done once, whoever dies."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mammosynth.database import Database
+from monailabel_app.database import LAYOUTS
+from monailabel_app.gateway import jobs as jobs_module
+from monailabel_app.gateway.jobs import JobCancelled, JobRequest, JobState, JobStore
+from monailabel_app.gateway.worker import Worker
+from tests.support import queue_server
+from tests.support.postgresql import empty_database
+
+_JOBS = 100
+_REQUEST = JobRequest("contrast", {}, {}, "a")
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with empty_database() as address:
+        yield address
+
+
+@pytest.fixture
+def servers(url: str) -> Iterator[tuple[JobStore, JobStore]]:
+    databases = [Database(url, LAYOUTS), Database(url, LAYOUTS)]
+    yield JobStore(databases[0], holder="one"), JobStore(databases[1], holder="two")
+    for database in databases:
+        database.close()
+
+
+def test_a_job_is_claimed_by_one_server(servers: tuple[JobStore, JobStore]) -> None:
+    for _ in range(40):
+        servers[0].submit(_REQUEST)
+    claimed: list[str] = []
+
+    def claim(store: JobStore) -> None:
+        while (job := store.claim_next()) is not None:
+            claimed.append(job[0])
+
+    threads = [threading.Thread(target=claim, args=(store,)) for store in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(Counter(claimed).values()) == {1}
+    assert len(claimed) == 40
+
+
+def test_what_another_server_runs_is_left_to_it_also_by_one_that_starts(servers: tuple[JobStore, JobStore]) -> None:
+    job_id = servers[0].submit(_REQUEST)
+    servers[0].claim_next()
+    assert servers[1].claim_next() is None
+    JobStore(servers[1]._database, holder="three")
+    assert servers[0].status(job_id)["state"] == JobState.RUNNING
+    JobStore(servers[0]._database, holder="one")  # which has died and starts again
+    assert servers[0].status(job_id)["state"] == JobState.QUEUED
+
+
+def test_a_job_whose_lease_has_run_out_goes_to_another_and_is_ended_by_it_alone(
+    servers: tuple[JobStore, JobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = servers
+    job_id = one.submit(_REQUEST)
+    monkeypatch.setattr(jobs_module, "LEASE_S", 0.2)
+    one.claim_next()
+    one.renew()
+    assert two.claim_next() is None
+    time.sleep(0.25)
+    monkeypatch.setattr(jobs_module, "LEASE_S", 30.0)
+    claimed = two.claim_next()
+    assert claimed is not None
+    assert claimed[0] == job_id
+    with pytest.raises(JobCancelled):
+        one.report(job_id, 0.5, "late")
+    assert not one.end(job_id, JobState.DONE, "done")
+    one.release(job_id)
+    assert one.status(job_id)["state"] == JobState.RUNNING
+    assert two.end(job_id, JobState.DONE, "done", {"outputs": []})
+    assert one.status(job_id)["result"] == {"outputs": []}
+
+
+def test_a_job_is_cancelled_through_another_server(servers: tuple[JobStore, JobStore]) -> None:
+    one, two = servers
+    begun = threading.Event()
+
+    def run(request: JobRequest, report: object) -> dict:
+        begun.set()
+        while not one.is_cancelled(job_id):  # as a request to the archive does that takes long
+            time.sleep(0.01)
+        raise JobCancelled
+
+    job_id = one.submit(_REQUEST)
+    worker = Worker(one, run, renew_s=0.05)
+    worker.start()
+    assert begun.wait(5)
+    two.cancel(job_id)
+    deadline = time.monotonic() + 5
+    while two.status(job_id)["state"] != JobState.CANCELLED and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert two.status(job_id)["state"] == JobState.CANCELLED
+    worker.stop()
+
+
+@pytest.mark.slow
+def test_servers_that_are_killed_lose_no_job_and_do_none_twice_that_is_done(url: str, tmp_path: Path) -> None:
+    database = Database(url, LAYOUTS)
+    store = JobStore(database, holder="asks")
+    jobs = [store.submit(JobRequest("contrast", {}, {"number": number}, "a")) for number in range(_JOBS)]
+
+    def start(name: str) -> subprocess.Popen[str]:
+        return queue_server.start(url, name, tmp_path / name, job_s=0.05)
+
+    running = {name: start(name) for name in ("one", "two")}
+    try:
+        for name in ("one", "two", "one"):
+            time.sleep(0.3)
+            assert store.present()[JobState.QUEUED], "there is still something to lose"
+            running[name].send_signal(signal.SIGKILL)
+            running[name].wait()
+            running[name] = start(name)
+        deadline = time.monotonic() + 60
+        while sum(store.present().values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+    assert {store.status(job)["state"] for job in jobs} == {JobState.DONE}
+    done = Counter(line for name in running for line in (tmp_path / name).read_text().split())
+    assert set(done) == {str(number) for number in range(_JOBS)}
+    assert sum(done.values()) <= _JOBS + 3, "at most the one that each of the three ran when it was killed"
+    database.close()
