@@ -4,9 +4,9 @@ Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/reading_room.py [--
 postgresql://USER:PASSWORD@HOST/NAME]`. A server of its own holds a study of four-view cases in 1280 x 1024 pixels, in
 SQLite, or in a schema of that database that is removed afterwards. Each reader answers three questions, each in a
 request of its own, shows the next case, reads its headers, and fetches the pixels of the one after it ahead. A save is
-the time until the server has an answer; a next case is that of showing it, its headers, and whatever of its pixels had not
-arrived yet. What else runs on the machine slows all of it, as the time of a request for nothing (/health) shows, but
-not the server's processor time.
+the time until the server has an answer; a next case is that of showing it, its headers, and whatever of its pixels had
+not arrived yet. What else runs on the machine slows all of it, as the time of a request for nothing (/health) shows,
+but not the server's processor time.
 """
 
 from __future__ import annotations
