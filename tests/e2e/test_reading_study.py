@@ -155,7 +155,7 @@ def asked_beyond(study: Study, name: str) -> dict[str, int]:
         (method.upper(), re.sub(r"{[^}]*}", NAME, path))
         for path, methods in routes.items()
         for method in methods
-        if not re.match(r"/(?:$|health$|ohif|proxy/dicom|reading-room)", path)
+        if not re.match(r"/(?:$|health$|ready$|ohif|proxy/dicom|reading-room)", path)
     ]
     source = study.protocol.cases["case-000002"].images["clinical"][0]
     (found,) = study.owner.get("/proxy/dicom/qido/instances", params={"SOPInstanceUID": source}).json()
