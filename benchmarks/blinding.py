@@ -5,7 +5,8 @@ Run from the root with `PYTHONPATH=.:lib`:
     python benchmarks/blinding.py phantoms
     python benchmarks/blinding.py folders REAL SYNTHESIZED
 
-The first makes phantoms: contrast against recombined, view against MLO. The second takes files with equal names but for
+The first makes phantoms: contrast against recombined, mask (of what is found in the CC) against that CC, view against
+MLO. The second takes files with equal names but for
 a last word (P1_L_CC.jpg, P1_L_CC_contrast.png; `--real-view` and `--view` where names tell the view of the source).
 Prints the classifier's area under the ROC curve, its 95 % interval, and what tells alone.
 """
@@ -29,13 +30,15 @@ from mammosynth.reading.blinding.detail import coarsest
 from mammosynth.reading.blinding.header import BlindedUids, blinded_header
 from mammosynth.reading.blinding.pixels import blinded_pixels
 from mammosynth.reading.blinding.rule import BlindingRule
+from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 Pair = tuple[str, Mammogram, Mammogram]
 """Patient, image, and the synthesized one that stands for it."""
 RULE = BlindingRule(rows=512, columns=416, border=10, outline=16.0, edge=8, fade=5)
 """The default, for copies of 1280 x 1024, in pixels of smaller ones."""
-MODELS = {"contrast": "breast_cem_residual", "view": "breast_mg_view"}
+MODELS = {"contrast": "breast_cem_residual", "mask": "breast_mg_mask", "view": "breast_mg_view"}
+FIRST_SEED = 700
 PHANTOM_MM = 0.9
 _DETAIL_OF = 5  # images, as `blind` takes
 
@@ -46,6 +49,7 @@ def main() -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     phantoms = actions.add_parser("phantoms")
     phantoms.add_argument("--cases", type=int, default=30)
+    phantoms.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the phantoms (default: %(default)s)")
     folders = actions.add_parser("folders")
     folders.add_argument("real", type=Path)
     folders.add_argument("synthesized", type=Path)
@@ -55,7 +59,7 @@ def main() -> None:
         action.add_argument("--blindings", type=int, default=3, help="each with other noise")
     args = parser.parse_args()
     if args.action == "phantoms":
-        pairs = phantom_pairs(args.cases)
+        pairs = phantom_pairs(args.cases, args.first_seed)
     else:
         pairs = {"folders": list(pairs_of(args.real, args.synthesized, args.real_view, args.view))}
     for name, own in pairs.items():
@@ -94,20 +98,22 @@ def _exhibit(patient: str, image: Mammogram, rule: BlindingRule, order: int, ran
     return Exhibit(patient, header, pixels, pixels.nbytes, random.bytes(16).hex(), 946_684_800.0, order)
 
 
-def phantom_pairs(cases: int) -> dict[str, list[Pair]]:
+def phantom_pairs(cases: int, first_seed: int = FIRST_SEED) -> dict[str, list[Pair]]:
     """By task, phantoms' own images and what the released models make of their low-energy CC views."""
     bundles = {task: load_bundle(default_model_zoo() / name) for task, name in MODELS.items()}
     pairs: dict[str, list[Pair]] = {task: [] for task in MODELS}
-    for seed in range(700, 700 + cases):
+    for seed in range(first_seed, first_seed + cases):
         parameters = CaseParameters(seed, sides=(ImageLaterality.LEFT,), pixel_mm=PHANTOM_MM)
         cc, mlo = generate_case(parameters)
-        source = _phantom(f"P{seed}", cc.low_energy, ViewPosition.CC)
-        contrast, view = (bundles[task].synthesize({"source": source}).image for task in ("contrast", "view"))
-        real = (
-            _phantom(f"P{seed}", cc.recombined, ViewPosition.CC),
-            _phantom(f"P{seed}", mlo.low_energy, ViewPosition.MLO),
-        )
-        for task, image, made in zip(MODELS, real, (contrast, view), strict=True):
+        low_energy = _phantom(f"P{seed}", cc.low_energy, ViewPosition.CC)
+        real = {
+            "contrast": _phantom(f"P{seed}", cc.recombined, ViewPosition.CC),
+            "mask": low_energy,
+            "view": _phantom(f"P{seed}", mlo.low_energy, ViewPosition.MLO),
+        }
+        for task, image in real.items():
+            source = {"label_map": label_map_of(low_energy)} if task == "mask" else {"source": low_energy}
+            made = bundles[task].synthesize(source, seed=seed).image
             known = replace(made, image_laterality=image.image_laterality, view_position=image.view_position)
             pairs[task].append((f"P{seed}", image, known))
     return pairs

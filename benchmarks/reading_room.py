@@ -1,11 +1,12 @@
 """20 readers answer and page at once: is an answer lost, how long does a save take, and how long the next case?
 
-Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/reading_room.py [--seconds 60] [--think 1]`. A server of
-its own holds a study of four-view cases in 1280 x 1024 pixels. Each reader answers three questions, each in a request
-of its own, shows the next case, reads its headers, and fetches the pixels of the one after it ahead. A save is the time
-until the server has an answer; a next case is that of showing it, its headers, and whatever of its pixels had not
-arrived yet. What else runs on the machine slows all of it, as the time of a request for nothing (/health) shows, but
-not the server's processor time.
+Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/reading_room.py [--seconds 60] [--think 1] [--database
+postgresql://USER:PASSWORD@HOST/NAME]`. A server of its own holds a study of four-view cases in 1280 x 1024 pixels, in
+SQLite, or in a schema of that database that is removed afterwards. Each reader answers three questions, each in a
+request of its own, shows the next case, reads its headers, and fetches the pixels of the one after it ahead. A save is
+the time until the server has an answer; a next case is that of showing it, its headers, and whatever of its pixels had
+not arrived yet. What else runs on the machine slows all of it, as the time of a request for nothing (/health) shows,
+but not the server's processor time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
 from tests.support.blinded import tissue
+from tests.support.postgresql import empty_schema
 from tests.support.reading_room import DISPLAY
 from tests.support.server import running
 
@@ -59,22 +62,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--think", type=float, default=1.0, help="seconds between what a reader does")
+    parser.add_argument("--database", help="a PostgreSQL database, instead of SQLite")
     args = parser.parse_args()
     protocol = _protocol()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, _place(args.database, Path(name)) as place:
         folder = Path(name)
         data = folder / "data"
         tokens = {reader: add_token(folder / "tokens", Identity(reader, Role.READER)) for reader in protocol.readers}
-        store = StudyStore(data / "studies.sqlite")
+        store = StudyStore(place)
         store.open_study(protocol, "benchmark")
         print(f"copies                          {blind(store, protocol.name, data / 'blinded', _read)}", flush=True)
-        with running(data, "--token-file", str(folder / "tokens")) as server:
+        with running(data, "--token-file", str(folder / "tokens"), "--reader-studies", str(place)) as server:
             before = sum(psutil.Process(server.process.pid).cpu_times()[:2])
             seen = _read_at_once(server.address, protocol.name, tokens, args.seconds, args.think)
             busy_s = sum(psutil.Process(server.process.pid).cpu_times()[:2]) - before
         hashes = {record["sha256"] for record in store.content(protocol.name)["records"]}
         store.close()
     lost = [receipt for receipt in seen.acknowledged if receipt not in hashes]
+    print(f"database                        {'PostgreSQL' if args.database else 'SQLite'}")
     print(f"readers, cores                  {_READERS}, {len(os.sched_getaffinity(0))}")
     print(f"answers acknowledged, lost      {len(seen.acknowledged)}, {len(lost)}")
     print(f"requests that failed, sent again {len(seen.failures)} {seen.failures[:3]}, {seen.again}")
@@ -89,6 +94,11 @@ def main() -> int:
     print(f"the server's processor time     {busy_s:.1f} s of {args.seconds:g} s")
     are_fast = np.percentile(seen.saves, 95) < _MOST_SAVE_S and np.percentile(seen.nexts, 95) < _MOST_NEXT_S
     return 0 if are_fast and not lost and not seen.failures else 1
+
+
+def _place(database: str | None, folder: Path) -> AbstractContextManager[Path | str]:
+    """Of the store."""
+    return empty_schema(database) if database else nullcontext(folder / "data" / "studies.sqlite")
 
 
 def _read_at_once(address: str, study: str, tokens: dict[str, str], seconds: float, think: float) -> Seen:

@@ -9,6 +9,7 @@ import csv
 import json
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammosynth.cli import main as mammosynth
@@ -37,33 +38,56 @@ def write_study(folder: Path, readers: tuple[str, ...] = ("ann", "bob")) -> Path
     _run("synthesize", "contrast", folder / "low-energy", "--output", made, "--no-mark", "--skip-existing")
     for image in made.glob("*.dcm"):
         _copy(image, folder / "images" / f"{image.stem.removesuffix('_contrast')}_synthesized.dcm")
-    rows = [_row(number, case) for number, case in enumerate(cases, start=1)]
-    with (folder / "cases.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    write_cases(
+        folder / "cases.csv",
+        [
+            case_row(case, f"case-{number}", f"P{number}", _images(number), is_training=number == 1)
+            for number, case in enumerate(cases, start=1)
+        ],
+    )
     protocol = folder / "tutorial.yaml"
     protocol.write_text(new_protocol("cem-s3", name="tutorial", readers=readers, cases=folder / "cases.csv"))
     return protocol
 
 
-def _row(number: int, case: Path) -> dict[str, str]:
-    truth = json.loads((case / "case.json").read_text())
+def write_cases(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the table that `mammosynth study new --cases` takes."""
+    with file.open("w", newline="") as stream:
+        table = csv.DictWriter(stream, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+
+
+def case_row(
+    folder: Path, name: str, patient: str, images: Mapping[str, Sequence[str]], *, is_training: bool
+) -> dict[str, str]:
+    """A phantom patient as a row of that table.
+
+    Args:
+        folder: Of the phantom, with its truth in `case.json`.
+        name: Of the case.
+        patient: Whose it is.
+        images: By arm, of both breasts.
+        is_training: Whether readers are told the truth.
+    """
+    truth = json.loads((folder / "case.json").read_text())
     kinds = " and ".join(sorted({each["kind"] for each in truth["lesions"]}))
     sides = {each["side"] for each in truth["lesions"]}
-    training = {
-        "training": "yes",
-        "feedback": f"In {' and '.join(sorted(sides))}: {kinds}." if kinds else "No lesion.",
-    }
+    feedback = f"In {' and '.join(sorted(sides))}: {kinds}." if kinds else "No lesion."
     return {
-        "case": f"case-{number}",
-        "patient": f"P{number}",
+        "case": name,
+        "patient": patient,
         "breasts": "+".join(_SIDES),
-        **(training if number == 1 else dict.fromkeys(training, "")),
-        **{f"images:{arm}": "|".join(f"{_name(number, side)}_{arm}" for side in _SIDES) for arm in _ARMS},
+        "training": "yes" if is_training else "",
+        "feedback": feedback if is_training else "",
+        **{f"images:{arm}": "|".join(of_arm) for arm, of_arm in images.items()},
         "truth:bpe": truth["described"]["parenchymal_enhancement"],
         **{f"truth:lesion:{side}": "yes" if side in sides else "no" for side in _SIDES},
     }
+
+
+def _images(number: int) -> dict[str, list[str]]:
+    return {arm: [f"{_name(number, side)}_{arm}" for side in _SIDES] for arm in _ARMS}
 
 
 def _name(number: int, side: str) -> str:

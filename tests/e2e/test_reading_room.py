@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +21,15 @@ from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import add_token
 from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import CHROMIUM, FLAGS, SHOTS, shown
+from tests.support.reading_page import READY_MS, SIZES, begin, reading_page, ready, saved, shoot, sign_in
 from tests.support.server import running
 from tests.support.shared import made_once
-from tests.support.viewports import _TELL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-SIZES = {"1280x800": (1280, 800), "2560x1440": (2560, 1440)}
 PIXEL_MM = 1.0  # 229 x 191 pixels
 VIEWS = ("R CC", "R MLO", "L CC", "L MLO")  # not as they hang
 STUDY = "room"
 READERS = ("R1", "R2", "R3", "R4")
-READY_MS = 90_000
 # All that OHIF shows by a name: three tools, viewports with empty overlays, our panel; its logo leads nowhere.
 EVERYTHING_SHOWN = {
     *("return-to-work-list", "WindowLevel", "Zoom", "Pan", "viewport-grid", "viewport-pane"),
@@ -162,28 +159,14 @@ def server(place):
         yield it
 
 
-@contextmanager
-def _page(browser, size):
-    width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    page.set_default_timeout(READY_MS)
-    page.set_default_navigation_timeout(READY_MS)
-    page.add_init_script(_TELL)
-    page.faults = []
-    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
-    yield page
-    context.close()
-
-
 @pytest.fixture(scope="module")
-def reading_page(browser, server, place):
+def fourth(browser, server, place):
     """The first case of the first session of R4, in one page for several tests; and its panel."""
     _, tokens = place
     _train(server, tokens["R4"])
-    with _page(browser, "1280x800") as page:
-        _sign_in(page, server.address, tokens["R4"])
-        yield page, _begin(page, "Session 1")
+    with reading_page(browser, "1280x800") as page:
+        sign_in(page, server.address, tokens["R4"])
+        yield page, begin(page, "Session 1")
         assert page.faults == []
 
 
@@ -197,40 +180,12 @@ _LOOK_AWAY = """async () => {
 }"""
 
 
-def _sign_in(page, address, token):
-    page.goto(address)
-    page.get_by_label("Token").fill(token)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_text("Signed in as").wait_for()
-    page.faults.clear()  # a 401 asked for the token
-
-
-def _begin(page, session, shot=""):
-    """From the page of the reading room to the first case."""
-    page.get_by_role("row", name=session).get_by_role("button").click()
-    page.get_by_label("Patches with a visible square").fill("18")
-    page.get_by_label("Luminance of white").fill("450")
-    if shot:
-        _shoot(page, shot)
-        assert accessibility_faults(page) == []
-        fields, size = (page.locator(part).bounding_box() for part in (".fields", "#size"))
-        assert size["y"] - fields["y"] - fields["height"] >= 12, "pixels between the fields and the line below them"
-    page.get_by_role("button", name="Begin").click()
-    return _ready(page)
-
-
-def _ready(page, case=None):
-    """The panel, once its images are drawn."""
-    panel = page.locator("mammosynth-reading")
-    if case:
-        panel.locator("#where", has_text=f"case {case} of").wait_for()
-    panel.locator("fieldset input:enabled").first.wait_for()
-    return panel
-
-
-def _shoot(page, name):
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png")
+def _check_display(page, shot):
+    """The check of the display, before a session begins, is for everybody, and its lines do not touch."""
+    shoot(page, shot)
+    assert accessibility_faults(page) == []
+    fields, size = (page.locator(part).bounding_box() for part in (".fields", "#size"))
+    assert size["y"] - fields["y"] - fields["height"] >= 12, "pixels between the fields and the line below them"
 
 
 def _answer_by_keys(page, suspicion="80"):
@@ -248,10 +203,6 @@ def _answer_by_keys(page, suspicion="80"):
     keyboard.press("Enter")
     keyboard.type("65")
     keyboard.press("Enter")
-
-
-def _saved(panel):
-    panel.get_by_text("All answers are saved.").wait_for()
 
 
 def _records(folder, kind, reader, session=1):
@@ -293,32 +244,32 @@ def _train(server, token):
 def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
     _, tokens = place
     reader = READERS[list(SIZES).index(size)]
-    with _page(browser, size) as page:
-        _sign_in(page, server.address, tokens[reader])
-        _shoot(page, f"reading-room-{size}")
+    with reading_page(browser, size) as page:
+        sign_in(page, server.address, tokens[reader])
+        shoot(page, f"reading-room-{size}")
         assert accessibility_faults(page) == []
-        panel = _begin(page, "Training", f"reading-display-{size}")
-        _shoot(page, f"reading-training-{size}")
+        panel = begin(page, "Training", lambda: _check_display(page, f"reading-display-{size}"))
+        shoot(page, f"reading-training-{size}")
         assert accessibility_faults(page, "mammosynth-reading") == []
         _answer_by_keys(page)
         page.keyboard.press("Control+Enter")
         panel.get_by_text("A mass in the right breast.").wait_for()
-        _shoot(page, f"reading-truth-{size}")
+        shoot(page, f"reading-truth-{size}")
         page.keyboard.press("Control+Enter")
         page.get_by_role("heading", name="The training is over").wait_for()
         page.keyboard.press("Enter")
         page.get_by_role("row", name="Training").get_by_text("finished").first.wait_for()
-        panel = _begin(page, "Session 1")
+        panel = begin(page, "Session 1")
         hung = []
         for case in (1, 2, 3):
-            _ready(page, case)
+            ready(page, case)
             hung.append([label.inner_text() for label in page.locator(".mammosynth-label").all()])
             _answer_by_keys(page)
             if case == 2:
                 page.evaluate(_LOOK_AWAY)
-            _saved(panel)
+            saved(panel)
             assert panel.get_by_role("heading", name=f"case {case} of").is_visible(), "Enter has not gone on by itself"
-            _shoot(page, f"reading-case-{case}-{size}")
+            shoot(page, f"reading-case-{case}-{size}")
             page.wait_for_load_state("networkidle")  # the next case is fetched
             page.wait_for_timeout(500)
             page.keyboard.press("Control+Enter")
@@ -327,10 +278,10 @@ def test_a_radiologist_reads_by_keyboard_alone(browser, server, place, size):
         (SHOTS / f"next-case-{size}.json").write_text(json.dumps(waits))  # milliseconds
         assert len(waits) == 2
         assert sorted(hung) == [["R CC", "L CC"], *[["R CC", "L CC", "R MLO", "L MLO"]] * 2]
-        _shoot(page, f"reading-end-{size}")
+        shoot(page, f"reading-end-{size}")
         page.keyboard.press("Enter")
         page.get_by_role("row", name="Session 2").get_by_text("may begin on").first.wait_for()
-        _shoot(page, f"reading-washout-{size}")
+        shoot(page, f"reading-washout-{size}")
         assert page.faults == []
     assert max(waits) < NEXT_CASE_MS * max(1, os.getloadavg()[0] / os.cpu_count()), "others kept the cores busy, too"
     answers = _answers(place[0], reader)
@@ -367,9 +318,9 @@ def _drag(page, viewport, start, end):
 def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
     folder, tokens = place
     _train(server, tokens["R3"])
-    with _page(browser, "1280x800") as page:
-        _sign_in(page, server.address, tokens["R3"])
-        panel = _begin(page, "Session 1")
+    with reading_page(browser, "1280x800") as page:
+        sign_in(page, server.address, tokens["R3"])
+        panel = begin(page, "Session 1")
         assert set(page.evaluate(_BUTTONS)) == BUTTONS
         address = page.url
         page.locator("[data-cy=return-to-work-list]").click()
@@ -383,29 +334,29 @@ def test_marks_are_set_moved_and_removed_with_the_mouse(browser, server, place):
         _drag(page, 1, (0.2, 0.4), (0.3, 0.5))
         page.keyboard.type("33")
         page.keyboard.press("Enter")
-        _saved(panel)
+        saved(panel)
         _drag(page, 1, (0.2, 0.4), (0.25, 0.45))
-        _saved(panel)
+        saved(panel)
         panel.get_by_role("button", name="Set a point").click()
         _drag(page, 0, (0.8, 0.5), (0.8, 0.5))
         page.keyboard.type("77")
         page.keyboard.press("Enter")
-        _saved(panel)
-        _shoot(page, "reading-marks")
+        saved(panel)
+        shoot(page, "reading-marks")
         panel.get_by_role("button", name="Remove mark 2").click()
-        _saved(panel)
+        saved(panel)
         panel.get_by_label("Structures that cannot be real").fill("A vessel that ends")
         page.keyboard.press("Escape")
         panel.get_by_role("heading", name="Paused").wait_for()
-        _shoot(page, "reading-pause")
+        shoot(page, "reading-pause")
         page.keyboard.press("Enter")
         panel.get_by_role("heading", name="Paused").wait_for(state="hidden")
-        _saved(panel)
+        saved(panel)
         page.keyboard.press("Control+Enter")
         panel.get_by_text("Background parenchymal enhancement is not answered yet.").wait_for()
         page.keyboard.press("F1")
         panel.get_by_role("heading", name="Keys").wait_for()
-        _shoot(page, "reading-keys")
+        shoot(page, "reading-keys")
         assert accessibility_faults(page, "mammosynth-reading") == []
         page.keyboard.press("Escape")
         assert page.faults == []
@@ -430,8 +381,8 @@ def _active(page):
     }""")
 
 
-def test_images_are_looked_at_by_keys(reading_page):
-    page, _ = reading_page
+def test_images_are_looked_at_by_keys(fourth):
+    page, _ = fourth
     press = page.keyboard.press
     before = shown(page)
     first = _active(page)
@@ -458,8 +409,8 @@ def test_images_are_looked_at_by_keys(reading_page):
         assert new["window"] == pytest.approx(old["window"])
 
 
-def test_every_kind_of_question_is_answered_by_keys(reading_page, place):
-    page, panel = reading_page
+def test_every_kind_of_question_is_answered_by_keys(fourth, place):
+    page, panel = fourth
     press = page.keyboard.press
     press("g")
     page.keyboard.type("60")
@@ -479,7 +430,7 @@ def test_every_kind_of_question_is_answered_by_keys(reading_page, place):
     press("Enter")
     page.keyboard.type("55")
     press("Enter")
-    _saved(panel)
+    saved(panel)
     given = {(question, target): content["value"] for _, question, target, content in _answers(place[0], "R4")}
     (mark,) = given.pop(("lesions", "case"))
     assert given == {
@@ -529,29 +480,29 @@ def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_
     _, page = opened()
     with running(folder, *arguments) as server:
         _train(server, tokens["R1"])
-        _sign_in(page, server.address, tokens["R1"])
-        panel = _begin(page, "Session 1")
+        sign_in(page, server.address, tokens["R1"])
+        panel = begin(page, "Session 1")
         page.keyboard.press("3")
-        _saved(panel)
+        saved(panel)
         server.process.kill()
         server.process.wait()
         page.keyboard.press("y")
         page.keyboard.type("70")
         page.keyboard.press("Enter")
         panel.get_by_text("Not saved yet, trying again").wait_for()
-        _shoot(page, "reading-no-server")
+        shoot(page, "reading-no-server")
         page.keyboard.press("Control+Enter")
         panel.get_by_text("is not answered yet").wait_for()
     with running(folder, *arguments) as server:
-        _saved(panel)
+        saved(panel)
         assert [answer[1:3] for answer in _answers(folder, "R1")] == [("bpe", "case"), ("lesion", "R")]
         _kill_browser(profile)
         context, page = opened()
         context.clear_cookies()
-        _sign_in(page, server.address, tokens["R1"])
+        sign_in(page, server.address, tokens["R1"])
         page.get_by_role("row", name="Session 1").get_by_text("0 of 3 cases read").wait_for()
         page.get_by_role("button", name="Go on").click()
-        panel = _ready(page)
+        panel = ready(page)
         assert panel.get_by_role("radio", name="c moderate").is_checked()
         assert panel.get_by_label("Suspicion, 0 to 100").first.input_value() == "70"
         assert panel.locator("fieldset.now").get_by_text("Left breast").is_visible()
@@ -565,10 +516,10 @@ def test_nothing_is_lost_when_server_and_browser_are_killed(browser, exams, tmp_
     with running(folder, *arguments) as server:
         context, page = opened()
         context.clear_cookies()
-        _sign_in(page, server.address, tokens["R1"])
+        sign_in(page, server.address, tokens["R1"])
         page.get_by_role("button", name="Go on").click()
-        panel = _ready(page)
-        _saved(panel)
+        panel = ready(page)
+        saved(panel)
         assert panel.get_by_label("Structures that cannot be real").input_value() == "A v"
         assert [answer[1] for answer in _answers(folder, "R1")][2:] == ["realism", "note"]
         page.keyboard.press("n")  # half an answer, which stays in the browser

@@ -25,6 +25,13 @@ def empty_database() -> Iterator[str]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    with empty_schema(address) as url:
+        yield url
+
+
+@contextmanager
+def empty_schema(address: str) -> Iterator[str]:
+    """The URL of a new schema of a PostgreSQL database, which is removed afterwards with all that is in it."""
     schema = f"test_{uuid.uuid4().hex}"
     engine = create_engine(address, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
