@@ -94,6 +94,7 @@ VARIANTS = (
     Variant("black below one half", ((expected, "LEAST_CHANCE", black_below(0.5)),)),
     Variant("breasts of guessed aspect, too", guessed=True),
     Variant("no lesion", ((synthesizer, "show_lesion", no_lesion),)),
+    Variant("lesion of less contrast, digital", ((synthesizer, "EXPECTED_SHARES", {Look.FILM: 1.0, Look.DIGITAL: 0.55}),)),
     Variant("lesion: an even spot", ((synthesizer, "show_lesion", even_spot),)),
     Variant("lesion: all of its own pixels", ((synthesizer, "show_lesion", all_of_it),)),
 )
