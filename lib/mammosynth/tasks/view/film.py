@@ -18,7 +18,7 @@ WIDEST_PX = 24
 ROWS = 0.3
 """Share of a column's rows in the breast that must be exposed where the film begins."""
 ABOVE_PX = (0.0, 0.0, 0.0, 3.0, 5.0, 7.0, 9.0, 14.0)
-"""Quantiles of the width above the axilla in 334 training views."""
+"""Of the width above the axilla: about the quantiles in 334 training views."""
 
 
 def exposed(pixels: np.ndarray, breast: np.ndarray) -> np.ndarray:
