@@ -7,14 +7,10 @@ built. Absolute times depend on the machine and on what else it does; ratios are
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
+
+from benchmarks.own_process import measured_apart
 
 OURS = "breast_mg_mask"
 PUBLISHED = {"breast_mg_mask_pix2pix": "S1, pix2pix and super-resolution", "breast_mg_mask_dcgan": "S4, DCGAN of 64 px"}
@@ -25,14 +21,7 @@ SEED = 3
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=5, help="syntheses of each bundle and matrix after the first")
-    parser.add_argument("--of", metavar="BUNDLE", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.of:
-        print(json.dumps(_measured(args.of, args.repeat)))
-        return
-    found = {name: _in_own_process(name, args.repeat) for name in (OURS, *PUBLISHED)}
+    found = measured_apart(__doc__, (OURS, *PUBLISHED), _measured, repeat=5)
     print("sampled rendering, two threads, median after the first; in brackets how many times as long ours takes")
     for size, (height, width) in SHAPES.items():
         own = found[OURS][size]
@@ -46,15 +35,8 @@ def main() -> None:
         print(f"  {name:24} {peak:6.0f} MiB, {peak / LIMIT_MIB:.2f} of the limit of {LIMIT_MIB} MiB")
 
 
-def _in_own_process(name: str, repeat: int) -> dict[str, float]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
-    command = [sys.executable, __file__, "--of", name, "--repeat", str(repeat)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def _measured(name: str, repeat: int) -> dict[str, float]:
-    """Seconds by size of matrix, and peak_mib."""
+    """Seconds by size of matrix."""
     from mammosynth.bundle import build_synthesizer, default_model_zoo
     from mammosynth.task import Rendering
     from mammosynth.tasks.mask.labels.draw import draw_label_map
@@ -76,7 +58,6 @@ def _measured(name: str, repeat: int) -> dict[str, float]:
             synthesizer({"label_map": labels}, synthesizer.parameters(), rendering=Rendering.SAMPLED, seed=seed)
             seconds.append(time.monotonic() - started)
         found[size] = statistics.median(seconds[1:])
-    found["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
 
 

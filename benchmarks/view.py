@@ -7,17 +7,13 @@ machine and on what else it does: processor time is told beside them.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 
 import numpy as np
 from scipy import ndimage
+
+from benchmarks.own_process import measured_apart
 
 BUNDLE = "breast_mg_view"
 SHAPES = {"512 rows": (512, 400), "native": (3518, 2800)}
@@ -26,16 +22,10 @@ LIMIT_S = {"512 rows": 3.0, "native": 10.0}
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="syntheses of each rendering and matrix after the first")
-    parser.add_argument("--of", metavar="MATRIX", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.of:
-        print(json.dumps(_measured(SHAPES[args.of], args.repeat)))
-        return
+    every = measured_apart(__doc__, tuple(SHAPES), _measured, repeat=3)
     print("two threads, median after the first")
-    for size, (height, width) in SHAPES.items():
-        found = _in_own_process(size, args.repeat)
+    for size, found in every.items():
+        height, width = SHAPES[size]
         print(f"\n{size}, {height} x {width}; peak memory of the process {found.pop('peak_mib'):.0f} MiB")
         for rendering, (seconds, processor) in found.items():
             share = seconds / LIMIT_S[size]
@@ -45,21 +35,14 @@ def main() -> None:
             )
 
 
-def _in_own_process(size: str, repeat: int) -> dict:
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
-    command = [sys.executable, __file__, "--of", size, "--repeat", str(repeat)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _measured(shape: tuple[int, int], repeat: int) -> dict:
-    """Seconds by the clock and of the processor by rendering, and peak_mib."""
+def _measured(size: str, repeat: int) -> dict:
+    """Seconds by the clock and of the processor by rendering."""
     from mammosynth.bundle import default_model_zoo, load_bundle
     from mammosynth.preprocessing.look import Look
     from mammosynth.task import Rendering
 
     bundle = load_bundle(default_model_zoo() / BUNDLE)
-    inputs = _painted(shape)
+    inputs = _painted(SHAPES[size])
     found = {}
     for rendering in Rendering:
         times = []
@@ -68,7 +51,6 @@ def _measured(shape: tuple[int, int], repeat: int) -> dict:
             bundle.synthesize(inputs, parameters={"look": Look.DIGITAL}, rendering=rendering, seed=seed)
             times.append((time.monotonic() - started[0], time.process_time() - started[1]))
         found[str(rendering)] = [statistics.median(each) for each in zip(*times[1:], strict=True)]
-    found["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
 
 

@@ -79,6 +79,7 @@ class Variant:
 
 
 FRAME_ALONE = {name: (size, float(name == "frame")) for name, (size, _) in regression.BLOCKS.items()}
+LESS_CONTRAST = {Look.FILM: 1.0, Look.DIGITAL: 0.55}
 NO_BOX: Changes = ((expected, "BOX_SHARE", 0.0),)
 VARIANTS = (
     Variant(
@@ -94,6 +95,7 @@ VARIANTS = (
     Variant("black below one half", ((expected, "LEAST_CHANCE", black_below(0.5)),)),
     Variant("breasts of guessed aspect, too", guessed=True),
     Variant("no lesion", ((synthesizer, "show_lesion", no_lesion),)),
+    Variant("lesion of less contrast", ((synthesizer, "EXPECTED_SHARES", LESS_CONTRAST),)),
     Variant("lesion: an even spot", ((synthesizer, "show_lesion", even_spot),)),
     Variant("lesion: all of its own pixels", ((synthesizer, "show_lesion", all_of_it),)),
 )

@@ -15,11 +15,14 @@ from mammosynth.preprocessing.breast import erode, skin_distance
 from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
-from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, interior, measure_style
+from mammosynth.tasks.view.film import border_of, exposed, with_border, without_border
+from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, evenly, interior, measure_style
 from mammosynth.tasks.view.warp import Laid, lay
 
-LEVEL, LEVEL_SPREAD = 0.53, 0.02
-"""Of the chance of breast where the outline is drawn, and how far samples differ in it."""
+LEVEL = 0.53
+"""Of the chance of breast, where the outline is that is expected."""
+DRAWN_LEVEL, LEVEL_SPREAD = 0.48, 0.02
+"""The same of a sample, by which most of both outlines overlaps; and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
 OUTLINE_PX = 6.0
 """Smoothing of the chance before an outline is drawn."""
@@ -41,10 +44,8 @@ EXPECTED_SHARE = 0.6
 """Of what the expected view has within the bands: the source has it as well, elsewhere."""
 GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
-STRENGTHS = {Look.FILM: (0.5, 1.2, 1.1, 0.95, 0.9), Look.DIGITAL: (0.8, 1.0, 0.9, 0.85, 0.85)}
-"""By which tissue is weaker than the style has it: part of a real view's detail is edges, labels and grain."""
-GRAIN = {Look.FILM: 0.25, Look.DIGITAL: 0.3}
-"""Strength of grain as a share of the finest band's: what is carried over is too smooth to look like it."""
+GRAIN = {Look.FILM: 1.15, Look.DIGITAL: 1.0}
+"""Strength to which grain brings the finest detail, as a share of the style's: what is carried over is too smooth."""
 COARSE_GAINS = (0.9, 1.1)
 """By which what is coarser than all bands may be."""
 PASSES = 3
@@ -123,14 +124,15 @@ def draw_view(
     """
     hidden = ndimage.binary_dilation(lesions, iterations=LESION_MARGIN_PX) if lesions.any() else lesions
     cc = extend_smoothly(cc, ~hidden)
+    border = border_of(cc, cc_breast) if look is Look.FILM else 0
+    cc = without_border(cc, border)
     laid = lay(breast, cc_breast, hidden)
     rim = _Rim.of(cc, cc_breast)
     flat = cc / np.maximum(rim.fall(cc_breast), LEAST_FALL) * cc_breast
-    own = measure_style(cc, cc_breast)
+    own = measure_style(cc, exposed(cc, cc_breast) if look is Look.FILM else cc_breast)
     style = styles.draw(own, random, STYLE_SPREAD)
     gains = np.clip(np.exp(style[3:] - own[3:]), *GAINS)
     fine = laid.carry(_fine(flat, cc_breast, gains))
-    fine += GRAIN[look] * np.exp(style[3]) * _grain(breast, random)
     filled = _filled(expected, chance, breast)
     base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
@@ -139,13 +141,15 @@ def draw_view(
     tissue = _toned(base + fine, seen, flat[erode(cc_breast, DEEP_PX)])
     tissue = _as_strong(tissue, fine, seen)
     image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
-    image = _exposed(image * rim.fall(breast), breast, style) * _soft(breast)
+    image = _exposed(image * rim.fall(breast), breast, style)
+    image = _grainy(image, breast, float(np.exp(style[3])) * GRAIN[look], random) * _soft(breast)
+    image = with_border(image, border, random) if look is Look.FILM else image
     return Drawn(np.clip(image, 0, 1).astype(np.float32), laid)
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
     """(N, N) bool: the outline at a level of the chance of breast, which is drawn."""
-    return outline_at(chance, LEVEL if random is None else LEVEL + LEVEL_SPREAD * float(random.normal()))
+    return outline_at(chance, LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal()))
 
 
 def outline_at(chance: np.ndarray, level: float) -> np.ndarray:
@@ -255,6 +259,12 @@ def _exposed(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.nda
     inside = interior(breast)
     gain = np.clip(np.exp(style[1]) / (image[inside].std() + 1e-5), *COARSE_GAINS)
     return (style[0] + gain * (image - image[inside].mean())) * breast
+
+
+def _grainy(image: np.ndarray, breast: np.ndarray, wanted: float, random: np.random.Generator) -> np.ndarray:
+    """The image with as much grain as makes its finest detail as strong as is wanted."""
+    own = evenly((image - ndimage.gaussian_filter(image, SIGMAS[0]))[interior(breast)])
+    return image + np.sqrt(max(wanted**2 - own**2, 0.0)) * _grain(breast, random)
 
 
 def _grain(breast: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -65,8 +65,14 @@ def measure_style(pixels: np.ndarray, breast: np.ndarray) -> np.ndarray:
     skewness = ((values - values.mean()) ** 3).mean() / deviation**3
     split = Bands(breast)
     bands, _ = split.split(pixels)
-    strengths = [np.log(band[inside[split.box]].std() + 1e-4) for band in bands]
+    within = [band[inside[split.box]] for band in bands]
+    strengths = [np.log(strength + 1e-4) for strength in (evenly(within[0]), *(band.std() for band in within[1:]))]
     return np.array([values.mean(), np.log(deviation), np.tanh(skewness / 2), *strengths])
+
+
+def evenly(band: np.ndarray) -> float:
+    """The standard deviation of what is everywhere in a band, as grain is: a few strong edges do not count."""
+    return float(1.4826 * np.median(np.abs(band)))
 
 
 class StyleModel(nn.Module):

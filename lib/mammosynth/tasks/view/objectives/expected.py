@@ -18,6 +18,7 @@ from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.cases import ViewCase
 from mammosynth.tasks.view.expected import expect_view
+from mammosynth.tasks.view.film import exposed
 from mammosynth.tasks.view.frame import ViewFrame, resized, without_neighbours
 from mammosynth.tasks.view.lesions import Box, lesion_contrast
 from mammosynth.tasks.view.look import measure
@@ -162,10 +163,17 @@ def lay_out(case: ViewCase, *, style: bool) -> Laid:
         made=made_of(mlo, breasts[1]),
         cc=resized(cc, JUDGED),
         mlo=resized(mlo, JUDGED),
-        styles=np.stack([measure_style(*each) for each in zip((cc, mlo), breasts, strict=True)]) if style else None,
+        styles=_styles((cc, mlo), breasts, case.look) if style else None,
         lesion=_lesion_pair((cc, mlo), breasts, lesions),
         measured=measure(cc) if style else None,
     )
+
+
+def _styles(views: Sequence[np.ndarray], breasts: Sequence[np.ndarray], look: Look) -> np.ndarray:
+    """(2, 8); the border of a film is no part of a breast's style."""
+    if look is Look.FILM:
+        breasts = [exposed(*each) for each in zip(views, breasts, strict=True)]
+    return np.stack([measure_style(*each) for each in zip(views, breasts, strict=True)])
 
 
 def _lesion_pair(
