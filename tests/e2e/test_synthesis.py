@@ -331,13 +331,14 @@ def test_jobs_of_a_newer_version_are_refused_in_a_sentence(tmp_path):
     assert "Traceback" not in str(refused.value)
 
 
-def test_a_token_is_asked_for_everywhere(exams, tmp_path):
+def test_a_token_is_asked_for_everywhere_but_by_who_asks_whether_it_lives(exams, tmp_path):
     token_file = tmp_path / "token"
     token_file.write_text("0123456789abcdefghij")
     token_file.chmod(0o600)
     with running(tmp_path / "data", "--studies", str(exams / "P001"), "--token-file", str(token_file)) as server:
-        for path in ("/info/", "/ohif/", "/proxy/dicom/qido/studies", "/health"):
+        for path in ("/info/", "/ohif/", "/proxy/dicom/qido/studies", "/metrics"):
             assert server.get(path).status_code == 401
+        assert server.get("/health").json() == {"status": "ok"}, "whoever watches over it has no token"
         assert server.get("/info/", headers={"authorization": "Bearer 0123456789abcdefghij"}).status_code == 200
 
 
