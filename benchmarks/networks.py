@@ -15,18 +15,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from scipy import ndimage
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from benchmarks.view import painted
 from mammosynth.bundle import METADATA, WEIGHTS, build_synthesizer, find_bundles, load_bundle, read_config
-from mammosynth.label_map import LabelMap
-from mammosynth.mammogram import Mammogram
 from mammosynth.synthesis.synthesizer import Synthesizer
 from mammosynth.task import Rendering
 from mammosynth.tasks.mask.labels.draw import draw_label_map
-from mammosynth.tasks.view.specification import CLASSES
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 NATIVE = (2850, 2394)
@@ -113,18 +109,11 @@ class LayerClock:
 
 def _inputs() -> dict[str, dict[str, Any]]:
     """By task: a breast of even grey with noise, a lesion in it, and a drawn breast."""
-    height, width = NATIVE
-    y, x = np.ogrid[:height, :width]
-    breast = ((y / height - 0.5) / 0.46) ** 2 + (x / width / 0.75) ** 2 < 1
-    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=NATIVE).astype(np.float32), 2)
-    lesion = np.hypot(y / height - 0.5, (x - 0.4 * width) / height) < 0.02
-    pixels = np.clip((0.4 + 0.3 * noise + 0.2 * lesion) * breast, 0, 1).astype(np.float32)
-    source = Mammogram(pixels, "painted", ViewPosition.CC, ImageLaterality.LEFT)
-    drawn = LabelMap(lesion.astype(np.uint8), "painted", CLASSES)
+    view = painted(NATIVE)
     whole = draw_label_map(
         3, lesions=1, view_position=ViewPosition.CC, image_laterality=ImageLaterality.LEFT, shape=NATIVE
     )
-    return {"contrast": {"source": source}, "view": {"source": source, "lesions": drawn}, "mask": {"label_map": whole}}
+    return {"contrast": {"source": view["source"]}, "view": view, "mask": {"label_map": whole}}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def _measured(size: str, repeat: int) -> dict:
     from mammosynth.task import Rendering
 
     bundle = load_bundle(default_model_zoo() / BUNDLE)
-    inputs = _painted(SHAPES[size])
+    inputs = painted(SHAPES[size])
     found = {}
     for rendering in Rendering:
         times = []
@@ -54,13 +54,13 @@ def _measured(size: str, repeat: int) -> dict:
     return found
 
 
-def _painted(shape: tuple[int, int]) -> dict:
+def painted(shape: tuple[int, int]) -> dict:
     """A breast of even grey with noise, and a lesion in it."""
     from mammosynth.label_map import LabelMap
     from mammosynth.mammogram import Mammogram
     from mammosynth.tasks.view.roles import LESIONS, SOURCE
     from mammosynth.tasks.view.specification import CLASSES
-    from mammosynth.terms import ViewPosition
+    from mammosynth.terms import ImageLaterality, ViewPosition
 
     height, width = shape
     y, x = np.ogrid[:height, :width]
@@ -69,7 +69,7 @@ def _painted(shape: tuple[int, int]) -> dict:
     lesion = np.hypot(y / height - 0.5, (x - 0.4 * width) / height) < 0.02
     pixels = np.clip((0.4 + 0.3 * noise + 0.2 * lesion) * breast, 0, 1).astype(np.float32)
     return {
-        SOURCE: Mammogram(pixels, "painted", ViewPosition.CC),
+        SOURCE: Mammogram(pixels, "painted", ViewPosition.CC, ImageLaterality.LEFT),
         LESIONS: LabelMap(lesion.astype(np.uint8), "painted", CLASSES),
     }
 

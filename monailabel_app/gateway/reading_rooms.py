@@ -59,14 +59,19 @@ class ReadingRooms:
         """
         with self._opening:
             if self._store is None:
-                if isinstance(self._place, Path) and not self._place.is_file():
+                if not self._is_there:
                     raise NotFoundError("there is no reader study on this server yet")
                 self._store = StudyStore(self._place)
             return self._store
 
+    @property
+    def _is_there(self) -> bool:
+        """Whether a study was ever opened; a database server is asked for that, not its address."""
+        return not isinstance(self._place, Path) or self._place.is_file()
+
     def check(self) -> None:
         """Ask the store for its studies, if there is one."""
-        if not isinstance(self._place, Path) or self._place.is_file():
+        if self._is_there:
             self.store().names()
 
     def close(self) -> None:
@@ -78,7 +83,7 @@ class ReadingRooms:
 
     def studies(self, reader: str) -> list[dict[str, Any]]:
         """The studies that somebody reads in, with their sessions."""
-        if isinstance(self._place, Path) and not self._place.is_file():
+        if not self._is_there:
             return []
         store = self.store()
         return [
@@ -94,7 +99,7 @@ class ReadingRooms:
 
     def visible(self, reader: str) -> Visible:
         """The images that somebody may fetch."""
-        if isinstance(self._place, Path) and not self._place.is_file():
+        if not self._is_there:
             return Visible()
         found = self.store().visible(reader)
         if found is None:
