@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from mammosynth.preprocessing.breast import chest_wall_on_left, find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.breast import (
+    chest_wall_on_left,
+    closed_at_wall,
+    find_edge,
+    segment_breast,
+    skin_distance,
+)
 from tests.support.breasts import half_ellipse
 
 
@@ -28,6 +34,14 @@ def test_dark_hole_belongs_to_the_breast() -> None:
     pixels = np.where(half_ellipse(256, 200), 0.5, 0).astype(np.float32)
     pixels[120:130, 50:60] = 0
     assert segment_breast(pixels)[120:130, 50:60].all()
+
+
+@pytest.mark.parametrize("wall_on_left", [True, False])
+def test_dark_fat_at_the_chest_wall_belongs_to_the_breast(wall_on_left: bool) -> None:
+    breast = half_ellipse(256, 200)
+    breast[100:130, :20] = False
+    filled = closed_at_wall(breast if wall_on_left else breast[:, ::-1])
+    assert np.array_equal(filled if wall_on_left else filled[:, ::-1], half_ellipse(256, 200))
 
 
 def test_padding_is_not_breast_even_if_it_is_bright() -> None:

@@ -135,6 +135,24 @@ def chest_wall_on_left(breast_mask: np.ndarray) -> bool:
     return int(box[:, :half].sum()) >= int(box[:, box.shape[1] - half :].sum())
 
 
+def closed_at_wall(breast_mask: np.ndarray) -> np.ndarray:
+    """The mask with its holes that are open to the chest wall filled.
+
+    Fat at the chest wall may be as dark as air; `segment_breast` fills only what breast surrounds.
+
+    Args:
+        breast_mask: (H, W) bool with at least one True.
+    """
+    wall_on_left = chest_wall_on_left(breast_mask)
+    wall = np.flatnonzero(breast_mask[:, 0 if wall_on_left else -1])
+    if not wall.size:
+        return breast_mask
+    closed = np.pad(breast_mask, ((0, 0), (1, 0) if wall_on_left else (0, 1)))
+    closed[wall[0] : wall[-1] + 1, 0 if wall_on_left else -1] = True
+    filled: np.ndarray = ndimage.binary_fill_holes(closed)
+    return filled[:, 1:] if wall_on_left else filled[:, :-1]
+
+
 def skin_distance(breast_mask: np.ndarray) -> np.ndarray:
     """Distance of every breast pixel to the skin; chest wall, upper and lower image edge do not count as skin.
 

@@ -100,3 +100,12 @@ def test_the_network_never_sees_the_edge(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(channels.sum(axis=(1, 2), dtype=float), SUMS, atol=0.01)
     with pytest.raises(AssertionError, match="of the result"):
         preprocessing.restore(prepared, prepared.low_energy)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_fat_at_the_chest_wall_as_dark_as_air_is_synthesized_too(mirrored: bool) -> None:
+    pixels = breast_image(256, 200)
+    pixels[100:130, :20] = 0
+    source = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+    edge = BreastFramePreprocessing(FRAME).prepare(Mammogram(source, "IM1.dcm", ViewPosition.CC)).source_edge
+    assert ((edge[:, ::-1] if mirrored else edge)[100:130, :20] == 1).all()

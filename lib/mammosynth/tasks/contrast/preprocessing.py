@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.breast import closed_at_wall, find_edge, segment_breast, skin_distance
 from mammosynth.preprocessing.frame import BreastFrame, extend_smoothly
 from mammosynth.terms import ViewPosition
 
@@ -97,6 +97,9 @@ class BreastFramePreprocessing:
                 f"{source.source_name}: (0018,5101) View Position is absent, expected CC or MLO; set view_position"
             )
         mask = segment_breast(source.pixels, source.valid)
+        if mask.any():
+            mask = closed_at_wall(mask)
+            mask = mask if source.valid is None else mask & source.valid
         frame = BreastFrame.around(mask, self.frame_shape, source.source_name)
         framed_mask = frame.apply(mask) > 0.5
         low_energy = np.clip(frame.apply(source.pixels), 0, 1) * framed_mask
