@@ -192,7 +192,9 @@ def _edge(view: _View) -> _Traces:
         return
     rise = np.array([ring.mean() - air for ring in rings])
     near, deep = np.split(rise, 2)
-    left = _departure(near, view.rule) / (_departure(deep, None) + 0.01 * max(deep.mean(), 1))
+    # Rings are whole pixels, so of a steep rise some is left: in proportion to the tissue that rises from the floor.
+    risen = max(near.max() - _floor(view.rule), 1)
+    left = _departure(near, view.rule) / (_departure(deep, None) + 0.01 * risen)
     yield (EDGE, "departure from the rule's rise"), float(np.log10(left + 0.1))
 
 
@@ -207,7 +209,7 @@ def _departure(rise: np.ndarray, rule: BlindingRule | None) -> float:
     if rule is None:
         left = rise - np.polynomial.Polynomial.fit(depth, rise, 2)(depth)
         return float(np.sqrt((left**2).mean()))
-    floor = rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
+    floor = _floor(rule)
     found = []
     for hidden in np.arange(0, 4, 0.25):  # of the outline's own rise, as far as it is taken for air
         below = depth + hidden + rule.edge
@@ -216,6 +218,11 @@ def _departure(rise: np.ndarray, rule: BlindingRule | None) -> float:
         left = left - tissue @ np.linalg.lstsq(tissue, left, rcond=None)[0]
         found.append(float(np.sqrt((left**2).mean())))
     return min(found)
+
+
+def _floor(rule: BlindingRule) -> float:
+    """In the values of a copy."""
+    return rule.floor * (1 - 2 * ROOM) * ((1 << rule.bits) - 1)
 
 
 def _clipping(view: _View) -> _Traces:
