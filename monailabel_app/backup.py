@@ -14,7 +14,7 @@ from typing import Any
 from mammosynth.atomic import atomic_path
 from mammosynth.database import Database
 from mammosynth.errors import ConflictError, DataError
-from mammosynth.reading.backup import read_backup, restore_backup, write_backup
+from mammosynth.reading.backup import read_verified, write_backup
 from mammosynth.reading.store import StudyStore
 from monailabel_app.database import LAYOUTS
 from monailabel_app.gateway.jobs import JobStore
@@ -74,7 +74,8 @@ def restore(file: Path, jobs: Place, studies: Place) -> dict[str, int]:
     with _unpacked(file) as folder, ExitStack() as stack:
         rows = json.loads((folder / _JOBS).read_text(encoding="utf-8"))
         files = sorted(folder.glob("study-*.json"))
-        names = [read_backup(each)["study"]["name"] for each in files]
+        studies_found = [read_verified(each) for each in files]
+        names = [each["study"]["name"] for each in studies_found]
         job_store = _job_store(jobs, stack)
         store = stack.enter_context(closing(StudyStore(studies)))
         if taken := sorted(set(names) & set(store.names())):
@@ -82,8 +83,8 @@ def restore(file: Path, jobs: Place, studies: Place) -> dict[str, int]:
                 f"there is a reader study {taken[0]!r} already, which is never replaced; name a new store"
             )
         job_store.insert(rows)
-        for each in files:
-            restore_backup(store, each)
+        for each in studies_found:
+            store.insert(each)
     return {"jobs": len(rows), "reader studies": len(names)}
 
 

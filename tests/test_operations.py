@@ -8,11 +8,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from mammosynth.cli import _build_parser
+from tests.support.postgresql import empty_database
 
 ROOT = Path(__file__).parents[1]
 _UNIT = ROOT / "docs/mammosynth.service"
@@ -27,6 +31,40 @@ def test_the_container_is_built_by_the_steps_of_ci() -> None:
     made = [line.removeprefix("RUN ") for line in lines if line.startswith("RUN make")]
     assert made == ["make .venv/.ready"]
     assert made[0] in (ROOT / ".ci/run").read_text().splitlines()
+
+
+def test_the_role_of_the_tests_is_made_although_an_interrupted_run_left_schemas() -> None:
+    role, schemas = f"role_{uuid.uuid4().hex}", [f"test_{uuid.uuid4().hex}", f"testing{uuid.uuid4().hex}"]
+    with empty_database() as url:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with closing(engine.connect()) as connection:
+            try:
+                _make_role(url, role, "first")
+                for schema in schemas:
+                    connection.execute(text(f"CREATE SCHEMA {schema} AUTHORIZATION {role}"))
+                    connection.execute(text(f"CREATE TABLE {schema}.left_behind (number int)"))
+                _make_role(url, role, "it's second")
+                found = connection.scalars(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'test%'")).all()
+                assert [schema in found for schema in schemas] == [False, True]
+                signed_in = create_engine(make_url(url).set(username=role, password="it's second", query={}))
+                with closing(signed_in.connect()) as other:
+                    assert other.scalar(text("SELECT current_user")) == role
+                signed_in.dispose()
+            finally:
+                connection.execute(text(f"DROP OWNED BY {role} CASCADE"))
+                connection.execute(text(f"DROP ROLE {role}"))
+        engine.dispose()
+
+
+def _make_role(url: str, role: str, password: str) -> None:
+    """As `.ci/run` does."""
+    if (psql := shutil.which("psql")) is None:
+        pytest.skip("needs psql (apt-get install postgresql-client)")
+    address = make_url(url).set(query={}).render_as_string(hide_password=False)
+    options = ["--quiet", "--set", "ON_ERROR_STOP=1", "--set", f"role={role}", "--set", f"password={password}"]
+    script = (ROOT / ".ci/postgresql.sql").read_text()
+    done = subprocess.run([psql, *options, address], input=script, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_container_and_unit_start_the_server_by_options_that_it_has() -> None:

@@ -236,7 +236,7 @@ def _add_synthesis(gateway: FastAPI) -> None:
         task = app_instance().task(body.model)
         task.parse(body.parameters)
         parse_references(task.bundle.slots, body.inputs)
-        gateway.state.worker.check()
+        gateway.state.worker.accept()
         job_id = gateway.state.jobs.submit(JobRequest(**body.model_dump(), requester=identity_of(request).name))
         concerns(request, [body.model_dump(), {"job_id": job_id}])
         gateway.state.worker.wake()

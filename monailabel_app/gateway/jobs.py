@@ -119,7 +119,8 @@ _KEPT = tuple(name for name in _Job.__table__.columns.keys() if name not in ("ho
 class JobStore:
     """The jobs on disk. Every method is one transaction and may be called from any thread.
 
-    Methods that write raise `BusyError` while they cannot, for example because the disk is full.
+    Opening it changes nothing. Methods raise `BusyError` while the database cannot be reached, or written because the
+    disk is full.
 
     Args:
         database: Where jobs are kept.
@@ -142,7 +143,6 @@ class JobStore:
         self._max_queued_each = max_queued_each or max(1, max_queued // _SHARE)
         self._claim = threading.Lock()
         self._cancelled: set[str] = set()  # of those that run: known at once, also to who does not ask the disk
-        self._requeue_interrupted()
 
     def submit(self, request: JobRequest) -> str:
         """Queue a job and return its id.
@@ -186,7 +186,7 @@ class JobStore:
         Raises:
             NotFoundError: If there is no such job.
         """
-        with self._database.reading() as session:
+        with self._reading() as session:
             return _find(session, job_id).status()
 
     def request(self, job_id: str) -> JobRequest:
@@ -195,7 +195,7 @@ class JobStore:
         Raises:
             NotFoundError: If there is no such job.
         """
-        with self._database.reading() as session:
+        with self._reading() as session:
             return _find(session, job_id).request()
 
     def cancel(self, job_id: str) -> dict[str, Any]:
@@ -219,6 +219,15 @@ class JobStore:
     def is_cancelled(self, job_id: str) -> bool:
         """Whether a running job should stop, without asking the disk."""
         return job_id in self._cancelled
+
+    def requeue_interrupted(self) -> None:
+        """Queue what ran here when this server died; and what has no holder, from before there were several servers.
+
+        For the start of a server, while it runs nothing yet.
+        """
+        with self._writing(alone=True) as session:
+            is_lost = or_(_Job.holder == self._holder, _Job.holder.is_(None), _Job.lease < self._database.now(session))
+            _take_back(session, is_lost, "the server was restarted")
 
     def claim_next(self) -> tuple[str, JobRequest] | None:
         """Mark the next job as running here: the requester, then the study, that was served longest ago comes first."""
@@ -285,13 +294,13 @@ class JobStore:
     def present(self) -> dict[str, int]:
         """How many jobs wait and run, on all servers that share them."""
         states = (JobState.QUEUED, JobState.RUNNING)
-        with self._database.reading() as session:
+        with self._reading() as session:
             counts = select(_Job.state, func.count()).where(_Job.state.in_(states)).group_by(_Job.state)
             return {**dict.fromkeys(states, 0), **{state: count for state, count in session.execute(counts)}}
 
     def content(self) -> list[dict[str, Any]]:
         """Every job, as JSON values; none is held by a server."""
-        with self._database.reading() as session:
+        with self._reading() as session:
             jobs = session.scalars(select(_Job).order_by(_Job.number))
             return [{name: getattr(job, name) for name in _KEPT} for job in jobs]
 
@@ -326,22 +335,30 @@ class JobStore:
         return job
 
     @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        try:
+            with self._database.reading() as session:
+                yield session
+        except SQLAlchemyError as error:
+            raise BusyError(
+                f"jobs cannot be read at the moment ({_reason(error)}); make sure that their database runs, it goes on "
+                "by itself then"
+            ) from error
+
+    @contextmanager
     def _writing(self, *, alone: bool = False) -> Iterator[Session]:
         try:
             with self._database.writing(alone=alone) as session:
                 yield session
         except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or type(error).__name__
             raise BusyError(
-                f"jobs cannot be written down at the moment ({reason}); make sure that the disk has space, it goes on "
-                "by itself then"
+                f"jobs cannot be written down at the moment ({_reason(error)}); make sure that the disk has space, it "
+                "goes on by itself then"
             ) from error
 
-    def _requeue_interrupted(self) -> None:
-        """What ran here when this server died; and what has no holder, from before there were several servers."""
-        with self._database.writing(alone=True) as session:
-            is_lost = or_(_Job.holder == self._holder, _Job.holder.is_(None), _Job.lease < self._database.now(session))
-            _take_back(session, is_lost, "the server was restarted")
+
+def _reason(error: SQLAlchemyError) -> object:
+    return getattr(error, "orig", None) or type(error).__name__
 
 
 def _take_back(session: Session, is_lost: ColumnElement[bool], reason: str) -> None:

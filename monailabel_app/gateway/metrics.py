@@ -5,6 +5,7 @@ No label holds what a client chose: a model is one that is served, a method one 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -13,6 +14,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monailabel_app.gateway.busy import BusyError
+
+logger = logging.getLogger(__name__)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _JOB_SECONDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -22,7 +26,8 @@ class Metrics:
     """The counters of one server. Safe to use from several threads.
 
     Args:
-        queue: Gives the number of jobs by state, for those that have not ended; asked at every scrape.
+        queue: Gives the number of jobs by state, for those that have not ended; asked at every scrape. Raises BusyError
+            while their database is away.
     """
 
     def __init__(self, queue: Callable[[], Mapping[str, int]]) -> None:
@@ -70,8 +75,18 @@ class _Queue(Collector):
         return []  # or it would be collected when it is registered, before there is a queue
 
     def collect(self) -> Iterator[Metric]:
+        try:
+            counts = self._queue()
+        except BusyError as error:
+            logger.warning("jobs that have not ended are not counted: %s", error)
+            counts = None
+        is_up = GaugeMetricFamily("mammosynth_jobs_database_up", "Whether the database of jobs answers: 1, or 0")
+        is_up.add_metric([], counts is not None)
+        yield is_up
+        if counts is None:
+            return
         family = GaugeMetricFamily("mammosynth_jobs_present", "Jobs that have not ended", labels=["state"])
-        for state, count in self._queue().items():
+        for state, count in counts.items():
             family.add_metric([state], count)
         yield family
 

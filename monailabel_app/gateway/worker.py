@@ -78,15 +78,26 @@ class Worker:
             return {"state": "failing", **trouble}
         return {"state": "running" if self._is_at_work else "waiting"}
 
-    def check(self) -> None:
+    def accept(self) -> None:
         """Refuse new jobs while none can be run, and let the worker try again at once.
+
+        Raises:
+            BusyError: With what fails, and since when.
+        """
+        try:
+            self.check()
+        except BusyError:
+            self.wake()
+            raise
+
+    def check(self) -> None:
+        """Whether jobs can be run; asking changes nothing.
 
         Raises:
             BusyError: With what fails, and since when.
         """
         state = self.state()
         if state["state"] == "failing":
-            self.wake()
             raise BusyError(f"jobs cannot be run since {state['since']}: {state['failed']}")
         if state["state"] == "stopped":
             raise BusyError("no jobs are run, because the server is being stopped; send the job to the next start")
@@ -99,8 +110,12 @@ class Worker:
             self._thread.join(timeout_s)
 
     def _loop(self) -> None:
+        has_begun = False
         while not self._stopping.is_set():
             try:
+                if not has_begun:
+                    self._store.requeue_interrupted()
+                    has_begun = True
                 claimed = self._store.claim_next()
                 self._note_recovery()
                 if claimed is None:
@@ -120,16 +135,16 @@ class Worker:
 
     def _do(self, job_id: str, request: JobRequest) -> None:
         begun = time.monotonic()
-        self._is_at_work = True
+        self._is_at_work = True  # and holds the job, until its end is written down
         try:
             state, message, result = self._outcome(job_id, request)
+            seconds = time.monotonic() - begun
+            if state is None:
+                self._store.release(job_id)
+            elif self._write_down(lambda: self._store.end(job_id, state, message, result)):
+                self._note(request.model, state, seconds)
         finally:
             self._is_at_work = False
-        if state is None:
-            self._store.release(job_id)
-        else:
-            self._write_down(lambda: self._store.end(job_id, state, message, result))
-            self._note(request.model, state, time.monotonic() - begun)
 
     def _outcome(self, job_id: str, request: JobRequest) -> tuple[JobState | None, str, dict[str, Any] | None]:
         """State, message and result of a job that has been run; no state if it was interrupted by the server's end."""
@@ -160,11 +175,11 @@ class Worker:
             logger.error("job %s failed", job_id, exc_info=error)
             return JobState.FAILED, f"internal error; the server's log has it under job {job_id}", None
 
-    def _write_down(self, write: Callable[[], object]) -> None:
-        """Write until it works: work that is done must not be lost to a full disk."""
+    def _write_down(self, write: Callable[[], bool]) -> bool:
+        """Write until it works: work that is done must not be lost to a full disk; returns what writing does."""
         while True:
             try:
-                write()
+                is_written = write()
             except BusyError as error:
                 if self._stopping.is_set():
                     raise
@@ -172,7 +187,7 @@ class Worker:
                 self._wait_after_failure()
             else:
                 self._note_recovery()
-                return
+                return is_written
 
     def _note_failure(self, error: BaseException) -> None:
         failed = str(error) if isinstance(error, MammoSynthError) else f"internal error ({type(error).__name__})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -132,6 +134,34 @@ def test_a_changed_backup_is_refused_and_nothing_is_stored(
     assert main(["restore", str(file), "--data-dir", str(new)]) == 1
     assert told in capsys.readouterr().err
     assert not (new / "jobs.sqlite").exists()
+
+
+def test_no_job_is_stored_if_a_reader_study_does_not_verify(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, new = tmp_path / "b.zip", tmp_path / "new"
+    main(["backup", "--data-dir", str(data), "--output", str(file)])
+    with zipfile.ZipFile(file) as archive:
+        study, manifest = (json.loads(archive.read(name)) for name in ("study-0000.json", "manifest.json"))
+    study["study"]["head"] = "f" * 64
+    content = json.dumps(study).encode()
+    manifest["sha256"]["study-0000.json"] = hashlib.sha256(content).hexdigest()
+    _rewrite(file, **{"study-0000.json": content, "manifest.json": json.dumps(manifest).encode()})
+    assert main(["restore", str(file), "--data-dir", str(new)]) == 1
+    assert "does not verify" in capsys.readouterr().err
+    assert not (new / "jobs.sqlite").exists()
+
+
+def test_a_backup_leaves_a_running_job_to_its_server(data: Path, tmp_path: Path) -> None:
+    with _jobs(data / "jobs.sqlite") as store:
+        store.claim_next()
+        before = store.content()
+        assert main(["backup", "--data-dir", str(data), "--output", str(tmp_path / "b.zip")]) == 0
+        with closing(sqlite3.connect(data / "jobs.sqlite")) as connection:
+            connection.execute("UPDATE jobs SET lease = 1")  # it has run out
+            connection.commit()
+        assert main(["backup", "--data-dir", str(data), "--output", str(tmp_path / "b.zip")]) == 0
+        assert store.content() == before
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no zip"])

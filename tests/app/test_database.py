@@ -147,6 +147,7 @@ def test_a_database_of_the_first_version_is_upgraded_without_loss(old: Path) -> 
 def test_jobs_of_the_first_version_go_on(old: Path) -> None:
     database = Database(old, LAYOUTS)
     store = JobStore(database)
+    store.requeue_interrupted()
     assert store.status("done")["result"] == _RESULT
     assert store.status("done")["model"] == "contrast"
     assert store.status("failed")["message"] == "Modality is 'CT'"

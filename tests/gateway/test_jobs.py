@@ -8,6 +8,7 @@ from mammosynth.database import Database
 from mammosynth.errors import UnsupportedImageError
 from monailabel_app.database import LAYOUTS
 from monailabel_app.errors import ConflictError, NotFoundError
+from monailabel_app.gateway import jobs as jobs_module
 from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
 from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore
 from monailabel_app.gateway.worker import Worker
@@ -41,7 +42,9 @@ def restart(tmp_path):
         def start():
             again = Database(tmp_path / "jobs.sqlite", LAYOUTS)
             stack.callback(again.close)
-            return JobStore(again)
+            opened = JobStore(again)
+            opened.requeue_interrupted()
+            return opened
 
         yield start
 
@@ -134,6 +137,17 @@ def test_a_running_job_is_queued_again_after_a_crash(store, restart):
     after_crash = restart()
     assert after_crash.status(job_id)["state"] == "queued"
     assert after_crash.claim_next()[0] == job_id
+
+
+def test_opening_the_jobs_changes_nothing_and_a_server_that_starts_takes_up_what_was_lost(store, database):
+    job_id = store.submit(_request())
+    store.claim_next()
+    assert JobStore(database, holder="looks").status(job_id)["state"] == "running"
+    assert JobStore(database).status(job_id)["state"] == "running"
+    worker = Worker(JobStore(database), lambda request, report: {})
+    worker.start()
+    assert _wait(store, job_id, "done")["progress"] == 1
+    worker.stop()
 
 
 def test_a_job_that_kills_the_server_again_and_again_fails(store, restart):
@@ -339,6 +353,50 @@ def test_work_that_is_done_is_not_lost_to_a_full_disk(store):
     assert _wait(store, job_id, "done")["result"] == {"made": 1}
     worker.stop()
     assert len(runs) == 1
+
+
+def test_a_job_is_held_until_its_end_is_written_down(database, monkeypatch):
+    class Broken(JobStore):
+        def end(self, *args):
+            if len(refused) < 4:
+                refused.append(args)
+                raise BusyError("the database is away")
+            return super().end(*args)
+
+    refused, runs = [], []
+    monkeypatch.setattr(jobs_module, "LEASE_S", 0.2)
+    store, other = Broken(database, holder="one"), JobStore(database, holder="two")
+    worker = Worker(store, lambda request, report: runs.append(request) or {"made": 1}, pause_s=0.3, renew_s=0.05)
+    job_id = store.submit(_request())
+    worker.start()
+    _eventually(lambda: worker.state()["state"] == "failing")
+    for _ in range(8):  # for twice the lease
+        assert other.claim_next() is None
+        time.sleep(0.05)
+    assert _wait(store, job_id, "done")["result"] == {"made": 1}
+    worker.stop()
+    assert len(runs) == 1
+
+
+def test_asking_whether_it_works_does_not_make_the_worker_try_again(database):
+    class Broken(JobStore):
+        def claim_next(self):
+            asked.append(1)
+            raise BusyError("the database is away")
+
+    asked = []
+    worker = Worker(Broken(database), lambda request, report: {}, pause_s=0.05)
+    worker.start()
+    _eventually(lambda: len(asked) == 4)  # it waits for 0.8 s now
+    for _ in range(10):
+        with pytest.raises(BusyError, match="jobs cannot be run since"):
+            worker.check()
+        time.sleep(0.02)
+    assert len(asked) == 4
+    with pytest.raises(BusyError, match="jobs cannot be run since"):
+        worker.accept()
+    _eventually(lambda: len(asked) == 5, timeout_s=0.3)
+    worker.stop()
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])

@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
+from mammosynth.database import Database
+from monailabel_app.database import LAYOUTS
 from monailabel_app.gateway.guard import Guard
+from monailabel_app.gateway.jobs import JobStore
 from monailabel_app.gateway.metrics import Counted, Metrics
 from monailabel_app.gateway.operations import create_operations
 from monailabel_app.gateway.readiness import Readiness
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token
 from tests.support.asgi import AsgiClient
+from tests.support.postgresql import empty_database
 
 HOST = "127.0.0.1:8000"
 
@@ -112,6 +118,26 @@ def test_jobs_their_seconds_the_queue_and_refusals_are_counted(tmp_path: Path, m
     assert found["mammosynth_requests_total", "other", "401"] == 1
     assert "INVENTED" not in metrics.text().decode(), "no label is a client's"
     assert found["process_resident_memory_bytes",] > 1e6
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL"])
+def test_metrics_are_told_and_say_so_while_the_database_of_jobs_is_away(kind: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        place = tmp_path / "jobs.sqlite" if kind == "SQLite" else stack.enter_context(empty_database())
+        database = stack.enter_context(closing(Database(place, LAYOUTS)))
+        store = JobStore(database)
+        metrics = Metrics(store.present)
+        metrics.note_job("contrast", "done", 3.0)
+        client = AsgiClient(_app(Readiness({"jobs": store.present}), metrics))
+        assert _values(client.get("/metrics").text)["mammosynth_jobs_database_up",] == 1
+        with database.writing() as session:
+            session.execute(sqlalchemy.text("ALTER TABLE jobs RENAME TO elsewhere"))
+        answer = client.get("/metrics")
+        found = _values(answer.text)
+        assert (answer.status_code, found["mammosynth_jobs_database_up",]) == (200, 0)
+        assert found["mammosynth_jobs_total", "contrast", "done"] == 1
+        assert not any(name == "mammosynth_jobs_present" for name, *_ in found)
+        assert client.get("/ready").json()["jobs"] == "BusyError"
 
 
 def test_seconds_of_a_request_end_when_its_answer_begins(metrics: Metrics) -> None:

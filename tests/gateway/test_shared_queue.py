@@ -60,9 +60,9 @@ def test_what_another_server_runs_is_left_to_it_also_by_one_that_starts(servers:
     job_id = servers[0].submit(_REQUEST)
     servers[0].claim_next()
     assert servers[1].claim_next() is None
-    JobStore(servers[1]._database, holder="three")
+    JobStore(servers[1]._database, holder="three").requeue_interrupted()
     assert servers[0].status(job_id)["state"] == JobState.RUNNING
-    JobStore(servers[0]._database, holder="one")  # which has died and starts again
+    JobStore(servers[0]._database, holder="one").requeue_interrupted()  # which has died and starts again
     assert servers[0].status(job_id)["state"] == JobState.QUEUED
 
 

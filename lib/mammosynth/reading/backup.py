@@ -52,6 +52,17 @@ def read_backup(file: Path) -> dict[str, Any]:
     return {**content, "blinding": found.get("blinding")}  # those of before there were copies have none
 
 
+def read_verified(file: Path) -> dict[str, Any]:
+    """The content of a study, as `StudyStore.insert` takes it.
+
+    Raises:
+        DataError: If the file is no backup, or does not verify.
+    """
+    content = read_backup(file)
+    _refuse_problems(file.name, content)
+    return content
+
+
 def restore_backup(store: StudyStore, file: Path) -> str:
     """Put the study of a file into a store.
 
@@ -62,8 +73,7 @@ def restore_backup(store: StudyStore, file: Path) -> str:
         DataError: If the file is none, or does not verify.
         ConflictError: If the store has a study of that name.
     """
-    content = read_backup(file)
-    _refuse_problems(file.name, content)
+    content = read_verified(file)
     store.insert(content)
     return str(content["study"]["name"])
 

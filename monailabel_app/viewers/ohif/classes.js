@@ -12,6 +12,7 @@ const UNCLASSED = '#ff4dff'; // in a breast, where every lesion needs a class
 const LESION_CLASSES = ['benign', 'malignant']; // what a segment says of its class; all else is told by its label
 const NOTHING = { classes: [], lesions: [] };
 
+const changes = new EventTarget();
 let table = NOTHING; // of the last model that had one: drawings keep their colours when another is chosen
 
 /** The table of a slot of label maps: {parts, lesions}, each a list of {number, name}; no parts if it is of lesions. */
@@ -25,7 +26,16 @@ export function tableOf(slot) {
 /** Take over the table of a slot, if it has one. */
 export function useTable(slot) {
   const { parts, lesions } = tableOf(slot);
-  if (parts.length) table = { classes: [...parts, ...lesions], lesions };
+  if (!parts.length) return;
+  table = { classes: [...parts, ...lesions], lesions };
+  changes.dispatchEvent(new Event('change'));
+}
+
+/** Call back when a table is taken over; returns what ends it. */
+export function onTable(callback) {
+  const listener = () => callback();
+  changes.addEventListener('change', listener);
+  return () => changes.removeEventListener('change', listener);
 }
 
 /** The class of an entry of a drawing or of a stored segment, by lesion class or label; undefined if it has none. */

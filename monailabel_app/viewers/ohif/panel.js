@@ -190,6 +190,7 @@ export class MammoSynthPanel extends HTMLElement {
     this.find('mammosynth-drawing').offer(name, model.slots);
     this.find('#source-field').hidden = !sourceSlot(model.slots);
     this.find('#all-views').hidden = !canMakeAllViews(model.slots);
+    this.offer();
     this.askForSources();
   }
 

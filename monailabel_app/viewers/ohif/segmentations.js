@@ -5,6 +5,8 @@ import * as server from './server.js';
 const changes = new EventTarget();
 const preferred = new Map(); // SOP Instance UID of the segmentation last saved or loaded, by that of its image
 let known = { study: null, found: [] };
+let asked = 0; // how often the archive was asked
+let answered = 0; // the newest of those whose answer is known
 
 /** The segmentations of a study as far as they are known, newest first. */
 export const segmentationsOf = study => (known.study === study ? known.found : []);
@@ -16,9 +18,12 @@ export function onSegmentations(callback) {
   return () => changes.removeEventListener('change', listener);
 }
 
-/** Ask the archive again. */
+/** Ask the archive again; an answer that is overtaken by that to a later question is not taken in. */
 export async function refreshSegmentations(study) {
+  const turn = ++asked;
   const found = study ? await server.segmentations(study) : [];
+  if (turn < answered) return found;
+  answered = turn;
   known = { study, found };
   changes.dispatchEvent(new Event('change'));
   return found;

@@ -1,11 +1,12 @@
 // <mammosynth-stored>: drawings that the archive holds of a study: lesions are drawn when it opens, a whole label map
 // when it is loaded; both can be deleted and uploaded.
 
-import { isKnown } from './classes.js';
+import { isKnown, onTable } from './classes.js';
 import { drawingOf } from './lesions.js';
 import { labelsOf, madeAt, onSegmentations, prefer, refreshSegmentations, segmentationsOf } from './segmentations.js';
 import { deleteSegmentation, segmentationMask, uploadSegmentation } from './server.js';
 import { sheet } from './style.js';
+import { isForLater, Turns } from './turns.js';
 import { describe, mammograms, onChange, services, studyUid, views } from './viewer.js';
 
 const own = new CSSStyleSheet();
@@ -32,10 +33,18 @@ const begun = new Set(); // images whose stored lesions were drawn, or were bein
 export class StoredSection extends HTMLElement {
   #study = null;
   #ends = [];
+  #listing = this.#turns(refreshSegmentations);
+  #opening = this.#turns(drawOnOpening);
 
   connectedCallback() {
     if (!this.shadowRoot) this.#build();
-    this.#ends = [onChange(() => this.#follow()), onSegmentations(() => this.#show())];
+    this.#ends = [
+      onChange(() => this.#follow()),
+      onSegmentations(() => this.#show()),
+      onTable(() => this.#show()),
+      () => this.#listing.leave(),
+      () => this.#opening.leave(),
+    ];
     this.#follow();
   }
 
@@ -51,24 +60,37 @@ export class StoredSection extends HTMLElement {
     this.#find('file').addEventListener('change', ({ target }) => this.#try(() => this.#upload(target)));
   }
 
+  /** Requests about the open study; one that the server cannot answer now is made again. */
+  #turns(ask) {
+    let said = '';
+    const send = async ({ study }) => {
+      await ask(study);
+      if (said && said === this.#find('error').textContent) this.#complain('');
+      said = '';
+    };
+    return new Turns(send, ({ message }) => this.#complain((said = message)));
+  }
+
   /** Turn to the study that is open; lesions of images that appear in it are drawn. */
   #follow() {
     const study = studyUid();
-    if (study === this.#study) return this.#draw();
+    if (study === this.#study) return this.#show();
     this.#study = study;
     this.#say('');
-    this.#try(() => refreshSegmentations(study));
+    this.#listing.put({ study, isOfNow: true });
   }
 
+  /** List what can be drawn, by the names of what the viewer holds and the classes of the model. */
   #show() {
     const found = segmentationsOf(this.#study).filter(isKnown);
-    this.#find('stored').replaceChildren(...found.map(each => this.#item(each)));
-    this.#find('none').hidden = found.length > 0;
-    this.#draw();
-  }
-
-  #draw() {
-    this.#try(() => drawOnOpening(this.#study));
+    const list = this.#find('stored');
+    const key = JSON.stringify(found.map(each => [each, summary(each)]));
+    if (list.dataset.listed !== key) {
+      list.replaceChildren(...found.map(each => this.#item(each)));
+      list.dataset.listed = key;
+      this.#find('none').hidden = found.length > 0;
+    }
+    this.#opening.put({ study: this.#study, isOfNow: true });
   }
 
   #item(segmentation) {
@@ -114,14 +136,18 @@ export class StoredSection extends HTMLElement {
 
   /** Do it, and show in words what went wrong. */
   async #try(act) {
-    this.#find('error').hidden = true;
+    this.#complain('');
     try {
       await act();
     } catch (error) {
       this.#say('');
-      this.#find('error').textContent = error.message;
-      this.#find('error').hidden = false;
+      this.#complain(error.message);
     }
+  }
+
+  #complain(text) {
+    this.#find('error').textContent = text;
+    this.#find('error').hidden = !text;
   }
 
   #say(text) {
@@ -153,7 +179,10 @@ async function drawOnOpening(study) {
     const areLesions = segmentation.segments.every(({ is_lesion }) => is_lesion); // a whole breast would hide the image
     if (!areLesions || !instance || begun.has(uid)) continue;
     begun.add(uid);
-    const mask = await segmentationMask(study, segmentation.sop_instance_uid);
+    const mask = await segmentationMask(study, segmentation.sop_instance_uid).catch(error => {
+      if (isForLater(error)) begun.delete(uid);
+      throw error;
+    });
     drawingOf(instance).begin(mask, segmentation.segments);
   }
 }

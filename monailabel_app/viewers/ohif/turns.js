@@ -3,6 +3,9 @@
 const AGAIN_MS = 1000;
 const LATER = [0, 429, 502, 503, 504]; // HTTP status of what may be answered a moment later; 0: not reached
 
+/** Whether what failed with this error may be answered a moment later. */
+export const isForLater = ({ status }) => LATER.includes(status);
+
 /** A queue of requests, each an object; one that `isOfNow` takes the place of another such that still waits. */
 export class Turns {
   #send;
@@ -43,7 +46,7 @@ export class Turns {
       this.#running = null;
       if (!error || signal.aborted) continue;
       this.#fail(error, request);
-      if (!LATER.includes(error.status)) continue;
+      if (!isForLater(error)) continue;
       if (!request.isOfNow || !this.#waiting.some(({ isOfNow }) => isOfNow)) this.#waiting.unshift(request);
       this.#timer = setTimeout(() => this.#run(), this.#againMs);
       return;
