@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from scipy.optimize import nnls
 
+from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.task import IMAGE, UNCERTAINTY
 from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90, Calibration
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from mammosynth.tasks.contrast.evaluation.protocol import Case
@@ -76,8 +77,8 @@ def read_errors(synthesizer: ContrastSynthesizer, pairs: Iterable[ContrastPair])
     errors = []
     for pair in pairs:
         case = Case.from_pair(pair)
-        made = {output.role: output.value for output in bare({SOURCE: pair.low_energy}, asked)}
-        image, spread = (case.turn(made[role].pixels) for role in (IMAGE, UNCERTAINTY))
+        made = bare({SOURCE: pair.low_energy}, asked)
+        image, spread = (case.turn(cast(Mammogram, output.value).pixels) for output in made)
         errors.append(Errors.of(case, image, spread))
     return errors
 
@@ -102,7 +103,8 @@ def fit_calibration(train: Sequence[Errors], val: Sequence[Errors] = ()) -> Cali
         np.concatenate([term * root for term, root in zip(terms, roots, strict=True)]),
         np.concatenate([e.error**2 * root for e, root in zip(train, roots, strict=True)]),
     )
-    shape = Calibration(*(float(factor) for factor in factors), contrast=1.0)
+    constant, of_spread, of_grey = (float(factor) for factor in factors)
+    shape = Calibration(constant, of_spread, of_grey, contrast=1.0)
     scale = _held_by(lambda e: e.error / shape.deviation(e.image, e.spread), train, val) ** 2
     scaled = Calibration(shape.constant * scale, shape.spread * scale, shape.grey * scale, 1.0)
     return replace(scaled, contrast=_held_by(lambda e: _contrast_ratio(e, scaled), train, val))

@@ -7,14 +7,13 @@ members. An interval that holds everything is no merit, so goals have two ends a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from mammosynth.bundle import Bundle
 from mammosynth.evaluation.statistics import interval, weighted_mean
 from mammosynth.mammogram import Mammogram
-from mammosynth.task import IMAGE, UNCERTAINTY
 from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90, Calibration
 from mammosynth.tasks.contrast.evaluation.goals import Goal
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
@@ -38,8 +37,8 @@ def coverage_rows(bundle: Bundle, source: Mammogram, case: Case) -> dict[str, di
     if not isinstance(synthesizer, ContrastSynthesizer) or not synthesizer.has_members:
         return {}
     bare = ContrastSynthesizer(synthesizer.preprocessing, synthesizer.network, synthesizer.average_flips)
-    made = {output.role: output.value for output in bare({SOURCE: source}, bare.parameters(uncertainty=True))}
-    image, spread = (case.turn(made[role].pixels) for role in (IMAGE, UNCERTAINTY))
+    made = bare({SOURCE: source}, bare.parameters(uncertainty=True))
+    image, spread = (case.turn(cast(Mammogram, output.value).pixels) for output in made)
     kinds = {CALIBRATED: synthesizer.calibration, SPREAD: BARE}
     return {kind: held(case, image, spread, calibration) for kind, calibration in kinds.items()}
 
