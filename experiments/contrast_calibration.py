@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python -m experiments.contrast_calibration --data <cdd-cesm folder> --bundle <folder>
 
-Fitted on `train` and `val` (see `tasks.contrast.calibrate`), half of the weight each. Judged on patients that it was
-not fitted on: fitted on `train` and one half of the patients of `val`, judged on the other half, both ways, for many random
-halves. Tells the calibration, and the shares of pixels and of lesion contrasts that its 90 % intervals hold; writes
+Fitted on `train` and `val` (see `tasks.contrast.calibrate`), half of the weight each. Judged on other patients: fitted
+on `train` and one half of the patients of `val`, judged on the other half, both ways, for many random halves. Tells the
+calibration and the shares of pixels and of lesion contrasts that its 90 % intervals hold; writes
 `configs/inference.json`.
 """
 
