@@ -1,4 +1,4 @@
-"""What contrast costs and how sharp it is: reference against fast mode, /infer, power of detail.
+"""What contrast costs and how sharp it is: reference against fast mode, all members, /infer, power of detail.
 
 Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/contrast.py [--full-resolution DIR]`; DIR holds pairs
 `<name>_DM_<view>.jpg` and `<name>_CM_<view>.jpg`. Time does not depend on weights, so bundles without weights are timed
@@ -25,19 +25,25 @@ from mammosynth.bundle import build_synthesizer, default_model_zoo, load_bundle
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.files import read_image
 from mammosynth.mammogram import Mammogram
+from mammosynth.networks.ensemble import Ensemble
+from mammosynth.networks.residual_unet import ResidualUNet
 from mammosynth.networks.resnet_generator import MULTIPLE
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.synthesis.engine import run_whole, run_windows
 from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
+from mammosynth.tasks.contrast.specification import SOURCE
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
+from mammosynth.terms import ViewPosition
+from tests.support.phantom_views import left_cc
 from tests.support.server import find_series, running
 
 THREADS = "2"
 LIMIT_S, LIMIT_MIB, LEAST_RATIO = 10, 4096, 50
 NATIVE = (2296, 1916)
 """Matrix of a full-field detector with 0.1 mm pixels, padded to multiples of 4."""
+REPEATS, MOST_RATIO = 5, 2.0
 RIM = 100
 """Pixels of the rim that are left out of the spectra: skin."""
 
@@ -48,10 +54,11 @@ def main() -> None:
     parser.add_argument("--windowed", default="breast_cem_cyclegan", help="bundle with a reference mode")
     parser.add_argument("--bundle", default="breast_cem_residual", help="bundle to serve and to measure sharpness of")
     parser.add_argument("--full-resolution", type=Path, metavar="DIR")
-    parser.add_argument("--only", choices=["modes", "infer", "sharpness"])
+    parser.add_argument("--only", choices=["modes", "members", "infer", "sharpness"])
     args = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "modes": lambda: _print_modes(args.windowed),
+        "members": lambda: _print_members(args.bundle),
         "infer": lambda: _print_infer(args.bundle),
         "sharpness": lambda: _print_sharpness(args.bundle, args.full_resolution),
     }
@@ -103,6 +110,26 @@ def _print_infer(name: str) -> None:
     print(f"first, then median of {len(seconds) - 1}   {seconds[0]:.2f} s, {statistics.median(seconds[1:]):.2f} s")
     print(f"slowest, limit {LIMIT_S} s        {max(seconds) / LIMIT_S:.2f} of the limit")
     print(f"memory, peak of the server   {peak:.0f} MiB, {peak / LIMIT_MIB:.2f} of the limit of {LIMIT_MIB} MiB")
+
+
+def _print_members(name: str) -> None:
+    """Median times of a synthesis at a detector's own matrix, by all members and by the U-Nets alone, turn by turn."""
+    torch.set_num_threads(1)
+    synthesizer = load_bundle(default_model_zoo() / name).synthesizer
+    members = synthesizer.network.members
+    unets = Ensemble([member for member in members if isinstance(member, ResidualUNet)]).eval()
+    fewer = ContrastSynthesizer(synthesizer.preprocessing, unets, synthesizer.average_flips)
+    phantom = left_cc(25, pixel_mm=0.1).low_energy
+    source = Mammogram(phantom, "phantom", view_position=ViewPosition.CC)
+    print(f"\n{name}: {len(members)} members against its {len(unets.members)} U-Nets, {phantom.shape}, one CPU thread")
+    for title, asked in (("image", False), ("with uncertainty", True)):
+        seconds: dict[int, list[float]] = {0: [], 1: []}
+        for _ in range(REPEATS):
+            for number, made in enumerate((fewer, synthesizer)):
+                parameters = made.parameters(uncertainty=asked)
+                seconds[number].append(_seconds(lambda: made({SOURCE: source}, parameters)))  # noqa: B023
+        before, now = (statistics.median(each) for each in seconds.values())
+        print(f"{title}: {before:.2f} s, {now:.2f} s, ratio {now / before:.2f} (at most {MOST_RATIO:g})")
 
 
 def _served_name(info: dict[str, Any], bundle: str) -> str:

@@ -60,7 +60,7 @@ class Job:
         data: Folder that it learns from, below that of the data sets.
         share: Of the time, beside the shares of the others.
         only: Part of that folder that its task shall see alone; empty: all of it.
-        seeds: Of the members of an ensemble, each trained on its own.
+        seeds: Of the members of an ensemble, in their order, each trained on its own.
         changes: On a GPU, other values of the recipe than the bundle's own, which a CPU was enough for.
         mixed: Whether a GPU computes in half precision. Gradients of gradients need more.
         on_gpu: Whether there is anything to do for it: what is fitted in closed form has no steps.
@@ -80,7 +80,7 @@ DIGITAL, FILM = "cdd-cesm", "cbis-ddsm"
 AS_PUBLISHED = MappingProxyType({"steps": 10000, "batch_size": 64, "segmenter_steps": 3000})
 JOBS = (
     Job("breast_cem_cyclegan", DIGITAL, 45),
-    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2)),
+    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2, 3, 4)),
     Job("breast_mg_view_cgan", FILM, 9),
     Job("breast_mg_view", "", 5, on_gpu=False),
     Job("breast_mg_mask_pix2pix", DIGITAL, 8, only="full"),
@@ -167,7 +167,8 @@ class Queue:
 
     def _train_member(self, job: Job, seed: int, ends: float) -> None:
         output, name = self._member(job, seed), f"{job.bundle}, seed {seed}"
-        template = Template.find(task_of(self._folder(job)), self._folder(job))
+        member = job.seeds.index(seed)
+        template = Template.find(task_of(self._folder(job)), self._folder(job), member=member)
         recipe = template.recipe({"seed": seed, **_on(self._device, job)})
         logger.info("%s: %s, %s, for %.0f s at most", name, recipe.device, recipe.precision, ends - time.monotonic())
         train, val = self._read(template.task.name, self._data(job))

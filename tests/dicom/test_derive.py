@@ -356,10 +356,8 @@ def test_an_uncertainty_says_so_and_keeps_its_values_and_marks() -> None:
     assert (shown.SeriesNumber, dataset.SeriesNumber) == (1003, 2003)
     assert shown.FrameOfReferenceUID == dataset.FrameOfReferenceUID
     assert dataset.pixel_array[0, 0] == round(0.02 * 65535)
-    assert dataset.WindowWidth == pytest.approx(0.1 * 65535, abs=2)
-    assert dataset.DerivationDescription.startswith(
-        "Standard deviation of an image over the members of its model, 65535"
-    )
+    assert dataset.WindowWidth == pytest.approx(0.25 * 65535, abs=2)
+    assert dataset.DerivationDescription.startswith("Standard deviation of every pixel of an image, 65535")
     assert dataset.DerivationDescription.endswith("not for diagnosis.")
     assert read_role(dataset) == UNCERTAINTY
     assert generated_mark_of(dataset)

@@ -26,4 +26,4 @@ def test_an_image_of_one_grey_or_of_none_has_a_window_all_the_same() -> None:
 
 def test_uncertainties_have_one_window_to_be_compared() -> None:
     center, width = uncertainty_window()
-    assert (center, width) == (3277, 6555)
+    assert (center, width) == (8192, 16385)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mammosynth.tasks.contrast.evaluation.coverage import Rows, summarise_coverage
 from mammosynth.tasks.contrast.evaluation.evaluate import _case_rows, _columns, summarise
 from mammosynth.tasks.contrast.evaluation.floors import NAMES
 from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS
@@ -39,5 +40,12 @@ def made_up(models: tuple[str, ...] = ("model",), cases: int = 4) -> dict:
         "task": "contrast", "protocol": "A", "split": "val", "n_patients": 2, "n_images": cases,
         "n_drawn_regions": 0, "bundle": described["model"], "models": described, "floors_fitted_on": "nothing",
         "bootstrap": 20, **summarise(columns, [case["patient_id"] for case in about], 20, models=models),
+        "uncertainty": summarise_coverage({"model": _made_up_coverage(cases)}, np.ones((3, cases))),
         "cases": _case_rows(about, columns),
     }  # fmt: skip
+
+
+def _made_up_coverage(cases: int) -> Rows:
+    """A model whose intervals hold 90 % of pixels and none of the contrasts, as its members' spread does of both."""
+    row = {"pixels": 0.9, "contrasts": 0.0, "pixel_width": 0.4, "contrast_width": 0.2}
+    return {"calibrated": [row] * cases, "spread": [{**row, "pixels": 0.0}] * cases}

@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mammosynth.bundle import load_bundle
+from mammosynth.bundle import INFERENCE, load_bundle
 from mammosynth.cli import main
 from mammosynth.errors import BundleError
 from mammosynth.preprocessing.pairs import ContrastPair
@@ -14,6 +15,20 @@ from mammosynth.training.train import train_model
 from tests.support.templates import NETWORK, tiny_pair, write_template
 
 ENSEMBLE = {"_target_": "mammosynth.networks.ensemble.Ensemble", "members": [NETWORK]}
+HEAD = {
+    "_target_": "mammosynth.networks.hypercolumn_head.HypercolumnHead",
+    "in_channels": 8,
+    "width": 4,
+    "depth": 1,
+    "taps": [],
+}
+CALIBRATION = {
+    "_target_": "mammosynth.tasks.contrast.calibration.Calibration",
+    "constant": 0.01,
+    "spread": 2.0,
+    "grey": 0.1,
+    "contrast": 0.5,
+}
 RECIPE = {"steps": 2, "batch_size": 2, "warmup_steps": 0, "validate_every": 2, "sample_every": 0}
 
 
@@ -61,6 +76,36 @@ def test_joined_models_can_be_joined_again(trained: list[Path], tmp_path: Path) 
     join_members(trained, tmp_path / "two")
     join_members([tmp_path / "two", trained[0]], tmp_path / "three")
     assert len(load_bundle(tmp_path / "three").synthesizer.network.members) == 3
+
+
+def test_members_of_other_networks_are_trained_one_by_one_and_joined(pairs: list[ContrastPair], tmp_path: Path) -> None:
+    both = {**ENSEMBLE, "members": [NETWORK, HEAD]}
+    folder = write_template(tmp_path / "template", network=both, **RECIPE)
+    outputs = [tmp_path / f"member{member}" for member in (0, 1)]
+    for member, output in enumerate(outputs):
+        template = Template.find(CONTRAST, folder, member=member)
+        recipe = template.recipe({"threads": 1})
+        train_model(pairs[:2], pairs[2:], output=output, recipe=recipe, template=template)
+    join_members(outputs, tmp_path / "joined")
+    joined = load_bundle(tmp_path / "joined").synthesizer.network
+    assert [type(member).__name__ for member in joined.members] == ["Conv2d", "HypercolumnHead"]
+
+
+def test_a_member_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    folder = write_template(tmp_path / "template", network=ENSEMBLE, **RECIPE)
+    with pytest.raises(BundleError, match="template: member is 1, expected 0 to 0"):
+        Template.find(CONTRAST, folder, member=1)
+
+
+def test_the_calibration_of_all_members_is_not_inherited(trained: list[Path], tmp_path: Path) -> None:
+    join_members(trained, tmp_path / "both")
+    inference = json.loads((tmp_path / "both" / INFERENCE).read_text())
+    inference["synthesizer"]["calibration"] = CALIBRATION
+    (tmp_path / "both" / INFERENCE).write_text(json.dumps(inference))
+    join_members([tmp_path / "both", trained[0]], tmp_path / "three")
+    assert "calibration" not in json.loads((tmp_path / "three" / INFERENCE).read_text())["synthesizer"]
+    blank = Template.find(CONTRAST, tmp_path / "both").build(0)
+    assert "calibration" not in blank.inference["synthesizer"]
 
 
 def test_models_of_other_data_are_refused(trained: list[Path], pairs: list[ContrastPair], tmp_path: Path) -> None:

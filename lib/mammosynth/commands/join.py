@@ -1,4 +1,4 @@
-"""`mammosynth join`: one model of several that were trained alike."""
+"""`mammosynth join`: one model of several that were trained on the same data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "join",
-        help="make one model of several that were trained alike",
-        description="Join bundles that differ in nothing but their weights, for example by their seed, into an "
-        "ensemble: its image is their mean, and where they disagree is its uncertainty.",
+        help="make one model of several that were trained on the same data",
+        description="Join bundles that see the same input and learned from the same data, but differ by their seed "
+        "or their network, into an ensemble: its image is their mean, and where they disagree is its uncertainty.",
     )
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="folders that training wrote")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder of the new bundle")

@@ -35,6 +35,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the new bundle")
     parser.add_argument("--bundle", metavar="NAME", help="what is trained anew: a bundle (default: the task's default)")
+    parser.add_argument(
+        "--member", type=int, default=0, metavar="N", help="which network of an ensemble is trained (default: 0)"
+    )
     parser.add_argument("--initial-weights", metavar="NAME", help="start from the weights of this bundle")
     parser.add_argument("--restart", action="store_true", help="start over instead of going on")
     add_set(parser, "--set", "a setting of this bundle's own way of training")
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_device(args.device)
     task = task_named(args.task)
-    template = Template.find(task, args.bundle)
+    template = Template.find(task, args.bundle, member=args.member)
     if args.settings:
         print(f"Settings of {template.folder.name}:\n{template.recipe_class.describe(template.values)}")
         return 0

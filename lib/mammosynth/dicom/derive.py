@@ -30,7 +30,8 @@ from mammosynth.terms import PresentationIntentType
 _SERIES_NUMBERS = {IMAGE: 1000, UNCERTAINTY: 2000, LABELS: 4000}  # plus the source's; 3000 are drawings of people
 _OTHER_SERIES_NUMBERS = 5000
 _MEANING_OF_UNCERTAINTY = (
-    f"Standard deviation of an image over the members of its model, {STORED_MAXIMUM} is its whole grey scale."
+    f"Standard deviation of every pixel of an image, {STORED_MAXIMUM} is its whole grey scale; of a model that is "
+    "calibrated, 1.645 of it either side are the 90 % interval."
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_UNCERTAINTY_SHOWN = 0.1  # white in the window of an uncertainty, in grey values; chosen, equal for all to be compared
+_UNCERTAINTY_SHOWN = 0.25  # white in the window of an uncertainty, in grey values; chosen, equal for all to be compared
 _MAXIMUM = np.iinfo(np.uint16).max
 _PERCENTILES = (1.0, 99.5)
 
@@ -21,7 +21,7 @@ def breast_window(stored_values: np.ndarray) -> tuple[int, int]:
 
 
 def uncertainty_window() -> tuple[int, int]:
-    """Centre and width that show the small values of an uncertainty."""
+    """Centre and width that show the values of an uncertainty."""
     return _window(0, round(_UNCERTAINTY_SHOWN * _MAXIMUM))
 
 

@@ -6,7 +6,7 @@ they have in the published weights, so that these load strictly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from importlib.util import find_spec
@@ -29,23 +29,24 @@ MIDDLE, SPAN = 127 / 255, 128 / 255
 """Colours are scaled to about [-1, 1], as in training."""
 
 
-class EfficientNetLite0(nn.Module):
-    """With random weights."""
+class EfficientNetLite0Trunk(nn.Module):
+    """The first blocks, with random weights: what features need.
 
-    def __init__(self) -> None:
+    Args:
+        stages: As `STAGES`.
+    """
+
+    def __init__(self, stages: Sequence[tuple[int, int, int, int, int]] = STAGES[:5]) -> None:
         super().__init__()
         self._conv_stem = _SameConv2d(3, STEM, kernel_size=3, stride=2, bias=False)
         self._bn0 = _norm(STEM)
         blocks: list[nn.Module] = []
         before = STEM
-        for count, kernel_size, stride, expansion, channels in (*STAGES, LAST_STAGE):
+        for count, kernel_size, stride, expansion, channels in stages:
             for number in range(count):
                 blocks.append(_Block(before, channels, kernel_size, 1 if number else stride, expansion))
                 before = channels
         self._blocks = nn.Sequential(*blocks)
-        self._conv_head = nn.Conv2d(before, HEAD, kernel_size=1, bias=False)
-        self._bn1 = _norm(HEAD)
-        self._fc = nn.Linear(HEAD, CLASSES)
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
         """What the eleventh of the sixteen blocks sees, the last one at a sixteenth of the resolution.
@@ -70,6 +71,16 @@ class EfficientNetLite0(nn.Module):
         for block in list(self._blocks)[:count]:
             hidden = block(hidden)
             yield hidden
+
+
+class EfficientNetLite0(EfficientNetLite0Trunk):
+    """The whole classifier, with random weights."""
+
+    def __init__(self) -> None:
+        super().__init__((*STAGES, LAST_STAGE))
+        self._conv_head = nn.Conv2d(LAST_STAGE[-1], HEAD, kernel_size=1, bias=False)
+        self._bn1 = _norm(HEAD)
+        self._fc = nn.Linear(HEAD, CLASSES)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [0, 1] to (B, 1000): logits of the classes of ImageNet."""

@@ -51,7 +51,7 @@ class ResidualUNet(nn.Module):
         levels = len(features)
         stem = GREY_CHANNELS * SHUFFLE**2 + in_channels - GREY_CHANNELS
         widths = [features[0], *features]
-        self.stem = _convolution(stem, features[0])
+        self.stem = convolution(stem, features[0])
         self.encoder = nn.ModuleList(_two_convolutions(widths[i], widths[i + 1]) for i in range(levels))
         self.decoder = nn.ModuleList(
             _two_convolutions(features[i] + features[i + 1], features[i]) for i in range(levels - 1)
@@ -60,9 +60,7 @@ class ResidualUNet(nn.Module):
         # The mean over the whole breast, fed back at the bottom: a window level belongs to the image, not to a place.
         self.context = nn.Conv2d(features[-1], features[-1], kernel_size=1)
         self.learn_gain = learn_gain
-        self.fields = nn.Conv2d(features[0], (SHUFFLE // 2) ** 2 * 2, kernel_size=3, padding=1)
-        for parameter in self.fields.parameters():
-            nn.init.zeros_(parameter)
+        self.fields = flat_fields(features[0])
         self.base = nn.Parameter(torch.tensor([OFFSET, GAIN]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -82,18 +80,32 @@ class ResidualUNet(nn.Module):
             skip = skips.pop()
             z = F.interpolate(z, scale_factor=2, mode="bilinear", align_corners=False)
             z = self.decoder[level](torch.cat([self.dropout(skip) if level else skip, z], dim=1))
-        fields = F.pixel_shuffle(self.fields(z), SHUFFLE // 2)
-        fields = F.interpolate(fields, scale_factor=2, mode="bilinear", align_corners=False)
+        fields = enlarge_fields(self.fields(z))
         if not self.learn_gain:
             fields = torch.cat([fields[:, :1], torch.zeros_like(fields[:, 1:])], dim=1)
         return fields + self.base[None, :, None, None]
 
 
-def _convolution(in_channels: int, out_channels: int) -> nn.Module:
+def flat_fields(channels: int) -> nn.Conv2d:
+    """The last layer, which starts at zero: both fields are their base."""
+    layer = nn.Conv2d(channels, (SHUFFLE // 2) ** 2 * 2, kernel_size=3, padding=1)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def enlarge_fields(folded: torch.Tensor) -> torch.Tensor:
+    """(B, 8, H / 4, W / 4) of the last layer to (B, 2, H, W)."""
+    fields = F.pixel_shuffle(folded, SHUFFLE // 2)
+    return F.interpolate(fields, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def convolution(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Module:
+    """Convolution, batch normalisation, ReLU."""
     return Convolution(
-        2, in_channels, out_channels, kernel_size=3, adn_ordering="NA", act="relu", norm="batch", bias=False
+        2, in_channels, out_channels, kernel_size=kernel_size, adn_ordering="NA", act="relu", norm="batch", bias=False
     )
 
 
 def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(_convolution(in_channels, out_channels), _convolution(out_channels, out_channels))
+    return nn.Sequential(convolution(in_channels, out_channels), convolution(out_channels, out_channels))

@@ -1,4 +1,4 @@
-"""`join_members`: several trained bundles of one kind as one bundle, whose members answer side by side."""
+"""`join_members`: several trained bundles as one bundle, whose members answer side by side."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from safetensors.torch import load_file, save
 from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.errors import BundleError
+from mammosynth.training.template import CALIBRATION
 
 PREFIX = "members."
 
 
 def join_members(bundles: Sequence[Path], output: Path) -> None:
-    """Write an ensemble of the members of bundles that differ in nothing but their weights.
+    """Write an ensemble of the members of bundles that see the same input and learned from the same data.
 
     Args:
-        bundles: Each an `Ensemble` of one or more members, as training writes them, of different seeds for example.
+        bundles: Each an `Ensemble` of one or more members, as training writes them; of different seeds, for example, or
+            of different networks.
         output: Folder of the new bundle; what it holds already besides weights and configuration stays.
 
     Raises:
-        BundleError: If a bundle is no ensemble, or bundles differ in preprocessing, network or training data.
+        BundleError: If a bundle is no ensemble, or bundles differ in preprocessing, synthesizer or training data.
     """
     if not bundles:
         raise BundleError("no bundles to join, expected at least one")
@@ -32,13 +34,16 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
         if differing := [key for key, value in _description(other).items() if value != first[key]]:
             raise BundleError(
                 f"{other.name}: differs from {bundles[0].name} in {', '.join(differing)}; "
-                "join bundles that were trained alike but for their seeds"
+                "join bundles that see the same input and were trained on the same data"
             )
     members = [member for bundle in bundles for member in _members(bundle)]
     state = {f"{PREFIX}{index}.{key}": value for index, member in enumerate(members) for key, value in member.items()}
     write_bytes(output / WEIGHTS, save(state))
     inference = read_config(bundles[0], INFERENCE)
-    inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
+    inference["synthesizer"].pop(CALIBRATION, None)
+    inference["network"]["members"] = [
+        network for bundle in bundles for network in read_config(bundle, INFERENCE)["network"]["members"]
+    ]
     write_json(output / INFERENCE, inference)
     write_json(output / TRAIN, read_config(bundles[0], TRAIN))
     if (bundles[0] / "LICENSE").is_file() and not (output / "LICENSE").exists():
@@ -55,8 +60,7 @@ def _description(bundle: Path) -> dict[str, Any]:
     training = _ours(bundle).get("training", {})
     return {
         "preprocessing": inference.get("preprocessing"),
-        "synthesizer": inference.get("synthesizer"),
-        "network": network["members"][0],
+        "synthesizer": {k: v for k, v in inference.get("synthesizer", {}).items() if k != CALIBRATION},
         "train_sha256": training.get("train_sha256"),
         "val_sha256": training.get("val_sha256"),
     }

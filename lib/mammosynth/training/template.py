@@ -25,9 +25,13 @@ from mammosynth.bundle import (
 )
 from mammosynth.errors import BundleError
 from mammosynth.networks.ensemble import Ensemble
+from mammosynth.networks.hypercolumn_head import HypercolumnHead
 from mammosynth.task import TaskSpec
 from mammosynth.training.objective import Objective, Training
 from mammosynth.training.recipe import TrainingRecipe
+
+CALIBRATION = "calibration"
+"""What a synthesizer's configuration may say of all its networks together: no other network may inherit it."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +43,28 @@ class Template:
         task: What is trained.
         objective: Name among the task's objectives.
         values: The recipe in its train.json, but for what belongs to the machine.
+        member: Which network of an ensemble is trained.
     """
 
     folder: Path
     task: TaskSpec
     objective: str
     values: Mapping[str, Any]
+    member: int = 0
 
     @classmethod
-    def find(cls, task: TaskSpec, name: str | Path | None = None, *zoo: Path) -> Template:
+    def find(cls, task: TaskSpec, name: str | Path | None = None, *zoo: Path, member: int = 0) -> Template:
         """The template in a folder, of that name, or of the task's default bundle.
 
         Args:
             task: What is trained.
             name: As for `find_bundle`; None: the default bundle.
             *zoo: Folders of bundles where names are looked up; without any, the default model zoo.
+            member: Which network of an ensemble is trained, from 0.
 
         Raises:
-            BundleError: If there is none, it is of another task, or it does not say how it is trained.
+            BundleError: If there is none, it is of another task, it does not say how it is trained, or it has no such
+                member.
         """
         folder = default_bundle(task.name, *zoo) if name is None else find_bundle(name, *zoo)
         if task_of(folder) is not task:
@@ -70,7 +78,8 @@ class Template:
                 f"expected {' or '.join(known)} and an object; choose another bundle as template"
             )
         kept = {key: value for key, value in values.items() if key not in TrainingRecipe.OF_THE_MACHINE}
-        return cls(folder, task, str(objective), kept)
+        _check_member(folder, member)
+        return cls(folder, task, str(objective), kept, member)
 
     @property
     def training(self) -> Training:
@@ -95,18 +104,36 @@ class Template:
         return self.training.objective(*arguments)
 
     def build(self, seed: int) -> Blank:
-        """Network and preprocessing; of an ensemble, the first member.
+        """Network and preprocessing; of an ensemble, the one member. What is frozen in it has its published weights.
 
         Raises:
-            BundleError: If inference.json is damaged.
+            BundleError: If inference.json is damaged, or the package with the published weights is not installed.
         """
         torch.manual_seed(seed)
         synthesizer = build_synthesizer(self.folder)
         inference, network = read_config(self.folder, INFERENCE), synthesizer.network
+        inference["synthesizer"].pop(CALIBRATION, None)
         if isinstance(network, Ensemble):
-            inference["network"]["members"] = inference["network"]["members"][:1]
-            return Blank(network.members[0], "members.0.", synthesizer.preprocessing, inference)
+            inference["network"]["members"] = [inference["network"]["members"][self.member]]
+            member = network.members[self.member]
+            _load_trunk(member, self.folder)
+            return Blank(member, "members.0.", synthesizer.preprocessing, inference)
         return Blank(network, "", synthesizer.preprocessing, inference)
+
+
+def _check_member(folder: Path, member: int) -> None:
+    network = read_config(folder, INFERENCE).get("network")
+    count = len(network.get("members", [0])) if isinstance(network, dict) else 1
+    if not 0 <= member < count:
+        raise BundleError(f"{folder.name}: member is {member}, expected 0 to {count - 1}: it has no more networks")
+
+
+def _load_trunk(network: nn.Module, folder: Path) -> None:
+    if isinstance(network, HypercolumnHead):
+        try:
+            network.load_trunk()
+        except ModuleNotFoundError as error:
+            raise BundleError(f"{folder.name}: the trunk of this member cannot be had: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

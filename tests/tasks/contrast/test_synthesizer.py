@@ -11,6 +11,7 @@ from mammosynth.errors import InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.task import IMAGE, UNCERTAINTY
+from mammosynth.tasks.contrast.calibration import Calibration
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
@@ -109,6 +110,19 @@ def test_an_ensemble_gives_the_image_of_its_mean_and_its_standard_deviation_as_u
     members = [(offset + gain * source.pixels) * edge for offset, gain in ((0.1, 0.4), (0.2, 0.5), (0.3, 0.9))]
     np.testing.assert_allclose(image.value.pixels, np.mean(members, axis=0), atol=1e-6)
     np.testing.assert_allclose(uncertainty.value.pixels, np.std(members, axis=0), atol=1e-6)
+    assert not uncertainty.value.pixels[edge == 0].any()
+
+
+def test_a_calibrated_ensemble_gives_its_calibrated_deviation_and_none_in_air() -> None:
+    source = mammogram(textured(120, 90))
+    calibration = Calibration(constant=0.01, spread=4.0, grey=0.09, contrast=1.0)
+    network = Ensemble([Fields(0.1, 0.0), Fields(0.3, 0.0)]).eval()
+    made = ContrastSynthesizer(BreastFramePreprocessing(FRAME), network, calibration=calibration)
+    image, uncertainty = made({"source": source}, ContrastParameters(uncertainty=True))
+    edge = made.preprocessing.prepare(source).source_edge
+    np.testing.assert_allclose(image.value.pixels, 0.2 * edge, atol=1e-6)
+    # Mean 0.2 and spread 0.1, by hand: 0.01 + 4 * 0.1^2 + 0.09 * 0.2^2.
+    np.testing.assert_allclose(uncertainty.value.pixels[edge == 1], np.sqrt(0.0536), rtol=1e-5)
     assert not uncertainty.value.pixels[edge == 0].any()
 
 

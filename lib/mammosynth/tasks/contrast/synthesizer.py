@@ -17,6 +17,7 @@ from mammosynth.preprocessing.frame import fill_outside
 from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
+from mammosynth.tasks.contrast.calibration import BARE, Calibration
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
 from mammosynth.tasks.contrast.specification import CONTRAST, SOURCE
 from mammosynth.terms import ViewPosition
@@ -26,7 +27,8 @@ class ContrastParameters(Parameters):
     """The image itself has no setting: the model is deterministic, and grey values are a matter of the window."""
 
     uncertainty: bool = Field(default=False)
-    """Also give the standard deviation over the members of the model, in grey values."""
+    """Also give the standard deviation of every pixel, in grey values: 1.645 of it either side are the 90 % interval of
+    a model that is calibrated; of another one it is how much its members disagree."""
 
 
 class ContrastSynthesizer:
@@ -40,17 +42,28 @@ class ContrastSynthesizer:
         preprocessing: Source to network input and back.
         network: (B, C, H, W) to (B, 2, H, W), offset and gain; or an `Ensemble` of such networks.
         average_flips: Average a CC view with its upside-down copy; an MLO view has an up and a down.
+        calibration: What the spread of an ensemble means; None: its spread is given as it is.
     """
 
     task = CONTRAST
     parameters = ContrastParameters
 
     def __init__(
-        self, preprocessing: BreastFramePreprocessing, network: nn.Module, average_flips: bool = False
+        self,
+        preprocessing: BreastFramePreprocessing,
+        network: nn.Module,
+        average_flips: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         self.preprocessing = preprocessing
         self.network = network
         self.average_flips = average_flips
+        self.calibration = calibration or BARE
+
+    @property
+    def has_members(self) -> bool:
+        """Whether there is a spread to be uncertain by."""
+        return isinstance(self.network, Ensemble) and len(self.network.members) > 1
 
     def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
         """The image, and its uncertainty if that is asked for.
@@ -60,7 +73,7 @@ class ContrastSynthesizer:
         """
         if not parameters.uncertainty:
             return (IMAGE,)
-        if not _has_members(self.network):
+        if not self.has_members:
             raise InvalidParameterError(
                 "parameter 'uncertainty' is true, but this model is a single network and so has no spread; leave it "
                 "out, or choose a model that is an ensemble"
@@ -76,7 +89,7 @@ class ContrastSynthesizer:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> tuple[Output, ...]:
-        """The recombined image of the source, and how much the members of an ensemble disagree on it.
+        """The recombined image of the source, and how uncertain an ensemble is of it.
 
         Args:
             inputs: `source`, a low-energy view with a view position.
@@ -86,8 +99,8 @@ class ContrastSynthesizer:
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
-            In the source's matrix: the image, zero in air, fading as the source does; and the standard deviation of the
-            image over the members, as grey values in [0, 1].
+            In the source's matrix: the image, zero in air, fading as the source does; and its standard deviation in
+            grey values, 1.645 of which either side of the image are the 90 % interval if the model is calibrated.
 
         Raises:
             InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
@@ -105,7 +118,8 @@ class ContrastSynthesizer:
         made = [self._compose(prepared, source.pixels, fields.mean(axis=0))]
         if UNCERTAINTY in roles:
             members = np.stack([self._compose(prepared, source.pixels, member) for member in fields])
-            made.append(members.std(axis=0))
+            deviation = self.calibration.deviation(made[0], members.std(axis=0))
+            made.append(deviation * (prepared.source_edge > 0))
         report(1.0, "done")
         return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=True))
 
@@ -143,7 +157,3 @@ class ContrastSynthesizer:
         np.clip(image, 0, 1, out=image)
         image *= prepared.source_edge
         return image
-
-
-def _has_members(network: nn.Module) -> bool:
-    return isinstance(network, Ensemble) and len(network.members) > 1

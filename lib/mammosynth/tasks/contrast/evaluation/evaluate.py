@@ -25,6 +25,7 @@ from mammosynth.evaluation.statistics import (
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.data import DATASET
+from mammosynth.tasks.contrast.evaluation.coverage import Rows, coverage_rows, summarise_coverage
 from mammosynth.tasks.contrast.evaluation.false_enhancement import false_enhancement, rates_elsewhere, real_rate
 from mammosynth.tasks.contrast.evaluation.floors import FLOORS, NAMES, Floors, fit_floors
 from mammosynth.tasks.contrast.evaluation.goals import CEILING, anchor_rows, goal_rows
@@ -96,6 +97,7 @@ def evaluate_contrast(
 
     about: list[dict[str, str]] = []
     scores: dict[str, list[dict[str, float]]] = {}
+    held: dict[str, Rows] = {}
     for index, pair in enumerate(pairs):
         report(0.2 + 0.7 * index / len(pairs), f"scoring {index + 1} of {len(pairs)}")
         case = Case.from_pair(pair)
@@ -104,6 +106,9 @@ def evaluate_contrast(
         for name, image in images.items():
             scores.setdefault(name, []).append(_score(case, tissue, image))
         scores[REAL][-1]["real_rate"] = real_rate(case)
+        for name, bundle in models.items():
+            for kind, row in coverage_rows(bundle, pair.low_energy, case).items():
+                held.setdefault(name, {}).setdefault(kind, []).append(row)
         if watch:
             watch(case, images)
         about.append({"name": case.name, "patient_id": case.patient_id, "view_position": str(case.view_position)})
@@ -126,6 +131,7 @@ def evaluate_contrast(
         "floors_fitted_on": fitted_on,
         "bootstrap": bootstrap,
         **result,
+        "uncertainty": summarise_coverage(held, resample_patients(patient_ids, bootstrap)),
         "cases": _case_rows(about, {name: columns[name] for name in (*models, SOURCE, REAL)}),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mammosynth.evaluation.evaluation import format_models, format_table
+from mammosynth.tasks.contrast.evaluation.coverage import CALIBRATED, SPREAD
 from mammosynth.tasks.contrast.evaluation.metrics import BEST_AT_ONE
 
 COLUMNS = {
@@ -114,6 +115,7 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
     metrics = list(COLUMNS)
     tables += [_methods_table(report, metrics[i : i + PER_TABLE]) for i in range(0, len(metrics), PER_TABLE)]
     tables += [_paired_table(report), _false_enhancement_table(report)]
+    tables += [_coverage_table(report)] if report["uncertainty"] else []
     return tables + [_versus_table(report, other) for other in report["versus"]]
 
 
@@ -222,6 +224,27 @@ def _false_enhancement_table(report: dict[str, Any]) -> Table:
         rows,
         "Real images of the same patients' other view or breast, far from lesions: "
         f"{cell(_percent(found['real_elsewhere']), 1)} %. A flat image has none, which is no merit.",
+    )
+
+
+def _coverage_table(report: dict[str, Any]) -> Table:
+    rows = [["what real values lie in", "pixels in %", "reached", "lesion contrasts in %", "reached", "width, pixels",
+             "width, contrasts"]]  # fmt: skip
+    for model, found in report["uncertainty"].items():
+        name = report["models"][model]["name"]
+        reached = [_yes_no(goal["reached"]) for goal in found["goals"]]
+        for kind, title, answers in (
+            (CALIBRATED, f"90 % interval of {name}", reached),
+            (SPREAD, "floor: 1.645 of its members' bare spread", ["-", "-"]),
+        ):
+            shares = [cell(_percent(found[kind][key]), 0) for key in ("pixels", "contrasts")]
+            widths = [cell(found[kind][key], 3) for key in ("pixel_width", "contrast_width")]
+            rows.append([title, shares[0], answers[0], shares[1], answers[1], *widths])
+    return Table(
+        "Uncertainty: how much of the real image its 90 % intervals hold",
+        rows,
+        "Goal: 85 to 95 % of both, means over images. Widths in grey values, range 1: of two intervals that hold as "
+        "much the narrower is better.",
     )
 
 

@@ -1,0 +1,148 @@
+"""Which members make `breast_cem_residual` better, and can its lesions be made brighter afterwards?
+
+    PYTHONPATH=. python -m experiments.contrast_members --data <cdd-cesm folder> --bundle <folder> --output <folder>
+        [--other <folder> ...]
+
+Every row is a mean of some members of the bundle, or of its U-Nets and the members of another bundle, or the image of
+all members with its spots amplified. All are scored on `val` on the same images; in brackets stands
+the 95 % interval, over patients, of the difference to the first row. Writes `results.json` and `table.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from mammosynth.bundle import load_bundle
+from mammosynth.evaluation.statistics import (
+    interval,
+    resample_patients,
+    weighted_correlation,
+    weighted_mean,
+    weighted_ratio,
+)
+from mammosynth.networks.ensemble import Ensemble
+from mammosynth.networks.residual_unet import ResidualUNet
+from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.tasks.contrast.evaluation.metrics import score_case
+from mammosynth.tasks.contrast.evaluation.protocol import Case
+from mammosynth.tasks.contrast.specification import SOURCE
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+
+MEANS = ("psnr", "ssim", "mae", "ncc_interior", "ncc_hp", "dice_hot", "auroc_hot")
+AMPLIFICATIONS = ((0.25, 0.03), (0.5, 0.0), (1.0, 0.0))
+"""By how much of itself what exceeds the background by so many grey values is added again."""
+ALL = "all members"
+
+
+def amplify(case: Case, image: np.ndarray, share: float, threshold: float) -> np.ndarray:
+    """Spots of the image, smoothed and above their background, brighter; nothing is darker.
+
+    Args:
+        case: Says where the breast is.
+        image: (512, 512) in [0, 1], turned as the case.
+        share: Of what exceeds the threshold, added.
+        threshold: Grey values above the background.
+    """
+    spots = np.maximum(case.smooth(image) - case.background(image) - threshold, 0) * case.scored
+    return np.clip(image + share * spots, 0, 1)
+
+
+def rows_of(bundle: Path, others: Sequence[Path]) -> dict[str, ContrastSynthesizer]:
+    """The bundle with some of its members, and its U-Nets with the members of other bundles."""
+    ours, *theirs = (cast(ContrastSynthesizer, load_bundle(folder).synthesizer) for folder in (bundle, *others))
+    members = list(cast(Ensemble, ours.network).members)
+    unets = [member for member in members if isinstance(member, ResidualUNet)]
+    heads = [member for member in members if not isinstance(member, ResidualUNet)]
+    chosen = {f"{len(unets)} U-Nets": unets, "1 U-Net": unets[:1]}
+    if len(heads) > 1:
+        chosen |= {f"{len(unets)} U-Nets + head {number + 1}": [*unets, head] for number, head in enumerate(heads)}
+    chosen |= {ALL: [*unets, *heads], "heads only": heads}
+    for folder, other in zip(others, theirs, strict=True):
+        chosen[f"{len(unets)} U-Nets + {folder.name}"] = [*unets, *cast(Ensemble, other.network).members]
+    return {
+        name: ContrastSynthesizer(ours.preprocessing, Ensemble(networks).eval(), ours.average_flips)
+        for name, networks in chosen.items()
+    }
+
+
+def score_rows(data: Path, bundle: Path, others: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Per row and metric the value on `val`, and its difference to the first row, with 95 % intervals."""
+    synthesizers, pairs = rows_of(bundle, others), read_cdd_cesm(data, "val")
+    rows: dict[str, list[dict[str, float]]] = {}
+    real: list[float] = []
+    for pair in pairs:
+        case = Case.from_pair(pair)
+        real.append(score_case(case, case.recombined)["contrast_d"])
+        for name, image in _images(case, pair, synthesizers):
+            rows.setdefault(name, []).append(score_case(case, image))
+    weights = resample_patients([pair.patient_id for pair in pairs], 2000)
+    values = {name: _values(scores, np.array(real), weights) for name, scores in rows.items()}
+    first = next(iter(values.values()))
+    return {
+        name: {key: {**interval(found[key]), "minus_first": interval(found[key] - first[key])} for key in first}
+        for name, found in values.items()
+    }
+
+
+def _images(
+    case: Case, pair: ContrastPair, synthesizers: Mapping[str, ContrastSynthesizer]
+) -> Iterator[tuple[str, np.ndarray]]:
+    for name, synthesizer in synthesizers.items():
+        (made,) = synthesizer({SOURCE: pair.low_energy}, synthesizer.parameters())
+        image = case.turn(made.value.pixels)
+        yield name, image
+        for share, threshold in AMPLIFICATIONS if name == ALL else ():
+            brighter = f"{ALL}; spots more than {threshold:g} above their background + {100 * share:g} %"
+            yield brighter, amplify(case, image, share, threshold)
+
+
+def _values(rows: Sequence[Mapping[str, float]], real: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    return {
+        **{metric: weighted_mean(columns[metric], weights) for metric in MEANS},
+        "d_r": weighted_correlation(columns["contrast_d"], real, weights),
+        "d_ratio": weighted_ratio(columns["contrast_d"], real, weights),
+    }
+
+
+def write_table(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Values, and differences to the first row with their intervals."""
+    first, *_ = results
+    metrics = list(results[first])
+    lines = ["| members | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    for name, scores in results.items():
+        cells = []
+        for metric in metrics:
+            digits, gained = 2 if metric in ("psnr", "d_r", "d_ratio") else 3, scores[metric]["minus_first"]
+            difference = "" if name == first else f" ({gained['low']:+.{digits}f} to {gained['high']:+.{digits}f})"
+            cells.append(f"{scores[metric]['value']:.{digits}f}{difference}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder laid out like CDD-CESM")
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="an ensemble with heads")
+    parser.add_argument(
+        "--other", type=Path, nargs="*", default=[], metavar="DIR", help="members to put in their place"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    results = score_rows(args.data, args.bundle, args.other)
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_table(results, args.output / "table.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.contrast_calibration import judge_halves, write_calibration
+from experiments.contrast_members import ALL, AMPLIFICATIONS, amplify, rows_of, write_table
+from mammosynth.bundle import INFERENCE, build_synthesizer
+from mammosynth.tasks.contrast.calibration import Calibration
+from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
+from tests.support.evaluation import phantom_case
+from tests.support.templates import NETWORK, write_template
+from tests.tasks.contrast.test_calibration import drawn
+
+ENSEMBLE = {"_target_": "mammosynth.networks.ensemble.Ensemble"}
+
+
+def test_intervals_are_judged_on_patients_that_they_were_not_fitted_on() -> None:
+    held = judge_halves(drawn(40, 0), drawn(20, 1), 5)
+    assert held.shape == (10, 2)
+    assert held[:, 0].mean() == pytest.approx(0.9, abs=0.02)
+    # Errors four times as large as those fitted on, in one patient alone: where that one is judged, less is held.
+    odd = drawn(20, 1)
+    odd[0] = type(odd[0])(**{**vars(odd[0]), "error": 4 * odd[0].error})
+    pixels = judge_halves(drawn(40, 0), odd, 5)[:, 0]
+    assert pixels.min() < held[:, 0].min() - 0.01
+
+
+def test_a_calibration_is_served_as_it_was_written(tmp_path: Path) -> None:
+    folder = write_template(tmp_path / "both", network={**ENSEMBLE, "members": [NETWORK, NETWORK]})
+    write_calibration(folder, Calibration(0.001234567, 5.0, 0.1, 0.9))
+    assert build_synthesizer(folder).calibration == Calibration(0.00123457, 5.0, 0.1, 0.9)
+    before = json.loads((folder / INFERENCE).read_text())
+    write_calibration(folder, Calibration(0.1, 5.0, 0.1, 0.9))
+    after = json.loads((folder / INFERENCE).read_text())
+    assert before["network"] == after["network"]
+
+
+def test_amplified_spots_are_brighter_and_nothing_is_darker() -> None:
+    case = phantom_case()
+    image = case.recombined * 0.8
+    brighter = amplify(case, image, 0.5, 0.0)
+    assert (brighter >= image - 1e-6).all()
+    assert lesion_contrast(brighter, case)[0] > 1.2 * lesion_contrast(image, case)[0]
+    np.testing.assert_array_equal(amplify(case, image, 0.0, 0.0), image)
+    assert len(AMPLIFICATIONS) == len(set(AMPLIFICATIONS))
+
+
+def test_rows_are_the_bundle_with_some_of_its_members(tmp_path: Path) -> None:
+    unet = {"_target_": "mammosynth.networks.residual_unet.ResidualUNet", "in_channels": 8, "features": [2, 4]}
+    head = {
+        "_target_": "mammosynth.networks.hypercolumn_head.HypercolumnHead",
+        "in_channels": 8,
+        "width": 4,
+        "taps": [],
+    }
+    ours = write_template(tmp_path / "ours", network={**ENSEMBLE, "members": [unet, unet, head, head]})
+    other = write_template(tmp_path / "other", network={**ENSEMBLE, "members": [head]})
+    rows = {name: len(made.network.members) for name, made in rows_of(ours, [other]).items()}
+    assert rows == {
+        "2 U-Nets": 2, "1 U-Net": 1, "2 U-Nets + head 1": 3, "2 U-Nets + head 2": 3, ALL: 4, "heads only": 2,
+        "2 U-Nets + other": 3,
+    }  # fmt: skip
+
+
+def test_the_table_tells_differences_to_its_first_row(tmp_path: Path) -> None:
+    def metric(value: float, gained: float) -> dict:
+        return {"psnr": {"value": value, "minus_first": {"low": gained - 0.1, "high": gained + 0.1}}}
+
+    write_table({"a": metric(19.64, 0), "b": metric(19.74, 0.1)}, tmp_path / "table.md")
+    assert (tmp_path / "table.md").read_text().splitlines()[2:] == ["| a | 19.64 |", "| b | 19.74 (+0.00 to +0.20) |"]
