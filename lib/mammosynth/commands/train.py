@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the new bundle")
     parser.add_argument("--bundle", metavar="NAME", help="what is trained anew: a bundle (default: the task's default)")
+    parser.add_argument("--objective", metavar="NAME", help="another way of training than the bundle's own")
     parser.add_argument("--initial-weights", metavar="NAME", help="start from the weights of this bundle")
     parser.add_argument("--restart", action="store_true", help="start over instead of going on")
     add_set(parser, "--set", "a setting of this bundle's own way of training")
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_device(args.device)
     task = task_named(args.task)
-    template = Template.find(task, args.bundle)
+    template = Template.find(task, args.bundle, objective=args.objective)
     if args.settings:
         print(f"Settings of {template.folder.name}:\n{template.recipe_class.describe(template.values)}")
         return 0

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.errors import BundleError
+from mammosynth.networks.ensemble import Ensemble
 
 PREFIX = "members."
 
@@ -38,12 +39,17 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
     state = {f"{PREFIX}{index}.{key}": value for index, member in enumerate(members) for key, value in member.items()}
     write_bytes(output / WEIGHTS, save(state))
     inference = read_config(bundles[0], INFERENCE)
-    inference["network"]["members"] = inference["network"]["members"][:1] * len(members)
+    inference["network"] = plain_ensemble(inference["network"]["members"][:1] * len(members))
     write_json(output / INFERENCE, inference)
     write_json(output / TRAIN, read_config(bundles[0], TRAIN))
     if (bundles[0] / "LICENSE").is_file() and not (output / "LICENSE").exists():
         write_bytes(output / "LICENSE", (bundles[0] / "LICENSE").read_bytes())
     write_json(output / METADATA, _metadata(bundles, output))
+
+
+def plain_ensemble(members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The network of an inference.json whose members are these, and which knows nothing but them."""
+    return {"_target_": f"{Ensemble.__module__}.{Ensemble.__qualname__}", "members": members}
 
 
 def _description(bundle: Path) -> dict[str, Any]:
@@ -66,6 +72,8 @@ def _members(bundle: Path) -> list[dict[str, Any]]:
     """The weights of each member."""
     members: dict[int, dict[str, Any]] = {}
     for key, value in load_file(bundle / WEIGHTS).items():
+        if not key.startswith(PREFIX):
+            continue  # what was fitted to an ensemble is not its members'
         index, _, name = key.removeprefix(PREFIX).partition(".")
         members.setdefault(int(index), {})[name] = value
     return [members[index] for index in sorted(members)]
