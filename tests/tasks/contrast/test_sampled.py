@@ -1,4 +1,4 @@
-"""A sampled image: another one for another seed, the same for the same, of any size, and black where there is no breast."""
+"""A sampled image: another one for another seed, the same for the same, of any size, black where there is no breast."""
 
 from __future__ import annotations
 
