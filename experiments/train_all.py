@@ -64,6 +64,7 @@ class Job:
         changes: On a GPU, other values of the recipe than the bundle's own, which a CPU was enough for.
         mixed: Whether a GPU computes in half precision. Gradients of gradients need more.
         on_gpu: Whether there is anything to do for it: what is fitted in closed form has no steps.
+        fitted: Objective by which more is fitted to the joined members; "": nothing.
     """
 
     bundle: str
@@ -74,13 +75,14 @@ class Job:
     changes: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     mixed: bool = True
     on_gpu: bool = True
+    fitted: str = ""
 
 
 DIGITAL, FILM = "cdd-cesm", "cbis-ddsm"
 AS_PUBLISHED = MappingProxyType({"steps": 10000, "batch_size": 64, "segmenter_steps": 3000})
 JOBS = (
     Job("breast_cem_cyclegan", DIGITAL, 45),
-    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2, 3, 4)),
+    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2, 3, 4), fitted="sampled"),
     Job("breast_mg_view_cgan", FILM, 9),
     Job("breast_mg_view", "", 5, on_gpu=False),
     Job("breast_mg_mask_pix2pix", DIGITAL, 8, only="full"),
@@ -162,8 +164,24 @@ class Queue:
         """Members as one model: those that are done or, while none is, those that there are."""
         members = [self._member(job, seed) for seed in job.seeds]
         known = [member for member in members if (member / METADATA).is_file()]
-        if len(members) > 1 and known:
-            join_members([member for member in known if _is_finished(member)] or known, self._places.work / job.bundle)
+        if len(members) == 1 or not known:
+            return
+        fits = job.fitted and self._left()
+        joined = self._places.work / (Path("members", f"{job.bundle}-joined") if fits else job.bundle)
+        join_members([member for member in known if _is_finished(member)] or known, joined)
+        if fits:
+            self._fit(job, joined)
+
+    def _fit(self, job: Job, joined: Path) -> None:
+        """What joined members do not know, in closed form: at once, or not at all."""
+        template = Template.find(task_of(joined), joined, objective=job.fitted)
+        train, val = self._read(template.task.name, self._data(job))
+        output = self._places.work / job.bundle
+        result = train_model(
+            train, val, output=output, template=template, recipe=template.recipe({"device": "cpu"}), resume=False
+        )
+        told = json.dumps({key: round(value, 4) for key, value in result.val.items()})
+        logger.info("%s, %s: %s; %s", job.bundle, job.fitted, result.reason, told)
 
     def _train_member(self, job: Job, seed: int, ends: float) -> None:
         output, name = self._member(job, seed), f"{job.bundle}, seed {seed}"
@@ -207,7 +225,8 @@ class Queue:
         return alone
 
     def _is_done(self, job: Job) -> bool:
-        return all(_is_finished(self._member(job, seed)) for seed in job.seeds)
+        members = all(_is_finished(self._member(job, seed)) for seed in job.seeds)
+        return members and (not job.fitted or _is_finished(self._places.work / job.bundle))
 
     def _pack(self) -> None:
         known = sorted(path.parents[1] for path in self._places.work.glob(f"*/{METADATA.as_posix()}"))

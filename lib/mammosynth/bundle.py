@@ -275,15 +275,19 @@ def _renderings(given: Any, name: str) -> tuple[Rendering, ...]:
     return tuple(Rendering(each) for each in given)
 
 
-def build_synthesizer(folder: Path) -> Synthesizer:
+def build_synthesizer(folder: Path, inference: dict[str, Any] | None = None) -> Synthesizer:
     """What `configs/inference.json` describes, with random weights.
+
+    Args:
+        folder: Of the bundle.
+        inference: Instead of that file's content.
 
     Raises:
         BundleError: If it cannot be built, or names a class that a bundle may not name.
     """
     name = folder.resolve().name
     task = task_of(folder)
-    config = _renamed(read_config(folder, INFERENCE), task.renamed)
+    config = _renamed(read_config(folder, INFERENCE) if inference is None else inference, task.renamed)
     refuse_code(config, f"{name}/{INFERENCE.as_posix()}", (*TARGETS, *task.targets))
     try:
         # Targets are whole names, so MONAI need not be searched for short ones, which takes 40 ms.

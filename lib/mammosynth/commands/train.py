@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--member", type=int, default=0, metavar="N", help="which network of an ensemble is trained (default: 0)"
     )
+    parser.add_argument("--objective", metavar="NAME", help="another way of training than the bundle's own")
     parser.add_argument("--initial-weights", metavar="NAME", help="start from the weights of this bundle")
     parser.add_argument("--restart", action="store_true", help="start over instead of going on")
     add_set(parser, "--set", "a setting of this bundle's own way of training")
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_device(args.device)
     task = task_named(args.task)
-    template = Template.find(task, args.bundle, member=args.member)
+    template = Template.find(task, args.bundle, member=args.member, objective=args.objective)
     if args.settings:
         print(f"Settings of {template.folder.name}:\n{template.recipe_class.describe(template.values)}")
         return 0

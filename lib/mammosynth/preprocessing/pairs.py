@@ -36,6 +36,8 @@ class ContrastPair:
         recombined_breast: (H, W) bool, where the registered recombined image shows breast; None: as segmented.
         lesion: (H, W) bool, lesions drawn on the recombined image; None if nothing is drawn.
         low_energy_lesion: (H, W) bool, lesions drawn on the low-energy image; None if nothing is drawn.
+        published: (H', W') float32 in [0, 1], the recombined image before registration, which smooths its grain; None:
+            it needed none.
     """
 
     low_energy: Mammogram
@@ -44,6 +46,7 @@ class ContrastPair:
     recombined_breast: np.ndarray | None = None
     lesion: np.ndarray | None = None
     low_energy_lesion: np.ndarray | None = None
+    published: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Refuse a pair whose images do not lie on each other."""
@@ -217,6 +220,7 @@ def _read_pair(folder: Path, row: dict[str, str]) -> ContrastPair:
         recombined_breast=registration.apply(segment_breast(stored, background=0.0), order=0) > 0.5,
         lesion=registration.apply(_read_mask(folder, row["recombined"]), order=0) > 0.5,
         low_energy_lesion=_read_mask(folder, row["low_energy"]),
+        published=stored,
     )
 
 

@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save
 from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
 from mammosynth.errors import BundleError
-from mammosynth.training.template import CALIBRATION
+from mammosynth.networks.ensemble import Ensemble
 
 PREFIX = "members."
+CALIBRATION = "calibration"
+"""What a synthesizer's configuration may say of all its networks together: no other network may inherit it."""
 
 
 def join_members(bundles: Sequence[Path], output: Path) -> None:
@@ -41,14 +43,19 @@ def join_members(bundles: Sequence[Path], output: Path) -> None:
     write_bytes(output / WEIGHTS, save(state))
     inference = read_config(bundles[0], INFERENCE)
     inference["synthesizer"].pop(CALIBRATION, None)
-    inference["network"]["members"] = [
-        network for bundle in bundles for network in read_config(bundle, INFERENCE)["network"]["members"]
-    ]
+    inference["network"] = plain_ensemble(
+        [network for bundle in bundles for network in read_config(bundle, INFERENCE)["network"]["members"]]
+    )
     write_json(output / INFERENCE, inference)
     write_json(output / TRAIN, read_config(bundles[0], TRAIN))
     if (bundles[0] / "LICENSE").is_file() and not (output / "LICENSE").exists():
         write_bytes(output / "LICENSE", (bundles[0] / "LICENSE").read_bytes())
     write_json(output / METADATA, _metadata(bundles, output))
+
+
+def plain_ensemble(members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The network of an inference.json whose members are these, and which knows nothing but them."""
+    return {"_target_": f"{Ensemble.__module__}.{Ensemble.__qualname__}", "members": members}
 
 
 def _description(bundle: Path) -> dict[str, Any]:
@@ -70,6 +77,8 @@ def _members(bundle: Path) -> list[dict[str, Any]]:
     """The weights of each member."""
     members: dict[int, dict[str, Any]] = {}
     for key, value in load_file(bundle / WEIGHTS).items():
+        if not key.startswith(PREFIX):
+            continue  # what was fitted to an ensemble is not its members'
         index, _, name = key.removeprefix(PREFIX).partition(".")
         members.setdefault(int(index), {})[name] = value
     return [members[index] for index in sorted(members)]

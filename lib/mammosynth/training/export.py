@@ -38,7 +38,9 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
     if (template.folder / "LICENSE").is_file():
         write_bytes(output / "LICENSE", (template.folder / "LICENSE").read_bytes())
     write_json(output / INFERENCE, record["inference"])
-    write_json(output / TRAIN, {"objective": record["objective"], "recipe": record["recipe"]})
+    whole = bool(template.training.network)
+    own = {"objective": record["objective"], "recipe": record["recipe"]}
+    write_json(output / TRAIN, read_config(template.folder, TRAIN) if whole else own)
     ended = run.ending or f"stopped after {run.step} of {run.recipe.steps} steps"
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": ended}
     write_json(output / RUN, record)
@@ -52,15 +54,19 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
         description=f"{template.task.description} Trained by this software's training command.",
         data_source="see docs/README.md",
     )
+    known, renderings = metadata["mammosynth"], template.training.renderings
+    training = {
+        **{key: value for key, value in record.items() if key != "inference"},
+        "val_in_frame": run.best_scores,
+    }
     metadata["mammosynth"] = {
-        **{key: value for key, value in metadata["mammosynth"].items() if key in ("renderings", "requires")},
+        **{key: value for key, value in known.items() if key in ("renderings", "requires")},
+        **({"renderings": list(renderings)} if renderings else {}),
         "task": template.task.name,
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),
-        "training": {
-            **{key: value for key, value in record.items() if key != "inference"},
-            "val_in_frame": run.best_scores,
-        },
+        # What is fitted to members leaves them, and what is known of them, as they are.
+        "training": {**known.get("training", {}), template.objective: training} if whole else training,
         "scores": {},
     }
     write_json(output / METADATA, metadata)

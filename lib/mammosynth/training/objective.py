@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mammosynth.task import Rendering
 from mammosynth.training.recipe import TrainingRecipe
 
 GENERATOR = "generator"
@@ -68,7 +69,12 @@ class Training:
     Attributes:
         recipe: What its recipe may say.
         objective: Made from prepared training cases, prepared validation cases, network and recipe.
+        network: Dotted name of a class of ensembles that know more than their members do. The whole template becomes
+            one, with its weights, and what more there is to know is fitted; "": one member is trained anew.
+        renderings: That a model can which was trained so; None: as its template.
     """
 
     recipe: type[TrainingRecipe]
     objective: Callable[..., Objective]
+    network: str = ""
+    renderings: tuple[Rendering, ...] | None = None

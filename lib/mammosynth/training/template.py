@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,9 @@ from mammosynth.errors import BundleError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.networks.hypercolumn_head import HypercolumnHead
 from mammosynth.task import TaskSpec
+from mammosynth.training.ensemble import CALIBRATION, plain_ensemble
 from mammosynth.training.objective import Objective, Training
 from mammosynth.training.recipe import TrainingRecipe
-
-CALIBRATION = "calibration"
-"""What a synthesizer's configuration may say of all its networks together: no other network may inherit it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,14 @@ class Template:
     member: int = 0
 
     @classmethod
-    def find(cls, task: TaskSpec, name: str | Path | None = None, *zoo: Path, member: int = 0) -> Template:
+    def find(
+        cls,
+        task: TaskSpec,
+        name: str | Path | None = None,
+        *zoo: Path,
+        member: int = 0,
+        objective: str | None = None,
+    ) -> Template:
         """The template in a folder, of that name, or of the task's default bundle.
 
         Args:
@@ -61,6 +66,7 @@ class Template:
             name: As for `find_bundle`; None: the default bundle.
             *zoo: Folders of bundles where names are looked up; without any, the default model zoo.
             member: Which network of an ensemble is trained, from 0.
+            objective: Another way of training than the bundle's own, with the values that are usual there.
 
         Raises:
             BundleError: If there is none, it is of another task, it does not say how it is trained, or it has no such
@@ -70,8 +76,11 @@ class Template:
         if task_of(folder) is not task:
             raise BundleError(f"{folder.name}: synthesizes {task_of(folder).name}, expected {task.name}")
         config = read_config(folder, TRAIN)
-        objective, values = config.get("objective"), config.get("recipe")
         known = task.load("objectives")
+        if objective is not None and objective not in known:
+            raise BundleError(f"objective is {objective[:64]!r}, expected {' or '.join(known)}")
+        own = objective in (None, config.get("objective"))
+        objective, values = (config.get("objective"), config.get("recipe")) if own else (objective, {})
         if objective not in known or not isinstance(values, dict):
             raise BundleError(
                 f"{folder.name}/{TRAIN.as_posix()}: objective is {objective!r} and recipe a {type(values).__name__}, "
@@ -104,21 +113,38 @@ class Template:
         return self.training.objective(*arguments)
 
     def build(self, seed: int) -> Blank:
-        """Network and preprocessing; of an ensemble, the one member. What is frozen in it has its published weights.
+        """Network and preprocessing; of an ensemble, the one member, or all of it if more is fitted to it.
+
+        What is frozen in a member has its published weights.
 
         Raises:
-            BundleError: If inference.json is damaged, or the package with the published weights is not installed.
+            BundleError: If inference.json is damaged, there is no ensemble where one is needed, or the package with the
+                published weights is not installed.
         """
         torch.manual_seed(seed)
+        if self.training.network:
+            return self._build_whole()
         synthesizer = build_synthesizer(self.folder)
         inference, network = read_config(self.folder, INFERENCE), synthesizer.network
         inference["synthesizer"].pop(CALIBRATION, None)
         if isinstance(network, Ensemble):
-            inference["network"]["members"] = [inference["network"]["members"][self.member]]
+            inference["network"] = plain_ensemble([inference["network"]["members"][self.member]])
             member = network.members[self.member]
             _load_trunk(member, self.folder)
             return Blank(member, "members.0.", synthesizer.preprocessing, inference)
         return Blank(network, "", synthesizer.preprocessing, inference)
+
+    def _build_whole(self) -> Blank:
+        inference = read_config(self.folder, INFERENCE)
+        if not inference["network"].get("members"):
+            raise BundleError(
+                f"{self.folder.name}: its network is no ensemble, and objective {self.objective} is fitted to one; "
+                "choose a bundle with members"
+            )
+        inference["network"]["_target_"] = self.training.network
+        synthesizer = build_synthesizer(self.folder, inference)
+        blank = Blank(synthesizer.network, "", synthesizer.preprocessing, inference)
+        return replace(blank, initial=blank.load(self.folder, partly=True))
 
 
 def _check_member(folder: Path, member: int) -> None:
@@ -145,15 +171,21 @@ class Blank:
         prefix: Of its weights in the bundle's network.
         preprocessing: The bundle's own.
         inference: The inference.json of a bundle that holds this one generator.
+        initial: Name and hash of the template's weights, where it starts from them.
     """
 
     network: nn.Module
     prefix: str
     preprocessing: Any
     inference: dict[str, Any]
+    initial: dict[str, str] | None = None
 
-    def load(self, bundle: Path) -> dict[str, str]:
+    def load(self, bundle: Path, *, partly: bool = False) -> dict[str, str]:
         """Start from the weights of another bundle.
+
+        Args:
+            bundle: Its folder.
+            partly: Whether it may lack some, which stay as they are.
 
         Returns:
             Its name and the hash of its weights.
@@ -166,7 +198,7 @@ class Blank:
         try:
             state = load_file(bundle / WEIGHTS)
             own = {k.removeprefix(self.prefix): v.float() for k, v in state.items() if k.startswith(self.prefix)}
-            self.network.load_state_dict(own, strict=True)
+            self.network.load_state_dict({**self.network.state_dict(), **own} if partly else own, strict=True)
         except (SafetensorError, RuntimeError) as error:
             raise BundleError(
                 f"{name}/{WEIGHTS.as_posix()}: does not fit the network that is trained: {error}; give a bundle that "

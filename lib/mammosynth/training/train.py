@@ -99,7 +99,7 @@ def train_model(
         _check_recipe(recipe, template, processes)
         report = _reporter(progress, processes)
         blank = template.build(recipe.seed)
-        initial = None if initial_weights is None else blank.load(initial_weights)
+        initial = blank.initial if initial_weights is None else blank.load(initial_weights)
         report(0.0, "checking the data", {})
         checked = template.task.load("dataset").prepare(train_cases, val_cases, blank.preprocessing)
         for warning in (warnings := checked.warnings):

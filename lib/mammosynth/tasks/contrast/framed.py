@@ -50,11 +50,13 @@ class FramedPair:
         maps: (C + 3, H, W) float16: the input's channels, then recombined, scored, lesion.
         view_position: CC or MLO.
         patient_id: Whose it is.
+        published: (H', W') float32: the recombined image before registration; None: it needed none.
     """
 
     maps: torch.Tensor
     view_position: ViewPosition
     patient_id: str
+    published: np.ndarray | None = None
 
     def to(self, device: str) -> FramedPair:
         """The same on a device; itself if it is there."""
@@ -106,7 +108,7 @@ def frame_pair(
     )
     channels = preprocessing.channels(prepared.low_energy, prepared.breast_mask, prepared.view_position)
     maps = torch.from_numpy(np.concatenate([channels, targets])).to(torch.float16)
-    return FramedPair(maps, prepared.view_position, pair.patient_id)
+    return FramedPair(maps, prepared.view_position, pair.patient_id, pair.published)
 
 
 def draw_pairs(count: int, step: int, recipe: TrainingRecipe, rank: int, world_size: int) -> list[tuple[int, int]]:

@@ -19,12 +19,14 @@ from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.contrast.calibration import BARE, Calibration
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
+from mammosynth.tasks.contrast.sampled import LEAST_OCTAVE, draw_contrast, finer_grain
 from mammosynth.tasks.contrast.specification import CONTRAST, SOURCE
+from mammosynth.tasks.contrast.style import StyledEnsemble
 from mammosynth.terms import ViewPosition
 
 
 class ContrastParameters(Parameters):
-    """The image itself has no setting: the model is deterministic, and grey values are a matter of the window."""
+    """The image itself has no setting: rendering and seed say all, and grey values are a matter of the window."""
 
     uncertainty: bool = Field(default=False)
     """Also give the standard deviation of every pixel, in grey values: 1.645 of it either side are the 90 % interval of
@@ -94,8 +96,8 @@ class ContrastSynthesizer:
         Args:
             inputs: `source`, a low-energy view with a view position.
             parameters: Whether uncertainty is asked for.
-            rendering: Expected is all there is.
-            seed: Has no effect on this model.
+            rendering: Expected: the image of least error, smooth. Sampled: one plausible image.
+            seed: Of a sampled image.
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
@@ -103,7 +105,8 @@ class ContrastSynthesizer:
             grey values, 1.645 of which either side of the image are the 90 % interval if the model is calibrated.
 
         Raises:
-            InvalidParameterError: If uncertainty is asked for and the network is no ensemble.
+            InvalidParameterError: If uncertainty is asked for and the network is no ensemble, or a sampled image and
+                the network knows no style.
             MissingAttributeError: If the source has no view position.
             UnsupportedImageError: If no breast is found.
         """
@@ -115,7 +118,10 @@ class ContrastSynthesizer:
         report(0.3, "running the network")
         fields = self.generate(prepared)
         report(0.8, "returning to the source's matrix")
-        made = [self._compose(prepared, source.pixels, fields.mean(axis=0))]
+        if rendering is Rendering.SAMPLED:
+            made = [self._sample(prepared, source.pixels, fields, np.random.default_rng(seed))]
+        else:
+            made = [self._compose(prepared, source.pixels, fields.mean(axis=0))]
         if UNCERTAINTY in roles:
             members = np.stack([self._compose(prepared, source.pixels, member) for member in fields])
             deviation = self.calibration.deviation(made[0], members.std(axis=0))
@@ -149,6 +155,24 @@ class ContrastSynthesizer:
         image = fill_outside(offset + gain * prepared.low_energy, prepared.breast_mask)
         restored = self.preprocessing.restore(into, image)
         return source.with_pixels(np.clip(restored, 0, 1) * into.source_edge)
+
+    def _sample(
+        self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        if not isinstance(self.network, StyledEnsemble):
+            raise InvalidParameterError(
+                "parameter 'rendering' is 'sampled', but this model knows no style to draw from; choose expected, or "
+                "fit one with objective sampled"
+            )
+        is_mlo = prepared.view_position is ViewPosition.MLO
+        drawn = draw_contrast(fields, prepared.low_energy, prepared.breast_mask, is_mlo, self.network.style, random)
+        image = self._compose(prepared, pixels, drawn.fields)
+        top, bottom, _, _ = prepared.frame.box
+        scale = (bottom - top) / prepared.frame.scaled_shape[0]
+        if scale >= LEAST_OCTAVE:
+            grain = self.preprocessing.restore(prepared, drawn.grain) * prepared.source_edge
+            image = np.clip(image + finer_grain(grain, scale, random), 0, 1)
+        return image
 
     def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
         offset, image = (self.preprocessing.restore(prepared, field) for field in fields)  # the second is the gain

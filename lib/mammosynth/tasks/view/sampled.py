@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mammosynth.preprocessing.bands import Bands, evenly
 from mammosynth.preprocessing.breast import erode, skin_distance
 from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.film import border_of, exposed, with_border, without_border
-from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, evenly, interior, measure_style
+from mammosynth.tasks.view.style import SIGMAS, StyleModel, interior, measure_style
 from mammosynth.tasks.view.warp import Laid, lay
 
 LEVEL = 0.53
@@ -170,7 +171,7 @@ def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.
 
 def _fine(cc: np.ndarray, cc_breast: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """(N, N): the bands of a view, each times its gain."""
-    bands, fine = Bands(cc_breast), np.zeros_like(cc)
+    bands, fine = Bands(cc_breast, SIGMAS), np.zeros_like(cc)
     fine[bands.box] = sum(np.float32(gain) * band for gain, band in zip(gains, bands.split(cc)[0], strict=True))
     return fine * cc_breast
 
@@ -227,7 +228,7 @@ def _with_muscle(
 
 def _coarsest(image: np.ndarray, breast: np.ndarray) -> np.ndarray:
     """(N, N): what an image has beyond all bands."""
-    bands, coarsest = Bands(breast), np.zeros_like(image)
+    bands, coarsest = Bands(breast, SIGMAS), np.zeros_like(image)
     coarsest[bands.box] = bands.split(image)[1]
     return coarsest * breast
 
