@@ -7,18 +7,23 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from mammosynth.database import Database
 from monailabel_app.database import LAYOUTS
 from monailabel_app.gateway import jobs as jobs_module
+from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.jobs import JobCancelled, JobRequest, JobState, JobStore
+from monailabel_app.gateway.metrics import Metrics
 from monailabel_app.gateway.worker import Worker
 from tests.support import queue_server
 from tests.support.postgresql import empty_database
+from tests.support.relay import relay_to
 
 _JOBS = 100
 _REQUEST = JobRequest("contrast", {}, {}, "a")
@@ -109,6 +114,51 @@ def test_a_job_is_cancelled_through_another_server(servers: tuple[JobStore, JobS
         time.sleep(0.02)
     assert two.status(job_id)["state"] == JobState.CANCELLED
     worker.stop()
+
+
+@pytest.mark.slow
+def test_a_database_server_that_goes_away_is_said_and_the_job_that_runs_is_done_once(url: str) -> None:
+    address = make_url(url)
+    runs, may_end = [], threading.Event()
+
+    def run(request: JobRequest, report: Callable[[float, str], None]) -> dict:
+        runs.append(request)
+        while not may_end.wait(0.02):
+            report(0.5, "working")
+        return {"made": 1}
+
+    with relay_to(address.host or "localhost", address.port or 5432) as relay:
+        there = address.set(host="127.0.0.1", port=relay.port).render_as_string(hide_password=False)
+        with closing(Database(there, LAYOUTS)) as database:
+            store = JobStore(database)
+            metrics = Metrics(store.present)
+            worker = Worker(store, run, pause_s=0.05, renew_s=0.05)
+            job_id = store.submit(_REQUEST)
+            worker.start()
+            _until(lambda: bool(runs))
+            relay.cut()
+            for ask in (lambda: store.status(job_id), store.present, lambda: store.submit(_REQUEST)):
+                with pytest.raises(BusyError, match="at the moment"):
+                    ask()
+            assert b"mammosynth_jobs_database_up 0.0" in metrics.text()
+            may_end.set()
+            _until(lambda: worker.state()["state"] == "failing")
+            with pytest.raises(BusyError, match="jobs cannot be run since"):
+                worker.check()
+            time.sleep(0.2)
+            relay.mend()
+            _until(lambda: worker.state()["state"] == "waiting")
+            assert store.status(job_id)["result"] == {"made": 1}
+            assert b"mammosynth_jobs_database_up 1.0" in metrics.text()
+            worker.stop()
+    assert len(runs) == 1
+
+
+def _until(is_so: Callable[[], bool], within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
