@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,7 +29,8 @@ from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, check
 PAGE = 100
 """Studies of one answer to a search."""
 _MODALITIES = "ModalitiesInStudy"
-_MOST_FAILURES = 3  # studies in a row with which the archive fails, not one of their images
+_PAUSES_S = (2.0, 10.0, 60.0)  # before a study is tried again, with which the archive has failed
+_MOST_FAILURES = 3  # studies in a row with which it fails after all
 Refuse = Callable[[str, str], None]
 
 
@@ -72,7 +74,7 @@ def parse_query(text: str) -> dict[str, str]:
         if tag_for_keyword(name) is None:
             raise InvalidParameterError(
                 f"--query: {name[:64]!r} is no attribute of DICOM; name those of a study by their keyword, such as "
-                "StudyDate (which studies of an answer are meant is not yours to say: all pages are read)"
+                "StudyDate; all pages of the answer are read, so that limit and offset are not needed"
             )
         if names.count(name) > 1:
             raise InvalidParameterError(f"--query: {name} is there twice; join its values by a comma")
@@ -90,7 +92,8 @@ def synthesize_archive(
 ) -> Totals:
     """Synthesize from every image of every study found that the model starts from, unless the archive has the result.
 
-    Memory does not grow with the number of studies: of each, its UID lies in a temporary file.
+    A study with which the archive fails is tried again, for a minute at most. Memory does not grow with the number of
+    studies: of each, its UID lies in a temporary file.
 
     Args:
         archive: Where images come from and results go.
@@ -119,14 +122,14 @@ def synthesize_archive(
         for number, line in enumerate(uids, start=1):
             study = line.strip()
             totals.studies += 1
+            images = _Images(totals, refuse)
             try:
-                _do_study(archive, order, slot, study, totals, store=store, refuse=refuse)
+                _try_study(archive, order, slot, study, images, store=store, pauses_s=() if failures else _PAUSES_S)
                 failures = 0
             except (InvalidParameterError, BundleError):  # of all images
                 raise
             except MammoSynthError as error:
-                totals.refused += 1
-                refuse(study, str(error))
+                images.refused(study, str(error))
                 failures = failures + 1 if _is_of_archive(error) else 0
             progress(number, total, study)
             if failures >= _MOST_FAILURES:
@@ -145,31 +148,66 @@ def _source_slot(order: Order) -> Slot:
     return source
 
 
-def _do_study(
-    archive: DicomWebStudies, order: Order, slot: Slot, study: str, totals: Totals, *, store: bool, refuse: Refuse
+class _Images:
+    """What became of the images of a study, each counted once, however often the study is tried."""
+
+    def __init__(self, totals: Totals, refuse: Refuse) -> None:
+        self._totals, self._refuse = totals, refuse
+        self._known: set[str] = set()
+
+    def refused(self, uid: str, reason: str) -> None:
+        if uid not in self._known:
+            self._refuse(uid, reason)
+        self.count(uid, "refused")
+
+    def count(self, uid: str, what: str) -> None:
+        """Count one as made, kept, passed_over or refused."""
+        if uid not in self._known:
+            setattr(self._totals, what, getattr(self._totals, what) + 1)
+        self._known.add(uid)
+
+
+def _try_study(
+    archive: DicomWebStudies,
+    order: Order,
+    slot: Slot,
+    study: str,
+    images: _Images,
+    *,
+    store: bool,
+    pauses_s: Sequence[float],
 ) -> None:
+    for pause_s in pauses_s:
+        try:
+            _do_study(archive, order, slot, study, images, store=store)
+        except PacsError as error:
+            if not _is_of_archive(error):
+                raise
+            time.sleep(pause_s)
+        else:
+            return
+    _do_study(archive, order, slot, study, images, store=store)
+
+
+def _do_study(archive: DicomWebStudies, order: Order, slot: Slot, study: str, images: _Images, *, store: bool) -> None:
     works, unusable = study_inputs(archive, order, slot, study)
     for address, reason in unusable:
         if isinstance(reason, UnsupportedImageError):
-            totals.passed_over += 1
+            images.count(address.sop_instance_uid, "passed_over")
         else:
-            totals.refused += 1
-            refuse(address.sop_instance_uid, str(reason))
+            images.refused(address.sop_instance_uid, str(reason))
     if not store:
         for source, inputs in works:
             work = Work(order, {role: given.identity for role, given in inputs.items()})
             is_there = ArchiveSink(archive, source, None).find(work) is not None
-            totals.kept, totals.made = totals.kept + is_there, totals.made + (not is_there)
+            images.count(source.sop_instance_uid, "kept" if is_there else "made")
         return
     outcomes = synthesize_each(archive, order, works, lambda fraction, message: None)
     for (source, _), outcome in zip(works, outcomes, strict=True):
         if isinstance(outcome, MammoSynthError):
-            totals.refused += 1
-            refuse(source.sop_instance_uid, str(outcome))
-        elif outcome[0].provenance is None:
-            totals.kept += 1
+            images.refused(source.sop_instance_uid, str(outcome))
         else:
-            totals.made += 1
+            images.count(source.sop_instance_uid, "made" if outcome[0].provenance else "kept")
 
 
 def _is_of_archive(error: MammoSynthError) -> bool:

@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pydicom
 import pytest
 from fastapi import FastAPI
 from pydicom.dataset import Dataset
 
+from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.cli import main
 from mammosynth.dicom.generated import phantom_uid
 from mammosynth.errors import InvalidParameterError
@@ -29,6 +32,7 @@ from monailabel_app.errors import PacsError
 from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import ARCHIVES, archive_of, embedded_store, serving, store_process
 from tests.support.jobs import app, stored, two_members
+from tests.support.relay import relay_to
 from tests.support.shared import made_once
 
 ALL = {"ModalitiesInStudy": "MG"}
@@ -143,7 +147,36 @@ def test_what_cannot_be_used_is_told_and_the_others_go_on(embedded: DicomWebStud
 
 
 @pytest.mark.slow
-def test_an_archive_that_goes_away_ends_it_and_the_same_again_goes_on(tmp_path: Path, views: list[Path]) -> None:
+def test_an_archive_that_is_away_for_a_moment_is_waited_for(
+    embedded: DicomWebStudies, views: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "_PAUSES_S", (0.1, 0.5, 5.0))
+    for dataset in (*_study(views, day=1), *_study(views, day=2)):
+        embedded.store(dataset)
+    address = urlsplit(embedded.url)
+    with relay_to(address.hostname or "", address.port or 0) as relay:
+
+        def cut(done: int, total: int, name: str) -> None:
+            if done == 1:
+                relay.cut()
+                threading.Timer(0.3, relay.mend).start()
+
+        found, refused = _run(DicomWebStudies(f"http://127.0.0.1:{relay.port}{address.path}"), progress=cut)
+    assert (found, refused) == (Totals(studies=2, made=4), [])
+
+
+@pytest.mark.slow
+def test_a_task_that_starts_from_no_image_is_refused(embedded: DicomWebStudies) -> None:
+    order = Order.parse(load_bundle(default_bundle("mask")), {})
+    with pytest.raises(InvalidParameterError, match="mask starts from no image"):
+        synthesize_archive(embedded, order, ALL, store=False, refuse=print, progress=print)
+
+
+@pytest.mark.slow
+def test_an_archive_that_goes_away_ends_it_and_the_same_again_goes_on(
+    tmp_path: Path, views: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "_PAUSES_S", (0.1,))
     folder, index = tmp_path / "d", tmp_path / "i"
     with ExitStack() as stack:
         archive = DicomWebStudies(stack.enter_context(embedded_store(folder, index_folder=index)))
