@@ -20,10 +20,10 @@ Uid = Annotated[str, Path(max_length=UID_MAX_LENGTH, pattern=UID_PATTERN)]
 
 def value_of(attributes: Mapping[str, Any], tag: str, default: Any = None) -> Any:
     """The first value of an element given by its eight hexadecimal digits; the default if absent, empty or no list."""
-    return (_values_of(attributes, tag) or [default])[0]
+    return (values_of(attributes, tag) or [default])[0]
 
 
-def _values_of(attributes: Mapping[str, Any], tag: str) -> list[Any]:
+def values_of(attributes: Mapping[str, Any], tag: str) -> list[Any]:
     """All values of an element; none if whoever made the JSON did not keep to the standard."""
     element = attributes.get(tag)
     values = element.get("Value") if isinstance(element, Mapping) else None
@@ -45,7 +45,7 @@ def is_generated(attributes: Mapping[str, Any]) -> bool:
     """Whether an instance carries the marks of a synthesized image."""
     found = generated_mark(
         synthetic_data=str(value_of(attributes, "0008001C") or ""),
-        image_type=_values_of(attributes, "00080008"),
+        image_type=values_of(attributes, "00080008"),
         series_description=str(value_of(attributes, "0008103E") or ""),
         sop_instance_uid=str(value_of(attributes, "00080018") or ""),
     )

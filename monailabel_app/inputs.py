@@ -190,6 +190,19 @@ def acceptable_sources(archive: DicomWebStudies, slot: Slot, study_instance_uid:
     return accepted
 
 
+def study_inputs(
+    archive: DicomWebStudies, order: Order, slot: Slot, study_instance_uid: str
+) -> tuple[list[tuple[InstanceAddress, dict[str, Given]]], list[tuple[InstanceAddress, MammoSynthError]]]:
+    """What each journey of an order starts from that needs nothing but a source, and what in the study cannot be one.
+
+    Raises:
+        NotFoundError: If the archive does not hold the study.
+    """
+    listed = list_sources(archive, slot, study_instance_uid)
+    works = [(each, {slot.role: _image(archive, each, order)}) for each, _, refusal in listed if refusal is None]
+    return works, [(each, refusal) for each, _, refusal in listed if refusal is not None]
+
+
 def list_sources(
     archive: DicomWebStudies, slot: Slot, study_instance_uid: str
 ) -> list[tuple[InstanceAddress, Mammogram | None, MammoSynthError | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,20 @@ def parse_studies(text: str | None) -> str | Path | None:
     if text.startswith(("http://", "https://")):
         return text.rstrip("/")
     return Path(text).expanduser().resolve()
+
+
+def archive_credentials(user: str | None) -> tuple[str, str] | None:
+    """User and password of an archive, the password from the environment; None without a user.
+
+    Raises:
+        OptionsError: If there is no password.
+    """
+    if not user:
+        return None
+    password = os.environ.get("MAMMOSYNTH_ARCHIVE_PASSWORD")
+    if not password:
+        raise OptionsError("--archive-user needs the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD; set it")
+    return user, password
 
 
 def _is_network(text: str) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 
 import monailabel_app
 from monailabel_app.errors import OptionsError
-from monailabel_app.options import ServeOptions, parse_studies
+from monailabel_app.options import ServeOptions, archive_credentials, parse_studies
 from monailabel_app.tokens import TokenBook, is_plain
 
 _OPTIONAL_TO_MONAI = ("ignite", "matplotlib.pyplot", "mlflow", "pandas")
@@ -35,12 +35,6 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
     Raises:
         OptionsError: If a value cannot be used.
     """
-    credentials = None
-    if args.archive_user:
-        password = os.environ.get("MAMMOSYNTH_ARCHIVE_PASSWORD")
-        if not password:
-            raise OptionsError("--archive-user needs the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD; set it")
-        credentials = (args.archive_user, password)
     return ServeOptions(
         studies=parse_studies(args.studies),
         data_dir=args.data_dir.expanduser().resolve(),
@@ -53,7 +47,7 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         token_file=args.token_file.expanduser().resolve() if args.token_file else None,
         allowed_hosts=tuple(args.allowed_host),
         device=args.device,
-        credentials=credentials,
+        credentials=archive_credentials(args.archive_user),
         trusted_proxies=os.environ.get("FORWARDED_ALLOW_IPS", ""),
     )
 

@@ -29,6 +29,7 @@ from mammosynth.errors import DatabaseError, MammoSynthError
 logger = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 30  # how long to wait for another process that writes
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}  # libpq's: s and ms, until a silent server is given up
 _WRITES = "mammosynth_writes"
 _MISTYPED = re.compile(r"[\w+.-]{2,}:|.*:.*@|.*password=", re.IGNORECASE)  # an address, as no name of a file is
 _UPGRADE_LOCK, _ALONE_LOCK = 0x4D53594E, 0x4D53594F  # PostgreSQL's advisory locks are numbers; these are ours
@@ -214,7 +215,9 @@ def _no_address(text: str) -> DatabaseError:
 
 def _server_engine(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True)
+        has_libpq = url.get_driver_name() in ("psycopg", "psycopg2")
+        patience = {name: value for name, value in _PATIENCE.items() if has_libpq and name not in url.query}
+        return create_engine(url, pool_pre_ping=True, connect_args=patience)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise DatabaseError(
             f"{url.drivername}: there is no driver for such databases ({error}); use a SQLite file, or postgresql:// "

@@ -83,10 +83,15 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:PORT]",
         help="further name under which users reach this server, for instance behind a reverse proxy",
     )
+    add_archive_user(parser, "--studies")
+    add_device(parser)
+
+
+def add_archive_user(parser: argparse.ArgumentParser, url_option: str) -> None:
+    """As whom an archive is asked."""
     parser.add_argument(
         "--archive-user",
         metavar="USER",
-        help="user of the archive at --studies URL; its password is "
+        help=f"user of the archive at {url_option} URL; its password is "
         "read from the environment variable MAMMOSYNTH_ARCHIVE_PASSWORD",
     )
-    add_device(parser)

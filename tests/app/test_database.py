@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -142,6 +144,16 @@ def test_a_database_of_the_first_version_is_upgraded_without_loss(old: Path) -> 
     assert_upgraded(old)
     Database(old, LAYOUTS).close()
     assert_upgraded(old)
+
+
+@pytest.mark.slow
+def test_a_database_server_that_does_not_answer_is_given_up() -> None:
+    begun = time.monotonic()
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(DatabaseError, match="cannot be opened"):
+            Database(f"postgresql://anna:secret@127.0.0.1:{port}/jobs", LAYOUTS)
+    assert time.monotonic() - begun < 30
 
 
 def test_jobs_of_the_first_version_go_on(old: Path) -> None:

@@ -7,20 +7,25 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from mammosynth.database import Database
 from monailabel_app.database import LAYOUTS
 from monailabel_app.gateway import jobs as jobs_module
+from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.jobs import JobCancelled, JobRequest, JobState, JobStore
+from monailabel_app.gateway.metrics import Metrics
 from monailabel_app.gateway.worker import Worker
 from tests.support import queue_server
 from tests.support.postgresql import empty_database
+from tests.support.relay import relay_to
 
-_JOBS = 100
+_JOBS_A_KILL = 40
 _REQUEST = JobRequest("contrast", {}, {}, "a")
 
 
@@ -112,17 +117,67 @@ def test_a_job_is_cancelled_through_another_server(servers: tuple[JobStore, JobS
 
 
 @pytest.mark.slow
+def test_a_database_server_that_goes_away_is_said_and_the_job_that_runs_is_done_once(url: str) -> None:
+    address = make_url(url)
+    runs, may_end = [], threading.Event()
+
+    def run(request: JobRequest, report: Callable[[float, str], None]) -> dict:
+        runs.append(request)
+        while not may_end.wait(0.02):
+            report(0.5, "working")
+        return {"made": 1}
+
+    with relay_to(address.host or "localhost", address.port or 5432) as relay:
+        there = address.set(host="127.0.0.1", port=relay.port).render_as_string(hide_password=False)
+        with closing(Database(there, LAYOUTS)) as database:
+            store = JobStore(database)
+            metrics = Metrics(store.present)
+            worker = Worker(store, run, pause_s=0.05, renew_s=0.05)
+            job_id = store.submit(_REQUEST)
+            worker.start()
+            _until(lambda: bool(runs))
+            relay.cut()
+            for ask in (lambda: store.status(job_id), store.present, lambda: store.submit(_REQUEST)):
+                with pytest.raises(BusyError, match="at the moment"):
+                    ask()
+            assert b"mammosynth_jobs_database_up 0.0" in metrics.text()
+            may_end.set()
+            _until(lambda: worker.state()["state"] == "failing")
+            with pytest.raises(BusyError, match="jobs cannot be run since"):
+                worker.check()
+            time.sleep(0.2)
+            relay.mend()
+            _until(lambda: worker.state()["state"] == "waiting")
+            assert store.status(job_id)["result"] == {"made": 1}
+            assert b"mammosynth_jobs_database_up 1.0" in metrics.text()
+            worker.stop()
+    assert len(runs) == 1
+
+
+def _until(is_so: Callable[[], bool], within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
 def test_servers_that_are_killed_lose_no_job_and_do_none_twice_that_is_done(url: str, tmp_path: Path) -> None:
     database = Database(url, LAYOUTS)
     store = JobStore(database, holder="asks")
-    jobs = [store.submit(JobRequest("contrast", {}, {"number": number}, "a")) for number in range(_JOBS)]
+    jobs: list[str] = []
+
+    def submit() -> None:
+        for number in range(len(jobs), len(jobs) + _JOBS_A_KILL):
+            jobs.append(store.submit(JobRequest("contrast", {}, {"number": number}, "a")))
 
     def start(name: str) -> subprocess.Popen[str]:
         return queue_server.start(url, name, tmp_path / name, job_s=0.05)
 
     running = {name: start(name) for name in ("one", "two")}
     try:
-        for name in ("one", "two", "one"):
+        for name in ("one", "two", "one"):  # a start may take longer than all the jobs before it
+            submit()
             time.sleep(0.3)
             assert store.present()[JobState.QUEUED], "there is still something to lose"
             running[name].send_signal(signal.SIGKILL)
@@ -137,6 +192,6 @@ def test_servers_that_are_killed_lose_no_job_and_do_none_twice_that_is_done(url:
             process.wait()
     assert {store.status(job)["state"] for job in jobs} == {JobState.DONE}
     done = Counter(line for name in running for line in (tmp_path / name).read_text().split())
-    assert set(done) == {str(number) for number in range(_JOBS)}
-    assert sum(done.values()) <= _JOBS + 3, "at most the one that each of the three ran when it was killed"
+    assert set(done) == {str(number) for number in range(len(jobs))}
+    assert sum(done.values()) <= len(jobs) + 3, "at most the one that each of the three ran when it was killed"
     database.close()

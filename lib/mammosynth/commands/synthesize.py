@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Collection
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--cases", type=int, metavar="N", help="make a data set of N cases instead")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="with --cases: what it holds, YAML or JSON")
     parser.add_argument("--jobs", type=int, metavar="N", help="with --cases: made at once (default: one per core)")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where results of files go")
     parser.add_argument(
         "--masks", type=Path, metavar="DIR", help="lesions drawn on the inputs: a file, or a folder of files by stem"
     )
@@ -82,37 +84,27 @@ def add(commands: Any) -> None:
     parser.add_argument("--no-mark", action="store_true", help="leave out the burned-in mark (blinded studies only)")
     defaults = {name: parser.get_default(name) for name in _OF_FILES}
     parser.set_defaults(run=run, of_files=defaults)
+    for point in entry_points(group="mammosynth.synthesize"):  # other places than files, which only a platform knows
+        point.load().add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     from mammosynth.batch import FileOptions, synthesize_files
-    from mammosynth.journey import Order
 
     check_device(args.device)
+    if args.output is None:
+        raise InvalidParameterError("synthesize: --output DIR is missing; name where results go")
     if args.cases is not None:
         return _make_data_set(args)
     if not args.inputs or args.spec is not None or args.jobs is not None:
         raise InvalidParameterError("synthesize: name files or folders, or give --cases N, with --spec and --jobs")
-    task = task_named(args.task)
-    values = {name: _value(text) for name, text in named_texts(args.parameter, "--parameter").items()}
-    common = {
-        "rendering": args.rendering,
-        "seed": args.seed,
-        "burned_in_mark": not args.no_mark,
-        "view_position": args.view_position,
-        "image_laterality": args.image_laterality,
-    }
-    if args.rendering is None:
-        common["rendering"] = values.pop("rendering", None)
-    if twice := sorted(set(values) & set(common)):
-        raise InvalidParameterError(f"--parameter {twice[0]}: give it as --{twice[0].replace('_', '-')}")
-    order = Order.parse(open_bundle(args.bundle, task, args.device), {**values, **common})
+    order = order_of(args)
     others = {role: Path(text) for role, text in named_texts(args.input, "--input").items()}
     if args.masks:
-        others = {_drawn_on_source(task): args.masks, **others}
+        others = {_drawn_on_source(order.bundle.task): args.masks, **others}
     options = FileOptions(args.format, args.skip_existing, args.compress, tuple(args.accept_modality))
-    with counted(task.name, "file") as progress:
+    with counted(args.task, "file") as progress:
         report = synthesize_files(args.inputs, args.output, order, others=others, options=options, progress=progress)
     kept = f", {report.kept} kept" if report.kept else ""
     print(
@@ -126,13 +118,46 @@ def run(args: argparse.Namespace) -> int:
     return 0 if (report.written or report.kept) and not report.refused else 1
 
 
+def order_of(args: argparse.Namespace) -> Any:
+    """The `Order` that the arguments stand for.
+
+    Raises:
+        InvalidParameterError: If a value cannot be used.
+    """
+    from mammosynth.journey import Order
+
+    task = task_named(args.task)
+    values = {name: _value(text) for name, text in named_texts(args.parameter, "--parameter").items()}
+    common = {
+        "rendering": args.rendering,
+        "seed": args.seed,
+        "burned_in_mark": not args.no_mark,
+        "view_position": args.view_position,
+        "image_laterality": args.image_laterality,
+    }
+    if args.rendering is None:
+        common["rendering"] = values.pop("rendering", None)
+    if twice := sorted(set(values) & set(common)):
+        raise InvalidParameterError(f"--parameter {twice[0]}: give it as --{twice[0].replace('_', '-')}")
+    return Order.parse(open_bundle(args.bundle, task, args.device), {**values, **common})
+
+
+def refuse_others(args: argparse.Namespace, option: str, advice: str, allowed: Collection[str] = ()) -> None:
+    """Refuse what is about files beside an option that is not.
+
+    Raises:
+        InvalidParameterError: If anything of it was given.
+    """
+    given = [name for name, default in args.of_files.items() if getattr(args, name) not in (default, [])]
+    if other := [name for name in given if name not in allowed]:
+        named = ", ".join("inputs" if name == "inputs" else f"--{name.replace('_', '-')}" for name in other)
+        raise InvalidParameterError(f"{option} with {named}: {advice}")
+
+
 def _make_data_set(args: argparse.Namespace) -> int:
     """A data set from a specification; what is said of files stands in it, or has no meaning."""
     task = task_named(args.task)
-    other = [name for name, default in args.of_files.items() if getattr(args, name) not in (default, [])]
-    if other:
-        named = ", ".join("inputs" if name == "inputs" else f"--{name.replace('_', '-')}" for name in other)
-        raise InvalidParameterError(f"--cases with {named}: leave out what is about files, or say it in --spec")
+    refuse_others(args, "--cases", "leave out what is about files, or say it in --spec")
     write = task.load("bulk")
     with counted(task.name, "case") as progress:
         written = write(

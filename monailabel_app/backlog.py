@@ -1,0 +1,253 @@
+"""Synthesis through an archive: every study that a search finds, one after the other, as often as it takes.
+
+Nothing is kept but what the archive holds: what is there already is found by its UID and not made again, so that the
+same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydicom.datadict import tag_for_keyword
+
+from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError, UnsupportedImageError
+from mammosynth.journey import Order, Work
+from mammosynth.task import Slot
+from monailabel_app.dicom_json import value_of, values_of
+from monailabel_app.errors import PacsError
+from monailabel_app.inputs import study_inputs
+from monailabel_app.results import ArchiveSink, synthesize_each
+from monailabel_app.studies import DicomWebStudies, UnreadableAnswerError, check_uid, pacs_errors
+
+PAGE = 100
+"""Studies of one answer to a search."""
+_MODALITIES = "ModalitiesInStudy"
+_PAUSES_S = (2.0, 10.0, 60.0)  # before a study is tried again, with which the archive has failed
+_MOST_FAILURES = 3  # studies in a row with which it fails after all
+Refuse = Callable[[str, str], None]
+
+
+@dataclass
+class Totals:
+    """What became of the studies.
+
+    Attributes:
+        studies: That were looked at.
+        made: Images that were made and stored, or would be.
+        kept: Images that the archive held already.
+        passed_over: Images that the model does not start from, by their header.
+        refused: Images and studies that could not be used.
+        left: Studies that were not looked at, because the archive failed again and again.
+    """
+
+    studies: int = 0
+    made: int = 0
+    kept: int = 0
+    passed_over: int = 0
+    refused: int = 0
+    left: int = 0
+
+
+def parse_query(text: str) -> dict[str, str]:
+    """Attributes that studies must have, of a query of DICOMweb: `ModalitiesInStudy=MG&StudyDate=20260101-`.
+
+    Raises:
+        InvalidParameterError: If it is none.
+    """
+    try:
+        found = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        found = []
+    if not found:
+        raise InvalidParameterError(
+            f"--query {text[:200]!r} is no query, expected ATTRIBUTE=VALUE joined by &, such as ModalitiesInStudy=MG"
+        )
+    names = [name for name, _ in found]
+    for name in names:
+        if tag_for_keyword(name) is None:
+            raise InvalidParameterError(
+                f"--query: {name[:64]!r} is no attribute of DICOM; name those of a study by their keyword, such as "
+                "StudyDate; all pages of the answer are read, so that limit and offset are not needed"
+            )
+        if names.count(name) > 1:
+            raise InvalidParameterError(f"--query: {name} is there twice; join its values by a comma")
+    return dict(found)
+
+
+def synthesize_archive(
+    archive: DicomWebStudies,
+    order: Order,
+    filters: Mapping[str, str],
+    *,
+    store: bool,
+    refuse: Refuse,
+    progress: Callable[[int, int, str], None],
+) -> Totals:
+    """Synthesize from every image of every study found that the model starts from, unless the archive has the result.
+
+    A study with which the archive fails is tried again, for a minute at most. Memory does not grow with the number of
+    studies: of each, its UID lies in a temporary file.
+
+    Args:
+        archive: Where images come from and results go.
+        order: Model and settings, the same for all.
+        filters: See `parse_query`.
+        store: Make and store; otherwise only count what would be made.
+        refuse: Told (UID, reason) of each image or study that cannot be used; the others go on.
+        progress: Told of every study (done, in all, its UID).
+
+    Raises:
+        InvalidParameterError: If the model does not start from one image alone, or refuses a parameter.
+        PacsError: If the archive cannot be searched.
+    """
+    slot = _source_slot(order)
+    totals, failures = Totals(), 0
+    with tempfile.TemporaryFile("w+", encoding="ascii") as uids:
+        total = 0
+        for found in find_studies(archive, filters):
+            try:
+                uids.write(f"{check_uid(found, 'StudyInstanceUID')}\n")
+                total += 1
+            except InvalidParameterError as error:
+                totals.refused += 1
+                refuse("a study", str(error))
+        uids.seek(0)
+        for number, line in enumerate(uids, start=1):
+            study = line.strip()
+            totals.studies += 1
+            images = _Images(totals, refuse)
+            try:
+                _try_study(archive, order, slot, study, images, store=store, pauses_s=() if failures else _PAUSES_S)
+                failures = 0
+            except (InvalidParameterError, BundleError):  # of all images
+                raise
+            except MammoSynthError as error:
+                images.refused(study, str(error))
+                failures = failures + 1 if _is_of_archive(error) else 0
+            progress(number, total, study)
+            if failures >= _MOST_FAILURES:
+                totals.left = total - number
+                break
+    return totals
+
+
+def _source_slot(order: Order) -> Slot:
+    task = order.bundle.task
+    source = next((slot for slot in order.bundle.slots if slot.role == task.source_role), None)
+    if source is None:
+        raise InvalidParameterError(f"{task.name} starts from no image, so that no archive can be searched for it")
+    if others := [slot.role for slot in order.bundle.slots if slot.required and slot is not source]:
+        raise InvalidParameterError(f"{task.name} needs {others[0]} for each image, which an archive does not tell")
+    return source
+
+
+class _Images:
+    """What became of the images of a study, each counted once, however often the study is tried."""
+
+    def __init__(self, totals: Totals, refuse: Refuse) -> None:
+        self._totals, self._refuse = totals, refuse
+        self._known: set[str] = set()
+
+    def refused(self, uid: str, reason: str) -> None:
+        if uid not in self._known:
+            self._refuse(uid, reason)
+        self.count(uid, "refused")
+
+    def count(self, uid: str, what: str) -> None:
+        """Count one as made, kept, passed_over or refused."""
+        if uid not in self._known:
+            setattr(self._totals, what, getattr(self._totals, what) + 1)
+        self._known.add(uid)
+
+
+def _try_study(
+    archive: DicomWebStudies,
+    order: Order,
+    slot: Slot,
+    study: str,
+    images: _Images,
+    *,
+    store: bool,
+    pauses_s: Sequence[float],
+) -> None:
+    for pause_s in pauses_s:
+        try:
+            _do_study(archive, order, slot, study, images, store=store)
+        except PacsError as error:
+            if not _is_of_archive(error):
+                raise
+            time.sleep(pause_s)
+        else:
+            return
+    _do_study(archive, order, slot, study, images, store=store)
+
+
+def _do_study(archive: DicomWebStudies, order: Order, slot: Slot, study: str, images: _Images, *, store: bool) -> None:
+    works, unusable = study_inputs(archive, order, slot, study)
+    for address, reason in unusable:
+        if isinstance(reason, UnsupportedImageError):
+            images.count(address.sop_instance_uid, "passed_over")
+        else:
+            images.refused(address.sop_instance_uid, str(reason))
+    if not store:
+        for source, inputs in works:
+            work = Work(order, {role: given.identity for role, given in inputs.items()})
+            is_there = ArchiveSink(archive, source, None).find(work) is not None
+            images.count(source.sop_instance_uid, "kept" if is_there else "made")
+        return
+    outcomes = synthesize_each(archive, order, works, lambda fraction, message: None)
+    for (source, _), outcome in zip(works, outcomes, strict=True):
+        if isinstance(outcome, MammoSynthError):
+            images.refused(source.sop_instance_uid, str(outcome))
+        else:
+            images.count(source.sop_instance_uid, "made" if outcome[0].provenance else "kept")
+
+
+def _is_of_archive(error: MammoSynthError) -> bool:
+    """Whether all studies may fail by it."""
+    return isinstance(error, PacsError) and not isinstance(error, UnreadableAnswerError)
+
+
+def find_studies(archive: DicomWebStudies, filters: Mapping[str, str]) -> Iterator[str]:
+    """Study Instance UIDs, page by page until one is empty: an archive may send fewer than it was asked for.
+
+    Modalities are compared here, in what is answered: Orthanc 1.10 leaves studies out of all pages but the first where
+    it is asked for them, and others cannot be asked.
+
+    Raises:
+        PacsError: If the archive does not answer, or sends the same page again and again.
+    """
+    asked = {name: value for name, value in filters.items() if name != _MODALITIES}
+    wanted = re.split(r"[,\\]", filters.get(_MODALITIES, "")) if filters.get(_MODALITIES) else ["*"]
+    before: list[str] = []
+    offset = 0
+    while True:
+        with pacs_errors("search for studies"):
+            found = archive.client.search_for_studies(
+                search_filters=asked, fields=[_MODALITIES], limit=PAGE, offset=offset
+            )
+            page = [str(value_of(each, "0020000D")) for each in found]
+        if page and page == before:
+            if len(page) > PAGE:
+                return  # it knows no pages: that was everything
+            raise PacsError(
+                f"the archive sends the same {len(page)} studies whatever the offset is; narrow --query until it finds "
+                f"fewer than {len(page)}, for example by days"
+            )
+        yield from (uid for uid, each in zip(page, found, strict=True) if _has(each, wanted))
+        if not page:
+            return
+        before, offset = page, offset + len(page)
+
+
+def _has(study: Mapping[str, Any], modalities: Sequence[str]) -> bool:
+    """Whether a study has one of them; one that does not say what it has is looked into."""
+    there = values_of(study, "00080061")
+    return not there or any(fnmatchcase(str(each), wanted) for each in there for wanted in modalities)
