@@ -39,7 +39,8 @@ def test_released_models_make_what_they_made(name: str) -> None:
 def test_heads_are_served_without_the_package_that_their_trunk_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, PACKAGE, None)  # an import of it fails
     source = Mammogram(half_ellipse(64, 48) * np.float32(0.5), "flat", view_position=ViewPosition.CC)
-    made = load_bundle(default_model_zoo() / BUNDLES[0]).synthesize({"source": source}, parameters={"uncertainty": True})
+    bundle = load_bundle(default_model_zoo() / BUNDLES[0])
+    made = bundle.synthesize({"source": source}, parameters={"uncertainty": True})
     assert made.image.pixels.max() > 0
     assert made["uncertainty"].pixels.max() > 0
 
