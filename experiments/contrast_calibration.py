@@ -67,7 +67,7 @@ def main() -> None:
     calibration = fit_calibration(errors["train"], errors["val"])
     write_calibration(args.bundle, calibration)
     logger.warning("%s", calibration)
-    logger.warning("held in %%             pixels  lesion contrasts")
+    logger.warning("held in %              pixels  lesion contrasts")
     rows = {f"{split}, fitted on both": coverage(found, calibration) for split, found in errors.items()}
     rows |= {f"{split}, bare spread": bare_coverage(found) for split, found in errors.items()}
     halves = judge_halves(errors["train"], errors["val"], HALVES)

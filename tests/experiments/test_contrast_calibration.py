@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from experiments.contrast_calibration import judge_halves, write_calibration
-from experiments.contrast_members import ALL, AMPLIFICATIONS, amplify, rows_of, write_table
+from experiments.contrast_members import (
+    ALL,
+    AMPLIFICATIONS,
+    amplify,
+    compare,
+    mean_images,
+    score,
+    split_members,
+    write_table,
+)
 from mammosynth.bundle import INFERENCE, build_synthesizer
 from mammosynth.tasks.contrast.calibration import Calibration
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
@@ -47,7 +56,7 @@ def test_amplified_spots_are_brighter_and_nothing_is_darker() -> None:
     assert len(AMPLIFICATIONS) == len(set(AMPLIFICATIONS))
 
 
-def test_rows_are_the_bundle_with_some_of_its_members(tmp_path: Path) -> None:
+def test_members_are_told_apart_by_their_kind_and_bundle(tmp_path: Path) -> None:
     unet = {"_target_": "mammosynth.networks.residual_unet.ResidualUNet", "in_channels": 8, "features": [2, 4]}
     head = {
         "_target_": "mammosynth.networks.hypercolumn_head.HypercolumnHead",
@@ -55,13 +64,26 @@ def test_rows_are_the_bundle_with_some_of_its_members(tmp_path: Path) -> None:
         "width": 4,
         "taps": [],
     }
-    ours = write_template(tmp_path / "ours", network={**ENSEMBLE, "members": [unet, unet, head, head]})
+    ours = write_template(tmp_path / "ours", network={**ENSEMBLE, "members": [unet, unet, head]})
     other = write_template(tmp_path / "other", network={**ENSEMBLE, "members": [head]})
-    rows = {name: len(made.network.members) for name, made in rows_of(ours, [other]).items()}
-    assert rows == {
-        "2 U-Nets": 2, "1 U-Net": 1, "2 U-Nets + head 1": 3, "2 U-Nets + head 2": 3, ALL: 4, "heads only": 2,
-        "2 U-Nets + other": 3,
-    }  # fmt: skip
+    found = split_members(ours, [other])
+    assert {kind: len(synthesizers) for kind, synthesizers in found.items()} == {"U-Net": 2, "head": 1, "other": 1}
+
+
+def test_rows_are_means_of_some_members_and_differences_are_paired() -> None:
+    case = phantom_case()
+    members = {"U-Net": [case.recombined * 0.5, case.recombined * 0.7], "head": [case.recombined] * 2, "x": []}
+    members["x"] = [case.recombined * 0.9]
+    rows = mean_images(members, case)
+    np.testing.assert_allclose(rows[ALL], 0.8 * case.recombined, atol=1e-6)
+    np.testing.assert_allclose(rows["2 U-Nets + x"], 0.7 * case.recombined, atol=1e-6)
+    np.testing.assert_allclose(rows["heads only"], case.recombined, atol=1e-6)
+    real = lesion_contrast(case.recombined, case)[0]
+    scores = {name: [score(case, image)] * 3 for name, image in rows.items()}
+    table = compare(scores, [real] * 3, ["a", "b", "b"])
+    assert table["2 U-Nets"]["d_ratio"]["value"] == pytest.approx(0.6, abs=1e-4)
+    assert table[ALL]["d_ratio"]["minus_first"]["value"] == pytest.approx(0.2, abs=1e-4)
+    assert table["heads only"]["mae"]["value"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_table_tells_differences_to_its_first_row(tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ const html = `
         with the windows.</p>
     </div>
     <div class="row">
-      <button id="uncertainty" aria-keyshortcuts="u" title="Standard deviation of every pixel: 1.645 of it either side are the 90 % interval of a calibrated model">Uncertainty</button>
+      <button id="uncertainty" aria-keyshortcuts="u"
+        title="Standard deviation of every pixel: 1.645 of it either side are the 90 % interval of a calibrated model"
+        >Uncertainty</button>
       <button id="keys" aria-keyshortcuts="?">Keyboard shortcuts</button>
     </div>
   </section>`;

@@ -120,10 +120,15 @@ def test_models_are_evaluated_on_the_same_cases_beside_the_shipped_floors(
     assert report["versus"]["twin"]["psnr"] == {"value": 0, "low": 0, "high": 0}
     assert report["false_enhancement"]["methods"]["real"]["rate"]["value"] == 0
     assert report["false_enhancement"]["n_images"] == 4
+    # The release is calibrated, so its intervals are wider than those of its members' bare spread, and hold more.
+    held = report["uncertainty"]["model"]
+    assert held["calibrated"]["pixel_width"]["value"] > held["spread"]["pixel_width"]["value"]
+    assert held["calibrated"]["pixels"]["value"] > held["spread"]["pixels"]["value"]
+    assert report["uncertainty"]["twin"] == held
     assert told == sorted(told)
     text = format_report(report)
     for expected in ("4 images of 2 patients", "floor F2b", "ceiling shift 2 px", "control other breast",
-                     "100.00 [100.00", "Goals of twin"):  # fmt: skip
+                     "100.00 [100.00", "Goals of twin", "90 % interval of twin"):  # fmt: skip
         assert expected in text
 
 
