@@ -31,8 +31,6 @@ from mammosynth.tasks.contrast.style import (
 LEVEL_SPREAD, SLOPE_SPREAD, RIM_SPREAD = 0.6, 0.6, 0.5
 """Of what real images vary by: with all of it, the image of one seed would be farther from the real one than it looks
 better."""
-SLOPE_TREND = 0.2
-"""Of the contrast that a real image is expected to have more; more of it costs error, which every sample shares."""
 SLOPES = (0.5, 2.0)
 """By which the contrast of an image may be made weaker or stronger."""
 RELIEF = (0.15, 0.5, 0.8, 0.8, 0.5)
@@ -42,7 +40,7 @@ FLAT = 0.3
 ASKED = (1.29, 1.11, 0.75, 0.97, 0.48)
 """How strong bands must be drawn for what is measured to be as strong as in training images: relief of one band lies in
 the next one, too, and 8-bit JPEG takes from what is weak. The last band is weaker than theirs: it costs most."""
-HOT, HOT_FROM, HOT_PX = 0.8, 1.5, (3.0, 32.0)
+HOT, HOT_FROM, HOT_PX = 0.4, 1.5, (3.0, 32.0)
 """How much brighter spots become that the expected image shows, which is dim where one may be or not be; from so many
 standard deviations of what varies within these widths."""
 MODULATION = 0.5
@@ -91,9 +89,8 @@ def draw_contrast(
     low_look, low_bands = measure_look(low_energy, zones)
     known = given_of(own, low_look, is_mlo)
     trend, look = style.looks.expected_and_drawn(known, random, _SPREADS)
-    slope = np.float32(
-        np.clip(np.exp(SLOPE_TREND * (trend[DEVIATION] - own[DEVIATION]) + look[DEVIATION] - trend[DEVIATION]), *SLOPES)
-    )
+    # What is expected of the window is not applied: all samples would share its error.
+    slope = np.float32(np.clip(np.exp(look[DEVIATION] - trend[DEVIATION]), *SLOPES))
     level = expected[zones.inside].mean()
     made = slope * (mean + _mixture(fields, mean, float(style.factor), random))
     made[0] += np.float32((level + DARK) * np.exp(look[MEAN] - trend[MEAN]) - DARK - slope * level)
