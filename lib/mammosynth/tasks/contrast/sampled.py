@@ -45,7 +45,7 @@ HOT, HOT_FROM, HOT_PX = 0.4, 1.5, (3.0, 32.0)
 standard deviations of what varies within these widths."""
 MODULATION = 0.5
 """Exponent with which grain grows with the strength of the relief about it."""
-OCTAVE = 1.3
+OCTAVE = 1.55
 """Strength of every octave of grain finer than the frame beside the one before: of two full-resolution images."""
 LEAST_OCTAVE = 1.5
 """A source this many times finer than the frame has grain of its own."""
@@ -119,7 +119,7 @@ def finer_grain(grain: np.ndarray, scale: float, random: np.random.Generator) ->
     finer, strength = np.zeros_like(grain), 1.0
     while scale >= LEAST_OCTAVE:
         strength, scale = strength * OCTAVE, scale / 2
-        step = max(scale, 1.0)
+        step = scale if scale >= LEAST_OCTAVE else 1.0
         noise = random.standard_normal([int(side / step) + 1 for side in grain.shape], np.float32)
         noise -= ndimage.uniform_filter(noise, 3)
         noise *= np.float32(strength * 3 / 8**0.5)  # of unit variance again
