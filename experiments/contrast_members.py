@@ -1,4 +1,4 @@
-"""Which members make `breast_cem_residual` better, and can its lesions be made brighter afterwards?
+"""Which members make `breast_cem_residual_heads` better, and can its lesions be made brighter afterwards?
 
     PYTHONPATH=. python -m experiments.contrast_members --data <cdd-cesm folder> --bundle <folder> --output <folder>
         [--other <folder> ...]

@@ -82,7 +82,7 @@ DIGITAL, FILM = "cdd-cesm", "cbis-ddsm"
 AS_PUBLISHED = MappingProxyType({"steps": 10000, "batch_size": 64, "segmenter_steps": 3000})
 JOBS = (
     Job("breast_cem_cyclegan", DIGITAL, 45),
-    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2, 3, 4), fitted="sampled"),
+    Job("breast_cem_residual", DIGITAL, 18, seeds=(0, 1, 2), fitted="sampled"),
     Job("breast_mg_view_cgan", FILM, 9),
     Job("breast_mg_view", "", 5, on_gpu=False),
     Job("breast_mg_mask_pix2pix", DIGITAL, 8, only="full"),

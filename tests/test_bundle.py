@@ -88,7 +88,7 @@ def test_released_contrast_model_says_what_it_is() -> None:
     assert bundle.version in bundle.metadata["changelog"]
     assert bundle.weights_sha256 == bundle.metadata["mammosynth"]["weights_sha256"]
     assert list(bundle.synthesizer.parameters.model_fields) == ["uncertainty"]
-    assert bundle.renderings == (Rendering.EXPECTED,)
+    assert bundle.renderings == (Rendering.EXPECTED, Rendering.SAMPLED)
 
 
 def test_released_files_are_small_and_complete() -> None:

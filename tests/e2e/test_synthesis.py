@@ -141,7 +141,7 @@ def test_an_unknown_series_fails_with_a_sentence(server):
         ({"parameters": {"seed": "1; rm"}}, "parameter 'seed' is '1; rm', expected integer"),
         ({"parameters": {"burned_in_mark": "no"}}, "expected boolean"),
         ({"parameters": {"view_position": "XCCL"}}, "'view_position' is 'XCCL', expected 'CC' or 'MLO'"),
-        ({"parameters": {"rendering": "sampled"}}, "'rendering' is 'sampled', expected expected"),
+        ({"parameters": {"rendering": "painted"}}, "'rendering' is 'painted', expected 'expected' or 'sampled'"),
         ({"image": "/etc/passwd"}, "image"),
     ],
 )

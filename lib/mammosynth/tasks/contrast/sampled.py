@@ -31,23 +31,21 @@ from mammosynth.tasks.contrast.style import (
 LEVEL_SPREAD, SLOPE_SPREAD, RIM_SPREAD = 0.6, 0.6, 0.5
 """Of what real images vary by: with all of it, the image of one seed would be farther from the real one than it looks
 better."""
-SLOPE_TREND = 0.2
-"""Of the contrast that a real image is expected to have more; more of it costs error, which every sample shares."""
 SLOPES = (0.5, 2.0)
 """By which the contrast of an image may be made weaker or stronger."""
 RELIEF = (0.15, 0.5, 0.8, 0.8, 0.5)
-"""Share of every band's power that is relief; the rest is grain. By what one sees in training images."""
+"""Share of every band's power that is relief; the rest is grain. Chosen on `val`, by numbers and by eye."""
 FLAT = 0.3
 """How much of the low-energy image as it is, of either sign, is in its relief."""
 ASKED = (1.29, 1.11, 0.75, 0.97, 0.48)
 """How strong bands must be drawn for what is measured to be as strong as in training images: relief of one band lies in
 the next one, too, and 8-bit JPEG takes from what is weak. The last band is weaker than theirs: it costs most."""
-HOT, HOT_FROM, HOT_PX = 0.8, 1.5, (3.0, 32.0)
+HOT, HOT_FROM, HOT_PX = 0.4, 1.5, (3.0, 32.0)
 """How much brighter spots become that the expected image shows, which is dim where one may be or not be; from so many
 standard deviations of what varies within these widths."""
 MODULATION = 0.5
 """Exponent with which grain grows with the strength of the relief about it."""
-OCTAVE = 1.3
+OCTAVE = 1.55
 """Strength of every octave of grain finer than the frame beside the one before: of two full-resolution images."""
 LEAST_OCTAVE = 1.5
 """A source this many times finer than the frame has grain of its own."""
@@ -91,9 +89,8 @@ def draw_contrast(
     low_look, low_bands = measure_look(low_energy, zones)
     known = given_of(own, low_look, is_mlo)
     trend, look = style.looks.expected_and_drawn(known, random, _SPREADS)
-    slope = np.float32(
-        np.clip(np.exp(SLOPE_TREND * (trend[DEVIATION] - own[DEVIATION]) + look[DEVIATION] - trend[DEVIATION]), *SLOPES)
-    )
+    # What is expected of the window is not applied: all samples would share its error.
+    slope = np.float32(np.clip(np.exp(look[DEVIATION] - trend[DEVIATION]), *SLOPES))
     level = expected[zones.inside].mean()
     made = slope * (mean + _mixture(fields, mean, float(style.factor), random))
     made[0] += np.float32((level + DARK) * np.exp(look[MEAN] - trend[MEAN]) - DARK - slope * level)
@@ -122,7 +119,7 @@ def finer_grain(grain: np.ndarray, scale: float, random: np.random.Generator) ->
     finer, strength = np.zeros_like(grain), 1.0
     while scale >= LEAST_OCTAVE:
         strength, scale = strength * OCTAVE, scale / 2
-        step = max(scale, 1.0)
+        step = scale if scale >= LEAST_OCTAVE else 1.0
         noise = random.standard_normal([int(side / step) + 1 for side in grain.shape], np.float32)
         noise -= ndimage.uniform_filter(noise, 3)
         noise *= np.float32(strength * 3 / 8**0.5)  # of unit variance again

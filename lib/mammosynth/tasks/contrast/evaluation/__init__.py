@@ -27,6 +27,8 @@ class ContrastOptions(Parameters):
     """Folder of tissue drawn by hand: NAME_adipose.png, NAME_fibroglandular.png."""
     bootstrap: int = Field(default=2000, ge=10, le=1_000_000)
     """Resamples of patients for every interval."""
+    samples: int = Field(default=0, ge=0, le=256)
+    """Images of every case by which the sampled rendering is judged; 0: the expected one alone is."""
 
 
 class ContrastEvaluation:
@@ -59,6 +61,7 @@ class ContrastEvaluation:
             progress=progress,
             watch=pictures.add if pictures else None,
             bootstrap=chosen.bootstrap,
+            samples=chosen.samples,
         )
         page = None
         if pictures:

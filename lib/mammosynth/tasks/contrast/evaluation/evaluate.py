@@ -24,6 +24,7 @@ from mammosynth.evaluation.statistics import (
 )
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair
+from mammosynth.task import Rendering
 from mammosynth.tasks.contrast.data import DATASET
 from mammosynth.tasks.contrast.evaluation.coverage import Rows, coverage_rows, summarise_coverage
 from mammosynth.tasks.contrast.evaluation.false_enhancement import false_enhancement, rates_elsewhere, real_rate
@@ -32,6 +33,7 @@ from mammosynth.tasks.contrast.evaluation.goals import CEILING, anchor_rows, goa
 from mammosynth.tasks.contrast.evaluation.halo import halo
 from mammosynth.tasks.contrast.evaluation.metrics import BEST_AT_ONE, LOWER_IS_BETTER, MEAN_METRICS, score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
+from mammosynth.tasks.contrast.evaluation.sampled import SampledJudge
 from mammosynth.tasks.contrast.evaluation.tissue import Tissue, contrast_to_noise, read_drawn, tissue_of
 from mammosynth.tasks.contrast.specification import SOURCE as SOURCE_ROLE
 from mammosynth.tasks.contrast.specification import SPECIFICATION
@@ -62,6 +64,7 @@ def evaluate_contrast(
     progress: Progress | None = None,
     watch: Watch | None = None,
     bootstrap: int = 2000,
+    samples: int = 0,
 ) -> dict[str, Any]:
     """Score one model, or several on the same images, on one split of a folder of CDD-CESM or of phantoms.
 
@@ -78,10 +81,11 @@ def evaluate_contrast(
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, turned as the case, before the next is read.
         bootstrap: Resamples of patients for every interval.
+        samples: Images of every case by which the sampled rendering is judged, of models that can it; 0: it is not.
 
     Returns:
         JSON values: what was scored; per method and metric the value with its 95 % interval; the models against
-        floors, goals and each other; every image's numbers.
+        floors, goals and each other; the sampled rendering of each; every image's numbers.
 
     Raises:
         DataError: If the split is unknown or files are bad.
@@ -95,6 +99,11 @@ def evaluate_contrast(
     report(0.05, "fitting floors")
     floors, fitted_on = _floors_for(folder)
 
+    judges = {
+        name: SampledJudge(bundle, samples)
+        for name, bundle in models.items()
+        if samples and Rendering.SAMPLED in bundle.renderings
+    }
     about: list[dict[str, str]] = []
     scores: dict[str, list[dict[str, float]]] = {}
     held: dict[str, Rows] = {}
@@ -109,6 +118,8 @@ def evaluate_contrast(
         for name, bundle in models.items():
             for kind, row in coverage_rows(bundle, pair.low_energy, case).items():
                 held.setdefault(name, {}).setdefault(kind, []).append(row)
+        for judge in judges.values():
+            judge.add(case, pair)
         if watch:
             watch(case, images)
         about.append({"name": case.name, "patient_id": case.patient_id, "view_position": str(case.view_position)})
@@ -132,6 +143,7 @@ def evaluate_contrast(
         "bootstrap": bootstrap,
         **result,
         "uncertainty": summarise_coverage(held, resample_patients(patient_ids, bootstrap)),
+        "sampled": {name: judge.report(bootstrap) for name, judge in judges.items()},
         "cases": _case_rows(about, {name: columns[name] for name in (*models, SOURCE, REAL)}),
     }
 
@@ -209,7 +221,7 @@ def _images(
 ) -> dict[str, np.ndarray]:
     real = case.recombined
     images = {
-        name: case.turn(bundle.synthesize({SOURCE_ROLE: pair.low_energy}).image.pixels)
+        name: case.turn(bundle.synthesize({SOURCE_ROLE: pair.low_energy}, rendering=Rendering.EXPECTED).image.pixels)
         for name, bundle in models.items()
     }
     images |= floors.predict(case)

@@ -116,6 +116,8 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
     tables += [_methods_table(report, metrics[i : i + PER_TABLE]) for i in range(0, len(metrics), PER_TABLE)]
     tables += [_paired_table(report), _false_enhancement_table(report)]
     tables += [_coverage_table(report)] if report["uncertainty"] else []
+    for model in report.get("sampled", {}):
+        tables += _sampled_tables(report, model)
     return tables + [_versus_table(report, other) for other in report["versus"]]
 
 
@@ -246,6 +248,51 @@ def _coverage_table(report: dict[str, Any]) -> Table:
         "Goal: 85 to 95 % of both, means over images. Widths in grey values, range 1: of two intervals that hold as "
         "much the narrower is better.",
     )
+
+
+SAMPLED_COLUMNS = {
+    "frechet": ("Fréchet distance", 1),
+    "auc": ("AUC real v. generated", 3),
+    "beta": ("β", 2),
+    "beta_shift": ("distance of β from the real one", 2),
+    "psnr_drop": ("PSNR below expected, dB", 2),
+    "mean_psnr_drop": ("that of the mean of samples, dB", 2),
+    "spread_r": ("r of samples' spread with uncertainty", 2),
+    "lesion_ratio": ("lesion contrast, generated / real", 2),
+}
+"""Heading and decimals of every measure of the sampled rendering, in reading order."""
+
+
+def _sampled_tables(report: dict[str, Any], model: str) -> list[Table]:
+    found, name = report["sampled"][model], report["models"][model]["name"]
+    rows = [["measure", f"{name}, sampled", "goal", "reached"]]
+    for goal in found["goals"]:
+        title, digits = SAMPLED_COLUMNS[goal["measure"]]
+        bounds = [
+            f"{sign} {goal[key]:g}" for key, sign in (("at_least", "≥"), ("at_most", "≤")) if goal[key] is not None
+        ]
+        rows.append([title, _plain(goal, digits), ", ".join(bounds), _yes_no(goal["reached"])])
+    reached = sum(goal["reached"] is True for goal in found["goals"])
+    goals = Table(
+        f"Goals of the sampled rendering of {name}: {reached} of {len(found['goals'])} reached",
+        rows,
+        f"{found['samples']} samples of every image for mean and spread, the first one for all else.",
+    )
+    looks = [["images", *(title for title, _ in SAMPLED_COLUMNS.values())]]
+    for method, measures in found["methods"].items():
+        cells = [_plain(measures.get(key), digits) for key, (_, digits) in SAMPLED_COLUMNS.items()]
+        looks.append([method, *cells])
+    real = found["real"]
+    known = [_plain({"value": real[key]}, digits) for key, digits in (("frechet_median", 1), ("beta", 2))]
+    looks.append(["real halves", known[0], "0.5", known[1], *["-"] * (len(SAMPLED_COLUMNS) - 3)])
+    return [goals, Table(f"Looks of {name} beside real images", looks, "Fréchet distance of real halves: the median.")]
+
+
+def _plain(entry: Mapping[str, Any] | None, digits: int) -> str:
+    """A value, with its interval if there is one."""
+    if entry is None or entry["value"] is None:
+        return "-"
+    return cell(entry, digits) if "low" in entry else f"{entry['value']:.{digits}f}"
 
 
 def _versus_table(report: dict[str, Any], other: str) -> Table:

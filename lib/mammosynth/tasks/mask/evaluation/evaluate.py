@@ -9,11 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mammosynth import __version__
 from mammosynth.bundle import Bundle
@@ -22,6 +17,7 @@ from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
+from mammosynth.evaluation.told_apart import told_apart
 from mammosynth.networks.efficientnet_lite import are_weights_installed
 from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
@@ -40,7 +36,6 @@ CLASS_MEANS, NEAREST = "class means", "nearest training image"
 HALVES, HALVES_KS = 100, 200
 LEAST_CASES = 8
 """Fewer have no distribution."""
-FOLDS = 5
 SEEDS, SEEDED = 10, 3
 """Images of one label map whose spread is told, and of how many label maps."""
 Progress = Callable[[float, str], None]
@@ -257,7 +252,7 @@ def _measures(
         **{f"ks_{name}": float(value) for name, value in zip(MOMENTS, ks, strict=True)},
         "beta": float(np.nanmean(own[:, SLOPE])),
         "beta_shift": abs(float(np.nanmean(own[:, SLOPE]) - np.nanmean(theirs[:, SLOPE]))),
-        "auc": _told_apart(own, theirs, patients),
+        "auc": told_apart(own, theirs, patients),
         "nearest_share": float((distances < near).mean()) if math.isfinite(near) else math.nan,
     }
     columns = {
@@ -272,19 +267,6 @@ def _measures(
         "gland_ratio": interval(weighted_ratio(*gland, weights)),
         "lesions": {"value": int((~np.isnan(lesion[0] + lesion[1])).sum())},
     }
-
-
-def _told_apart(own: np.ndarray, theirs: np.ndarray, patients: Sequence[str]) -> float:
-    """AUC of a logistic classifier between generated and real images, no patient in training and test at once."""
-    if np.array_equal(own, theirs):
-        return 0.5
-    rows = np.nan_to_num(np.concatenate([own, theirs]), nan=float(np.nanmean(theirs[:, SLOPE])))
-    kind = np.repeat([1, 0], len(own))
-    groups = np.concatenate([patients, patients])
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    folds = GroupKFold(min(FOLDS, len(set(patients))))
-    scores = cross_val_predict(model, rows, kind, groups=groups, cv=folds, method="decision_function")
-    return float(roc_auc_score(kind, scores))
 
 
 def _held_out_distance(real: Sequence[Shown], thumbnails: np.ndarray) -> float:
