@@ -24,8 +24,9 @@ const markup = `
   <header class="section stack">
     <div class="row spread">
       <h2>MammoSynth</h2>
-      <span class="muted">Research only, not for diagnosis</span>
+      <a href="/docs-site/tutorials/compare-in-ohif.html" target="_blank" rel="noopener">Help</a>
     </div>
+    <span class="muted">Research only, not for diagnosis</span>
     <div class="field">
       <label for="layout">Layout</label>
       <select id="layout"></select>
@@ -57,6 +58,9 @@ const markup = `
           </thead>
           <tbody></tbody>
         </table>
+        <a href="/docs-site/concepts/renderings.html#floors-and-ceilings" target="_blank" rel="noopener">
+          What floor and ceiling are
+        </a>
       </details>
       <div id="slots" class="stack"></div>
       <div id="parameters" class="stack"></div>
