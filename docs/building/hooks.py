@@ -60,4 +60,3 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     for target in dead:
         _logger.warning("%s links to %s, which the repository has not", name, target)
     return tables.filled(text)
-

@@ -50,7 +50,9 @@ def _table(task: TaskSpec) -> list[str]:
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "none: to be trained"
         default = " (default)" if metadata["mammosynth"].get("default") else ""
         renderings = ", ".join(metadata["mammosynth"]["renderings"])
-        lines.append(f"| [`{name}`]({name}.md) {metadata['version']}{default} | {metadata['description']} | {renderings} | {size} |")
+        lines.append(
+            f"| [`{name}`]({name}.md) {metadata['version']}{default} | {metadata['description']} | {renderings} | {size} |"
+        )
     return lines
 
 

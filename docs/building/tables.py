@@ -90,7 +90,11 @@ def _read() -> str:
 
 def _kept() -> str:
     kept: dict[str, list[str]] = {}
-    names = {Placement.ON_SOURCE: "on its source", Placement.SAME_STUDY: "another view", Placement.NEW_STUDY: "its own study"}
+    names = {
+        Placement.ON_SOURCE: "on its source",
+        Placement.SAME_STUDY: "another view",
+        Placement.NEW_STUDY: "its own study",
+    }
     for where, name in names.items():
         for keyword in placement._KEPT[where]:
             kept.setdefault(keyword, []).append(name)
