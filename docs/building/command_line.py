@@ -10,18 +10,9 @@ from mammosynth.cli import _build_parser
 _WIDTH = 100
 
 
-def page() -> str:
+def sections() -> str:
     """Every command with its options."""
-    parser = _build_parser()
-    lines = [
-        "# Command line",
-        "",
-        "`mammosynth COMMAND --help` prints the same. Status: 0 if everything that was asked for was done, 1 if something "
-        "was refused or failed (the sentence says what to do), 2 for wrong usage, 130 after Ctrl-C.",
-    ]
-    for command, summary in _commands(parser):
-        lines += ["", *_section(command, summary, level=2)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line for found in _commands(_build_parser()) for line in (*_section(*found, level=2), ""))
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:

@@ -10,7 +10,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.building import command_line, links, models, notebooks, python, rest, tables
+from docs.building import links, models, notebooks, python, tables
 
 _logger = logging.getLogger("mkdocs.mammosynth")  # below MkDocs' own, so that a warning fails a strict build
 _SOURCES: dict[str, str] = {}  # of pages that stand elsewhere in the repository: where
@@ -37,9 +37,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add them."""
     made = {
-        "reference/command-line.md": command_line.page(),
-        "reference/rest.md": rest.page(),
-        "models/index.md": models.page(),
         **notebooks.pages(),
         **python.pages(),
     }

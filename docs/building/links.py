@@ -21,7 +21,7 @@ _SAME = {"README.md": "index.md", **{source: page for page, source in PAGES_ELSE
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 _FENCED = re.compile(r"(^[ ]*```.*?^[ ]*```[ ]*$)", re.DOTALL | re.MULTILINE)
 _PICTURES = (".png", ".jpg")
-_MADE = ("docs/reference/", "docs/models/", "docs/project/", "docs/notebooks/", "docs/how-to/slicer-module")
+_MADE = ("docs/reference/python/", "docs/models/", "docs/project/", "docs/notebooks/", "docs/how-to/slicer-module")
 
 
 def pictures_elsewhere() -> dict[str, str]:

@@ -17,21 +17,11 @@ def cards() -> list[str]:
     return [name for task in tasks() for name, _ in _bundles(task)]
 
 
-def page() -> str:
-    """Every model's measured scores beside floor and ceiling."""
-    lines = [
-        "# Models",
-        "",
-        "Measured by `mammosynth evaluate`, written into each bundle by `--record`, shown by the viewers, and put together "
-        "here when the site is built. **Floor**: the best that a predictor reaches which knows nothing of this breast, or "
-        "does nothing to the image. **Ceiling**: what the real image reaches against itself, blurred, shifted or seen "
-        "again. A score means nothing without both; [which they are](../concepts/renderings.md#floors-and-ceilings). In "
-        "brackets: 95 % intervals over patients. What was published elsewhere on other data, and why it cannot be set "
-        "against these numbers, is in the cards.",
-    ]
-    for name, task in tasks().items():
-        lines += ["", f"## {name}", "", task.description, *_table(task), *_scores(task)]
-    return "\n".join(lines) + "\n"
+def sections() -> str:
+    """A section for each task: its models, and their measured scores beside floor and ceiling."""
+    return "\n\n".join(
+        "\n".join([f"## {name}", "", task.description, *_table(task), *_scores(task)]) for name, task in tasks().items()
+    )
 
 
 def _bundles(name: str) -> list[tuple[str, dict[str, Any]]]:
@@ -50,9 +40,8 @@ def _table(task: TaskSpec) -> list[str]:
         size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "none: to be trained"
         default = " (default)" if metadata["mammosynth"].get("default") else ""
         renderings = ", ".join(metadata["mammosynth"]["renderings"])
-        lines.append(
-            f"| [`{name}`]({name}.md) {metadata['version']}{default} | {metadata['description']} | {renderings} | {size} |"
-        )
+        model = f"[`{name}`]({name}.md) {metadata['version']}{default}"
+        lines.append(f"| {model} | {metadata['description']} | {renderings} | {size} |")
     return lines
 
 

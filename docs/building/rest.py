@@ -22,7 +22,7 @@ _GROUPS = {
 _OTHERS = "MONAI Label's clients"
 
 
-def page() -> str:
+def sections() -> str:
     """Every route with what it takes."""
     schema = _schema()
     groups: dict[str, list[str]] = dict.fromkeys([*_GROUPS.values(), _OTHERS], [])
@@ -32,19 +32,7 @@ def page() -> str:
         title = _GROUPS.get(path.split("/")[1], _OTHERS)
         for method, operation in methods.items():
             groups[title] = [*groups[title], *_operation(method.upper(), path, operation, schema)]
-    lines = [
-        "# REST",
-        "",
-        "A running server tells the same at `/openapi.json`. With `--token-file`, programs send "
-        "`Authorization: Bearer TOKEN`; who may ask what is in [security](../concepts/security.md). Refusals are JSON: "
-        '`{"detail": "what was found, what is accepted, what to do"}`; 400 and 422 for what cannot be used, 401 and '
-        "403 for who may not ask, 404 and 409 for what is not there or in the way, 413 for bodies that are too large, "
-        "429 and 503 (with `Retry-After`) while others wait, 507 for a full disk. [Programs](../how-to/programs.md) "
-        "shows how to use it.",
-    ]
-    for title, entries in groups.items():
-        lines += ["", f"## {title}", *entries]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join("\n".join([f"## {title}", *entries]) for title, entries in groups.items())
 
 
 def _schema() -> dict[str, Any]:

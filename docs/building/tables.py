@@ -1,4 +1,4 @@
-"""Tables that a page asks for by `<!-- table: NAME -->`: of DICOM attributes and of models' parameters."""
+"""What a page asks for by `<!-- table: NAME -->`: commands, routes, models, parameters, attributes of DICOM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
+from docs.building import command_line, models, rest
 from mammosynth.bundle import WEIGHTS, find_bundles, load_bundle
 from mammosynth.dicom import placement
 from mammosynth.dicom.attributes import label_of
@@ -150,4 +151,12 @@ def _parameter(name: str, entry: dict[str, Any]) -> str:
     return f"| `{name}` | {what} | {entry.get('empty', '') if default is None else f'`{default}`'} |"
 
 
-_TABLES = {"read": _read, "kept": _kept, "written": _written, "parameters": _parameters}
+_TABLES = {
+    "commands": command_line.sections,
+    "kept": _kept,
+    "models": models.sections,
+    "parameters": _parameters,
+    "read": _read,
+    "routes": rest.sections,
+    "written": _written,
+}

@@ -16,8 +16,8 @@ _MISSING = """<!doctype html><html lang="en"><title>MammoSynth</title>
 <h1>{title}</h1><p>{text}</p>"""
 _NOT_BUILT = (
     "The documentation is not built here",
-    "Run <code>make docs</code> in MammoSynth's repository and start the server again. Until then it can be read as text "
-    "in the folder <code>docs</code>.",
+    "Run <code>make docs</code> in MammoSynth's repository and start the server again. Until then it can be read as "
+    "text in the folder <code>docs</code>.",
 )
 _NO_PAGE = "No such page", '<a href="/docs-site/">The documentation</a> has no page of this address.'
 
