@@ -65,6 +65,8 @@ def _place(path: str) -> tuple[str, str]:
     pictures = {source: page for page, source in pictures_elsewhere().items()}
     if known := (_SAME | pictures).get(path):
         return known, ""
+    if path.startswith("docs/notebooks/"):
+        return path.removeprefix("docs/").replace(".ipynb", ".md"), ""
     if path.startswith("docs/"):
         return ("" if (ROOT / path).is_dir() else path.removeprefix("docs/")), ""
     return page_of(path) if path.startswith("lib/") else ("", "")

@@ -21,6 +21,6 @@ def pages() -> dict[str, str]:
 
 def _page(path: Path) -> str:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.source.strip()]
-    told = f"*A notebook: [`docs/notebooks/{path.name}`]({path.name}), run by the tests on phantoms.*"
+    told = f"*A notebook, `docs/notebooks/{path.name}`; the tests run it.*"
     parts = [cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```" for cell in cells]
     return "\n\n".join([parts[0], told, *parts[1:]]) + "\n"
