@@ -30,6 +30,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     sections = {name: entries for section in config.nav or [] for name, entries in section.items()}
     sections["Tutorials"] += notebooks.names()
     sections["Models"] += [{name: f"models/{name}.md"} for name in models.cards()]
+    sections["Models"].append({"Reports": models.reports()})
     sections["Reference"].append({"Python": ["reference/python/index.md", *python.names()]})
     return config
 

@@ -17,6 +17,11 @@ def cards() -> list[str]:
     return [name for task in tasks() for name, _ in _bundles(task)]
 
 
+def reports() -> list[str]:
+    """Pages with all that was measured, beside the cards."""
+    return [f"reports/{path.name}" for path in sorted((_ROOT / "docs" / "reports").glob("*.md"))]
+
+
 def sections() -> str:
     """A section for each task: its models, and their measured scores beside floor and ceiling."""
     return "\n\n".join(

@@ -26,7 +26,12 @@ _BLOCK = re.compile(r"^ *```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^ *```", re.DOTALL
 _COMMAND = re.compile(r"(?:\w+=\S+ )*(?:\.venv/bin/)?mammosynth (?P<arguments>.*)")
 _INLINE = re.compile(r"(?<!`)`mammosynth ([^`]+)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
-_STANDS_FOR = {"N": "1", "TASK": "contrast", "mirror": "contrast"}  # mirror: tests/tasks/test_toy.py runs these
+_STANDS_FOR = {
+    "N": "1",
+    "COMMAND": "serve",
+    "TASK": "contrast",
+    "mirror": "contrast",
+}  # mirror: tests/tasks/test_toy.py runs these
 _RUNNING = [README, ROOT / "docs" / "get-started.md", ROOT / "docs" / "how-to" / "programs.md"]
 
 
@@ -92,6 +97,15 @@ def test_readme_is_read_in_three_minutes_and_every_link_of_it_leads_somewhere() 
     links = [link for link in _LINK.findall(text) if not link.startswith("http")]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_a_model_card_is_read_on_two_screens() -> None:
+    cards = {path.parts[-3]: path.read_text(encoding="utf-8") for path in ROOT.glob("model_zoo/*/docs/README.md")}
+    del cards["breast_cem_residual"]  # its tables move to docs/reports with its next version
+    assert {name: len(text.split()) for name, text in cards.items() if len(text.split()) > 850} == {}
+    for name, text in cards.items():
+        assert "Research only" in text or "without weights" in text, name
+        assert [link for link in _LINK.findall(text) if not link.startswith("http")], name
 
 
 @pytest.fixture(scope="module")
