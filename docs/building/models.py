@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from mammosynth.task import TaskSpec, tasks
 
@@ -42,12 +45,18 @@ def _table(task: TaskSpec) -> list[str]:
     lines = ["", "| model | what | renderings | weights |", "|---|---|---|---|"]
     for name, metadata in _bundles(task.name):
         weights = _ZOO / name / "models" / "model.safetensors"
-        size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "none: to be trained"
+        size = _size(weights) if weights.is_file() else "none: to be trained"
         default = " (default)" if metadata["mammosynth"].get("default") else ""
         renderings = ", ".join(metadata["mammosynth"]["renderings"])
         model = f"[`{name}`]({name}.md) {metadata['version']}{default}"
         lines.append(f"| {model} | {metadata['description']} | {renderings} | {size} |")
     return lines
+
+
+def _size(weights: Path) -> str:
+    with safe_open(weights, framework="numpy") as tensors:
+        numbers = sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    return f"{numbers / 1e6:.1f} million, {weights.stat().st_size / 1e6:.1f} MB"
 
 
 def _scores(task: TaskSpec) -> list[str]:

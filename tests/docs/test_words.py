@@ -99,6 +99,18 @@ def test_readme_is_read_in_three_minutes_and_every_link_of_it_leads_somewhere() 
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_every_variable_of_the_environment_is_told() -> None:
+    code = [
+        *(ROOT / "lib").rglob("*.py"),
+        *(ROOT / "monailabel_app").rglob("*.py"),
+        ROOT / "docs" / "mammosynth.service",
+    ]
+    read = {name for path in code for name in re.findall(r"MAMMOSYNTH_[A-Z]\w+", path.read_text(encoding="utf-8"))}
+    told = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    assert "MAMMOSYNTH_ARCHIVE_PASSWORD" in read
+    assert [name for name in sorted(read) if f"`{name}`" not in told] == []
+
+
 def test_a_model_card_is_read_on_two_screens() -> None:
     cards = {path.parts[-3]: path.read_text(encoding="utf-8") for path in ROOT.glob("model_zoo/*/docs/README.md")}
     del cards["breast_cem_residual"]  # its tables move to docs/reports with its next version
