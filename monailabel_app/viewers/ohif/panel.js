@@ -18,13 +18,18 @@ import { referenceTo, SourceChoice } from './sources.js';
 import './stored.js';
 import { keep, kept } from './storage.js';
 import { sheet } from './style.js';
+import './tour.js';
 import { activeView, describe, onChange, studyUid } from './viewer.js';
 
 const markup = `
+  <mammosynth-tour></mammosynth-tour>
   <header class="section stack">
     <div class="row spread">
       <h2>MammoSynth</h2>
-      <a href="/docs-site/tutorials/compare-in-ohif.html" target="_blank" rel="noopener">Help</a>
+      <span class="row">
+        <button type="button" id="tour">Tour</button>
+        <a href="/docs-site/tutorials/compare-in-ohif.html" target="_blank" rel="noopener">Help</a>
+      </span>
     </div>
     <span class="muted">Research only, not for diagnosis</span>
     <div class="field">
@@ -140,6 +145,7 @@ export class MammoSynthPanel extends HTMLElement {
     this.slots = new SlotControls(this.find('#slots'));
     this.sources = new SourceChoice(this.find('#source'), this.find('#source-name'), () => this.offer());
     this.find('#layout').addEventListener('change', ({ target }) => target.value && hang(target.value));
+    this.find('#tour').addEventListener('click', () => this.find('mammosynth-tour').start());
     this.find('#model').addEventListener('change', () => this.showModel());
     this.find('#cancel').addEventListener('click', cancelGeneration);
     this.find('#all-views').addEventListener('click', () => this.generate({ allViews: true }));
