@@ -84,6 +84,10 @@ export class MammoSynthTour extends HTMLElement {
     return this.shadowRoot.querySelector(selector);
   }
 
+  get #panel() {
+    return /** @type {ShadowRoot} */ (this.getRootNode());
+  }
+
   #show(step, byHand = false) {
     if (step >= STEPS.length) return this.#end();
     this.#step = step;
@@ -97,7 +101,7 @@ export class MammoSynthTour extends HTMLElement {
     this.#find('#back').hidden = step < 1;
     this.#find('#skip').hidden = step === STEPS.length - 1;
     this.#find('#next').textContent = step < 0 ? 'Take the tour' : step < STEPS.length - 1 ? 'Next' : 'End the tour';
-    this.#outline(target ? this.getRootNode().querySelector(target) : null);
+    this.#outline(target ? this.#panel.querySelector(target) : null);
     if (byHand) this.#find('#title').focus({ preventScroll: true });
   }
 
@@ -107,7 +111,7 @@ export class MammoSynthTour extends HTMLElement {
     this.#shown = target;
     if (!target) return;
     target.style.outline = '2px solid #5acce6';
-    const panel = this.getRootNode().host; // scrollIntoView would move the viewports, too
+    const panel = this.#panel.host; // scrollIntoView would move the viewports, too
     const [inner, outer] = [target, panel].map(element => element.getBoundingClientRect().top);
     panel.scrollTop += inner - outer - this.offsetHeight - MARGIN;
   }
