@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from docs.building import command_line, models, rest
 from mammosynth.bundle import WEIGHTS, find_bundles, load_bundle
 from mammosynth.dicom import placement
-from mammosynth.dicom.attributes import label_of
+from mammosynth.dicom.attributes import SYNTHETIC_DATA, label_of
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.generated import synthesized_uid
 from mammosynth.dicom.read import read_mammogram
@@ -29,7 +29,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 _ASKED_FOR = re.compile(r"<!-- table: (\w+) -->")
 _DICOM = Path(placement.__file__).parent
 _READERS = {
-    "read.py": "what it is; spacing",
+    "read.py": "what it is",
     "view.py": "view and side",
     "stored.py": "how pixels are stored",
     "codestream.py": "how pixels are stored",
@@ -111,13 +111,16 @@ def _written() -> str:
         tag = f"({element.tag.group:04X},{element.tag.element:04X})"
         is_kept = element.keyword in kept and header.get(element.keyword) == element.value
         value = "*kept*" if is_kept else _shown(element)
-        rows.append(f"| {tag} {element.name.strip('[]')} | {element.VR} | {value} |")
+        name = "Synthetic Data" if element.tag == SYNTHETIC_DATA else element.name.strip("[]")
+        rows.append(f"| {tag} {name} | {element.VR} | {value} |")
     return "\n".join(["| attribute | VR | value |", "|---|---|---|", *rows])
 
 
 def _shown(element: Any) -> str:
     if element.keyword == "PixelData":
         return "the image"
+    if element.value is None:
+        return "empty"
     if element.VR == "SQ":
         return f"{len(element.value)} item" + "s" * (len(element.value) != 1)
     text = "\\".join(map(str, element.value)) if element.VM > 1 else str(element.value)
@@ -141,7 +144,7 @@ def _parameters() -> str:
 
 
 def _parameter(name: str, entry: dict[str, Any]) -> str:
-    told = [" ".join(entry.get("description", "").split())]
+    told = [" ".join(entry.get("description", "").split()).rstrip(".")]
     if "enum" in entry:
         told.append(", ".join(f"`{value}`" for value in entry["enum"]))
     if "minimum" in entry or "maximum" in entry:
