@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=25
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores : 4)))
 
-.PHONY: demo test test-fast lint hooks slicer-venv clean
+.PHONY: demo test test-fast lint docs hooks slicer-venv clean
 
 # The main job: environment, demo exam, archive, server, one synthesis, viewer address. ONCE=1 stops after the synthesis.
 demo: $(READY)
@@ -32,6 +32,10 @@ lint: $(READY)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# The site, into monailabel_app/site: `mammosynth serve` shows it at /docs-site/, and a wheel takes it along.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build
+
 # The same before every commit.
 hooks: $(READY)
 	$(VENV)/bin/pre-commit install
@@ -44,7 +48,7 @@ $(READY): constraints.txt pyproject.toml
 	@echo "[1/3] torch and build tools"
 	$(PIP) torch numpy setuptools wheel hatchling editables
 	@echo "[2/3] MammoSynth, MONAI Label and test tools"
-	$(PIP) --no-build-isolation --editable ".[server,dev,features]"
+	$(PIP) --no-build-isolation --editable ".[server,dev,docs,features]"
 	@echo "[3/3] pyradiomics"
 	$(PIP) --no-build-isolation --no-deps pyradiomics
 	$(VENV)/bin/python -m pip check

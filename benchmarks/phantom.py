@@ -1,7 +1,7 @@
 """What a phantom costs: CPU seconds, memory, how it scales over processes and, if there is one, over a GPU.
 
 Run: `.venv/bin/python benchmarks/phantom.py [--cases 4]`. A case here is one breast in both views, as in the table of
-docs/phantom.md. CPU seconds are of one thread; they depend on the machine and on what else it does.
+docs/concepts/phantom.md. CPU seconds are of one thread; they depend on the machine and on what else it does.
 """
 
 from __future__ import annotations

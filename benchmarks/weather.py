@@ -3,7 +3,7 @@
 Run: `.venv/bin/python benchmarks/weather.py mutants|kills|load|latency|infer [--count N] [--seconds S]`. A server is
 started over a phantom study in a temporary folder, on a free loopback port; everything is bounded in number or time.
 Absolute times depend on the machine, and the clients share it with the server. The figures of a run, and against whom
-they are, stand in docs/security.md.
+they are, stand in docs/concepts/security.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draws the picture of docs/contrast.md: a phantom, and what the released model makes of it.
+"""Draws the picture of docs/concepts/contrast.md: a phantom, and what the released model makes of it.
 
 Run: `.venv/bin/python -m docs.draw_contrast`.
 """

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/phantom.md: nothing but phantoms. Run: `.venv/bin/python -m docs.draw_phantoms`."""
+"""Draws the pictures of concepts/phantom.md: nothing but phantoms. Run: `.venv/bin/python -m docs.draw_phantoms`."""
 
 from __future__ import annotations
 

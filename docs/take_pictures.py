@@ -1,4 +1,4 @@
-"""Takes the README's picture again: the demo exam in real OHIF, in headless Chromium.
+"""Takes the picture of README and of the site's first page again: the demo exam in real OHIF, in headless Chromium.
 
 Run: `.venv/bin/python -m docs.take_pictures` from the repository's root (needs Chromium: `apt-get install chromium`).
 """
@@ -32,6 +32,7 @@ def main() -> None:
             page.set_default_timeout(WAIT_MS)
             page.goto(server.address + url)
             page.locator("mammosynth-panel").get_by_text("SYNTHETIC contrast L CC").first.wait_for()
+            page.get_by_role("button", name="Skip the tour").click()
             wait_until_drawn(page, 2)
             picture = PICTURES / "side-by-side.png"
             page.screenshot(path=str(picture))

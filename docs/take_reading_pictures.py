@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/reading-tutorial.md again: its study of phantoms, run and read in headless Chromium.
+"""Takes the pictures of tutorials/reading-tutorial.md again: its study of phantoms, run and read in headless Chromium.
 
 Run: `.venv/bin/python -m docs.take_reading_pictures FOLDER` from the root of the repository (needs Chromium: `apt-get
 install chromium`). The phantoms in FOLDER are kept, so that a second run is faster; the study is opened anew.

@@ -8,8 +8,8 @@ low-energy image, and with uptake as coded for each kind of lesion ("natural") o
 ("decorrelated"). All four and the released model are shown twins of lesions of other patients, which differ only in
 their iodine. Every step is kept in the output folder; the same command goes on where it was interrupted.
 
-Writes `readings.csv`, `results.json`, `tables.md` and, into --images, `iodine-*.png`. See docs/iodine-in-low-energy.md.
-Needs matplotlib, which the extra `server` installs.
+Writes `readings.csv`, `results.json`, `tables.md` and, into --images, `iodine-*.png`.
+See docs/concepts/iodine-in-low-energy.md. Needs matplotlib, which the extra `server` installs.
 """
 
 from __future__ import annotations

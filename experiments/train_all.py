@@ -3,11 +3,11 @@
     PYTHONPATH=.:lib python -m experiments.train_all --data <folder> --output runs/all --minutes 25 --device cuda
     PYTHONPATH=.:lib python -m experiments.train_all --unpack runs/all --output runs/bundles
 
-Needs torch, numpy, scipy, scikit-image, monai, pydantic and safetensors; docs/training.md says what else, and how that
-is brought along. `<folder>` holds `cdd-cesm` and `cbis-ddsm`. Every model gets its share of the time; what it leaves
-goes to those after it. When time is out, at Ctrl-C and at SIGTERM, all that was learned is kept, and the same command
-goes on. `--output` holds few and small files, so that they can be taken away: packed bundles and `log.txt`; what a run
-goes on from lies in `--work`.
+Needs torch, numpy, scipy, scikit-image, monai, pydantic and safetensors; docs/how-to/training.md says what else, and
+how that is brought along. `<folder>` holds `cdd-cesm` and `cbis-ddsm`. Every model gets its share of the time; what
+it leaves goes to those after it. When time is out, at Ctrl-C and at SIGTERM, all that was learned is kept, and the
+same command goes on. `--output` holds few and small files, so that they can be taken away: packed bundles and
+`log.txt`; what a run goes on from lies in `--work`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Models are fitted to `train` with one choice changed at a time and judged as `mammosynth evaluate view` judges them,
 with 95 % intervals over patients; women whose views may be nearer are those of `train` and `val`. Prints a table of
-Markdown; docs/view.md shows it.
+Markdown; docs/concepts/view.md shows it.
 """
 
 from __future__ import annotations

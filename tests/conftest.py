@@ -72,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> "Toy":
-    """The task of docs/add-a-task.md, installed into a folder of its own."""
+    """The task of docs/how-to/add-a-task.md, installed into a folder of its own."""
     from tests.support.toy import install_toy, toy_in  # here, since the process that hands out tests needs no torch
 
     return toy_in(made_once(tmp_path_factory, "toy", install_toy))

@@ -41,6 +41,7 @@ from monailabel_app.gateway.answers import LastResort
 from monailabel_app.gateway.audit import concerns
 from monailabel_app.gateway.blinding import BlindingJobs, archive_images
 from monailabel_app.gateway.busy import BusyError
+from monailabel_app.gateway.docs_site import create_docs_site
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
 from monailabel_app.gateway.jobs import JobRequest, JobStore
@@ -145,6 +146,7 @@ def create_gateway(
         create_operations(gateway.state.readiness, gateway.state.metrics, lambda: _worker_state(gateway))
     )
     gateway.include_router(create_ohif())
+    gateway.include_router(create_docs_site())
     if proxy:
         gateway.include_router(proxy)
     gateway.include_router(create_history(_archive))

@@ -5,8 +5,6 @@ Served from here because the platform's own route cannot serve nested files (MON
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -19,7 +17,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 
 import monailabel_app
 from monailabel_app.errors import NotFoundError
-from monailabel_app.gateway.answers import NO_FOREIGN_FRAME
+from monailabel_app.gateway.answers import NO_FOREIGN_FRAME, inline_scripts
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.scope import READING, ViewerScope, viewer_scope
 
@@ -31,7 +29,6 @@ _FONTS = re.compile(
 )
 _ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
 _NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{20}\.(?:js|wasm)$")  # other content has another name
-_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _FOR_EVER = "private, max-age=31536000, immutable"
 _CONFIG: dict[str, Any] = {
     "routerBasename": "/ohif/",
@@ -130,10 +127,8 @@ def _page_policy(page: str) -> str:
 
     OHIF 3.10 decodes pixels in WebAssembly and in workers that it makes of blobs, and sets styles in elements.
     """
-    digests = [hashlib.sha256(text.encode()).digest() for text in _INLINE_SCRIPT.findall(page)]
-    inline = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
-        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' {inline}; worker-src 'self' blob:; "
+        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' {inline_scripts(page)}; worker-src 'self' blob:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; font-src 'self' data:; "
         "connect-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; " + NO_FOREIGN_FRAME
     )

@@ -1,4 +1,4 @@
-"""Each line of docs/reading-security.md: what somebody might try, and that it leads nowhere."""
+"""Each line of docs/concepts/reading-security.md: what somebody might try, and that it leads nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of docs/reader-study.md, as they stand there; and what they say when they cannot."""
+"""The commands of docs/how-to/reader-study.md, as they stand there; and what they say when they cannot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mammosynth.reading.store import StudyStore
 from tests.support.blinded import blinded_protocol, read
 from tests.support.studies import case
 
-DOCS = Path(__file__).parents[2] / "docs" / "reader-study.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "reader-study.md"
 
 
 def study(*arguments: str) -> int:

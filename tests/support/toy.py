@@ -1,4 +1,4 @@
-"""The task of docs/add-a-task.md: taken from the page, installed into a folder of its own."""
+"""The task of docs/how-to/add-a-task.md: taken from the page, installed into a folder of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mammosynth.dicom.segmentation import LesionClass, Segment, draw_segmentatio
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.server import Server, running_over, stow
 
-PAGE = Path(__file__).parents[2] / "docs" / "add-a-task.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-task.md"
 PIXEL_MM = 3.6
 _FILE = re.compile(r"^```(\w+)\n(?:# (\S+\.\w+)\n)(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""A task is one folder: the one of docs/add-a-task.md does everything that ours do, and nothing of ours knows it."""
+"""A task is one folder: the one of docs/how-to/add-a-task.md does all that ours do, and none of ours knows it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "study",
         help="a blinded reader study, from protocol to report",
         description="Radiologists read images of several kinds and answer questions; who reads what when follows from "
-        "one protocol, and what they answered is never changed. docs/reader-study.md is a tutorial.",
+        "one protocol, and what they answered is never changed. docs/how-to/reader-study.md is a tutorial.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_protocol_actions(actions)

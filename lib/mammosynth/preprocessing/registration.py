@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 from scipy import fft, ndimage, optimize
 
-GRADIENT_SIGMA_PX = 1.0  # chosen among 1.0 and 1.5 on every eighth pair of CDD-CESM: see docs/cdd-cesm.md
+GRADIENT_SIGMA_PX = 1.0  # chosen among 1.0 and 1.5 on every eighth pair of CDD-CESM: see docs/how-to/cdd-cesm.md
 MARGIN_PX = 3  # within three sigma of a crop's edge the gradient sees the edge; cut there, it is no anatomy
 SCALES = np.round(np.arange(0.88, 1.121, 0.01), 2)  # chosen wider than hand-made crops of one view differ
 COARSE = 4  # the search over all scales and shifts is done on pixels this many times larger

@@ -35,7 +35,7 @@ def new_protocol(
         name: Of the study; without it, the template's.
         readers: Who reads; without them, the template's placeholders.
         seed: Of the design; without it, the template's.
-        cases: A CSV table, see docs/reader-study.md; without it, the template's placeholders.
+        cases: A CSV table, see docs/how-to/reader-study.md; without it, the template's placeholders.
 
     Returns:
         Text that `parse_protocol` takes.

@@ -18,14 +18,20 @@ import { referenceTo, SourceChoice } from './sources.js';
 import './stored.js';
 import { keep, kept } from './storage.js';
 import { sheet } from './style.js';
+import './tour.js';
 import { activeView, describe, onChange, studyUid } from './viewer.js';
 
 const markup = `
+  <mammosynth-tour></mammosynth-tour>
   <header class="section stack">
     <div class="row spread">
       <h2>MammoSynth</h2>
-      <span class="muted">Research only, not for diagnosis</span>
+      <span class="row">
+        <button type="button" id="tour">Tour</button>
+        <a href="/docs-site/tutorials/compare-in-ohif.html" target="_blank" rel="noopener">Help</a>
+      </span>
     </div>
+    <span class="muted">Research only, not for diagnosis</span>
     <div class="field">
       <label for="layout">Layout</label>
       <select id="layout"></select>
@@ -57,6 +63,9 @@ const markup = `
           </thead>
           <tbody></tbody>
         </table>
+        <a href="/docs-site/concepts/renderings.html#floors-and-ceilings" target="_blank" rel="noopener">
+          What floor and ceiling are
+        </a>
       </details>
       <div id="slots" class="stack"></div>
       <div id="parameters" class="stack"></div>
@@ -136,6 +145,7 @@ export class MammoSynthPanel extends HTMLElement {
     this.slots = new SlotControls(this.find('#slots'));
     this.sources = new SourceChoice(this.find('#source'), this.find('#source-name'), () => this.offer());
     this.find('#layout').addEventListener('change', ({ target }) => target.value && hang(target.value));
+    this.find('#tour').addEventListener('click', () => this.find('mammosynth-tour').start());
     this.find('#model').addEventListener('change', () => this.showModel());
     this.find('#cancel').addEventListener('click', cancelGeneration);
     this.find('#all-views').addEventListener('click', () => this.generate({ allViews: true }));

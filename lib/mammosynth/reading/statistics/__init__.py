@@ -1,4 +1,4 @@
 """What a reader study says, as numbers with their intervals: pure functions of arrays and tables.
 
-No file, store or protocol is known here. What each statistic assumes: `docs/reading-statistics.md`.
+No file, store or protocol is known here. What each statistic assumes: `docs/concepts/reading-statistics.md`.
 """
