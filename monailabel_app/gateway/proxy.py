@@ -47,7 +47,7 @@ _STUDIES_PATH = re.compile(r"studies/?")
 _STUDY_UID = "0020000D"
 _NOT_NAMED = "name the study, as in studies/UID: what lies outside it is not shown to you"
 _STORE_PATH = re.compile(r"studies(?:/[0-9][0-9.]{0,63})?/?")
-# Any bytes may stand in a header (RFC 9110 section 5.5): they are passed as they came, since httpx takes text for ASCII.
+# Any bytes may stand in a header (RFC 9110 section 5.5): they are passed as such, since httpx takes text for ASCII.
 _PASSED_HEADERS = ("accept", "content-type", "if-none-match")
 # PS3.18 section 8.7: nothing that a browser would run, such as HTML or SVG.
 _DICOMWEB_TYPES = re.compile(
