@@ -47,6 +47,7 @@ _STUDIES_PATH = re.compile(r"studies/?")
 _STUDY_UID = "0020000D"
 _NOT_NAMED = "name the study, as in studies/UID: what lies outside it is not shown to you"
 _STORE_PATH = re.compile(r"studies(?:/[0-9][0-9.]{0,63})?/?")
+# Any bytes may stand in a header (RFC 9110 section 5.5): they are passed as such, since httpx takes text for ASCII.
 _PASSED_HEADERS = ("accept", "content-type", "if-none-match")
 # PS3.18 section 8.7: nothing that a browser would run, such as HTML or SVG.
 _DICOMWEB_TYPES = re.compile(
@@ -76,7 +77,7 @@ def create_proxy(
     async def fetch(path: str, accept: str) -> httpx.Response:
         try:
             with anyio.fail_after(_DEADLINE_S):
-                return await client.get(f"{archive_url}/{path}", headers={"accept": accept})
+                return await client.get(f"{archive_url}/{path}", headers={b"accept": accept.encode("latin-1")})
         except (httpx.HTTPError, TimeoutError) as error:
             raise PacsError(_silent_archive(error)) from error
 
@@ -85,7 +86,8 @@ def create_proxy(
     async def forward(request: Request, path: str, body: AsyncIterator[bytes] | None, scope: ViewerScope) -> Response:
         query = request.url.query if scope.is_everything else _without_pages(request)
         url = f"{archive_url}/{path}" + (f"?{query}" if query else "")
-        headers = {name: request.headers[name] for name in _PASSED_HEADERS if name in request.headers}
+        passed = [name for name in _PASSED_HEADERS if name in request.headers]
+        headers = httpx.Headers({name.encode(): request.headers[name].encode("latin-1") for name in passed})
         headers["accept-encoding"] = "identity"
         is_metadata = path.rstrip("/").endswith("/metadata")
         is_filtered = not scope.is_everything and (is_metadata or _SEARCH_PATH.fullmatch(path) is not None)

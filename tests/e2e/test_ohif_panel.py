@@ -192,6 +192,14 @@ def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page,
     assert _outcome(page, panel).startswith("Done: the result is in the study")
 
 
+def test_several_presses_of_generate_are_one_order(page, server):
+    _, panel = _open(page, server)
+    orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})
+    panel.get_by_role("button", name="Generate", exact=True).evaluate("it => { it.click(); it.click(); it.click(); }")
+    assert _outcome(page, panel).startswith("Done")
+    assert len(orders) == 1
+
+
 def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
     _, panel = _open(page, server)
     _choose(panel, "L CC low energy")

@@ -74,6 +74,7 @@ def test_every_way_of_training_scores_every_mass(learner: str, way: str, tmp_pat
     assert 0 <= scored.get("false_alarms", 0) <= 1
 
 
+@pytest.mark.slow
 def test_networks_that_learned_from_generated_ones_are_kept_and_trained_on(tmp_path: Path) -> None:
     def score(way: str, generated: Squares) -> dict:
         network = train(Run("classifier", way, 4, 0), squares(4), generated, 2, tmp_path)

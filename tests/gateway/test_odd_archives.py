@@ -37,9 +37,9 @@ class Gateway:
         self._archive = odd_archive(lambda request: self._answer(request))
         self._client = AsgiClient(as_asked_by(create_gateway(self._archive.__enter__(), None, folder)))
 
-    def ask(self, answer: Answer, path: str) -> httpx.Response:
+    def ask(self, answer: Answer, path: str, headers: dict[bytes, bytes] | None = None) -> httpx.Response:
         self._answer = answer
-        return self._client.get(f"/proxy/dicom/{path}")
+        return self._client.get(f"/proxy/dicom/{path}", headers=headers)
 
     def close(self) -> None:
         self._archive.__exit__(None, None, None)
@@ -140,3 +140,10 @@ def test_one_odd_header_does_not_spoil_what_is_listed_of_a_study(tag: str, odd: 
         assert isinstance(list_segmentations(archive, "1.2.3"), list)
         slot = Slot("source", SlotKind.IMAGE, "the image")
         assert isinstance(list_sources(archive, slot, "1.2.3"), list)
+
+
+@pytest.mark.parametrize("name", [b"accept", b"if-none-match"])
+@pytest.mark.parametrize("path", ["studies", f"{INSTANCE}/frames/1"])
+def test_a_header_may_hold_any_bytes(gateway: Gateway, name: bytes, path: str) -> None:
+    answer = gateway.ask(fixed(200, b"[]", "application/dicom+json"), path, {name: b"\xe9"})
+    assert (answer.status_code, answer.content) == (200, b"[]")

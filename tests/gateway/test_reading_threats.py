@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,12 +17,15 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from mammosynth.reading import store as store_module
+from mammosynth.reading.blinding.copies import blind
+from mammosynth.reading.store import StudyStore
 from mammosynth.reading.verify import problems_of
 from monailabel_app.gateway import guard
 from monailabel_app.identity import Role
 from monailabel_app.tokens import remove_token
-from tests.support.blinded import blinded_protocol
+from tests.support.blinded import blinded_protocol, read
 from tests.support.reading_room import Reader, Room
+from tests.support.shared import made_once
 from tests.support.studies import case, yes
 
 NOT_YOURS = {"detail": "this is not the case that you read now"}
@@ -29,11 +33,18 @@ PEOPLE = {"ann": Role.READER, "bob": Role.READER, "eve": Role.OWNER, "zoe": Role
 
 
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+def room(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Room:
     monkeypatch.setattr(guard, "WRONG_TOKEN_DELAY_S", 0.0)
-    room = Room(tmp_path, PEOPLE)
-    room.open(blinded_protocol())
-    return room
+    shutil.copytree(made_once(tmp_path_factory, "small study, blinded", _blinded), tmp_path, dirs_exist_ok=True)
+    return Room(tmp_path, PEOPLE)
+
+
+def _blinded(folder: Path) -> None:
+    folder.mkdir()
+    store = StudyStore(folder / "studies.sqlite")
+    store.open_study(blinded_protocol(), "owner")
+    blind(store, "small", folder / "blinded", read)
+    store.close()
 
 
 def read_session(reader: Reader, session: int = 1) -> Iterator[tuple[dict[str, Any], httpx.Response]]:

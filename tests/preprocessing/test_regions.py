@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mammosynth.preprocessing.regions import Regions, close, dilate
+from mammosynth.preprocessing.regions import Regions, close, dilate, filled
 
 SHAPES = [(1, 1), (1, 40), (40, 1), (30, 37)]
 SHARES = [0.0, 0.05, 0.5, 0.9]
@@ -45,3 +45,10 @@ def test_dilating_and_closing_by_octagons_is_exact(
         closed = ndimage.binary_erosion(closed, shape_, steps, border_value=1) if steps else closed
     np.testing.assert_array_equal(dilate(mask, square, diamond), dilated)
     np.testing.assert_array_equal(close(mask, square, diamond), closed)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("share", SHARES)
+def test_holes_are_filled_as_by_scipy(shape: tuple[int, int], share: float) -> None:
+    mask, _ = masks(shape, share)
+    np.testing.assert_array_equal(filled(mask), ndimage.binary_fill_holes(mask))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mammosynth.preprocessing.regions import Part, Regions, box_around, close, dilate, largest
+from mammosynth.preprocessing.regions import Part, Regions, box_around, close, dilate, filled, largest
 
 REFERENCE_SIDE = 512
 """Longest side in pixels of the grid on which a breast is segmented; the filters below are sized for it."""
@@ -56,7 +56,7 @@ def segment_breast(
     mask = smooth > level
     if opening := round(OPENING_PX * unit):
         mask = ndimage.binary_opening(mask, iterations=opening)
-    mask = _enlarge(ndimage.binary_fill_holes(largest(mask)), pixels.shape)
+    mask = _enlarge(filled(largest(mask)), pixels.shape)
     return mask if valid is None else mask & valid
 
 
@@ -149,8 +149,8 @@ def closed_at_wall(breast_mask: np.ndarray) -> np.ndarray:
         return breast_mask
     closed = np.pad(breast_mask, ((0, 0), (1, 0) if wall_on_left else (0, 1)))
     closed[wall[0] : wall[-1] + 1, 0 if wall_on_left else -1] = True
-    filled: np.ndarray = ndimage.binary_fill_holes(closed)
-    return filled[:, 1:] if wall_on_left else filled[:, :-1]
+    closed = filled(closed)
+    return closed[:, 1:] if wall_on_left else closed[:, :-1]
 
 
 def skin_distance(breast_mask: np.ndarray) -> np.ndarray:

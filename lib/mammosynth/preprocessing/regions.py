@@ -97,6 +97,13 @@ def largest(mask: np.ndarray) -> np.ndarray:
     return mask if regions.count < 2 else regions.mask(np.arange(regions.count) == np.argmax(regions.areas))
 
 
+def filled(mask: np.ndarray) -> np.ndarray:
+    """The mask with its holes: what no way by 4 neighbours leads to from the image's border."""
+    air, border = Regions(~mask), np.zeros(mask.shape, bool)
+    border[[0, -1]] = border[:, [0, -1]] = True
+    return ~air.mask(air.holding(border))
+
+
 def box_around(mask: np.ndarray, margin: int) -> Part:
     """The rows and columns of a mask with as many more on every side, as far as the image has them.
 

@@ -254,15 +254,18 @@ export class MammoSynthPanel extends HTMLElement {
   }
 
   async generate({ allViews = false } = {}) {
-    if (generationState().running) return;
+    if (this.isPreparing || generationState().running) return;
     clearGeneration();
-    const model = chosen.model;
+    this.isPreparing = true; // a drawing is stored first: a second press meanwhile is the same one
+    const [model, study] = [chosen.model, studyUid()];
     try {
       const parameters = readValues(this.shadowRoot);
       const inputs = await this.slots.read({ allViews });
-      generate({ model, inputs, parameters }, studyUid());
+      generate({ model, inputs, parameters }, study);
     } catch (error) {
       return this.showError(error.message);
+    } finally {
+      this.isPreparing = false;
     }
     this.find('#cancel').focus();
   }

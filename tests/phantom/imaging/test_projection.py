@@ -81,6 +81,7 @@ def test_both_views_show_a_lesion_of_about_the_same_area():
     assert 0.5 < cc / mlo < 2
 
 
+@pytest.mark.slow
 def test_muscle_is_in_the_mlo_view_only_and_narrows_downwards():
     """Cross-check 18."""
     assert paths(ViewPosition.CC).muscle_mm.max() == 0

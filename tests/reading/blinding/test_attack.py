@@ -14,6 +14,7 @@ from tests.support.exhibits import COUNT, PLANTED, SMALL_RULE, exhibits
 ARMS = ("clinical", "synthesized")
 
 
+@pytest.mark.slow
 def test_copies_of_other_detectors_grain_and_grey_levels_are_not_told_apart() -> None:
     found = attack(ARMS, *exhibits(), SMALL_RULE)
     assert [str(leak) for leak in found.leaks] == []

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
+from mammosynth.training.similarity import ssim_map
 
 REDUCTION = 4
 """Correlation is taken on means of so many by so many pixels: enhancement is wider than noise and misregistration."""
@@ -73,13 +74,8 @@ def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def masked_ssim(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
     """(B,) SSIM over the scored pixels: Gauss sigma 1.5, K1 .01, K2 .03, range 1 (Wang et al. 2004)."""
-    a, b = generated * scored, recombined * scored
-    mean_a, mean_b, square_a, square_b, product = _gauss(torch.cat([a, b, a * a, b * b, a * b], 1), 1.5).split(1, 1)
-    var_a, var_b, covariance = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
-    c1, c2 = 1e-4, 9e-4
-    ssim = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    ssim = ssim / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    return masked_mean(ssim, scored)
+    alike = ssim_map(generated * scored, recombined * scored, lambda images: _gauss(images, 1.5))
+    return masked_mean(alike, scored)
 
 
 def enhancement_correlation(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:

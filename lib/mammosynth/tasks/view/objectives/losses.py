@@ -7,8 +7,9 @@ import math
 import torch
 from torch.nn import functional as F
 
+from mammosynth.training.similarity import ssim_map
+
 _SIGMA, _REACH = 1.5, 5
-_C1, _C2 = 1e-4, 9e-4
 _LEAST = 8.0
 """Pixels of a lesion whose texture is compared."""
 
@@ -20,11 +21,7 @@ def ssim(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
         one: (B, 1, H, W) float32.
         two: Likewise.
     """
-    both = torch.cat([one, two, one * one, two * two, one * two], dim=1)
-    mean_1, mean_2, square_1, square_2, product = _smoothed(both).split(1, dim=1)
-    var_1, var_2, covariance = square_1 - mean_1**2, square_2 - mean_2**2, product - mean_1 * mean_2
-    top = (2 * mean_1 * mean_2 + _C1) * (2 * covariance + _C2)
-    return (top / ((mean_1**2 + mean_2**2 + _C1) * (var_1 + var_2 + _C2))).mean(dim=(1, 2, 3))
+    return ssim_map(one, two, _smoothed).mean(dim=(1, 2, 3))
 
 
 def lesion_radiomics(image: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
