@@ -53,7 +53,7 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
         data_source="see docs/README.md",
     )
     metadata["mammosynth"] = {
-        **{key: value for key, value in metadata["mammosynth"].items() if key in ("renderings", "requires")},
+        **{key: value for key, value in metadata["mammosynth"].items() if key in ("renderings", "requires", "views")},
         "task": template.task.name,
         "default": False,
         "weights_sha256": hash_file(output / WEIGHTS, output.name),

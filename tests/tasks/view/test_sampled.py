@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from mammosynth.preprocessing.look import Look
-from mammosynth.tasks.view.sampled import MUSCLES, _free_muscle, draw_view
+from mammosynth.tasks.view.muscle import MUSCLES, draw_muscle, source_muscle
+from mammosynth.tasks.view.sampled import Source, draw_view
 from mammosynth.tasks.view.style import StyleModel, measure_style
+from mammosynth.terms import ViewPosition
 from tests.support.breasts import half_ellipse
 
 SIDE = 512
@@ -26,17 +28,18 @@ def source(seed: int) -> np.ndarray:
     return np.clip((0.4 + 0.03 * noise) * BREAST, 0, 1).astype(np.float32)
 
 
-def drawn(styles, cc, seed=0, **where) -> np.ndarray:
+def drawn(styles, cc, seed=0, view=ViewPosition.CC, **where) -> np.ndarray:
     random = np.random.default_rng(seed)
     where = {"lesions": NOTHING, "kept_free": NOTHING, **where}
-    return draw_view(cc, BREAST, 0.4 * BREAST, BREAST * 1.0, BREAST, styles, Look.FILM, random, **where).pixels
+    given = Source(cc, BREAST, source_muscle(cc, BREAST, view), view, Look.FILM)
+    return draw_view(given, 0.4 * BREAST, BREAST * 1.0, BREAST, styles, random, **where).pixels
 
 
 def test_a_muscle_leaves_a_place_free_where_it_can():
     free = NOTHING.copy()
     free[170:200, 20:60] = True
-    covered = [_free_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), NOTHING)[0] for n in range(8)]
-    left = [_free_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), free)[0] for n in range(8)]
+    covered = [draw_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), NOTHING)[0] for n in range(8)]
+    left = [draw_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), free)[0] for n in range(8)]
     assert max(each[free].max() for each in covered) > 0.9
     assert np.median([each[free].max() for each in left]) < 0.1
 
@@ -60,3 +63,15 @@ def test_a_view_is_black_in_air_and_as_varied_as_the_source(styles):
     inner = np.s_[300:400, 40:120]
     fine = [(each - np.roll(each, 1, axis=0))[inner].std() for each in (view, source(3))]
     assert fine[0] == pytest.approx(fine[1], rel=0.35)
+
+
+def test_the_muscle_of_an_oblique_source_is_found_and_not_in_the_craniocaudal_view(styles):
+    row, column = np.ogrid[:SIDE, :SIDE]
+    muscle = (column < 110 * (1 - (row - 60) / 260)) & BREAST
+    oblique = np.clip(source(4) + 0.3 * muscle, 0, 1).astype(np.float32)
+    found = source_muscle(oblique, BREAST, ViewPosition.MLO)
+    assert (found & muscle).sum() > 0.8 * muscle.sum()
+    assert not source_muscle(oblique, BREAST, ViewPosition.CC).any()
+    views = [drawn(styles, each, view=ViewPosition.MLO) for each in (oblique, source(4))]
+    inner = muscle & (column < 60) & (row > 120) & (row < 220)
+    assert views[0][inner].mean() == pytest.approx(views[1][inner].mean(), abs=0.03)

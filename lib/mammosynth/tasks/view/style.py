@@ -115,7 +115,7 @@ class StyleModel(nn.Module):
         """(8,) the style of the other view.
 
         Args:
-            given: (8,) of the craniocaudal one.
+            given: (8,) of the source.
             random: Draws it.
             spread: 1 as real views vary, 0 for the one that is expected.
         """
