@@ -23,6 +23,10 @@ BAND_DEVIATIONS = 1.645
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
+SPOT_SOFTNESS = 0.12
+"""Of what brings a lesion to its contrast, as a share of its size: a large one would have a hard edge else."""
+DARKEST = 0.05
+"""Quantile of the breast below which no lesion makes it darker: drawings of skin and large ones hold dark fat."""
 EXPECTED_SHARES = {Look.FILM: 1.0, Look.DIGITAL: 0.65}
 """Of its contrast that a lesion has in an expected image, which does not know where it lies: digital lesions are drawn
 so large that more costs more error than a ridge regression has without any."""
@@ -152,7 +156,7 @@ def place_lesion(
     made_depth, made_height = model.place(depth, height, random)
     row, column = _inside(theirs.point(made_depth, made_height), breast)
     scale = float(model.gains[1])
-    detail, mask = _carried(source, lesion, (row, column), scale)
+    detail, mask = _carried(source, source_breast, lesion, (row, column), scale)
     low, high = model.band(depth)
     columns = np.arange(len(source))
     reach = scale * lesion.any(axis=0).sum() / 2
@@ -177,9 +181,10 @@ def show_lesion(
     Returns:
         (N, N) float32 in [0, 1].
     """
+    least = 3 * SOFTNESS if smooth else SOFTNESS
     alpha, spot = (
         ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast
-        for softness in (SOFTNESS, 3 * SOFTNESS if smooth else SOFTNESS)
+        for softness in (SOFTNESS, max(least, SPOT_SOFTNESS * float(placed.mask.sum()) ** 0.5))
     )
     coarse = ndimage.gaussian_filter(placed.detail, FINE_PX) if smooth else 0
     shown = pixels + alpha * (placed.detail - coarse)
@@ -188,6 +193,8 @@ def show_lesion(
         if not np.isfinite(lacking):
             break
         shown = shown + spot * np.float32(lacking)
+    darkest = np.quantile(pixels[breast], DARKEST) if breast.any() else 0.0
+    shown = np.maximum(shown, np.minimum(pixels, np.float32(darkest)))
     return np.clip(shown, 0, 1).astype(np.float32)
 
 
@@ -209,7 +216,7 @@ def _inside(point: tuple[float, float], breast: np.ndarray) -> tuple[float, floa
 
 
 def _carried(
-    source: np.ndarray, lesion: np.ndarray, to: tuple[float, float], scale: float
+    source: np.ndarray, source_breast: np.ndarray, lesion: np.ndarray, to: tuple[float, float], scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the lesion adds to its surroundings, and its mask, at another place and of another size."""
     rows, columns = np.flatnonzero(lesion.any(axis=1)), np.flatnonzero(lesion.any(axis=0))
@@ -219,10 +226,11 @@ def _carried(
         slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
     )
     wide = ndimage.binary_dilation(lesion[box], iterations=2)
-    added = (source[box] - extend_smoothly(source[box], ~wide)).astype(np.float32)
+    tissue = source_breast[box] & ~wide  # air beside it would make its surroundings dark
+    added = (source[box] - extend_smoothly(source[box], tissue)) * source_breast[box]
     size = tuple(max(3, round(scale * length)) for length in added.shape)
     small, drawn = (
-        np.asarray(Image.fromarray(part).resize(size[::-1], Image.Resampling.BILINEAR))
+        np.asarray(Image.fromarray(part.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
         for part in (added, lesion[box].astype(np.float32))
     )
     middle = ndimage.center_of_mass(drawn)

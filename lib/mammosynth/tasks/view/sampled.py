@@ -16,6 +16,7 @@ from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.film import border_of, exposed, with_border, without_border
+from mammosynth.tasks.view.frame import chest_wall
 from mammosynth.tasks.view.muscle import MUSCLES, draw_muscle, with_muscle
 from mammosynth.tasks.view.roles import OTHER
 from mammosynth.tasks.view.style import SIGMAS, Bands, StyleModel, evenly, interior, measure_style
@@ -45,6 +46,8 @@ LEAST_FALL = 0.4
 """By less the fall towards the skin is not divided out of the source."""
 EXPECTED_SHARE = 0.6
 """Of what the expected view has within the bands: the source has it as well, elsewhere."""
+COARSE = 4
+"""The first band that is laid once: dense tissue towards the axilla would be seen to be the same."""
 GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
 GRAIN = {Look.FILM: 1.15, Look.DIGITAL: 1.0}
@@ -58,6 +61,8 @@ MUSCLE_FREE = 0.1
 """Share of muscle below which a pixel is tissue before it."""
 TONES = (0.01, *np.linspace(0.04, 0.96, 15), 0.99)
 TONE_SLOPES = (0.6, 1.5)
+EXTREMES, BEYOND = (0.002, 0.998), 0.25
+"""Quantiles of the source's tissue, and by which share of its distance tissue may be darker or brighter than these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +123,7 @@ def draw_view(
     look, inside, to = source.look, source.breast, OTHER[source.view]
     hidden = ndimage.binary_dilation(lesions, iterations=LESION_MARGIN_PX) if lesions.any() else lesions
     hidden = hidden | source.muscle
-    pixels = extend_smoothly(source.pixels, ~hidden)
+    pixels = np.where(hidden, extend_smoothly(source.pixels, inside & ~hidden), source.pixels)
     border = border_of(pixels, inside) if look is Look.FILM else 0
     pixels = without_border(pixels, border)
     laid = lay(breast, inside, hidden)
@@ -128,16 +133,20 @@ def draw_view(
     own = measure_style(pixels, exposed(pixels, tissue) if look is Look.FILM else tissue)
     style = styles.draw(own, random, STYLE_SPREAD)
     gains = np.clip(np.exp(style[3:] - own[3:]), *GAINS)
-    fine = laid.carry(_fine(flat, inside, gains))
+    detail, coarse = _bands(flat, inside, gains)
+    first = ndimage.gaussian_filter(laid.first, SIGMAS[COARSE - 1])
+    fine = laid.carry(detail) + first * laid.carry_first(coarse)
     filled = _filled(expected, chance, breast)
-    base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
+    coarsest = _coarsest(filled, breast)
+    base = coarsest + (1 - (1 - EXPECTED_SHARE) * first) * (filled - coarsest)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
     muscle, contrast = np.zeros(breast.shape, np.float32), 0.0
     if to is ViewPosition.MLO:
         muscle, contrast = draw_muscle(breast, MUSCLES[look], random, kept_free)
     seen = erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE)
-    toned = _toned(base + fine, seen, flat[erode(inside, DEEP_PX) & ~source.muscle])
-    toned = _as_strong(toned, fine, seen)
+    greys = flat[erode(inside, DEEP_PX) & ~source.muscle]
+    toned = _as_strong(_toned(base + fine, seen, greys), fine, seen)
+    toned = _within(toned, greys)
     image = with_muscle(toned, base, fine, breast, muscle, contrast)
     image = _exposed(image * rim.fall(breast), breast, style)
     image = _grainy(image, breast, float(np.exp(style[3])) * GRAIN[look], random) * _soft(breast)
@@ -146,8 +155,11 @@ def draw_view(
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-    """(N, N) bool: the outline at a level of the chance of breast, which is drawn."""
-    return outline_at(chance, LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal()))
+    """(N, N) bool: the outline at a level of the chance of breast, which is drawn; solid from the chest wall on."""
+    level = LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal())
+    outline = outline_at(chance, level)
+    beyond = np.maximum.accumulate(outline[:, ::-1], axis=1)[:, ::-1]
+    return beyond & (np.arange(outline.shape[1]) >= chest_wall(outline))
 
 
 def outline_at(chance: np.ndarray, level: float) -> np.ndarray:
@@ -166,11 +178,13 @@ def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.
     return (share * expected + (1 - share) * filled) * breast
 
 
-def _fine(pixels: np.ndarray, breast: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """(N, N): the bands of a view, each times its gain."""
-    bands, fine = Bands(breast), np.zeros_like(pixels)
-    fine[bands.box] = sum(np.float32(gain) * band for gain, band in zip(gains, bands.split(pixels)[0], strict=True))
-    return fine * breast
+def _bands(pixels: np.ndarray, breast: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two of (N, N): the bands of a view that are fine, each times its gain, and those that are coarse."""
+    bands = Bands(breast)
+    made = np.zeros((2, *pixels.shape), np.float32)
+    for number, (gain, band) in enumerate(zip(gains, bands.split(pixels)[0], strict=True)):
+        made[(int(number >= COARSE), *bands.box)] += np.float32(gain) * band
+    return made[0] * breast, made[1] * breast
 
 
 def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -> np.ndarray:
@@ -207,6 +221,14 @@ def _as_strong(image: np.ndarray, fine: np.ndarray, seen: np.ndarray) -> np.ndar
         return image
     share = np.cov(image[seen], fine[seen])[0, 1] / (fine[seen].var() + 1e-9)
     return image + np.float32(max(1 - share, 0)) * fine
+
+
+def _within(image: np.ndarray, greys: np.ndarray) -> np.ndarray:
+    """The image, hardly darker or brighter than other greys are."""
+    if not greys.size:
+        return image
+    limited = np.clip(image, *np.quantile(greys, EXTREMES))
+    return limited + np.float32(BEYOND) * (image - limited)
 
 
 def _exposed(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ RIM_PX, SEAM_PX = 7.0, 14.0
 """Left out along the source's skin, where grey falls; and over how many pixels copies go over into each other."""
 DOWN, INWARD = (-2.0, -1.6, -1.3, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5), (-0.5, -0.25, -0.1, 0.0, 0.1, 0.25)
 """Shares of the source's height and depth by which copies may be moved, as it is and upside down."""
+LEAST_SHARE = 0.05
+"""What is covered by less than this is left without detail."""
 COPIES, LEAST = 10, 0.002
 """At most so many; and the share of the breast that a copy has to cover."""
 FIRST_PX, DEPTH_PX, DEEP_PX = 25.0, 14.0, 70.0
@@ -59,6 +61,15 @@ class Laid:
         return total
 
     @property
+    def first(self) -> np.ndarray:
+        """(N, N) float32: the weight of the source as it lies."""
+        return self.copies[0][1]
+
+    def carry_first(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, N) of an (N, N) image of the source as it lies, wherever it is laid again."""
+        return ndimage.map_coordinates(pixels, self.copies[0][0], order=1, mode="nearest", output=np.float32)
+
+    @property
     def where(self) -> np.ndarray:
         """(2, N, N) float32: row and column in the copy that weighs most."""
         first = np.argmax(np.stack([weight for _, weight in self.copies]), axis=0)
@@ -79,7 +90,7 @@ def lay(breast: np.ndarray, source_breast: np.ndarray, hidden: np.ndarray) -> La
         where, offer = table.offer(move)
         copies.append((where, left * offer))
         left = left * (1 - offer)
-    total = np.sqrt(left**2 + sum(share**2 for _, share in copies)) + np.float32(1e-6)
+    total = np.sqrt(sum(share**2 for _, share in copies)) + np.float32(LEAST_SHARE) * left + np.float32(1e-6)
     return Laid(tuple((where, share / total) for where, share in copies))
 
 
