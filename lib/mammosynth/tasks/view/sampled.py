@@ -28,6 +28,8 @@ LEVEL = 0.53
 DRAWN_LEVEL, LEVEL_SPREAD = 0.48, 0.02
 """The same of a sample, by which most of both outlines overlaps; and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
+WALL_PX = 12
+"""Depth of the bites at the chest wall that an outline is given back; a deeper one is the fold below the breast."""
 OUTLINE_PX = 6.0
 """Smoothing of the chance before an outline is drawn."""
 STYLE_SPREAD = 0.5
@@ -155,11 +157,20 @@ def draw_view(
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-    """(N, N) bool: the outline at a level of the chance of breast, which is drawn; solid from the chest wall on."""
+    """(N, N) bool: the outline at a level of the chance of breast, which is drawn; see `_straight`."""
     level = LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal())
-    outline = outline_at(chance, level)
-    beyond = np.maximum.accumulate(outline[:, ::-1], axis=1)[:, ::-1]
-    return beyond & (np.arange(outline.shape[1]) >= chest_wall(outline))
+    return _straight(outline_at(chance, level))
+
+
+def _straight(outline: np.ndarray) -> np.ndarray:
+    """The outline without bites at the chest wall and at the upper border, where the breast goes on."""
+    wall, column = chest_wall(outline), np.arange(outline.shape[1])
+    first = np.where(outline.any(axis=1), np.argmax(outline, axis=1), outline.shape[1])[:, None]
+    straight = outline | ((first - wall <= WALL_PX) & (column >= wall) & (column < first))
+    above = np.flatnonzero(straight[0])
+    closed = np.pad(straight, ((1, 0), (0, 0)))
+    closed[0] = (column >= above[0]) & (column <= above[-1]) if above.size else False
+    return ndimage.binary_fill_holes(closed)[1:]
 
 
 def outline_at(chance: np.ndarray, level: float) -> np.ndarray:
