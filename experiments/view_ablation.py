@@ -87,7 +87,8 @@ class Variant:
 
 
 FRAME_ALONE = {name: (size, float(name == "frame")) for name, (size, _) in regression.BLOCKS.items()}
-WITH_RADIOMICS = {**regression.BLOCKS, "radiomics": (radiomics.COUNT, 0.5)}
+BLOCKS = regression.BLOCKS
+WITH_RADIOMICS = {**BLOCKS, "radiomics": (radiomics.COUNT, 0.5)}
 LESS_CONTRAST = {Look.FILM: 1.0, Look.DIGITAL: 0.55}
 NO_BOX: Changes = ((expected, "BOX_SHARE", 0.0),)
 VARIANTS = (
@@ -141,10 +142,12 @@ def judged(
         val: To judge; likewise.
         phantoms: To fit, too; none of their views is one that may be nearer.
     """
+    learned = [*train, *phantoms]
+    for case in learned:
+        _laid(case)
     with ExitStack() as stack:
         for module, name, value in variant.changes:
             stack.enter_context(patch.object(module, name, value))
-        learned = [*train, *phantoms]
         scale = _Radiomics.of(learned) if variant.radiomics else None
         network = fitted(learned, scale)
         made = [_generate(network, case, scale) for case in val]
@@ -217,7 +220,8 @@ def _generate(network: ViewNetwork, case: ViewCase, scale: _Radiomics | None = N
         return _made(network, case)
 
     def given_of(*of: np.ndarray) -> np.ndarray:
-        return np.concatenate([regression.given_of(*of), scale.scaled(case)])
+        with patch.object(regression, "BLOCKS", BLOCKS):
+            return np.concatenate([regression.given_of(*of), scale.scaled(case)])
 
     with patch.object(synthesizer, "given_of", given_of):
         return _made(network, case)

@@ -181,10 +181,9 @@ def show_lesion(
     Returns:
         (N, N) float32 in [0, 1].
     """
-    least = 3 * SOFTNESS if smooth else SOFTNESS
+    wide = 3 * SOFTNESS if smooth else max(SOFTNESS, SPOT_SOFTNESS * float(placed.mask.sum()) ** 0.5)
     alpha, spot = (
-        ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast
-        for softness in (SOFTNESS, max(least, SPOT_SOFTNESS * float(placed.mask.sum()) ** 0.5))
+        ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast for softness in (SOFTNESS, wide)
     )
     coarse = ndimage.gaussian_filter(placed.detail, FINE_PX) if smooth else 0
     shown = pixels + alpha * (placed.detail - coarse)
