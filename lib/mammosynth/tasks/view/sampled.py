@@ -29,7 +29,7 @@ DRAWN_LEVEL, LEVEL_SPREAD = 0.48, 0.02
 """The same of a sample, by which most of both outlines overlaps; and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
 WALL_PX = 12
-"""Depth of the bites at the chest wall that an outline is given back; a deeper one is the fold below the breast."""
+"""How far outlines go on towards the chest wall: bites are closed, the fold below the breast is not."""
 OUTLINE_PX = 6.0
 """Smoothing of the chance before an outline is drawn."""
 STYLE_SPREAD = 0.5
@@ -166,7 +166,7 @@ def _straight(outline: np.ndarray) -> np.ndarray:
     """The outline without bites at the chest wall and at the upper border, where the breast goes on."""
     wall, column = chest_wall(outline), np.arange(outline.shape[1])
     first = np.where(outline.any(axis=1), np.argmax(outline, axis=1), outline.shape[1])[:, None]
-    straight = outline | ((first - wall <= WALL_PX) & (column >= wall) & (column < first))
+    straight = outline | ((column >= np.maximum(wall, first - WALL_PX)) & (column < first))
     above = np.flatnonzero(straight[0])
     closed = np.pad(straight, ((1, 0), (0, 0)))
     closed[0] = (column >= above[0]) & (column <= above[-1]) if above.size else False
