@@ -106,3 +106,15 @@ def test_a_bundle_may_require_an_optional_slot_and_nothing_unknown() -> None:
     assert [slot.required for slot in _slots(task, ["patient"], "mine")] == [True, False, True]
     with pytest.raises(BundleError, match=r"'requires' is \['age'\], expected a list of source, lesions, patient"):
         _slots(task, ["age"], "mine")
+
+
+def test_a_bundle_may_know_fewer_views_than_its_task() -> None:
+    from mammosynth.bundle import _seen
+
+    (slot,) = _seen((SLOTS[0],), ["CC"], "mine")
+    assert slot.accept is not None
+    slot.accept(dataclasses.replace(image(), view_position=ViewPosition.CC))
+    with pytest.raises(UnsupportedImageError, match="is a view MLO, expected CC: model mine knows no other"):
+        slot.accept(dataclasses.replace(image(), view_position=ViewPosition.MLO))
+    with pytest.raises(BundleError, match=r"'views' is \['LM'\], expected a list of CC, MLO"):
+        _seen((SLOTS[0],), ["LM"], "mine")

@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 
 from mammosynth import __version__
 from mammosynth.digests import file_sha256
-from mammosynth.errors import BundleError, InvalidParameterError
+from mammosynth.errors import BundleError, InvalidParameterError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.provenance import Provenance, Source
 from mammosynth.synthesis.result import Result
 from mammosynth.synthesis.synthesizer import Synthesizer
-from mammosynth.task import Rendering, Slot, TaskSpec, check_inputs, task_named, tasks
+from mammosynth.task import Rendering, Slot, SlotKind, TaskSpec, check_inputs, task_named, tasks
+from mammosynth.terms import ViewPosition
 
 METADATA = Path("configs", "metadata.json")
 INFERENCE = Path("configs", "inference.json")
@@ -41,7 +43,7 @@ class Bundle:
         name: The folder's name.
         version: From its metadata.
         task: What it synthesizes.
-        slots: What it is made from: the task's, of which it may require more.
+        slots: What it is made from: the task's, of which it may require more and accept fewer views.
         renderings: Those that it can; the first one is what is made unless another is asked for.
         description: One or two sentences for a person.
         metadata: All of metadata.json.
@@ -232,7 +234,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
         name=name,
         version=str(metadata["version"]),
         task=task,
-        slots=_slots(task, ours.get("requires", []), name),
+        slots=_seen(_slots(task, ours.get("requires", []), name), ours.get("views"), name),
         renderings=_renderings(ours.get("renderings", [Rendering.EXPECTED]), name),
         description=str(metadata.get("description", "")),
         metadata=metadata,
@@ -265,6 +267,30 @@ def _slots(task: TaskSpec, required: Any, name: str) -> tuple[Slot, ...]:
             f"{name}/{METADATA.as_posix()}: 'requires' is {required!r}, expected a list of {', '.join(known)}"
         )
     return tuple(replace(slot, required=slot.required or slot.role in required) for slot in task.slots)
+
+
+def _seen(slots: tuple[Slot, ...], views: Any, name: str) -> tuple[Slot, ...]:
+    """The slots, of which those for images accept only the views that a model knows."""
+    if views is None:
+        return slots
+    if not isinstance(views, list) or not views or not set(views) <= set(ViewPosition):
+        raise BundleError(
+            f"{name}/{METADATA.as_posix()}: 'views' is {views!r}, expected a list of {', '.join(ViewPosition)}"
+        )
+
+    def narrowed(slot: Slot) -> Slot:
+        def accept(source: Mammogram) -> None:
+            if slot.accept is not None:
+                slot.accept(source)
+            if source.view_position is not None and source.view_position not in views:
+                raise UnsupportedImageError(
+                    f"{source.source_name}: is a view {source.view_position}, expected {' or '.join(views)}: model "
+                    f"{name} knows no other; choose another image or model"
+                )
+
+        return replace(slot, accept=accept)
+
+    return tuple(narrowed(slot) if slot.kind is SlotKind.IMAGE else slot for slot in slots)
 
 
 def _renderings(given: Any, name: str) -> tuple[Rendering, ...]:

@@ -1,4 +1,4 @@
-"""The other view in the viewer: offered for CC images, made in the same study, hung beside the CC it was made from."""
+"""The other view in the viewer: made in the same study, from CC or MLO, and hung beside what it was made from."""
 
 import pytest
 
@@ -19,21 +19,23 @@ def server(tmp_path_factory):
         yield it
 
 
-def test_an_oblique_view_is_generated_from_a_craniocaudal_one_and_hangs_beside_it(browser, server):
+@pytest.mark.parametrize(("given", "to"), [("CC", "MLO"), ("MLO", "CC")])
+def test_the_other_view_is_generated_and_hangs_beside_its_source(browser, server, given, to):
     page = watched_page(browser, "1280x800")
     study, _ = find_series(server, "P1")["L CC low energy"]
     panel = open_study(page, server, study)
     panel.locator("#model").select_option("view")
-    assert wait_for(page, lambda: all(" CC " in option for option in options(panel)[1:]))
-    panel.locator("#source").select_option(label=next(o for o in options(panel) if o.startswith("L CC")))
+    chosen = f"L {given}"
+    assert wait_for(page, lambda: any(option.startswith(chosen) for option in options(panel)))
+    panel.locator("#source").select_option(label=next(o for o in options(panel) if o.startswith(chosen)))
     panel.get_by_role("button", name="Generate", exact=True).click()
     panel.get_by_text("Done: the result hangs beside its source.").wait_for()
     source, made = names(page)
-    assert source.startswith("L CC")
-    assert made.startswith("SYNTHETIC view L MLO")
+    assert source.startswith(chosen)
+    assert made.startswith(f"SYNTHETIC view L {to}")
     assert_in_place(page, 2)
-    screenshot(page, "view-cc-beside-mlo")
+    screenshot(page, f"view-{given}-beside-{to}".lower())
     stored = find_series(server, "P1")
-    assert any(name.startswith("SYNTHETIC view L MLO") for name in stored)
+    assert any(name.startswith(f"SYNTHETIC view L {to}") for name in stored)
     assert page.faults == []
     page.context.close()

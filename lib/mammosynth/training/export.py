@@ -60,7 +60,7 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
         "val_in_frame": run.best_scores,
     }
     metadata["mammosynth"] = {
-        **{key: value for key, value in known.items() if key in ("renderings", "requires")},
+        **{key: value for key, value in known.items() if key in ("renderings", "requires", "views")},
         **({"renderings": list(renderings)} if renderings else {}),
         "task": template.task.name,
         "default": False,

@@ -10,7 +10,7 @@ from PIL import Image
 from mammosynth.errors import DataError
 from mammosynth.tasks.view.evaluation import EVALUATION
 from mammosynth.tasks.view.evaluation.evaluate import REAL, SAME_DEPTH, SHUFFLED
-from mammosynth.tasks.view.evaluation.floors import MEDIAN, RANDOM, RIDGE
+from mammosynth.tasks.view.evaluation.floors import ITSELF, MEDIAN, RANDOM, RIDGE
 from tests.support.view_pairs import view_case
 
 pytestmark = pytest.mark.slow
@@ -91,6 +91,15 @@ def test_text_and_page_show_every_case_and_method(report):
     assert RIDGE in report.text
     assert report.page.count('class="case"') == 4
     assert report.page.count("<img") == 4 * 7  # real, four floors, two renderings
+
+
+def test_the_craniocaudal_view_is_judged_against_real_ones_of_that_view(bundle, tmp_path):
+    place = write_set(tmp_path / "set", train=range(12), val=range(20, 23))
+    options = EVALUATION.options(bootstrap=20, to="CC", rendering="expected")
+    report = EVALUATION(place, "val", [bundle], options=options)
+    assert report.values["to"] == "CC"
+    assert value(report, EXPECTED, "padded_psnr") > value(report, RANDOM, "padded_psnr")
+    assert value(report, ITSELF, "padded_psnr") < value(report, REAL, "padded_psnr")
 
 
 def test_too_few_breasts_are_refused(bundle, tmp_path):

@@ -1,5 +1,6 @@
 """From files to files: names, masks in black and white, DICOM of the same study."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from mammosynth.batch import FileOptions, synthesize_files
 from mammosynth.journey import Order
 from mammosynth.tasks.view.roles import LESIONS
+from mammosynth.terms import ViewPosition
 from tests.support.instances import as_file, build_instance
 from tests.support.view_pairs import view_case
 
@@ -45,19 +47,20 @@ def test_a_png_and_its_mask_become_view_mask_and_band_and_one_without_a_mask_a_v
     assert set(np.unique(mask)) == {0, 1}
 
 
-def test_a_dicom_source_gets_an_oblique_view_in_its_study_and_segmentations_of_it(bundle, tmp_path):
-    case = view_case(41)
+@pytest.mark.parametrize(("given", "to"), [("CC", "MLO"), ("MLO", "CC")])
+def test_a_dicom_source_gets_the_other_view_in_its_study_and_segmentations_of_it(bundle, tmp_path, given, to):
+    case = replace(view_case(41), to=ViewPosition(to))
     source = build_instance(
-        np.rint(4095 * case.views.cc.pixels).astype(np.uint16),
+        np.rint(4095 * case.source.pixels).astype(np.uint16),
         ImageLaterality="L",
-        ViewPosition="CC",
+        ViewPosition=given,
         ViewCodeSequence=None,
         ImagerPixelSpacing=[0.5, 0.5],
     )
-    path = tmp_path / "in" / "cc.dcm"
+    path = tmp_path / "in" / "source.dcm"
     path.parent.mkdir()
     path.write_bytes(as_file(source).getvalue())
-    mask = save(tmp_path / "mask.png", case.views.cc_lesion.astype(np.uint8))
+    mask = save(tmp_path / "mask.png", case.source_lesion.astype(np.uint8))
 
     report = synthesize_files(
         [path], tmp_path / "out", Order.parse(bundle, {}), others={LESIONS: mask}, options=FileOptions()
@@ -65,11 +68,11 @@ def test_a_dicom_source_gets_an_oblique_view_in_its_study_and_segmentations_of_i
 
     assert report.refused == ()
     image, lesion, band = (pydicom.dcmread(each) for each in report.written)
-    assert (image.Modality, image.ViewPosition, image.ImageLaterality) == ("MG", "MLO", "L")
+    assert (image.Modality, image.ViewPosition, image.ImageLaterality) == ("MG", to, "L")
     assert image.StudyInstanceUID == source.StudyInstanceUID
     assert image.FrameOfReferenceUID != source.FrameOfReferenceUID
     assert list(image.ImagerPixelSpacing) == [0.5, 0.5]
-    assert image.SeriesDescription.startswith("SYNTHETIC view L MLO")
+    assert image.SeriesDescription.startswith(f"SYNTHETIC view L {to}")
     for segmentation in (lesion, band):
         assert segmentation.Modality == "SEG"
         assert (segmentation.Rows, segmentation.Columns) == (image.Rows, image.Columns)

@@ -20,9 +20,9 @@ def test_the_task_is_found_by_its_name():
     assert task_named(VIEW) is SPECIFICATION
 
 
-def test_an_oblique_view_is_refused_and_a_view_that_is_not_known_is_asked_for():
-    with pytest.raises(UnsupportedImageError, match="expected CC"):
-        check_inputs(SPECIFICATION.slots, {SOURCE: source(ViewPosition.MLO)})
+def test_both_views_are_accepted_and_a_view_that_is_not_known_is_asked_for():
+    for view in ViewPosition:
+        check_inputs(SPECIFICATION.slots, {SOURCE: source(view)})
     with pytest.raises(MissingAttributeError, match="view_position"):
         check_inputs(SPECIFICATION.slots, {SOURCE: source(None)})
 

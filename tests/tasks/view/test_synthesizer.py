@@ -1,4 +1,4 @@
-"""What comes out of a craniocaudal view: the other view of the same breast, its lesion nearly as deep."""
+"""What comes out of a view: the other view of the same breast, its lesion nearly as deep."""
 
 from dataclasses import replace
 
@@ -21,24 +21,25 @@ pytestmark = pytest.mark.slow
 
 
 def made(synthesizer, case, rendering=Rendering.SAMPLED, seed=0, *, lesions=True, **parameters):
-    inputs = {SOURCE: case.views.cc}
+    inputs = {SOURCE: case.source}
     if lesions:
-        inputs[LESIONS] = LabelMap(case.views.cc_lesion.astype(np.uint8), "mask", CLASSES)
+        inputs[LESIONS] = LabelMap(case.source_lesion.astype(np.uint8), "mask", CLASSES)
     parameters = ViewParameters(**{"look": Look.FILM, **parameters})
     return {each.role: each.value for each in synthesizer(inputs, parameters, rendering=rendering, seed=seed)}
 
 
 @pytest.mark.parametrize("rendering", list(Rendering))
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_view_is_an_oblique_one_of_the_same_side_with_the_chest_wall_where_it_was(synthesizer, rendering, mirrored):
-    case = view_case(30, mirrored=mirrored)
+@pytest.mark.parametrize("to", list(ViewPosition))
+def test_the_other_view_is_of_the_same_side_with_the_chest_wall_where_it_was(synthesizer, rendering, mirrored, to):
+    case = replace(view_case(30, mirrored=mirrored), to=to)
     view = made(synthesizer, case, rendering, lesions=False)[IMAGE]
-    assert (view.view_position, view.image_laterality) == (ViewPosition.MLO, case.views.cc.image_laterality)
+    assert (view.view_position, view.image_laterality) == (to, case.source.image_laterality)
     assert view.pixels.shape == (512, 512)
     assert view.image_laterality is (ImageLaterality.RIGHT if mirrored else ImageLaterality.LEFT)
     columns = np.flatnonzero((view.pixels > 0.05).mean(axis=0) > 0.2)
     assert bool(columns.mean() > 256) is mirrored
-    shown, wanted = (pixels > 0.05 for pixels in (view.pixels, case.views.mlo.pixels))
+    shown, wanted = (pixels > 0.05 for pixels in (view.pixels, case.target.pixels))
     assert (shown & wanted).sum() / (shown | wanted).sum() > 0.8
 
 
@@ -75,11 +76,12 @@ def depth_of(mask, pixels):
 
 
 @pytest.mark.parametrize("rendering", list(Rendering))
-def test_a_lesion_is_nearly_as_deep_brighter_than_its_ring_and_in_its_band(synthesizer, rendering):
-    case = view_case(34)
+@pytest.mark.parametrize("to", list(ViewPosition))
+def test_a_lesion_is_nearly_as_deep_brighter_than_its_ring_and_in_its_band(synthesizer, rendering, to):
+    case = replace(view_case(34), to=to)
     found = made(synthesizer, case, rendering)
     mask, band, pixels = found[MASK].labels == 1, found[BAND].labels > 0, found[IMAGE].pixels
-    assert abs(depth_of(mask, pixels) - depth_of(case.views.cc_lesion, case.views.cc.pixels)) < 45
+    assert abs(depth_of(mask, pixels) - depth_of(case.source_lesion, case.source.pixels)) < 45
     ring = ndimage.binary_dilation(mask, iterations=20) & ~ndimage.binary_dilation(mask, iterations=5)
     assert pixels[mask].mean() > pixels[ring].mean() + 0.02
     assert found[MASK].classes == CLASSES

@@ -56,8 +56,8 @@ def without_border(pixels: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([pixels[:, last : 2 * last][:, ::-1], pixels[:, last:]], axis=1)
 
 
-def with_border(pixels: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
-    """The image with a border beside the chest wall, and one above of drawn width."""
-    above = float(np.interp(random.uniform(), np.linspace(0, 1, len(ABOVE_PX)), ABOVE_PX))
-    rows, columns = (np.clip(np.arange(pixels.shape[axis]) + 1 - wide, 0, 1) for axis, wide in ((0, above), (1, width)))
+def with_border(pixels: np.ndarray, width: int, random: np.random.Generator, *, above: bool = True) -> np.ndarray:
+    """The image with a border beside the chest wall, and, if it is asked for, one above of drawn width."""
+    drawn = float(np.interp(random.uniform(), np.linspace(0, 1, len(ABOVE_PX)), ABOVE_PX)) if above else 0.0
+    rows, columns = (np.clip(np.arange(pixels.shape[axis]) + 1 - wide, 0, 1) for axis, wide in ((0, drawn), (1, width)))
     return (pixels * rows[:, None] * columns).astype(np.float32)

@@ -17,6 +17,7 @@ from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.preprocessing.look import Look
+from mammosynth.terms import ViewPosition
 
 SIDE = 512
 FILLED = 0.9
@@ -125,7 +126,7 @@ class Framed:
         breast = segment_breast(pixels, background=0.0)
         if not breast.any():
             raise UnsupportedImageError(f"{source.source_name}: no breast is found; choose a mammogram")
-        return cls(frame, pixels, without_neighbours(breast))
+        return cls(frame, pixels, one_breast(breast, source.view_position))
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class ResultMatrix:
     left: float
 
     @classmethod
-    def of(cls, frame: ViewFrame, cc_breast: np.ndarray, breast: np.ndarray) -> ResultMatrix:
+    def of(cls, frame: ViewFrame, source_breast: np.ndarray, breast: np.ndarray) -> ResultMatrix:
         """Of a source that was laid into a frame as a whole: as it was. Else the breast is as deep as in the source.
 
         Two views of a breast are nearly as deep: their distances from nipple to muscle differ by less than a
@@ -155,16 +156,16 @@ class ResultMatrix:
 
         Args:
             frame: Of the source.
-            cc_breast: (512, 512) bool of the source in the frame.
+            source_breast: (512, 512) bool of the source in the frame.
             breast: (512, 512) bool of the result in the frame.
         """
         height, width = frame.shape
         rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
         scale, top, left = frame.side / SIDE, float(frame.top), float(frame.left)
         if not frame.is_whole:
-            cc_columns = np.flatnonzero(cc_breast.any(axis=0))
-            wall = frame.left + cc_columns[0] * scale
-            scale *= len(cc_columns) / len(columns)
+            own = np.flatnonzero(source_breast.any(axis=0))
+            wall = frame.left + own[0] * scale
+            scale *= len(own) / len(columns)
             scale = min(scale, height / (rows[-1] - rows[0] + 1))
             top, left = -rows[0] * scale, max(wall, 0.0) - columns[0] * scale
         needed = int(np.ceil(left + (columns[-1] + 1 + SPARE) * scale)) if columns.size else 0
@@ -192,6 +193,16 @@ def _overlap(start: int, length: int, whole: int) -> tuple[slice, slice]:
     """Where a stretch meets a whole: in the whole, and in the stretch."""
     first, last = max(start, 0), min(start + length, whole)
     return slice(first, last), slice(first - start, last - start)
+
+
+def one_breast(breast: np.ndarray, view: ViewPosition | None) -> np.ndarray:
+    """See `without_neighbours`; an oblique view goes out again towards the axilla, and is left as it is.
+
+    Args:
+        breast: (N, N) bool, chest wall on the left, not empty.
+        view: Of the image.
+    """
+    return breast if view is ViewPosition.MLO else without_neighbours(breast)
 
 
 def without_neighbours(breast: np.ndarray) -> np.ndarray:

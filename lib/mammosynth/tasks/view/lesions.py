@@ -1,7 +1,7 @@
 """Where a lesion of one view lies in the other, how large and how bright it is there.
 
 Both views show how far a lesion is from the nipple, in the direction of the chest wall: that depth is nearly kept. Its
-height is nearly free. Both are linear in what the craniocaudal view shows, with a normal error, fitted to lesions that
+height is nearly free. Both are linear in what the source shows, with a normal error, fitted to lesions that
 are drawn on both views.
 """
 
@@ -23,6 +23,10 @@ BAND_DEVIATIONS = 1.645
 RING = (5, 25)
 """Pixels of the frame from a lesion's border that its contrast is against."""
 SOFTNESS = 1.5
+SPOT_SOFTNESS = 0.12
+"""Of what brings a lesion to its contrast, as a share of its size: a large one would have a hard edge else."""
+DARKEST = 0.05
+"""Quantile of the breast below which no lesion makes it darker: drawings of skin and large ones hold dark fat."""
 EXPECTED_SHARES = {Look.FILM: 1.0, Look.DIGITAL: 0.65}
 """Of its contrast that a lesion has in an expected image, which does not know where it lies: digital lesions are drawn
 so large that more costs more error than a ridge regression has without any."""
@@ -77,8 +81,7 @@ class LesionModel(nn.Module):
         """Learn from lesions.
 
         Args:
-            pairs: (N, 8): depth, height, contrast and size (root of the area) in the craniocaudal view, then in the
-                other.
+            pairs: (N, 8): depth, height, contrast and size (root of the area) in the source, then in the other view.
         """
         if len(pairs) < LEAST_CASES:
             return
@@ -114,7 +117,7 @@ class Placed:
         mask: (N, N) bool.
         band: (N, N) bool: where it must lie with a chance of nine in ten; not cut to the breast.
         detail: (N, N) float32: what it adds to the tissue, before it is brought to its contrast.
-        contrast: That the craniocaudal view lets expect; NaN where it has none worth a number.
+        contrast: That the source lets expect; NaN where it has none worth a number.
     """
 
     mask: np.ndarray
@@ -131,8 +134,8 @@ def lesion_contrast(pixels: np.ndarray, mask: np.ndarray, breast: np.ndarray) ->
 
 
 def place_lesion(
-    cc: np.ndarray,
-    cc_breast: np.ndarray,
+    source: np.ndarray,
+    source_breast: np.ndarray,
     lesion: np.ndarray,
     breast: np.ndarray,
     model: LesionModel,
@@ -141,25 +144,25 @@ def place_lesion(
     """One lesion, carried over.
 
     Args:
-        cc: (N, N) float32, in the frame.
-        cc_breast: (N, N) bool.
+        source: (N, N) float32, in the frame.
+        source_breast: (N, N) bool.
         lesion: (N, N) bool, one part, not empty.
         breast: (N, N) bool of the other view, not empty.
         model: Where it goes.
         random: Draws the place; None for the one that is expected.
     """
-    ours, theirs = Box.of(cc_breast), Box.of(breast)
+    ours, theirs = Box.of(source_breast), Box.of(breast)
     depth, height = ours.place(lesion)
     made_depth, made_height = model.place(depth, height, random)
     row, column = _inside(theirs.point(made_depth, made_height), breast)
     scale = float(model.gains[1])
-    detail, mask = _carried(cc, lesion, (row, column), scale)
+    detail, mask = _carried(source, source_breast, lesion, (row, column), scale)
     low, high = model.band(depth)
-    columns = np.arange(len(cc))
+    columns = np.arange(len(source))
     reach = scale * lesion.any(axis=0).sum() / 2
     first, last = theirs.point(high, 0)[1] - reach, theirs.point(low, 0)[1] + reach
-    band = np.broadcast_to((columns >= first) & (columns <= last), cc.shape)
-    contrast = lesion_contrast(cc, lesion, cc_breast) * float(model.gains[0])
+    band = np.broadcast_to((columns >= first) & (columns <= last), source.shape)
+    contrast = lesion_contrast(source, lesion, source_breast) * float(model.gains[0])
     return Placed(mask & breast, band, detail, contrast)
 
 
@@ -178,9 +181,9 @@ def show_lesion(
     Returns:
         (N, N) float32 in [0, 1].
     """
+    wide = 3 * SOFTNESS if smooth else max(SOFTNESS, SPOT_SOFTNESS * float(placed.mask.sum()) ** 0.5)
     alpha, spot = (
-        ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast
-        for softness in (SOFTNESS, 3 * SOFTNESS if smooth else SOFTNESS)
+        ndimage.gaussian_filter(placed.mask.astype(np.float32), softness) * breast for softness in (SOFTNESS, wide)
     )
     coarse = ndimage.gaussian_filter(placed.detail, FINE_PX) if smooth else 0
     shown = pixels + alpha * (placed.detail - coarse)
@@ -189,6 +192,8 @@ def show_lesion(
         if not np.isfinite(lacking):
             break
         shown = shown + spot * np.float32(lacking)
+    darkest = np.quantile(pixels[breast], DARKEST) if breast.any() else 0.0
+    shown = np.maximum(shown, np.minimum(pixels, np.float32(darkest)))
     return np.clip(shown, 0, 1).astype(np.float32)
 
 
@@ -210,7 +215,7 @@ def _inside(point: tuple[float, float], breast: np.ndarray) -> tuple[float, floa
 
 
 def _carried(
-    cc: np.ndarray, lesion: np.ndarray, to: tuple[float, float], scale: float
+    source: np.ndarray, source_breast: np.ndarray, lesion: np.ndarray, to: tuple[float, float], scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the lesion adds to its surroundings, and its mask, at another place and of another size."""
     rows, columns = np.flatnonzero(lesion.any(axis=1)), np.flatnonzero(lesion.any(axis=0))
@@ -220,18 +225,19 @@ def _carried(
         slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
     )
     wide = ndimage.binary_dilation(lesion[box], iterations=2)
-    added = (cc[box] - extend_smoothly(cc[box], ~wide)).astype(np.float32)
+    tissue = source_breast[box] & ~wide  # air beside it would make its surroundings dark
+    added = (source[box] - extend_smoothly(source[box], tissue)) * source_breast[box]
     size = tuple(max(3, round(scale * length)) for length in added.shape)
     small, drawn = (
-        np.asarray(Image.fromarray(part).resize(size[::-1], Image.Resampling.BILINEAR))
+        np.asarray(Image.fromarray(part.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
         for part in (added, lesion[box].astype(np.float32))
     )
     middle = ndimage.center_of_mass(drawn)
-    detail, mask = np.zeros_like(cc), np.zeros(cc.shape, bool)
+    detail, mask = np.zeros_like(source), np.zeros(source.shape, bool)
     top, left = round(to[0] - middle[0]), round(to[1] - middle[1])
     come = tuple(
         slice(max(-at, 0), min(length, whole - at))
-        for at, length, whole in zip((top, left), size, cc.shape, strict=True)
+        for at, length, whole in zip((top, left), size, source.shape, strict=True)
     )
     go = tuple(slice(at + part.start, at + part.stop) for at, part in zip((top, left), come, strict=True))
     detail[go], mask[go] = small[come], drawn[come] > 0.5

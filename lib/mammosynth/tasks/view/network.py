@@ -9,10 +9,11 @@ from mammosynth.tasks.view.lesions import LesionModel
 from mammosynth.tasks.view.look import LookModel
 from mammosynth.tasks.view.regression import ViewRegression
 from mammosynth.tasks.view.style import StyleModel
+from mammosynth.terms import ViewPosition
 
 
-class ViewNetwork(nn.Module):
-    """What is known of both looks: no layers, all of it has a closed form."""
+class OneWay(nn.Module):
+    """What is known of both looks, from one view to the other: no layers, all of it has a closed form."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,4 +38,18 @@ class ViewNetwork(nn.Module):
         """Of that look."""
         found = self.lesions[look.value]
         assert isinstance(found, LesionModel)
+        return found
+
+
+class ViewNetwork(nn.Module):
+    """Both ways: to the oblique view, and back to the craniocaudal one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways = nn.ModuleDict({view.value: OneWay() for view in ViewPosition})
+
+    def way_to(self, view: ViewPosition) -> OneWay:
+        """To that view."""
+        found = self.ways[view.value]
+        assert isinstance(found, OneWay)
         return found

@@ -1,4 +1,4 @@
-"""`ViewRegression`: the view that is expected, by a ridge regression on what the craniocaudal one shows.
+"""`ViewRegression`: the view that is expected, by a ridge regression on what the other one shows.
 
 Three things are predicted: grey at every pixel of the frame; the chance of breast there, since where it is low the
 least error is not the mean but black; and grey in the box of the breast, stretched to a square, where no outline blurs
@@ -102,25 +102,25 @@ class ViewRegression(nn.Module):
         return Prediction(grey, chance, made[_PIXELS:].reshape(MADE_BOX, MADE_BOX))
 
 
-def given_of(cc: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """(9273,) float32, see `BLOCKS`, of a (512, 512) craniocaudal view in the frame; the breast in it is not empty."""
-    box = in_box(cc, breast, BOX)
+def given_of(source: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(9273,) float32, see `BLOCKS`, of a (512, 512) source in the frame; the breast in it is not empty."""
+    box = in_box(source, breast, BOX)
     found = {
-        "frame": resized(cc, GIVEN),
+        "frame": resized(source, GIVEN),
         "outline": resized(breast.astype(np.float32), GIVEN),
         "box": box,
         "profile": box.mean(axis=0),
-        "histogram": np.percentile(cc[breast], PERCENTILES),
+        "histogram": np.percentile(source[breast], PERCENTILES),
     }
     return np.concatenate([found[name].ravel() for name in BLOCKS]).astype(np.float32)
 
 
-def made_of(mlo: np.ndarray, breast: np.ndarray) -> np.ndarray:
-    """(36864,) float32 of a (512, 512) view in the frame: grey and breast in it, grey in the box of the breast."""
+def made_of(target: np.ndarray, breast: np.ndarray) -> np.ndarray:
+    """(36864,) float32 of a (512, 512) target in the frame: grey and breast in it, grey in the box of the breast."""
     step = SIDE // MADE
-    both = np.stack([mlo, breast.astype(np.float32)])
+    both = np.stack([target, breast.astype(np.float32)])
     means = both.reshape(2, MADE, step, MADE, step).mean(axis=(2, 4), dtype=np.float32)
-    return np.concatenate([means.ravel(), in_box(mlo, breast, MADE_BOX).ravel()])
+    return np.concatenate([means.ravel(), in_box(target, breast, MADE_BOX).ravel()])
 
 
 def in_box(pixels: np.ndarray, breast: np.ndarray, side: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """`draw_view`: one plausible view: an outline that is drawn, the woman's own tissue in it, as strong as a drawn style.
 
-What is coarse comes from the expected view, what is fine from the craniocaudal one: its bands are laid into the outline
+What is coarse comes from the expected view, what is fine from the source: its bands are laid into the outline
 and brought to the strength that the style asks for.
 """
 
@@ -17,14 +17,20 @@ from mammosynth.preprocessing.frame import extend_smoothly, fill_outside
 from mammosynth.preprocessing.look import Look
 from mammosynth.preprocessing.regions import largest
 from mammosynth.tasks.view.film import border_of, exposed, with_border, without_border
+from mammosynth.tasks.view.frame import chest_wall
+from mammosynth.tasks.view.muscle import MUSCLES, draw_muscle, with_muscle
+from mammosynth.tasks.view.roles import OTHER
 from mammosynth.tasks.view.style import SIGMAS, StyleModel, interior, measure_style
 from mammosynth.tasks.view.warp import Laid, lay
+from mammosynth.terms import ViewPosition
 
 LEVEL = 0.53
 """Of the chance of breast, where the outline is that is expected."""
 DRAWN_LEVEL, LEVEL_SPREAD = 0.48, 0.02
 """The same of a sample, by which most of both outlines overlaps; and how far samples differ in it."""
 LEVEL_LIMITS = (0.25, 0.75)
+WALL_PX = 12
+"""How far outlines go on towards the chest wall: bites are closed, the fold below the breast is not."""
 OUTLINE_PX = 6.0
 """Smoothing of the chance before an outline is drawn."""
 STYLE_SPREAD = 0.5
@@ -43,6 +49,8 @@ LEAST_FALL = 0.4
 """By less the fall towards the skin is not divided out of the source."""
 EXPECTED_SHARE = 0.6
 """Of what the expected view has within the bands: the source has it as well, elsewhere."""
+COARSE = 4
+"""The first band that is laid once: dense tissue towards the axilla would be seen to be the same."""
 GAINS = (0.7, 1.5)
 """By which a band may be made weaker or stronger."""
 GRAIN = {Look.FILM: 1.15, Look.DIGITAL: 1.0}
@@ -52,35 +60,31 @@ COARSE_GAINS = (0.9, 1.1)
 PASSES = 3
 
 
-@dataclass(frozen=True)
-class MuscleShape:
-    """Pectoral muscles of real views: mean and standard deviation.
-
-    Attributes:
-        width: Where it ends on the upper border, as a share of the breast's depth.
-        height: Where it ends on the chest wall, as a share of the breast's height.
-        contrast: Its grey minus that of the tissue before it.
-    """
-
-    width: tuple[float, float]
-    height: tuple[float, float]
-    contrast: tuple[float, float]
-
-
-MUSCLES = {
-    Look.FILM: MuscleShape((0.46, 0.16), (0.57, 0.16), (0.275, 0.07)),
-    Look.DIGITAL: MuscleShape((0.38, 0.13), (0.53, 0.17), (0.19, 0.1)),
-}
-"""As `find_pectoral_muscle` sees them in 38 training views of each look."""
-MUSCLE_TEXTURE = 0.6
-"""Of the strength that other tissue has."""
-MUSCLE_FINE_PX = 5.0
-MUSCLE_DRAWS = 20
-MUSCLE_FREE, MUSCLE_BRIGHTEST = 0.1, 0.9
+MUSCLE_FREE = 0.1
+"""Share of muscle below which a pixel is tissue before it."""
 TONES = (0.01, *np.linspace(0.04, 0.96, 15), 0.99)
 TONE_SLOPES = (0.6, 1.5)
-MUSCLE_BULGE = 0.05
-MUSCLE_SOFT_PX = 2.5
+EXTREMES, BEYOND = (0.002, 0.998), 0.25
+"""Quantiles of the source's tissue, and by which share of its distance tissue may be darker or brighter than these."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is known of the source in the frame.
+
+    Attributes:
+        pixels: (512, 512) float32 in [0, 1].
+        breast: (512, 512) bool, not empty.
+        muscle: (512, 512) bool, see `source_muscle`.
+        view: Of it.
+        look: Of it.
+    """
+
+    pixels: np.ndarray
+    breast: np.ndarray
+    muscle: np.ndarray
+    view: ViewPosition
+    look: Look
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +101,11 @@ class Drawn:
 
 
 def draw_view(
-    cc: np.ndarray,
-    cc_breast: np.ndarray,
+    source: Source,
     expected: np.ndarray,
     chance: np.ndarray,
     breast: np.ndarray,
     styles: StyleModel,
-    look: Look,
     random: np.random.Generator,
     *,
     lesions: np.ndarray,
@@ -112,45 +114,64 @@ def draw_view(
     """One sample.
 
     Args:
-        cc: (512, 512) float32, in the frame.
-        cc_breast: (512, 512) bool, not empty.
+        source: In the frame.
         expected: (512, 512) float32: the expected view.
         chance: (512, 512) float32: of breast at every pixel.
         breast: (512, 512) bool, not empty, see `draw_outline`.
         styles: What is known of the other view's style.
-        look: Of the images.
         random: Where everything random comes from.
         lesions: (512, 512) bool: of the source, which are not laid into the view.
         kept_free: (512, 512) bool: of the view, where no muscle should be.
     """
+    look, inside, to = source.look, source.breast, OTHER[source.view]
     hidden = ndimage.binary_dilation(lesions, iterations=LESION_MARGIN_PX) if lesions.any() else lesions
-    cc = extend_smoothly(cc, ~hidden)
-    border = border_of(cc, cc_breast) if look is Look.FILM else 0
-    cc = without_border(cc, border)
-    laid = lay(breast, cc_breast, hidden)
-    rim = _Rim.of(cc, cc_breast)
-    flat = cc / np.maximum(rim.fall(cc_breast), LEAST_FALL) * cc_breast
-    own = measure_style(cc, exposed(cc, cc_breast) if look is Look.FILM else cc_breast)
+    hidden = hidden | source.muscle
+    pixels = np.where(hidden, extend_smoothly(source.pixels, inside & ~hidden), source.pixels)
+    border = border_of(pixels, inside) if look is Look.FILM else 0
+    pixels = without_border(pixels, border)
+    laid = lay(breast, inside, hidden)
+    rim = _Rim.of(pixels, inside)
+    flat = pixels / np.maximum(rim.fall(inside), LEAST_FALL) * inside
+    tissue = inside & ~source.muscle
+    own = measure_style(pixels, exposed(pixels, tissue) if look is Look.FILM else tissue)
     style = styles.draw(own, random, STYLE_SPREAD)
     gains = np.clip(np.exp(style[3:] - own[3:]), *GAINS)
-    fine = laid.carry(_fine(flat, cc_breast, gains))
+    detail, coarse = _bands(flat, inside, gains)
+    first = ndimage.gaussian_filter(laid.first, SIGMAS[COARSE - 1])
+    fine = laid.carry(detail) + first * laid.carry_first(coarse)
     filled = _filled(expected, chance, breast)
-    base = EXPECTED_SHARE * filled + (1 - EXPECTED_SHARE) * _coarsest(filled, breast)
+    coarsest = _coarsest(filled, breast)
+    base = coarsest + (1 - (1 - EXPECTED_SHARE) * first) * (filled - coarsest)
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
-    muscle, contrast = _free_muscle(breast, MUSCLES[look], random, kept_free)
+    muscle, contrast = np.zeros(breast.shape, np.float32), 0.0
+    if to is ViewPosition.MLO:
+        muscle, contrast = draw_muscle(breast, MUSCLES[look], random, kept_free)
     seen = erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE)
-    tissue = _toned(base + fine, seen, flat[erode(cc_breast, DEEP_PX)])
-    tissue = _as_strong(tissue, fine, seen)
-    image = _with_muscle(tissue, base, fine, breast, muscle, contrast)
+    greys = flat[erode(inside, DEEP_PX) & ~source.muscle]
+    toned = _as_strong(_toned(base + fine, seen, greys), fine, seen)
+    toned = _within(toned, greys)
+    image = with_muscle(toned, base, fine, breast, muscle, contrast)
     image = _exposed(image * rim.fall(breast), breast, style)
     image = _grainy(image, breast, float(np.exp(style[3])) * GRAIN[look], random) * _soft(breast)
-    image = with_border(image, border, random) if look is Look.FILM else image
+    image = with_border(image, border, random, above=to is ViewPosition.MLO) if look is Look.FILM else image
     return Drawn(np.clip(image, 0, 1).astype(np.float32), laid)
 
 
 def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-    """(N, N) bool: the outline at a level of the chance of breast, which is drawn."""
-    return outline_at(chance, LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal()))
+    """(N, N) bool: the outline at a level of the chance of breast, which is drawn; see `_straight`."""
+    level = LEVEL if random is None else DRAWN_LEVEL + LEVEL_SPREAD * float(random.normal())
+    return _straight(outline_at(chance, level))
+
+
+def _straight(outline: np.ndarray) -> np.ndarray:
+    """The outline without bites at the chest wall and at the upper border, where the breast goes on."""
+    wall, column = chest_wall(outline), np.arange(outline.shape[1])
+    first = np.where(outline.any(axis=1), np.argmax(outline, axis=1), outline.shape[1])[:, None]
+    straight = outline | ((column >= np.maximum(wall, first - WALL_PX)) & (column < first))
+    above = np.flatnonzero(straight[0])
+    closed = np.pad(straight, ((1, 0), (0, 0)))
+    closed[0] = (column >= above[0]) & (column <= above[-1]) if above.size else False
+    return ndimage.binary_fill_holes(closed)[1:]
 
 
 def outline_at(chance: np.ndarray, level: float) -> np.ndarray:
@@ -169,11 +190,13 @@ def _filled(expected: np.ndarray, chance: np.ndarray, breast: np.ndarray) -> np.
     return (share * expected + (1 - share) * filled) * breast
 
 
-def _fine(cc: np.ndarray, cc_breast: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """(N, N): the bands of a view, each times its gain."""
-    bands, fine = Bands(cc_breast, SIGMAS), np.zeros_like(cc)
-    fine[bands.box] = sum(np.float32(gain) * band for gain, band in zip(gains, bands.split(cc)[0], strict=True))
-    return fine * cc_breast
+def _bands(pixels: np.ndarray, breast: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two of (N, N): the bands of a view that are fine, each times its gain, and those that are coarse."""
+    bands = Bands(breast, SIGMAS)
+    made = np.zeros((2, *pixels.shape), np.float32)
+    for number, (gain, band) in enumerate(zip(gains, bands.split(pixels)[0], strict=True)):
+        made[(int(number >= COARSE), *bands.box)] += np.float32(gain) * band
+    return made[0] * breast, made[1] * breast
 
 
 def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -> np.ndarray:
@@ -181,49 +204,6 @@ def _coarse(random: np.random.Generator, base: np.ndarray, breast: np.ndarray) -
     noise = ndimage.gaussian_filter(random.normal(size=base.shape).astype(np.float32), COARSE_PX)
     noise = (noise - noise[breast].mean()) / (noise[breast].std() + 1e-6)
     return noise * base[breast].std() * breast
-
-
-def _free_muscle(
-    breast: np.ndarray, shape: MuscleShape, random: np.random.Generator, kept_free: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """See `_muscle`: the first of several that leaves a place free, else that which covers least of it."""
-    drawn = [_muscle(breast, shape, random)]
-    while drawn[-1][0][kept_free].sum() > 0 and len(drawn) < MUSCLE_DRAWS:
-        drawn.append(_muscle(breast, shape, random))
-    return min(drawn, key=lambda each: float(each[0][kept_free].sum()))
-
-
-def _muscle(breast: np.ndarray, shape: MuscleShape, random: np.random.Generator) -> tuple[np.ndarray, float]:
-    """(N, N) share of muscle in every pixel, behind a line that is slightly bent; and its contrast."""
-    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
-    width, height, contrast = (
-        mean + deviation * float(np.clip(random.normal(), -1.5, 1.5))
-        for mean, deviation in (shape.width, shape.height, shape.contrast)
-    )
-    width, height = max(width, 0.1) * len(columns), max(height, 0.2) * len(rows)
-    row, column = np.ogrid[: breast.shape[0], : breast.shape[1]]
-    along = np.clip((row - rows[0]) / height, 0, 1)
-    line = columns[0] + width * (1 - along + MUSCLE_BULGE * np.sin(np.pi * along))
-    share = 1 / (1 + np.exp(np.clip((column - line) / MUSCLE_SOFT_PX, -30, 30)))
-    return (share * (row < rows[0] + height) * breast).astype(np.float32), max(contrast, 0.02)
-
-
-def _with_muscle(
-    tissue: np.ndarray, base: np.ndarray, fine: np.ndarray, breast: np.ndarray, muscle: np.ndarray, contrast: float
-) -> np.ndarray:
-    """The tissue with the muscle over it, as bright before what is in front of it as it should be."""
-    solid = muscle > 0.5
-    distance = ndimage.distance_transform_edt(~solid)
-    front = breast & (distance > 4) & (distance < 30)
-    if not solid.any() or not front.any():
-        return tissue
-    level = min(tissue[front].mean() + contrast, MUSCLE_BRIGHTEST)
-    own = (
-        level
-        + 0.3 * (base - base[solid].mean())
-        + MUSCLE_TEXTURE * (fine - ndimage.gaussian_filter(fine, MUSCLE_FINE_PX))
-    )
-    return tissue + muscle * (own - tissue)
 
 
 def _coarsest(image: np.ndarray, breast: np.ndarray) -> np.ndarray:
@@ -255,6 +235,14 @@ def _as_strong(image: np.ndarray, fine: np.ndarray, seen: np.ndarray) -> np.ndar
     return image + np.float32(max(1 - share, 0)) * fine
 
 
+def _within(image: np.ndarray, greys: np.ndarray) -> np.ndarray:
+    """The image, hardly darker or brighter than other greys are."""
+    if not greys.size:
+        return image
+    limited = np.clip(image, *np.quantile(greys, EXTREMES))
+    return limited + np.float32(BEYOND) * (image - limited)
+
+
 def _exposed(image: np.ndarray, breast: np.ndarray, style: np.ndarray) -> np.ndarray:
     """Of the grey and the spread that a style has, within limits."""
     inside = interior(breast)
@@ -282,14 +270,14 @@ class _Rim:
     shares: np.ndarray
 
     @classmethod
-    def of(cls, cc: np.ndarray, cc_breast: np.ndarray) -> _Rim:
-        depth = skin_distance(cc_breast)
+    def of(cls, pixels: np.ndarray, breast: np.ndarray) -> _Rim:
+        depth = skin_distance(breast)
         bins = np.arange(RIM_PX + 1)
         means = np.array(
-            [cc[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins]
+            [pixels[(depth > low) & (depth <= low + 1)].mean() if low < depth.max() else np.nan for low in bins]
         )
         inner = depth > RIM_PX
-        level = cc[inner].mean() if inner.any() else np.nanmean(means)
+        level = pixels[inner].mean() if inner.any() else np.nanmean(means)
         return cls(np.clip(ndimage.gaussian_filter1d(np.nan_to_num(means, nan=level), 1.5) / level, *RIM_LIMITS))
 
     def fall(self, breast: np.ndarray) -> np.ndarray:

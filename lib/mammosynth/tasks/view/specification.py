@@ -12,19 +12,15 @@ from mammosynth.terms import ViewPosition
 CLASSES = {1: "malignant lesion", 2: "benign lesion"}
 
 
-def accept_craniocaudal(source: Mammogram) -> None:
-    """Let craniocaudal views pass.
+def accept_view(source: Mammogram) -> None:
+    """Let mammograms pass whose view is known.
 
     Raises:
-        MissingAttributeError: If the view is not known.
-        UnsupportedImageError: If it is another one.
+        MissingAttributeError: If it is not.
     """
     if source.view_position is None:
-        raise MissingAttributeError(f"{source.source_name}: says no view position, expected CC; set view_position")
-    if source.view_position is not ViewPosition.CC:
-        raise UnsupportedImageError(
-            f"{source.source_name}: is a view {source.view_position}, expected CC; choose the craniocaudal view of the "
-            "same breast"
+        raise MissingAttributeError(
+            f"{source.source_name}: says no view position, expected {' or '.join(ViewPosition)}; set view_position"
         )
 
 
@@ -41,9 +37,9 @@ def accept_lesions(drawn: LabelMap) -> None:
 SPECIFICATION = TaskSpec(
     name=VIEW,
     title="View",
-    description="The mediolateral oblique view of a breast, from its craniocaudal view and the lesions drawn on it.",
+    description="The other standard view of a breast, MLO from CC or CC from MLO, with the lesions drawn on it.",
     slots=(
-        Slot(SOURCE, SlotKind.IMAGE, "A craniocaudal mammogram.", accept=accept_craniocaudal),
+        Slot(SOURCE, SlotKind.IMAGE, "A mammogram, CC or MLO.", accept=accept_view),
         Slot(
             LESIONS,
             SlotKind.LABEL_MAP,

@@ -1,4 +1,4 @@
-"""`ViewSynthesizer`: a craniocaudal mammogram to the mediolateral oblique one of the same breast."""
+"""`ViewSynthesizer`: one standard mammogram of a breast to the other: oblique from craniocaudal, and back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.view.expected import expect_view
 from mammosynth.tasks.view.frame import SIDE, Framed, ResultMatrix, ViewFrame
 from mammosynth.tasks.view.lesions import EXPECTED_SHARES, Placed, parts_of, place_lesion, show_lesion
+from mammosynth.tasks.view.muscle import source_muscle
 from mammosynth.tasks.view.network import ViewNetwork
 from mammosynth.tasks.view.regression import given_of
-from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, SOURCE, VIEW
-from mammosynth.tasks.view.sampled import draw_outline, draw_view
+from mammosynth.tasks.view.roles import BAND, LESIONS, MASK, OTHER, SOURCE, VIEW
+from mammosynth.tasks.view.sampled import Source, draw_outline, draw_view
 from mammosynth.tasks.view.warp import Laid
-from mammosynth.terms import ViewPosition
 
 SAMPLES = 8
 """That an uncertainty map is made of."""
@@ -50,7 +50,7 @@ class FramePreprocessing:
         frame_shape: Rows and columns of them.
     """
 
-    CHANNELS = ("craniocaudal_view",)
+    CHANNELS = ("source_view",)
     frame_shape = (SIDE, SIDE)
 
 
@@ -60,17 +60,13 @@ class _Given:
 
     Attributes:
         frame: How it was laid there.
-        look: Of it.
-        cc: (512, 512) float32 in [0, 1].
-        breast: (512, 512) bool.
+        source: In it.
         expected: (512, 512) float32 in [0, 1]: the view that is expected, without lesions.
         chance: (512, 512) float32: of breast, in it.
     """
 
     frame: ViewFrame
-    look: Look
-    cc: np.ndarray
-    breast: np.ndarray
+    source: Source
     expected: np.ndarray
     chance: np.ndarray
 
@@ -135,7 +131,7 @@ class ViewSynthesizer:
         made, placed = self._make(given, parts, rendering, np.random.default_rng(seed))
         # An expected view fades where its chest wall is not sure; it is laid by where breast is likely.
         likely = draw_outline(given.chance, None)
-        matrix = ResultMatrix.of(given.frame, given.breast, likely if likely.any() else made.breast)
+        matrix = ResultMatrix.of(given.frame, given.source.breast, likely if likely.any() else made.breast)
         report(0.6, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(made.pixels), 0, 1)
         if made.laid is not None and matrix.scale > 1:
@@ -143,7 +139,7 @@ class ViewSynthesizer:
         result = Mammogram(
             pixels.astype(np.float32),
             source.source_name,
-            ViewPosition.MLO,
+            OTHER[given.source.view],
             source.image_laterality,
             source.pixel_spacing_mm,
         )
@@ -158,13 +154,17 @@ class ViewSynthesizer:
         return tuple(outputs)
 
     def _given(self, source: Mammogram, look: Look | None) -> _Given:
+        view = source.view_position
+        assert view is not None  # the slot accepts no other
+        way = self.network.way_to(OTHER[view])
         framed = Framed.of(source, look or Look.FILM)
-        chosen = look or self.network.looks.look_of(source, framed.pixels)
+        chosen = look or way.looks.look_of(source, framed.pixels)
         if look is None and chosen is not Look.FILM:
             framed = Framed.of(source, chosen)
-        predicted = self.network.regression(chosen).predict(given_of(framed.pixels, framed.breast))
+        predicted = way.regression(chosen).predict(given_of(framed.pixels, framed.breast))
         expected, chance = expect_view(predicted, chosen)
-        return _Given(framed.frame, chosen, framed.pixels, framed.breast, expected, chance)
+        muscle = source_muscle(framed.pixels, framed.breast, view)
+        return _Given(framed.frame, Source(framed.pixels, framed.breast, muscle, view, chosen), expected, chance)
 
     def _parts(self, given: _Given, drawn: LabelMap | None) -> list[tuple[int, np.ndarray]]:
         """Connected lesions in the frame, each with its class."""
@@ -173,7 +173,7 @@ class ViewSynthesizer:
         found = []
         for number in sorted(set(np.unique(drawn.labels).tolist()) - {0}):
             mask = given.frame.apply((drawn.labels == number).astype(np.float32)) > 0.5
-            found += [(number, part) for part in parts_of(mask & given.breast)]
+            found += [(number, part) for part in parts_of(mask & given.source.breast)]
         if not found:
             raise UnsupportedImageError(f"{drawn.source_name}: no lesion lies within the breast; draw one inside")
         return found
@@ -188,26 +188,26 @@ class ViewSynthesizer:
         sampled = rendering is Rendering.SAMPLED
         breast = draw_outline(given.chance, random) if sampled else segment_breast(given.expected, background=0.0)
         breast = breast if breast.any() else draw_outline(given.chance, None)
-        model = self.network.lesion(given.look)
+        way = self.network.way_to(OTHER[given.source.view])
+        model = way.lesion(given.source.look)
         placed = [
-            place_lesion(given.cc, given.breast, part, breast, model, random if sampled else None) for _, part in parts
+            place_lesion(given.source.pixels, given.source.breast, part, breast, model, random if sampled else None)
+            for _, part in parts
         ]
         pixels, laid = given.expected, None
         if sampled:
             drawn = draw_view(
-                given.cc,
-                given.breast,
+                given.source,
                 given.expected,
                 given.chance,
                 breast,
-                self.network.style(given.look),
-                given.look,
+                way.style(given.source.look),
                 random,
                 lesions=np.logical_or.reduce([np.zeros_like(breast), *(part for _, part in parts)]),
                 kept_free=np.logical_or.reduce([np.zeros_like(breast), *(one.mask for one in placed)]),
             )
             pixels, laid = drawn.pixels, drawn.laid
-        share = 1.0 if sampled else EXPECTED_SHARES[given.look]
+        share = 1.0 if sampled else EXPECTED_SHARES[given.source.look]
         for one in placed:
             pixels = show_lesion(pixels, breast, one, share=share, smooth=not sampled)
         return _Made(pixels, breast, laid), placed

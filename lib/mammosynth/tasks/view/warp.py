@@ -1,6 +1,6 @@
-"""The craniocaudal view laid behind the outline of the other: nipple on nipple, scaled a little, never bent.
+"""The source laid behind the outline of the other: nipple on nipple, scaled a little, never bent.
 
-What is pulled long to fill an outline looks like threads. The other view shows more than the craniocaudal one, above
+What is pulled long to fill an outline looks like threads. An oblique view shows more than a craniocaudal one, above
 all towards the axilla: there its tissue is laid again, in copies that are moved or upside down, chosen one by one so
 that each covers most of what is left with tissue that is as deep under the skin. One copy goes softly over into the
 next.
@@ -22,6 +22,8 @@ RIM_PX, SEAM_PX = 7.0, 14.0
 """Left out along the source's skin, where grey falls; and over how many pixels copies go over into each other."""
 DOWN, INWARD = (-2.0, -1.6, -1.3, -1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5), (-0.5, -0.25, -0.1, 0.0, 0.1, 0.25)
 """Shares of the source's height and depth by which copies may be moved, as it is and upside down."""
+LEAST_SHARE = 0.05
+"""What is covered by less than this is left without detail."""
 COPIES, LEAST = 10, 0.002
 """At most so many; and the share of the breast that a copy has to cover."""
 FIRST_PX, DEPTH_PX, DEEP_PX = 25.0, 14.0, 70.0
@@ -35,7 +37,7 @@ STEP = 8
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """Where in the craniocaudal view the tissue of every pixel is.
+    """Where in the source the tissue of every pixel is.
 
     Attributes:
         copies: For each (2, N, N) float32 row and column, and (N, N) float32 its weight; the squares of the weights sum
@@ -45,7 +47,7 @@ class Laid:
     copies: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     def carry(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, N) of an (N, N) image of the craniocaudal view.
+        """(N, N) of an (N, N) image of the source.
 
         Args:
             pixels: In the frame; their mean should be 0, for where copies overlap they add up as noise does.
@@ -59,27 +61,36 @@ class Laid:
         return total
 
     @property
+    def first(self) -> np.ndarray:
+        """(N, N) float32: the weight of the source as it lies."""
+        return self.copies[0][1]
+
+    def carry_first(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, N) of an (N, N) image of the source as it lies, wherever it is laid again."""
+        return ndimage.map_coordinates(pixels, self.copies[0][0], order=1, mode="nearest", output=np.float32)
+
+    @property
     def where(self) -> np.ndarray:
         """(2, N, N) float32: row and column in the copy that weighs most."""
         first = np.argmax(np.stack([weight for _, weight in self.copies]), axis=0)
         return np.take_along_axis(np.stack([where for where, _ in self.copies]), first[None, None], axis=0)[0]
 
 
-def lay(breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> Laid:
+def lay(breast: np.ndarray, source_breast: np.ndarray, hidden: np.ndarray) -> Laid:
     """Lay the source behind an outline.
 
     Args:
         breast: (N, N) bool of the other view, chest wall on the left, not empty.
-        cc_breast: (N, N) bool, likewise.
+        source_breast: (N, N) bool, likewise.
         hidden: (N, N) bool: of the source, what is not laid anywhere.
     """
-    table = _Table.of(breast, cc_breast, hidden)
+    table = _Table.of(breast, source_breast, hidden)
     copies, left = [], breast.astype(np.float32)
     for move in _chosen(table, breast):
         where, offer = table.offer(move)
         copies.append((where, left * offer))
         left = left * (1 - offer)
-    total = np.sqrt(left**2 + sum(share**2 for _, share in copies)) + np.float32(1e-6)
+    total = np.sqrt(sum(share**2 for _, share in copies)) + np.float32(LEAST_SHARE) * left + np.float32(1e-6)
     return Laid(tuple((where, share / total) for where, share in copies))
 
 
@@ -105,25 +116,37 @@ class _Table:
     """The view over the source: nipples, scales, and what both are like at every pixel."""
 
     nipple: tuple[float, float]
-    cc_nipple: tuple[float, float]
+    own_nipple: tuple[float, float]
     scales: tuple[float, float]
     size: tuple[float, float]
     depth: np.ndarray
-    cc_depth: np.ndarray
+    own_depth: np.ndarray
     reach: np.ndarray
     wall: float
 
     @classmethod
-    def of(cls, breast: np.ndarray, cc_breast: np.ndarray, hidden: np.ndarray) -> _Table:
-        (nipple, below, deep), (cc_nipple, cc_below, cc_deep) = _measured(breast), _measured(cc_breast)
-        scales = float(np.clip(cc_below / max(below, 1), *SCALES)), float(np.clip(cc_deep / max(deep, 1), *SCALES))
-        inner = erode(cc_breast, RIM_PX)
-        inner = (inner if inner.any() else cc_breast) & ~hidden
+    def of(cls, breast: np.ndarray, source_breast: np.ndarray, hidden: np.ndarray) -> _Table:
+        (nipple, below, deep), (own_nipple, own_below, own_deep) = _measured(breast), _measured(source_breast)
+        scales = (
+            float(np.clip(own_below / max(below, 1), *SCALES)),
+            float(np.clip(own_deep / max(deep, 1), *SCALES)),
+        )
+        inner = erode(source_breast, RIM_PX)
+        inner = (inner if inner.any() else source_breast) & ~hidden
         padded = np.pad(np.pad(inner, ((0, 0), (64, 0)), mode="edge"), 1)
         reach = np.clip(ndimage.distance_transform_edt(padded)[1:-1, 65:-1] / SEAM_PX, 0, 1).astype(np.float32)
-        depth, cc_depth = (np.minimum(skin_distance(each), DEEP_PX) for each in (breast, cc_breast))
-        height = float(cc_breast.any(axis=1).sum())
-        return cls(nipple, cc_nipple, scales, (height, cc_deep), depth, cc_depth, reach, cc_nipple[1] - cc_deep)
+        depth, own_depth = (np.minimum(skin_distance(each), DEEP_PX) for each in (breast, source_breast))
+        height = float(source_breast.any(axis=1).sum())
+        return cls(
+            nipple,
+            own_nipple,
+            scales,
+            (height, own_deep),
+            depth,
+            own_depth,
+            reach,
+            own_nipple[1] - own_deep,
+        )
 
     def offer(
         self, move: _Move, part: tuple[slice, slice] = (slice(None), slice(None))
@@ -133,14 +156,14 @@ class _Table:
         side, down, inward = move
         where = np.stack(
             [
-                self.cc_nipple[0] + side * ((row - self.nipple[0]) * self.scales[0] - down * self.size[0]),
-                self.cc_nipple[1] + (column - self.nipple[1]) * self.scales[1] - inward * self.size[1],
+                self.own_nipple[0] + side * ((row - self.nipple[0]) * self.scales[0] - down * self.size[0]),
+                self.own_nipple[1] + (column - self.nipple[1]) * self.scales[1] - inward * self.size[1],
             ]
         ).astype(np.float32)
         reach = ndimage.map_coordinates(self.reach, where, order=1, mode="constant")
         if move != STAY:  # the frame of a film goes with the chest wall
             reach *= np.clip((where[1] - self.wall - RIM_PX) / SEAM_PX, 0, 1)
-        deep = ndimage.map_coordinates(self.cc_depth, where, order=1, mode="nearest")
+        deep = ndimage.map_coordinates(self.own_depth, where, order=1, mode="nearest")
         unlike = (deep - self.depth[part]) / (FIRST_PX if move == STAY else DEPTH_PX)
         return where, reach * np.exp(-(unlike**2)).clip(0.05)
 

@@ -15,6 +15,7 @@ from mammosynth.task import Rendering
 from mammosynth.tasks.view.evaluation.evaluate import REAL, evaluate_view
 from mammosynth.tasks.view.evaluation.floors import MEDIAN, RIDGE
 from mammosynth.tasks.view.evaluation.report import TITLES, format_report
+from mammosynth.terms import ViewPosition
 
 RECORDED = {"padded_ssim": MEDIAN, "padded_psnr": RIDGE, "iou": MEDIAN, "rank": RIDGE}
 """Measures that a bundle keeps, each with the method that is its floor."""
@@ -30,6 +31,8 @@ class ViewOptions(Parameters):
     """Resamples of patients for every interval."""
     rendering: Literal["expected", "sampled", "both"] = "both"
     """Which is judged, of what a model can."""
+    to: ViewPosition = Field(default=ViewPosition.MLO, strict=False)
+    """The view that is made; the other one is the source."""
 
 
 class ViewEvaluation:
@@ -61,6 +64,7 @@ class ViewEvaluation:
             seed=chosen.seed,
             bootstrap=chosen.bootstrap,
             renderings=tuple(Rendering) if chosen.rendering == "both" else (Rendering(chosen.rendering),),
+            to=chosen.to,
             progress=progress,
             watch=gallery.add if gallery else None,
         )

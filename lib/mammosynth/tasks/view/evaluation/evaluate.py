@@ -1,9 +1,10 @@
-"""`evaluate_view`: views from craniocaudal images beside the real ones, floors and controls, by the same code."""
+"""`evaluate_view`: views that are made beside the real ones, floors and controls, by the same code."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from mammosynth.tasks.view.evaluation.protocol import Shown, concordance, pair_s
 from mammosynth.tasks.view.frame import ViewFrame
 from mammosynth.tasks.view.roles import LESIONS, MASK, SOURCE
 from mammosynth.tasks.view.specification import CLASSES, SPECIFICATION
+from mammosynth.terms import ViewPosition
 
-REAL, ANOTHER, SAME_DEPTH, SHUFFLED = "the real MLO", "another real MLO", "same depth", "CC of another breast"
+REAL, ANOTHER, SAME_DEPTH, SHUFFLED = "the real view", "another real view", "same depth", "source of another breast"
 ORDER = ("test", "val", "train")
 """Of the splits from which real views come that others are compared with."""
 WHITENED = 130
@@ -49,6 +51,7 @@ def evaluate_view(
     seed: int = 0,
     bootstrap: int = 2000,
     renderings: Sequence[Rendering] = tuple(Rendering),
+    to: ViewPosition = ViewPosition.MLO,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def evaluate_view(
         seed: Of the first image; the next ones follow.
         bootstrap: Resamples of patients for every interval.
         renderings: Those that are judged, of what each model can.
+        to: The view that is made.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its views by method.
 
@@ -74,17 +78,17 @@ def evaluate_view(
     models = name_models(SPECIFICATION, bundles)
     report = progress or (lambda fraction, message: None)
     report(0.0, "reading cases")
-    cases = _cases(place, split)
+    cases = _cases(place, split, to)
     looks = {case.look for case in cases}
     if len(cases) < LEAST_CASES or len(looks) > 1:
         raise DataError(
             f"split {split}: {len(cases)} breasts of {len(looks)} looks, expected {LEAST_CASES} and more of one look"
         )
     look = looks.pop()
-    sources, real = [Shown.of(case.views.cc.pixels, case.views.cc_lesion) for case in cases], [_real(c) for c in cases]
-    others = {name: _cases(place, name) for name in _in_order(DATASET.splits(place)) if name != split}
+    sources, real = [Shown.of(case.source.pixels, case.source_lesion) for case in cases], [_real(c) for c in cases]
+    others = {name: _cases(place, name, to) for name in _in_order(DATASET.splits(place)) if name != split}
     train = cases if split == "train" else others.get("train", [])
-    floors = Floors([(Shown.of(case.views.cc.pixels), _real(case)) for case in train])
+    floors = Floors([(Shown.of(case.source.pixels), _real(case)) for case in train])
     pool = [*real, *(_real(case) for name in others for case in others[name])]
 
     made: dict[str, list[Shown]] = {}
@@ -129,6 +133,7 @@ def evaluate_view(
         "protocol": "padded frame and box of the breast at 256 px, texture at 512 px through the real images' codec",
         "split": split,
         "look": str(look),
+        "to": str(to),
         "n_patients": len({case.patient_id for case in cases}),
         "n_images": len(cases),
         "n_pool": len(pool),
@@ -147,8 +152,8 @@ def evaluate_view(
 
 def generate(bundle: Bundle, case: ViewCase, rendering: Rendering, seed: int) -> Shown:
     """A model's view of a case, as it is judged."""
-    inputs: dict[str, Any] = {SOURCE: case.views.cc}
-    lesion = case.views.cc_lesion
+    inputs: dict[str, Any] = {SOURCE: case.source}
+    lesion = case.source_lesion
     if lesion is not None and lesion.any():
         inputs[LESIONS] = LabelMap(lesion.astype(np.uint8), case.name, CLASSES)
     known = bundle.synthesizer.parameters.json_schema()["properties"]
@@ -156,18 +161,18 @@ def generate(bundle: Bundle, case: ViewCase, rendering: Rendering, seed: int) ->
     try:
         result = bundle.synthesize(inputs, parameters=parameters, rendering=rendering, seed=seed)
     except UnsupportedImageError:  # the lesion that is drawn lies outside of the breast
-        result = bundle.synthesize({SOURCE: case.views.cc}, parameters=parameters, rendering=rendering, seed=seed)
+        result = bundle.synthesize({SOURCE: case.source}, parameters=parameters, rendering=rendering, seed=seed)
     drawn = next((output.value for output in result.outputs if output.role == MASK), None)
-    mirrored = ViewFrame.of(case.views.cc.pixels, case.look).mirrored
+    mirrored = ViewFrame.of(case.source.pixels, case.look).mirrored
     return Shown.of(result.image.pixels, drawn.labels > 0 if isinstance(drawn, LabelMap) else None, mirrored=mirrored)
 
 
-def _cases(place: Path, split: str) -> list[ViewCase]:
-    return [case for case in DATASET.read(place, split) if case.has_true_aspect]
+def _cases(place: Path, split: str, to: ViewPosition) -> list[ViewCase]:
+    return [replace(case, to=to) for case in DATASET.read(place, split) if case.has_true_aspect]
 
 
 def _real(case: ViewCase) -> Shown:
-    return Shown.of(case.views.mlo.pixels, case.views.mlo_lesion)
+    return Shown.of(case.target.pixels, case.target_lesion)
 
 
 def _in_order(names: Sequence[str]) -> list[str]:

@@ -41,9 +41,9 @@ def format_report(values: Mapping[str, Any]) -> str:
 def report_parts(values: Mapping[str, Any]) -> list[Part]:
     """What was judged, goals of every model and rendering, every method."""
     parts: list[Part] = [
-        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}' ({values['look']}): "
-        f"{values['n_images']} breasts of {values['n_patients']} patients, {values['n_pool']} real views to be nearer "
-        f"to. Protocol: {values['protocol']}."
+        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}' ({values['look']}), "
+        f"to {values['to']}: {values['n_images']} breasts of {values['n_patients']} patients, {values['n_pool']} real "
+        f"views to be nearer to. Protocol: {values['protocol']}."
     ]
     for method in values["goals"]:
         parts += _goals(values, method)
