@@ -88,8 +88,8 @@ def wait_for(happens: Callable[[], bool], seconds: float = 300) -> None:
 
 
 def test_every_released_model_that_can_be_trained_is_in_the_queue() -> None:
-    stands_in = {"breast_cem_cyclegan_narrow"}
-    assert {job.bundle for job in JOBS} | stands_in == set(find_bundles())
+    left_out = {"breast_cem_cyclegan_narrow", "breast_cem_residual_heads"}  # the first stands in, the second is no better
+    assert {job.bundle for job in JOBS} | left_out == set(find_bundles())
 
 
 def test_a_checkout_tells_what_an_installation_would(tmp_path: Path) -> None:
