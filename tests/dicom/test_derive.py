@@ -178,6 +178,17 @@ def test_a_view_whose_chest_wall_is_on_the_other_side_is_oriented_so() -> None:
     assert list(dataset.PatientOrientation) == ["A", "R"]
 
 
+@pytest.mark.parametrize(("side", "direction"), [(ImageLaterality.RIGHT, "P"), (ImageLaterality.LEFT, "A")])
+def test_a_breast_away_from_the_edge_is_oriented_by_its_shape(side: ImageLaterality, direction: str) -> None:
+    row, column = np.ogrid[:64, :60]
+    breast = (column >= 22) & (((row - 32) / 30) ** 2 + ((column - 22) / 34) ** 2 < 1)  # most of it in the right half
+    pixels = np.where(breast, 0.3, 0).astype(np.float32)
+    pixels = pixels[:, ::-1] if side is ImageLaterality.RIGHT else pixels
+    made = Mammogram(np.ascontiguousarray(pixels), "m", ViewPosition.MLO, side)
+    (dataset,) = derive_all((Output(IMAGE, made),), source_of(), placement=Placement.SAME_STUDY)
+    assert dataset.PatientOrientation[0] == direction
+
+
 @pytest.mark.parametrize("has_source", [True, False])
 def test_a_new_study_is_of_nobody_and_never_a_source(has_source: bool, tmp_path: Path) -> None:
     source = source_of(ReferringPhysicianName="Doe^Jo") if has_source else None

@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -76,6 +77,8 @@ _KEPT = {
     Placement.NEW_STUDY: _LOSSY,
 }
 _NO_PERSON = "Fictitious patient: there is no person"
+_TISSUE = 4 / 255  # grey above air
+_MARK_SHARE = 0.1  # of the breast's height: a column that shows less holds a mark or a letter
 _ID_DIGITS = 12  # enough for a table; the whole UID would be none that anybody reads
 
 
@@ -189,8 +192,17 @@ def _patient_orientation(image: Mammogram) -> list[str] | None:
     """Directions of rows and columns (PS3.3 C.7.6.1.1.1), the nipple where the breast ends, up where views have it."""
     if image.image_laterality is None or image.view_position is None:
         return None
-    middle = image.pixels.shape[1] // 2
-    chest_wall_on_left = image.pixels[:, :middle].mean() >= image.pixels[:, middle:].mean()
     medial = "R" if image.image_laterality is ImageLaterality.LEFT else "L"
     down = medial if image.view_position is ViewPosition.CC else f"F{medial}"
-    return ["A" if chest_wall_on_left else "P", down]
+    return ["A" if _is_wall_on_left(image.pixels) else "P", down]
+
+
+def _is_wall_on_left(pixels: np.ndarray) -> bool:
+    """Whether the breast is taller in its left half: it narrows towards the nipple, wherever it lies in its matrix."""
+    heights = np.count_nonzero(pixels > _TISSUE, axis=0)
+    columns = np.flatnonzero(heights > _MARK_SHARE * heights.max())
+    if not columns.size:
+        return True
+    box = heights[columns[0] : columns[-1] + 1]
+    half = box.size // 2
+    return int(box[:half].sum()) >= int(box[box.size - half :].sum())
