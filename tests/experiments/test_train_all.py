@@ -88,7 +88,7 @@ def wait_for(happens: Callable[[], bool], seconds: float = 300) -> None:
 
 
 def test_every_released_model_that_can_be_trained_is_in_the_queue() -> None:
-    left_out = {"breast_cem_cyclegan_narrow", "breast_cem_residual_heads"}  # one stands in, one is no better
+    left_out = {"breast_cem_cyclegan_narrow", "breast_cem_residual_heads"}  # stands in; is no better
     assert {job.bundle for job in JOBS} | left_out == set(find_bundles())
 
 
