@@ -39,3 +39,31 @@ def test_the_other_view_is_generated_and_hangs_beside_its_source(browser, server
     assert any(name.startswith(f"SYNTHETIC view L {to}") for name in stored)
     assert page.faults == []
     page.context.close()
+
+
+@pytest.mark.parametrize("screen", ["1280x800", "2560x1440"])
+def test_views_of_views_twice_back_and_after_a_reload_each_hang_beside_their_own_source(browser, server, screen):
+    page = watched_page(browser, screen)
+    study, _ = find_series(server, "P1")["R CC low energy"]
+    panel = open_study(page, server, study)
+    panel.locator("#model").select_option("view")
+    for given, to in (("CC", "MLO"), ("MLO", "CC"), ("MLO", "CC"), ("CC", "MLO")):
+        assert wait_for(page, lambda chosen=f"R {given}": any(o.startswith(chosen) for o in options(panel)))
+        panel.locator("#source").select_option(label=next(o for o in options(panel) if o.startswith(f"R {given}")))
+        panel.get_by_role("button", name="Generate", exact=True).click()
+        assert wait_for(page, lambda pair=(f"R {given}", f"SYNTHETIC view R {to}"): _hang(page, pair))
+        panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+        assert_in_place(page, 2)
+    made = [name for name in find_series(server, "P1") if name.startswith("SYNTHETIC view R")]
+    assert sorted(name[:20] for name in made) == ["SYNTHETIC view R CC ", "SYNTHETIC view R MLO"]
+    page.reload()
+    panel.locator("#model").wait_for()
+    assert wait_for(page, lambda: any("R MLO" in option for option in options(panel)[1:]))
+    assert not [option for option in options(panel)[1:] if "SYNTHETIC view" in option]
+    assert page.faults == []
+    page.context.close()
+
+
+def _hang(page, pair: tuple[str, str]) -> bool:
+    hung = names(page)
+    return len(hung) == 2 and all(name.startswith(start) for name, start in zip(hung, pair, strict=True))

@@ -91,6 +91,8 @@ def test_an_outline_has_no_bites_at_the_chest_wall_and_none_that_the_upper_borde
     assert outline[:40, 190:200].all()
     assert outline[160:190, 81:90].all()
     assert not outline[345:385, 81:140].any()
+    assert not outline[420:].any()
+    assert not outline[:, 310:].any()
 
 
 def test_tissue_is_hardly_darker_than_in_the_source_nor_is_a_lesion(styles):

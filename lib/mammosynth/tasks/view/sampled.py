@@ -166,7 +166,7 @@ def draw_outline(chance: np.ndarray, random: np.random.Generator | None) -> np.n
 def _straight(outline: np.ndarray) -> np.ndarray:
     """The outline without bites at the chest wall and at the upper border, where the breast goes on."""
     wall, column = chest_wall(outline), np.arange(outline.shape[1])
-    first = np.where(outline.any(axis=1), np.argmax(outline, axis=1), outline.shape[1])[:, None]
+    first = np.argmax(outline, axis=1)[:, None]  # 0 also in rows without breast
     straight = outline | ((column >= np.maximum(wall, first - WALL_PX)) & (column < first))
     above = np.flatnonzero(straight[0])
     closed = np.pad(straight, ((1, 0), (0, 0)))
