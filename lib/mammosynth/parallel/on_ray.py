@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,18 +68,18 @@ class RayEngine:
         if ray.is_initialized():
             yield
             return
-        options: dict[str, Any] = {"address": self.address}
         if self.address is None:
             count = min(self.workers or os.cpu_count() or 1, most)
-            options = {"num_cpus": count, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+            own = {"num_cpus": count, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+            options: dict[str, Any] = {"address": "local", **own}
+        else:
+            options = {"address": self.address}
+            _check_answers(self.address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InvalidParameterError(
-                f"--ray-address {self.address}: no Ray cluster answers there ({str(error).splitlines()[0]}); give the "
-                "one that `ray start --head` tells, and run on one of its machines"
-            ) from error
+            raise _not_there(options["address"], error) from error
         try:
             yield
         finally:
@@ -108,6 +109,28 @@ class _Worker:
         """Carry out one order."""
         self.begin(shared)
         return self._function(job)  # type: ignore[misc]  # which it has now
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens at once; Ray itself would ask for minutes.
+
+    Raises:
+        InvalidParameterError: With what to do.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        return  # "auto", which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _not_there(address, error) from error
+
+
+def _not_there(address: str, error: Exception) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"--ray-address {address}: no Ray cluster answers there ({str(error).splitlines()[0]}); give the one that `ray "
+        "start --head` tells, and run on one of its machines"
+    )
 
 
 def _carry_out(
