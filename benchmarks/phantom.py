@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.manifest import CohortSettings
@@ -68,7 +69,7 @@ def _cohort_s(workers: int, cases: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         settings = CohortSettings(CaseParameters(0, pixel_mm=1.0))
-        write_cohort(Path(folder) / "cohort", settings, range(cases), workers=workers)
+        write_cohort(Path(folder) / "cohort", settings, range(cases), engine=LocalEngine(workers))
         return time.monotonic() - start
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pydicom.dataset import Dataset
 
 from mammosynth.dicom.attributes import integer_of, text_of
 from mammosynth.dicom.bounded import open_regular, parse_instance
@@ -20,6 +26,9 @@ from mammosynth.files import mask_as_first_class, read_image, read_label_map, wr
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
+from mammosynth.phantom.threads import one_thread
 from mammosynth.synthesis.result import Result
 from mammosynth.task import IMAGE, Output, Placement, Slot, SlotKind
 
@@ -87,6 +96,19 @@ class FoundImage:
     name: Path
 
 
+@dataclass(frozen=True)
+class Run:
+    """What tells the results of one run from those of another; in the same run the same order gives the same bytes.
+
+    Attributes:
+        uid: New UIDs follow from it.
+        created: When it began; every result says so.
+    """
+
+    uid: str = field(default_factory=new_uid)
+    created: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+
 def synthesize_files(
     inputs: Sequence[Path],
     output: Path,
@@ -94,12 +116,14 @@ def synthesize_files(
     *,
     others: Mapping[str, Path] | None = None,
     options: FileOptions | None = None,
+    engine: Engine | None = None,
+    run: Run | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BatchReport:
     """Synthesize from files and folders into a folder, keeping matrix, geometry and subfolders.
 
     The files that are named fill the first slot of the task. Results are named `<stem>_<task>` with the ending of their
-    format, what belongs to them `<stem>_<task>_<role>`; of two results of one name the second gets `_2`. No input is
+    format, what belongs to them `<stem>_<task>_<role>`; of two inputs of one name the second's get `_2`. No input is
     ever overwritten; results of an earlier run are. The output folder is not searched for inputs. The DICOM instances
     of one view of one source series make one new series. An image that is there twice is done once.
 
@@ -109,6 +133,8 @@ def synthesize_files(
         order: Model, settings and parameters, the same for every file.
         others: Of the other slots by role: a file for all inputs, or a folder with one of the same stem for each.
         options: How files are read and written.
+        engine: Where the work is done, which must see the same folders; None: in this process.
+        run: Which run it is; None: a new one.
         progress: Called with (files done, files in all, name) after each file.
 
     Returns:
@@ -117,9 +143,8 @@ def synthesize_files(
     Raises:
         InvalidParameterError: If a role of `others` is unknown, or the model refuses a parameter.
         OutputError: If the output folder cannot be made, or is full.
+        DataError: If workers died.
     """
-    chosen = options or FileOptions()
-    first = order.bundle.slots[0]
     slots = {slot.role: slot for slot in order.bundle.slots[1:]}
     if unknown := sorted(set(others or {}) - set(slots)):
         raise InvalidParameterError(f"input {unknown[0]!r} is unknown, expected {', '.join(slots) or 'none'}")
@@ -130,44 +155,123 @@ def synthesize_files(
             f"{output.name}: the output folder cannot be made ({error.strerror}); choose another."
         ) from error
     found, skipped = find_images(inputs, output)
-    sink = _Files(output, chosen, {item.path.resolve() for item in found})
-    refused: list[tuple[str, str]] = []
-    done_before: dict[str, str] = {}
-    for done, item in enumerate(found, start=1):
-        sink.item = item
-        uid = _sop_instance_uid(item.path)
+    of_slots = {slots[role]: path for role, path in (others or {}).items()}
+    common = _Common(output, order, of_slots, options or FileOptions(), run or Run())
+    outcomes: dict[int, _Outcome] = {}
+    with closing((engine or LocalEngine(1)).run(partial(_synthesize, common), _plan(found, common))) as finished:
+        for same, made in finished:
+            for planned, outcome in zip(same, made, strict=True):
+                outcomes[planned.number] = outcome
+                if progress is not None:
+                    progress(len(outcomes), len(found), planned.item.name.as_posix())
+    return _report([outcomes[number] for number in sorted(outcomes)], skipped)
+
+
+@dataclass(frozen=True, eq=False)
+class _Common:
+    """What all orders of a run have in common."""
+
+    output: Path
+    order: Order
+    others: Mapping[Slot, Path]
+    options: FileOptions
+    run: Run
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One input: its number among all, and what else depends on those before it.
+
+    Attributes:
+        number: Its place.
+        item: The file.
+        ending: Of the names of its results, with what keeps them from being anybody else's.
+        instance_number: Of a DICOM result; no other of its source's series has it.
+    """
+
+    number: int
+    item: FoundImage
+    ending: str
+    instance_number: int
+
+    def target(self, output: Path, task: str, role: str) -> Path:
+        """Where a result goes."""
+        suffix = f"_{task}" if role == IMAGE else f"_{task}_{role}"
+        return output / self.item.name.parent / f"{stem_of(self.item.path)}{suffix}{self.ending}"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one input; see `BatchReport`."""
+
+    written: tuple[Path, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
+    kept: int = 0
+
+
+def _report(outcomes: Sequence[_Outcome], skipped: int) -> BatchReport:
+    def all_of(name: str) -> tuple[Any, ...]:
+        return tuple(each for outcome in outcomes for each in getattr(outcome, name))
+
+    kept = sum(outcome.kept for outcome in outcomes)
+    return BatchReport(all_of("written"), all_of("refused"), skipped, all_of("notes"), all_of("warnings"), kept)
+
+
+def _plan(found: Sequence[FoundImage], common: _Common) -> list[tuple[_Planned, ...]]:
+    """Orders: each input by itself, but files of one image together, of which the first that can be used is done."""
+    names, numbers = _Names(common, [item.path for item in found]), _InstanceNumbers()
+    orders: dict[str, list[_Planned]] = {}
+    for number, item in enumerate(found):
+        header = _header(item.path)
+        planned = _Planned(number, item, names.ending_for(item), numbers.number_for(header))
+        orders.setdefault(text_of(header, "SOPInstanceUID") or f"file {number}", []).append(planned)
+    return [tuple(same) for same in orders.values()]
+
+
+def _synthesize(common: _Common, same: tuple[_Planned, ...]) -> list[_Outcome]:
+    """Carry out an order: results of the first file that can be used; of every file, what became of it."""
+    outcomes: list[_Outcome] = []
+    done = ""
+    for planned in same:
+        name = planned.item.name.as_posix()
+        sink = _Files(common, planned)
         try:
-            if same := done_before.get(uid):
-                sink.notes.append((item.name.as_posix(), f"the same image as {same}; synthesized once"))
+            if done:
+                sink.notes.append(f"the same image as {done}; synthesized once")
             else:
-                named = {slots[role]: _file_for(path, item, slots[role]) for role, path in (others or {}).items()}
-                missing = [slot.role for slot, path in named.items() if path is None]
-                sink.notes += [(item.name.as_posix(), f"no file for {role}; made without") for role in missing]
-                perform(order, _given({first: item.path, **_there(named)}, order, chosen), sink)
-                done_before |= {uid: item.name.as_posix()} if uid else {}
+                with one_thread():  # what a sum over several is depends on their number
+                    perform(common.order, _given(planned.item, common, sink.notes), sink)
+                done = name
         except MammoSynthError as error:
-            refused.append((item.name.as_posix(), str(error)))
-        if progress is not None:
-            progress(done, len(found), item.name.as_posix())
-    return BatchReport(tuple(sink.written), tuple(refused), skipped, tuple(sink.notes), tuple(sink.warnings), sink.kept)
+            outcomes.append(_Outcome(refused=((name, str(error)),), notes=sink.named(sink.notes)))
+        else:
+            outcomes.append(
+                _Outcome(tuple(sink.written), (), sink.named(sink.notes), sink.named(sink.warnings), sink.kept)
+            )
+    return outcomes
 
 
-def _there(files: Mapping[Slot, Path | None]) -> dict[Slot, Path]:
-    return {slot: path for slot, path in files.items() if path is not None}
+def _given(item: FoundImage, common: _Common, notes: list[str]) -> dict[str, Given]:
+    """The inputs of one image; a note for each that is missing and may be."""
+    files = {common.order.bundle.slots[0]: item.path}
+    for slot, path in common.others.items():
+        if (file := _file_for(path, item, slot)) is not None:
+            files[slot] = file
+        else:
+            notes.append(f"no file for {slot.role}; made without")
+    return {slot.role: Given(path.name, _reader(slot, path, common)) for slot, path in files.items()}
 
 
-def _given(files: Mapping[Slot, Path], order: Order, options: FileOptions) -> dict[str, Given]:
-    return {slot.role: Given(path.name, _reader(slot, path, order, options)) for slot, path in files.items()}
-
-
-def _reader(slot: Slot, path: Path, order: Order, options: FileOptions) -> Callable[[Mapping[str, Any]], Any]:
-    settings = order.settings
+def _reader(slot: Slot, path: Path, common: _Common) -> Callable[[Mapping[str, Any]], Any]:
+    settings = common.order.settings
     if slot.kind is SlotKind.IMAGE:
         return lambda _: read_image(
             path,
             view_position=settings.view_position,
             image_laterality=settings.image_laterality,
-            accept_modalities=options.accept_modalities,
+            accept_modalities=common.options.accept_modalities,
         )
     if slot.kind is SlotKind.LABEL_MAP and slot.on is not None:
         on = slot.on
@@ -239,93 +343,121 @@ def _is_image(path: Path) -> bool:
         return True
 
 
-def _sop_instance_uid(path: Path) -> str:
-    """Of a DICOM file; "" of others, and of one that cannot be read: reading all of it says why."""
+def _header(path: Path) -> Dataset:
+    """Of a DICOM file, without pixels; empty of others, and of one that cannot be read: reading all of it says why."""
     try:
-        if format_of_file(path) is not FileFormat.DICOM:
-            return ""
-        with open_regular(path) as file:
-            return text_of(parse_instance(file, path.name, stop_before_pixels=True), "SOPInstanceUID")
+        if format_of_file(path) is FileFormat.DICOM:
+            with open_regular(path) as file:
+                return parse_instance(file, path.name, stop_before_pixels=True)
     except (OSError, UnreadableImageError):
-        return ""
+        pass
+    return Dataset()
+
+
+class _Names:
+    """Of results: beside nothing that is an input, or the result of another one."""
+
+    def __init__(self, common: _Common, inputs: Sequence[Path]) -> None:
+        self._common = common
+        self._roles = common.order.bundle.synthesizer.outputs(common.order.parameters)
+        self._taken = {self._key(path) for path in inputs}
+
+    def ending_for(self, item: FoundImage) -> str:
+        """That of the format, after the first number with which no name of a result is taken."""
+        try:
+            ending = _ending(item.path, self._common.options)
+        except OSError:
+            return ""  # reading it says why
+        for number in itertools.count(1):
+            planned = _Planned(0, item, f"_{number}{ending}" if number > 1 else ending, 0)
+            task = self._common.order.bundle.task.name
+            keys = {self._key(planned.target(self._common.output, task, role)) for role in self._roles}
+            if not keys & self._taken:
+                self._taken |= keys
+                return planned.ending
+        raise AssertionError  # there is always another number
+
+    @staticmethod
+    def _key(path: Path) -> tuple[Path, str]:
+        return path.parent.resolve(), path.name.casefold()  # some file systems ignore case
+
+
+class _InstanceNumbers:
+    """Of results: the source's own, unless another of its series has it."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, set[int]] = {}
+
+    def number_for(self, header: Dataset) -> int:
+        """The number of the result of an image."""
+        taken = self._taken.setdefault(_series_of(header), set())
+        wanted = integer_of(header, "InstanceNumber") or 1
+        number = wanted if wanted not in taken else max(taken) + 1
+        taken.add(number)
+        return number
+
+
+def _series_of(header: Dataset) -> str:
+    return text_of(header, "SeriesInstanceUID") or text_of(header, "StudyInstanceUID")
+
+
+def _ending(path: Path, options: FileOptions) -> str:
+    """The ending of a result's name."""
+    if options.file_format != SAME:
+        return ENDING_OF_FORMAT[options.file_format]
+    kind = format_of_file(path)
+    if kind is FileFormat.DICOM:
+        return ".dcm"
+    if kind is FileFormat.JPEG:
+        return ".png"
+    ending = ending_of(path)
+    return ending if ENDINGS.get(ending) is kind else ENDING_OF_FORMAT.get(str(kind), ".png")
 
 
 class _Files:
-    """Where results of files go: beside nothing that is an input or was written in this run."""
+    """The sink of one input; see `journey.Sink`."""
 
-    def __init__(self, output: Path, options: FileOptions, taken: set[Path]) -> None:
-        self.item: FoundImage
+    def __init__(self, common: _Common, planned: _Planned) -> None:
         self.written: list[Path] = []
-        self.notes: list[tuple[str, str]] = []
-        self.warnings: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
         self.kept = 0
-        self._output, self._options, self._taken = output, options, taken
-        self._run = new_uid()
-        self._numbers: dict[str, set[int]] = {}
+        self._common, self._planned = common, planned
+        self._options, self._item = common.options, planned.item
+
+    def named(self, messages: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Messages, each with the name of the input."""
+        return tuple((self._item.name.as_posix(), message) for message in messages)
 
     def find(self, work: Work) -> list[Path] | None:
         """The results that are there already, if they are to be kept."""
-        if not self._options.skip_existing:
+        if not self._options.skip_existing or not self._planned.ending:
             return None
-        try:
-            ending = self._ending()
-        except OSError:
-            return None  # reading it says why
-        targets = [self._target(work.order.bundle.task.name, role, ending) for role in work.roles]
+        targets = self._targets(work.roles)
         if not all(target.is_file() for target in targets):
             return None
-        self._taken.update(target.resolve() for target in targets)
         self.kept += len(targets)
         return targets
 
     def store(self, work: Work, result: Result) -> list[Path]:
         """Write every output as a file."""
-        name = self.item.name.as_posix()
-        self.warnings += [(name, warning) for warning in result.provenance.warnings]
-        ending = self._ending()
-        targets = [self._target(result.task.name, output.role, ending) for output in result.outputs]
-        if ENDINGS[ending] is FileFormat.DICOM:
+        run = self._common.run
+        result = replace(result, provenance=replace(result.provenance, created=run.created))
+        self.warnings += result.provenance.warnings
+        targets = self._targets([output.role for output in result.outputs])
+        if ENDINGS[ending_of(targets[0])] is FileFormat.DICOM:
             self._write_dicom(work, result, targets)
         else:
             for output, target in zip(result.outputs, targets, strict=True):
                 self._write(output, result, target, marked=work.order.settings.burned_in_mark)
         self.written += targets
-        self._taken.update(target.resolve() for target in targets)
-        if self._options.file_format == SAME and ENDINGS.get(ending_of(self.item.path)) is FileFormat.JPEG:
-            self.notes.append((name, f"written as {targets[0].name}, because JPEG does not hold 16 bits."))
+        if self._options.file_format == SAME and ENDINGS.get(ending_of(self._item.path)) is FileFormat.JPEG:
+            self.notes.append(f"written as {targets[0].name}, because JPEG does not hold 16 bits.")
         return targets
 
-    def _instance_number(self, series: str, header: Any) -> int:
-        """The source's own, unless another instance of the new series has it."""
-        taken = self._numbers.setdefault(series, set())
-        wanted = (integer_of(header, "InstanceNumber") if header is not None else None) or 1
-        number = wanted if wanted not in taken else max(taken) + 1
-        taken.add(number)
-        return number
-
-    def _ending(self) -> str:
-        """The ending of a result's name."""
-        path, file_format = self.item.path, self._options.file_format
-        if file_format != SAME:
-            return ENDING_OF_FORMAT[file_format]
-        kind = format_of_file(path)
-        if kind is FileFormat.DICOM:
-            return ".dcm"
-        if kind is FileFormat.JPEG:
-            return ".png"
-        ending = ending_of(path)
-        return ending if ENDINGS.get(ending) is kind else ENDING_OF_FORMAT.get(str(kind), ".png")
-
-    def _target(self, task: str, role: str, ending: str) -> Path:
-        folder = self._output / self.item.name.parent
-        suffix = f"_{task}" if role == IMAGE else f"_{task}_{role}"
-        number, name = 1, f"{stem_of(self.item.path)}{suffix}{ending}"
-        # Some file systems ignore case.
-        names = {path.name.casefold() for path in self._taken if path.parent == folder.resolve()}
-        while name.casefold() in names:
-            number += 1
-            name = f"{stem_of(self.item.path)}{suffix}_{number}{ending}"
-        return folder / name
+    def _targets(self, roles: Sequence[str]) -> list[Path]:
+        task = self._common.order.bundle.task.name
+        return [self._planned.target(self._common.output, task, role) for role in roles]
 
     def _write(self, output: Output, result: Result, target: Path, *, marked: bool) -> None:
         image = result.image
@@ -335,25 +467,24 @@ class _Files:
         on_source = result.task.placement is Placement.ON_SOURCE
         like = result.source if on_source and result.source is not None else output.value
         pixels = burn_in_mark(output.value.pixels, like) if marked else output.value.pixels
-        write_image(target, pixels, like, self.item.path if on_source else None)
+        write_image(target, pixels, like, self._item.path if on_source else None)
 
     def _write_dicom(self, work: Work, result: Result, targets: Sequence[Path]) -> None:
         source = result.source
         on_archive = source is not None and source.header is not None
         if not on_archive and result.task.placement is not Placement.NEW_STUDY:
             raise OutputError(
-                f"{self.item.path.name}: no DICOM can be derived from a file without a DICOM header; choose another "
+                f"{self._item.path.name}: no DICOM can be derived from a file without a DICOM header; choose another "
                 "format."
             )
-        header = source.header if source is not None else None
-        series = "" if header is None else text_of(header, "SeriesInstanceUID") or text_of(header, "StudyInstanceUID")
-        image = result.image
+        image, name = result.image, targets[0].relative_to(self._common.output).as_posix()
+        series = "" if source is None or source.header is None else _series_of(source.header)
         # One series per view, because a series has one description.
-        view = [series or targets[0].as_posix(), str(image.image_laterality), str(image.view_position)]
+        view = [series or name, str(image.image_laterality), str(image.view_position)]
 
         def identify(kind: str, role: str) -> str:
-            own = [targets[0].as_posix()] if kind == "instance" else []
-            return synthesized_uid(self._run, kind, role, *view, *own)
+            own = [name] if kind == "instance" else []
+            return synthesized_uid(self._common.run.uid, kind, role, *view, *own)
 
         instances = derive_instances(
             result.outputs,
@@ -362,7 +493,7 @@ class _Files:
             source,
             identify=identify,
             burned_in_mark=work.order.settings.burned_in_mark,
-            instance_number=self._instance_number(identify("series", IMAGE), header),
+            instance_number=self._planned.instance_number,
         )
         for dataset, target in zip(instances, targets, strict=True):
             is_compressed = self._options.compress and dataset.Modality != "SEG"

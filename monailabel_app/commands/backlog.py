@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from monailabel_app.studies import DicomWebStudies
 
     refuse_others(args, "--archive", "leave out what is about files", _OF_SOURCES)
-    if args.output or args.cases is not None or args.spec or args.jobs is not None:
-        raise InvalidParameterError("--archive with --output, --cases, --spec or --jobs: leave these out")
+    if args.output or args.cases is not None or args.spec or args.workers is not None or args.engine != "local":
+        raise InvalidParameterError("--archive with --output, --cases, --spec, --workers or --engine: leave these out")
     if not args.archive.startswith(("http://", "https://")):
         raise InvalidParameterError("--archive is no address, expected the DICOMweb root of an archive, http(s)://...")
     if args.query is None:

@@ -6,6 +6,7 @@ import pytest
 from mammosynth.bundle import load_bundle
 from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.mammogram import Mammogram
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.exam import write_exam
@@ -90,7 +91,7 @@ def trainer(tmp_path):
 def write_phantoms(folder, seeds=(0, 8)):
     # Without lesions, whose empty masks are warned of.
     parameters = CaseParameters(0, lesions=(), views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
-    write_cohort(folder, CohortSettings(parameters), seeds, workers=1)
+    write_cohort(folder, CohortSettings(parameters), seeds, engine=LocalEngine(1))
 
 
 def test_a_client_sees_the_recipe_of_the_bundle_but_not_what_belongs_to_the_machine(trainer):

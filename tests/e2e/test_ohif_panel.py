@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.phantom.clinic.manifest import CohortSettings
@@ -74,7 +75,7 @@ def server(tmp_path_factory):
         sides=(ImageLaterality.LEFT,),
         pixel_mm=PIXEL_MM,
     )
-    write_cohort(folder / "truth", CohortSettings(case, maps=True), (0,), workers=1)
+    write_cohort(folder / "truth", CohortSettings(case, maps=True), (0,), engine=LocalEngine(1))
     with running(tmp_path_factory.mktemp("server") / "data") as it:
         for exam in ("exam", "truth"):
             stow(it, sorted((folder / exam).rglob("*.dcm"))).raise_for_status()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.cohort import write_cohort
 from tests.support.cohort import SEEDS, SETTINGS
 from tests.support.shared import made_once
@@ -12,4 +13,6 @@ from tests.support.shared import made_once
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory) -> Path:
     """Right breasts at 3.6 mm; not to be changed."""
-    return made_once(tmp_path_factory, "cohort", lambda folder: write_cohort(folder, SETTINGS, SEEDS, workers=1))
+    return made_once(
+        tmp_path_factory, "cohort", lambda folder: write_cohort(folder, SETTINGS, SEEDS, engine=LocalEngine(1))
+    )

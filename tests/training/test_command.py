@@ -10,6 +10,7 @@ import pytest
 
 from mammosynth.bundle import load_bundle
 from mammosynth.cli import main
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
@@ -46,7 +47,7 @@ def test_wrong_settings_are_told_together(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.slow
 def test_phantoms_train_a_bundle_from_the_weights_of_another(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
-    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
+    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), engine=LocalEngine(1))
     bundle = str(write_template(tmp_path / "template", **RECIPE))
     folders = ["--data", str(tmp_path / "phantoms"), "--output", str(tmp_path / "mine")]
     options = ["--bundle", bundle, "--initial-weights", bundle, "--set", "noise=0.25", "--steps", "1"]
@@ -68,7 +69,7 @@ def test_a_full_disk_ends_training_in_a_sentence_and_it_goes_on_with_space(
     after: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
-    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
+    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), engine=LocalEngine(1))
     bundle, output = str(write_template(tmp_path / "template", **RECIPE)), tmp_path / "mine"
     command = ["train", "contrast", "--data", str(tmp_path / "phantoms"), "--output", str(output), "--bundle", bundle]
     with full_disk(after), capsys.disabled():
@@ -106,7 +107,7 @@ def test_a_log_gets_a_line_per_validation_however_many_steps_there_are() -> None
 def test_a_terminal_gets_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     parameters = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=3.6)
-    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), workers=1)
+    write_cohort(tmp_path / "phantoms", CohortSettings(parameters), (0, 8), engine=LocalEngine(1))
     folders = ["--data", str(tmp_path / "phantoms"), "--output", str(tmp_path / "mine")]
     bundle = str(write_template(tmp_path / "template", **RECIPE))
     assert main(["train", "contrast", *folders, "--bundle", bundle]) == 0

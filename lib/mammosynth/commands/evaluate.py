@@ -9,10 +9,12 @@ from typing import Any
 from mammosynth.atomic import write_bytes
 from mammosynth.commands.options import (
     add_device,
+    add_engine,
     add_set,
     add_task,
     bundle_folder,
     check_device,
+    chosen_engine,
     named_texts,
     open_bundle,
     write_report,
@@ -36,6 +38,7 @@ def add(commands: Any) -> None:
         "--bundle", action="append", metavar="NAME", help="repeatable: others are compared with the first"
     )
     add_device(parser)
+    add_engine(parser, workers="1")
     add_set(parser, "--set", "an option of the task's own evaluation, for contrast regions=DIR or bootstrap=N")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots and all images here, too")
@@ -54,7 +57,13 @@ def run(args: argparse.Namespace) -> int:
     bundles = [open_bundle(name, task, args.device) for name in args.bundle or [None]]
     with measured(f"evaluate {args.split}") as progress:
         report = evaluation(
-            args.data, args.split, bundles, options=options, with_page=bool(args.html), progress=progress
+            args.data,
+            args.split,
+            bundles,
+            options=options,
+            with_page=bool(args.html),
+            engine=chosen_engine(args, workers=1),
+            progress=progress,
         )
     print(report.text)
     write_report(args.json, report.values)

@@ -10,6 +10,8 @@ from typing import Any
 
 from mammosynth.atomic import write_json
 from mammosynth.errors import InvalidParameterError
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.task import TaskSpec, tasks
 
 
@@ -37,6 +39,48 @@ def check_device(device: str | None) -> None:
     known += [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     if device not in known:
         raise InvalidParameterError(f"--device {device}: this machine has {', '.join(known)}; choose one of these")
+
+
+def add_engine(parser: argparse.ArgumentParser, *flags: str, workers: str) -> None:
+    """Where the work is done.
+
+    Args:
+        parser: Of the command.
+        *flags: Other names of --workers.
+        workers: What help says of the number without Ray.
+    """
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="in processes here, or on Ray (default: local)"
+    )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="with --engine ray: of a running cluster (default: start one here)"
+    )
+    parser.add_argument(
+        "--workers", *flags, type=int, metavar="N", help=f"at once (default: {workers}; with Ray one per CPU)"
+    )
+
+
+def chosen_engine(args: argparse.Namespace, *, workers: int | None) -> Engine:
+    """Where the work is done, as was asked for.
+
+    Args:
+        args: Of a command with `add_engine`.
+        workers: Without Ray, if their number was not given; None: one per core.
+
+    Raises:
+        InvalidParameterError: If the options contradict each other, or Ray is not installed.
+    """
+    if args.workers is not None and args.workers < 1:
+        raise InvalidParameterError(f"--workers is {args.workers}, expected 1 or more")
+    if args.engine == "local":
+        if args.ray_address:
+            raise InvalidParameterError(f"--ray-address {args.ray_address} without --engine ray: give both or neither")
+        return LocalEngine(args.workers or workers)
+    try:
+        from mammosynth.parallel.on_ray import RayEngine
+    except ImportError as error:
+        raise InvalidParameterError(f"--engine ray: {error}; install mammosynth[ray]") from error
+    return RayEngine(args.ray_address, args.workers, gpus=int(getattr(args, "device", "cpu") != "cpu"))
 
 
 def add_set(parser: argparse.ArgumentParser, flag: str, what: str) -> None:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mammosynth.commands.options import add_device, check_device, list_of
+from mammosynth.commands.options import add_device, add_engine, check_device, chosen_engine, list_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--iodine-in-low-energy", choices=("yes", "no"), default="yes", help="(default: %(default)s)")
     parser.add_argument("--vendor", choices=[str(v) for v in Vendor], help="beams and detector")
     parser.add_argument("--maps", action="store_true", help="write path lengths and true iodine, too (.npz)")
-    parser.add_argument("--workers", type=int, metavar="N", help="cases made at once (default: one per core)")
+    add_engine(parser, workers="one per core")
     add_device(parser)
     parser.add_argument(
         "--reproduce", type=Path, metavar="MANIFEST", help="make these cases again and compare every pixel"
@@ -60,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
         os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
     from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
 
-    if args.cases < 1 or (args.workers is not None and args.workers < 1):
-        raise InvalidParameterError(f"--cases is {args.cases} and --workers {args.workers}, expected 1 or more")
-    workers = args.workers or (None if args.device == "cpu" else 1)
+    if args.cases < 1:
+        raise InvalidParameterError(f"--cases is {args.cases}, expected 1 or more")
+    engine = chosen_engine(args, workers=None if args.device == "cpu" else 1)
     with counted("phantoms", "case") as progress:
         if args.reproduce:
-            found = reproduce_cohort(args.reproduce, args.out, workers=workers, progress=progress)
+            found = reproduce_cohort(args.reproduce, args.out, engine=engine, progress=progress)
         else:
             seeds = range(args.seed, args.seed + args.cases)
-            manifest = write_cohort(args.out, _cohort_settings(args), seeds, workers=workers, progress=progress)
+            manifest = write_cohort(args.out, _cohort_settings(args), seeds, engine=engine, progress=progress)
     if not args.reproduce:
         print(f"{len(manifest['cases'])} cases in {args.out}")
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mammosynth.commands.options import write_report
+from mammosynth.commands.options import add_engine, chosen_engine, write_report
 from mammosynth.errors import InvalidParameterError
 
 
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--cases", type=int, default=80, metavar="N", help="phantoms (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first phantom (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add_engine(parser, workers="1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here, too")
     parser.set_defaults(run=run)
 
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     from mammosynth.evaluation.realism import format_realism, phantom_statistics, read_real, realism_report
 
+    engine = chosen_engine(args, workers=1)
     print("Reading the real images ...", flush=True)
     real = read_real(args.data)
     chosen = [image for image in real if image.split in args.split]
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             f"--split is {', '.join(sorted(unknown))}, expected of {', '.join(sorted({i.split for i in real}))}"
         )
     phantoms = list(
-        tqdm(phantom_statistics(args.cases, seed=args.seed, workers=args.workers), "phantoms", args.cases, unit="case")
+        tqdm(phantom_statistics(args.cases, seed=args.seed, engine=engine), "phantoms", args.cases, unit="case")
     )
     reports = {"chosen": realism_report(chosen, phantoms, seed=args.seed)}
     if len(chosen) < len(real):

@@ -12,10 +12,12 @@ from typing import Any
 
 from mammosynth.commands.options import (
     add_device,
+    add_engine,
     add_set,
     add_task,
     bundle_folder,
     check_device,
+    chosen_engine,
     named_texts,
     open_bundle,
 )
@@ -54,7 +56,6 @@ def add(commands: Any) -> None:
     parser.add_argument("inputs", nargs="*", type=Path, metavar="INPUT", help="file or folder")
     parser.add_argument("--cases", type=int, metavar="N", help="make a data set of N cases instead")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="with --cases: what it holds, YAML or JSON")
-    parser.add_argument("--jobs", type=int, metavar="N", help="with --cases: made at once (default: one per core)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where results of files go")
     parser.add_argument(
         "--masks", type=Path, metavar="DIR", help="lesions drawn on the inputs: a file, or a folder of files by stem"
@@ -62,6 +63,7 @@ def add(commands: Any) -> None:
     add_set(parser, "--input", "what else the task starts from, ROLE=FILE for all or ROLE=DIR with a file for each")
     parser.add_argument("--bundle", metavar="NAME", help="model bundle, a name in the model zoo or a folder (./NAME)")
     add_device(parser)
+    add_engine(parser, "--jobs", workers="1, and one per core with --cases")
     parser.add_argument("--rendering", choices=[str(r) for r in Rendering], help="(default: the model's first)")
     parser.add_argument("--seed", type=int, help="(default: 0, or what --spec says)")
     add_set(parser, "--parameter", "of the model; for example uncertainty=true, where the model is an ensemble")
@@ -97,15 +99,18 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidParameterError("synthesize: --output DIR is missing; name where results go")
     if args.cases is not None:
         return _make_data_set(args)
-    if not args.inputs or args.spec is not None or args.jobs is not None:
-        raise InvalidParameterError("synthesize: name files or folders, or give --cases N, with --spec and --jobs")
+    if not args.inputs or args.spec is not None:
+        raise InvalidParameterError("synthesize: name files or folders, or give --cases N, with --spec")
     order = order_of(args)
     others = {role: Path(text) for role, text in named_texts(args.input, "--input").items()}
     if args.masks:
         others = {_drawn_on_source(order.bundle.task): args.masks, **others}
+    engine = chosen_engine(args, workers=1)
     options = FileOptions(args.format, args.skip_existing, args.compress, tuple(args.accept_modality))
     with counted(args.task, "file") as progress:
-        report = synthesize_files(args.inputs, args.output, order, others=others, options=options, progress=progress)
+        report = synthesize_files(
+            args.inputs, args.output, order, others=others, options=options, engine=engine, progress=progress
+        )
     kept = f", {report.kept} kept" if report.kept else ""
     print(
         f"{len(report.written)} written to {args.output}{kept}, {len(report.refused)} refused, "
@@ -167,7 +172,7 @@ def _make_data_set(args: argparse.Namespace) -> int:
             bundle=bundle_folder(args.bundle, task),
             device=args.device,
             seed=args.seed,
-            jobs=1 if args.jobs is None and args.device != "cpu" else args.jobs,
+            engine=chosen_engine(args, workers=None if args.device == "cpu" else 1),
             progress=progress,
         )
     kept = f", {written.kept} kept" if written.kept else ""

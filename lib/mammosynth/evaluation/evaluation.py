@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from mammosynth.bundle import Bundle
 from mammosynth.errors import BundleError
+from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
 from mammosynth.task import TaskSpec
 
@@ -78,6 +79,7 @@ class Evaluation(Protocol):
         *,
         options: Any = None,
         with_page: bool = False,
+        engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Score models on the same cases.
@@ -90,6 +92,7 @@ class Evaluation(Protocol):
             bundles: At least one; the first is compared with the others.
             options: An instance of `options`; None for all defaults.
             with_page: Whether to draw a page, which keeps all images until the end.
+            engine: Where the models make their images; None: in this process.
             progress: Told a fraction in [0, 1] and what happens.
 
         Raises:

@@ -7,9 +7,7 @@ sees the six statistics only: 0.5 if nothing tells the two apart. An observer of
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,11 @@ from sklearn.preprocessing import StandardScaler
 from mammosynth.errors import DataError
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc
 from mammosynth.evaluation.texture import moments
+from mammosynth.parallel.engine import Engine, in_order
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
+from mammosynth.phantom.threads import one_thread
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.pairs import read_table
 from mammosynth.problems import Problems
@@ -166,20 +167,15 @@ def read_real(folder: Path) -> list[ImageStatistics]:
     return statistics
 
 
-def phantom_statistics(cases: int, *, seed: int = 0, workers: int = 1) -> Iterable[ImageStatistics]:
+def phantom_statistics(cases: int, *, seed: int = 0, engine: Engine | None = None) -> Iterable[ImageStatistics]:
     """Statistics of the left CC view of phantom patients with density, lesions, vendor and enhancement drawn.
 
     Args:
         cases: How many.
         seed: Of the first; the following ones are seed + 1, ...
-        workers: Processes.
+        engine: Where they are made; None: in this process.
     """
-    seeds = range(seed, seed + cases)
-    if workers <= 1:
-        yield from map(_phantom, seeds)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_phantom, seeds)
+    return in_order(engine or LocalEngine(1), _phantom, range(seed, seed + cases))
 
 
 def realism_report(
@@ -372,5 +368,6 @@ def _read_statistics(folder: Path, row: dict[str, str]) -> ImageStatistics:
 
 def _phantom(seed: int) -> ImageStatistics:
     parameters = CaseParameters(seed, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=PIXEL_MM)
-    view = next(iter(generate_case(parameters)))
+    with one_thread():
+        view = next(iter(generate_case(parameters)))
     return summary_statistics(view.low_energy, view.pixel_mm, patient=f"phantom {seed}", density=view.breast.density)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from mammosynth.errors import DataError
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
 from mammosynth.phantom.clinic.manifest import (
@@ -69,7 +70,7 @@ def test_finished_cases_are_kept_and_missing_or_damaged_ones_made_again(copied: 
     (copied / "case-000009" / "case.json").unlink()
     assert finished_case(copied, 8) is finished_case(copied, 9) is None
     told: list[tuple[int, int, str]] = []
-    after = write_cohort(copied, SETTINGS, SEEDS, workers=1, progress=lambda *news: told.append(news))
+    after = write_cohort(copied, SETTINGS, SEEDS, engine=LocalEngine(1), progress=lambda *news: told.append(news))
     assert after["cases"] == before["cases"]
     assert told == [(2, 3, "case-000008"), (3, 3, "case-000009")]
     assert (copied / "case-000000" / "R-CC-low-energy.dcm").stat().st_mtime_ns == kept
@@ -162,7 +163,7 @@ def test_an_interrupted_command_leaves_no_process_and_goes_on(tmp_path: Path) ->
     settings, manifest = read_manifest(tmp_path / "p")
     assert len(manifest["cases"]) == 6
     first = manifest["cases"][0]
-    assert write_cohort(tmp_path / "alone", settings, [first["seed"]], workers=1)["cases"] == [first]
+    assert write_cohort(tmp_path / "alone", settings, [first["seed"]], engine=LocalEngine(1))["cases"] == [first]
 
 
 def _alive(group: int) -> list[psutil.Process]:

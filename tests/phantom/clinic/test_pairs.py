@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mammosynth.errors import DataError
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.clinic.pairs import phantom_pairs, phantom_view_pairs
@@ -43,7 +44,7 @@ def test_views_from_files_are_those_from_memory_but_for_twelve_bits(cohort: Path
 
 def test_a_breast_that_is_known_to_have_no_lesion_has_an_empty_mask(tmp_path: Path) -> None:
     settings = CohortSettings(CaseParameters(0, lesions=(), views=(ViewPosition.CC,), pixel_mm=3.6))
-    write_cohort(tmp_path / "p", settings, [5], workers=1)
+    write_cohort(tmp_path / "p", settings, [5], engine=LocalEngine(1))
     pairs = read_phantoms(tmp_path / "p", "train")
     assert [pair.lesion.any() for pair in pairs] == [False, False]
     with pytest.raises(DataError, match="no MLO views; generate it with --views CC,MLO"):

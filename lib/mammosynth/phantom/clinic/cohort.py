@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.errors import DataError
-from mammosynth.parallel import in_processes
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.manifest import (
     MANIFEST,
     CohortSettings,
@@ -28,19 +29,19 @@ def write_cohort(
     settings: CohortSettings,
     seeds: Sequence[int],
     *,
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the cases that are not there yet, each in a folder of its own, and the manifest of all.
 
-    The bits of a case depend on settings and seed, not on the number of workers. An interruption loses the cases that
-    are being made; the same call goes on with them.
+    The bits of a case depend on settings and seed, not on the number of workers, nor on where they are. An interruption
+    loses the cases that are being made; the same call goes on with them.
 
     Args:
         folder: Empty, absent, or written with the same settings and software.
         settings: What all cases have in common.
         seeds: Of the wanted cases. Cases of other seeds may be there and stay.
-        workers: Processes; None: one per core.
+        engine: Where cases are made; None: in one process per core.
         progress: Called with the finished and all wanted cases, and the name of the one just finished.
 
     Returns:
@@ -55,7 +56,8 @@ def write_cohort(
     missing = [seed for seed in seeds if finished_case(folder, seed) is None]
     done = len(seeds) - len(missing)
     try:
-        with closing(in_processes(partial(_write_case_of, folder, settings), missing, workers)) as finished:
+        make = partial(_write_case_of, folder, settings)
+        with closing((engine or LocalEngine()).run(make, missing)) as finished:
             for seed, _ in finished:
                 done += 1
                 if progress is not None:
@@ -69,7 +71,7 @@ def reproduce_cohort(
     manifest_path: Path,
     folder: Path,
     *,
-    workers: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[str]:
     """Generate every case of a manifest again, elsewhere, and compare the hashes of all pixels.
@@ -77,7 +79,7 @@ def reproduce_cohort(
     Args:
         manifest_path: Of the cohort to make again.
         folder: Where the new files go; see `write_cohort`.
-        workers: Processes; None: one per core.
+        engine: Where cases are made; None: in one process per core.
         progress: See `write_cohort`.
 
     Returns:
@@ -85,7 +87,7 @@ def reproduce_cohort(
     """
     settings, expected = read_manifest(manifest_path)
     seeds = [case["seed"] for case in expected["cases"]]
-    write_cohort(folder, settings, seeds, workers=workers, progress=progress)
+    write_cohort(folder, settings, seeds, engine=engine, progress=progress)
     found = []
     for case in expected["cases"]:
         again = finished_case(folder, case["seed"]) or {"files": []}
@@ -100,6 +102,8 @@ def reproduce_cohort(
 
 
 def _write_case_of(folder: Path, settings: CohortSettings, seed: int) -> None:
+    if finished_case(folder, seed) is not None:
+        return  # the worker that was given it before died after its end
     write_case(case_folder(folder, seed), settings.case(seed), maps=settings.maps, device=settings.device)
 
 

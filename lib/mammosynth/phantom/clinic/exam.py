@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mammosynth.dicom.write import write_instance
-from mammosynth.parallel import in_processes
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.case import describe_case, generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
 from mammosynth.phantom.parameters import CaseParameters
@@ -52,7 +52,7 @@ def write_exam(
     kinds = (ImageKind.LOW_ENERGY, ImageKind.RECOMBINED) if include_recombined else (ImageKind.LOW_ENERGY,)
     views = [_only(exam.parameters, side, position) for side, position in _VIEWS]
     write = partial(_write_view, folder, exam, kinds)
-    for number, (view, _) in enumerate(in_processes(write, views, workers), start=1):
+    for number, (view, _) in enumerate(LocalEngine(workers).run(write, views), start=1):
         if progress is not None:
             progress(number / len(views), f"{view.sides[0]} {view.views[0]}")
     return [folder / image_name(side, position, kind) for side, position in _VIEWS for kind in kinds]

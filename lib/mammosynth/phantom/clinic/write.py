@@ -43,7 +43,7 @@ def write_case(
         The record.
     """
     if folder.is_dir():
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # who was given it before may not have died yet; all is replaced
     exam = PhantomExam(parameters)
     views: list[dict[str, Any]] = []
     files: list[dict[str, Any]] = []

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.resources import files
@@ -19,6 +17,8 @@ from pathlib import Path
 from mammosynth import __version__
 from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, OutputError
+from mammosynth.parallel.engine import in_order
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.preprocessing.cdd_cesm.annotations import read_annotations
 from mammosynth.preprocessing.cdd_cesm.names import SUFFIXES, ImageName, Kind, parse_name
 from mammosynth.preprocessing.cdd_cesm.prepare import Exposure, Prepared, prepare_exposure
@@ -219,11 +219,7 @@ def _prepare(
 ) -> Iterator[Prepared]:
     """In the order of the exposures, whatever the number of workers."""
     prepare = partial(prepare_exposure, folder=folder)
-    if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            yield from _report_each(pool.map(prepare, exposures), len(exposures), progress)
-    else:
-        yield from _report_each(map(prepare, exposures), len(exposures), progress)
+    yield from _report_each(in_order(LocalEngine(workers), prepare, exposures), len(exposures), progress)
 
 
 def _report_each(

@@ -10,9 +10,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,8 @@ from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.parallel.engine import in_order
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.preprocessing.look import Look, density_of
 from mammosynth.preprocessing.pairs import read_grey, read_table, rows_of_split
 from mammosynth.problems import Problems
@@ -198,11 +198,7 @@ def _read_rows(place: Path, layout: _Layout, rows: Sequence[_Row], split: str) -
     problems, cases = Problems(), []
     jobs = [(place, layout.table, row) for row in rows]
     workers = min(os.cpu_count() or 1, len(rows) // _FEW)
-    if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(_read_row, jobs, chunksize=4))
-    else:
-        found = list(map(_read_row, jobs))
+    found = list(in_order(LocalEngine(max(1, workers)), _read_row, jobs))
     for row, case in zip(rows, found, strict=True):
         if isinstance(case, MaskCase):
             cases.append(case)

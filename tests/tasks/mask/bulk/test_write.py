@@ -25,6 +25,7 @@ from mammosynth.bundle import default_bundle, find_bundle
 from mammosynth.dicom.generated import generated_mark_of, is_synthesized_uid
 from mammosynth.dicom.segmentation import referenced_images
 from mammosynth.errors import DataError, InvalidParameterError, OutputError
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.tasks.mask.bulk import case
 from mammosynth.tasks.mask.bulk.case import Shared, make_case, plan
 from mammosynth.tasks.mask.bulk.specification import read_specification
@@ -55,7 +56,7 @@ def _specification(folder: Path, **changes: object) -> Path:
 
 def _write(output: Path, cases: int = CASES, jobs: int = 1, **changes: object) -> Written:
     spec = _specification(output.parent, **changes)
-    return write_data_set(output, cases, spec, bundle=default_bundle("mask"), jobs=jobs)
+    return write_data_set(output, cases, spec, bundle=default_bundle("mask"), engine=LocalEngine(jobs))
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -181,7 +182,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_it_goes_on_with_space(tmp_p
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_command_goes_on_to_the_same_bytes(number: int, tmp_path: Path, made: Path) -> None:
     output = tmp_path / "set"
-    command = [sys.executable, "-m", "mammosynth", "synthesize", "mask", "--cases", str(CASES), "--jobs", "2"]
+    command = [sys.executable, "-m", "mammosynth", "synthesize", "mask", "--cases", str(CASES), "--workers", "2"]
     command += ["--spec", str(_specification(tmp_path)), "--output", str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not list(output.glob("records/case-*.json")):
@@ -294,10 +295,9 @@ def test_a_model_that_has_not_what_is_asked_for_is_refused_before_anything_is_wr
     [
         (["mask", "--cases", "1", "--format", "png", "--no-mark"], "--cases with --format, --no-mark: leave out"),
         (["mask", "a.png", "--cases", "1"], "--cases with inputs: leave out"),
-        (["mask", "--spec", "a.yaml"], "synthesize: name files or folders, or give --cases N, with --spec and --jobs"),
-        (["mask", "a.png", "--jobs", "2"], "synthesize: name files or folders, or give --cases N"),
-        (["mask", "--cases", "0"], "--cases is 0 and --jobs None, expected 1 or more"),
-        (["mask", "--cases", "1", "--jobs", "0"], "--cases is 1 and --jobs 0, expected 1 or more"),
+        (["mask", "--spec", "a.yaml"], "synthesize: name files or folders, or give --cases N, with --spec"),
+        (["mask", "--cases", "0"], "--cases is 0, expected 1 or more"),
+        (["mask", "--cases", "1", "--workers", "0"], "--workers is 0, expected 1 or more"),
         (["contrast", "--cases", "1"], "task contrast has no bulk; choose another task"),
     ],
 )

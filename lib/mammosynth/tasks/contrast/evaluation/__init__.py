@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mammosynth.bundle import Bundle
 from mammosynth.evaluation.evaluation import Measure, Progress, Report, name_models
+from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
 from mammosynth.tasks.contrast.evaluation.evaluate import evaluate_contrast
 from mammosynth.tasks.contrast.evaluation.goals import CEILING
@@ -44,6 +45,7 @@ class ContrastEvaluation:
         *,
         options: ContrastOptions | None = None,
         with_page: bool = False,
+        engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Score models on pairs of low-energy and recombined images; see `evaluate_contrast`."""
@@ -58,6 +60,7 @@ class ContrastEvaluation:
             split,
             *bundles,
             regions=Path(chosen.regions) if chosen.regions else None,
+            engine=engine,
             progress=progress,
             watch=pictures.add if pictures else None,
             bootstrap=chosen.bootstrap,

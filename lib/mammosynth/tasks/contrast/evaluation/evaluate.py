@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,9 @@ from mammosynth.evaluation.statistics import (
     weighted_ratio,
 )
 from mammosynth.mammogram import Mammogram
+from mammosynth.parallel.engine import Engine, in_order
+from mammosynth.parallel.local import LocalEngine
+from mammosynth.phantom.threads import one_thread
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.task import Rendering
 from mammosynth.tasks.contrast.data import DATASET
@@ -61,6 +66,7 @@ def evaluate_contrast(
     split: str,
     *bundles: Bundle,
     regions: Path | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
     bootstrap: int = 2000,
@@ -78,6 +84,7 @@ def evaluate_contrast(
         split: Any of its splits.
         *bundles: Contrast models; the first is `model` in the report, the others go by their names.
         regions: Folder of regions drawn by hand for the contrast-to-noise ratio, see `tissue.read_drawn`.
+        engine: Where images are made and scored; None: in this process.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, turned as the case, before the next is read.
         bootstrap: Resamples of patients for every interval.
@@ -107,22 +114,22 @@ def evaluate_contrast(
     about: list[dict[str, str]] = []
     scores: dict[str, list[dict[str, float]]] = {}
     held: dict[str, Rows] = {}
-    for index, pair in enumerate(pairs):
-        report(0.2 + 0.7 * index / len(pairs), f"scoring {index + 1} of {len(pairs)}")
-        case = Case.from_pair(pair)
-        tissue = tissue_of(case, drawn)
-        images = _images(case, pair, _other_breast(pairs, index), models, floors)
-        for name, image in images.items():
-            scores.setdefault(name, []).append(_score(case, tissue, image))
-        scores[REAL][-1]["real_rate"] = real_rate(case)
-        for name, bundle in models.items():
-            for kind, row in coverage_rows(bundle, pair.low_energy, case).items():
-                held.setdefault(name, {}).setdefault(kind, []).append(row)
-        for judge in judges.values():
-            judge.add(case, pair)
-        if watch:
-            watch(case, images)
-        about.append({"name": case.name, "patient_id": case.patient_id, "view_position": str(case.view_position)})
+    jobs = [(pair, _other_breast(pairs, index)) for index, pair in enumerate(pairs)]
+    score = partial(_score_pair, models, floors, drawn, watch is not None)
+    report(0.2, f"scoring {len(pairs)} images")
+    with closing(in_order(engine or LocalEngine(1), score, jobs)) as scored:
+        for index, (pair, (case, rows, images)) in enumerate(zip(pairs, scored, strict=True), start=1):
+            for name, row in rows.items():
+                scores.setdefault(name, []).append(row)
+            for name, bundle in models.items():
+                for kind, share in coverage_rows(bundle, pair.low_energy, case).items():
+                    held.setdefault(name, {}).setdefault(kind, []).append(share)
+            for judge in judges.values():
+                judge.add(case, pair)
+            if watch:
+                watch(case, images)
+            about.append({"name": case.name, "patient_id": case.patient_id, "view_position": str(case.view_position)})
+            report(0.2 + 0.7 * index / len(pairs), f"scored {index} of {len(pairs)}")
     report(0.9, "resampling patients")
     columns = {name: _columns(rows) for name, rows in scores.items()}
     patient_ids = [case["patient_id"] for case in about]
@@ -214,6 +221,24 @@ def _floors_for(folder: Path) -> tuple[Floors, str]:
         if floors.fitted_on == digest:
             return floors, "the folder's train rows (shipped with the released model)"
     return fit_floors(train), "the folder's train rows"
+
+
+def _score_pair(
+    models: Mapping[str, Bundle],
+    floors: Floors,
+    drawn: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    is_watched: bool,
+    job: tuple[ContrastPair, ContrastPair | None],
+) -> tuple[Case, dict[str, dict[str, float]], dict[str, np.ndarray]]:
+    """The turned case, its numbers by method and, if somebody looks at them, its images."""
+    pair, other = job
+    with one_thread():  # what a sum over several is depends on their number
+        case = Case.from_pair(pair)
+        tissue = tissue_of(case, drawn)
+        images = _images(case, pair, other, models, floors)
+        rows = {name: _score(case, tissue, image) for name, image in images.items()}
+    rows[REAL]["real_rate"] = real_rate(case)
+    return case, rows, images if is_watched else {}
 
 
 def _images(

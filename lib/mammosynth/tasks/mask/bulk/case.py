@@ -126,6 +126,8 @@ def make_case(folder: Path, shared: Shared, planned: PlannedCase) -> dict[str, A
     Raises:
         OutputError: If a file cannot be written.
     """
+    if (record := finished_case(folder, planned)) is not None:
+        return record  # the worker that was given it before died after its end
     try:
         with one_thread():
             return _make(folder, shared, planned)

@@ -16,7 +16,8 @@ from scipy import ndimage
 from mammosynth.atomic import write_bytes
 from mammosynth.dicom.mark import MARK
 from mammosynth.files import read_image, read_label_map
-from mammosynth.parallel import in_processes
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.task import IMAGE, LABELS
 from mammosynth.tasks.mask.classes import CLASSES, COLOURS, BreastClass
 
@@ -27,20 +28,20 @@ _LINE, _GAP, _FONT_SIZE, _KEY_WIDTH = 18, 6, 13, 150
 _PAPER, _PALE = (24, 24, 24), (200, 200, 200)
 _QUALITY = 88
 _FEW = 8
-"""Pages that one process draws sooner than several start."""
+"""Pages that this process draws sooner than others start."""
 _OUTLINED = [
     kind for kind in BreastClass if kind not in (BreastClass.BACKGROUND, BreastClass.ADIPOSE, BreastClass.SKIN)
 ]
 """Beside the breast itself."""
 
 
-def write_sheets(folder: Path, records: Sequence[Mapping[str, Any]], *, jobs: int | None = None) -> int:
+def write_sheets(folder: Path, records: Sequence[Mapping[str, Any]], *, engine: Engine) -> int:
     """Write the pages that are not there yet, 24 cases on each in their order, JPEG of about half a megabyte.
 
     Args:
         folder: Of the data set.
         records: Of its cases.
-        jobs: Pages drawn at once; None: one per core.
+        engine: Where pages are drawn, if they are more than a few.
 
     Returns:
         How many pages.
@@ -48,8 +49,8 @@ def write_sheets(folder: Path, records: Sequence[Mapping[str, Any]], *, jobs: in
     size = ACROSS * DOWN
     pages = [records[start : start + size] for start in range(0, len(records), size)]
     missing = [page for page in enumerate(pages, start=1) if not _path(folder, page[0]).is_file()]
-    jobs = jobs if len(missing) > _FEW else 1
-    with closing(in_processes(partial(_write_page, folder, len(pages)), missing, jobs)) as drawn:
+    chosen = engine if len(missing) > _FEW else LocalEngine(1)
+    with closing(chosen.run(partial(_write_page, folder, len(pages)), missing)) as drawn:
         for _ in drawn:
             pass
     return len(pages)

@@ -24,7 +24,8 @@ from mammosynth import __version__
 from mammosynth.atomic import remove_unfinished, write_bytes, write_json
 from mammosynth.bundle import Bundle
 from mammosynth.errors import DataError, InvalidParameterError
-from mammosynth.parallel import in_processes
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.manifest import MANIFEST, differences
 from mammosynth.problems import Problems
 from mammosynth.task import IMAGE, LABELS
@@ -64,7 +65,7 @@ def write_data_set(
     bundle: Path,
     device: str = "cpu",
     seed: int | None = None,
-    jobs: int | None = None,
+    engine: Engine | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Written:
     """Make the cases that are not there yet, whole and unchanged, and list all of them.
@@ -79,7 +80,7 @@ def write_data_set(
         bundle: Folder of the model.
         device: A torch device.
         seed: Instead of the specification's.
-        jobs: Processes; None: one per core.
+        engine: Where cases are made; None: in one process per core.
         progress: Called with the finished and all cases, and the name of the one just finished.
 
     Raises:
@@ -87,8 +88,9 @@ def write_data_set(
         DataError: If the folder holds something else, or a process died.
         OutputError: If a file cannot be written.
     """
-    if cases < 1 or (jobs is not None and jobs < 1):
-        raise InvalidParameterError(f"--cases is {cases} and --jobs {jobs}, expected 1 or more")
+    if cases < 1:
+        raise InvalidParameterError(f"--cases is {cases}, expected 1 or more")
+    chosen = engine or LocalEngine()
     asked = BulkSpec() if specification is None else read_specification(specification)
     shared = Shared(asked if seed is None else asked.changed(seed=seed), bundle, device)
     planned = plan(shared.specification, cases)
@@ -100,7 +102,7 @@ def write_data_set(
     missing = [case for case in planned if records[case.number] is None]
     done, refused = len(planned) - len(missing), Problems()
     try:
-        with closing(in_processes(partial(make_case, output, shared), missing, jobs)) as finished:
+        with closing(chosen.run(partial(make_case, output, shared), missing)) as finished:
             for case, made in finished:
                 if isinstance(made, str):
                     refused.add(made)
@@ -113,7 +115,7 @@ def write_data_set(
         remove_unfinished(output)
         _write_lists(output, about, planned, records)
     whole = [record for case in planned if (record := records[case.number]) is not None]
-    sheets = write_sheets(output, whole, jobs=jobs)
+    sheets = write_sheets(output, whole, engine=chosen)
     return Written(len(missing) - len(refused), cases - len(missing), refused, sheets)
 
 

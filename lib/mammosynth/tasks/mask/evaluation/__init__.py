@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mammosynth.bundle import Bundle
 from mammosynth.evaluation.evaluation import Measure, Progress, Report
+from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
 from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, evaluate_mask
 from mammosynth.tasks.mask.evaluation.report import TITLES, format_report
@@ -42,6 +43,7 @@ class MaskEvaluation:
         *,
         options: MaskOptions | None = None,
         with_page: bool = False,
+        engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Judge models on the CC views of a split; see `evaluate_mask`."""
@@ -58,6 +60,7 @@ class MaskEvaluation:
             seed=chosen.seed,
             bootstrap=chosen.bootstrap,
             segmenter_steps=chosen.segmenter_steps,
+            engine=engine,
             progress=progress,
             watch=gallery.add if gallery else None,
         )

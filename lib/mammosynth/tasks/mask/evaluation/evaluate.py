@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from mammosynth.evaluation.statistics import interval, resample_patients, weight
 from mammosynth.evaluation.texture import MOMENTS, SLOPE, gaps, halves_gaps
 from mammosynth.evaluation.told_apart import told_apart
 from mammosynth.networks.efficientnet_lite import are_weights_installed
+from mammosynth.parallel.engine import Engine, in_order
+from mammosynth.parallel.local import LocalEngine
+from mammosynth.phantom.threads import one_thread
 from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
 from mammosynth.tasks.mask.cases import MaskCase
@@ -49,6 +54,7 @@ def evaluate_mask(
     seed: int = 0,
     bootstrap: int = 2000,
     segmenter_steps: int = 400,
+    engine: Engine | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -64,6 +70,7 @@ def evaluate_mask(
         seed: Of the first image; the next ones follow.
         bootstrap: Resamples of patients for every interval.
         segmenter_steps: Of the network that looks for the masses; 0 does without it, and the report says so.
+        engine: Where images are made; None: in this process.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, before the next is made.
 
@@ -87,19 +94,18 @@ def evaluate_mask(
     floors = _Floors(shown_train, [case.look for case in train])
 
     made: dict[str, list[Shown]] = {}
-    for index, case in enumerate(cases):
-        report(0.1 + 0.7 * index / len(cases), f"generating {index + 1} of {len(cases)}")
-        other = cases[(index + 1) % len(cases)]
-        real_view = _real(case)
-        images = {REAL: real_view, **floors.of(real_view, case.look)}
-        for name, bundle in models.items():
-            images[name] = generate(bundle, case, seed + index)
-            key = CONTROL if name == MODEL else f"{CONTROL}, {name}"
-            images[key] = _relabelled(generate(bundle, other, seed + index), real_view)
-        for name, shown in images.items():
-            made.setdefault(name, []).append(shown)
-        if watch:
-            watch(case, images)
+    jobs = [(case, cases[(index + 1) % len(cases)], seed + index) for index, case in enumerate(cases)]
+    report(0.1, f"generating {len(cases)} images")
+    with closing(in_order(engine or LocalEngine(1), partial(_generate_all, models), jobs)) as generated:
+        for index, of_models in enumerate(generated):
+            case = cases[index]
+            real_view = _real(case)
+            images = {REAL: real_view, **floors.of(real_view, case.look), **of_models}
+            for name, shown in images.items():
+                made.setdefault(name, []).append(shown)
+            if watch:
+                watch(case, images)
+            report(0.1 + 0.7 * (index + 1) / len(cases), f"generated {index + 1} of {len(cases)}")
     report(0.8, "comparing sets")
     patients = [case.patient_id for case in cases]
     ruler = _Ruler(pool)
@@ -138,6 +144,18 @@ def evaluate_mask(
         "methods": methods,
         "goals": {model: [_goal_row(goal, methods[model]["measures"], real) for goal in GOALS] for model in models},
     }
+
+
+def _generate_all(models: Mapping[str, Bundle], job: tuple[MaskCase, MaskCase, int]) -> dict[str, Shown]:
+    """What the models make of a case's label map, and of another one's in its place."""
+    case, other, seed = job
+    images: dict[str, Shown] = {}
+    with one_thread():  # what a sum over several is depends on their number
+        for name, bundle in models.items():
+            images[name] = generate(bundle, case, seed)
+            key = CONTROL if name == MODEL else f"{CONTROL}, {name}"
+            images[key] = _relabelled(generate(bundle, other, seed), _real(case))
+    return images
 
 
 def generate(bundle: Bundle, case: MaskCase, seed: int) -> Shown:

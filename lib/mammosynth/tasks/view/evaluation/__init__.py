@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mammosynth.bundle import Bundle
 from mammosynth.evaluation.evaluation import Measure, Progress, Report
+from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
 from mammosynth.task import Rendering
 from mammosynth.tasks.view.evaluation.evaluate import REAL, evaluate_view
@@ -48,6 +49,7 @@ class ViewEvaluation:
         *,
         options: ViewOptions | None = None,
         with_page: bool = False,
+        engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Report:
         """Judge models on the breasts of a split; see `evaluate_view`."""
@@ -65,6 +67,7 @@ class ViewEvaluation:
             bootstrap=chosen.bootstrap,
             renderings=tuple(Rendering) if chosen.rendering == "both" else (Rendering(chosen.rendering),),
             to=chosen.to,
+            engine=engine,
             progress=progress,
             watch=gallery.add if gallery else None,
         )

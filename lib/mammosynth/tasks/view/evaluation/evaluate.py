@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean
 from mammosynth.evaluation.texture import COMPONENTS, SLOPE
 from mammosynth.label_map import LabelMap
+from mammosynth.parallel.engine import Engine, in_order
+from mammosynth.parallel.local import LocalEngine
+from mammosynth.phantom.threads import one_thread
 from mammosynth.radiomics import extract_radiomics
 from mammosynth.task import Rendering
 from mammosynth.tasks.view.cases import ViewCase
@@ -52,6 +57,7 @@ def evaluate_view(
     bootstrap: int = 2000,
     renderings: Sequence[Rendering] = tuple(Rendering),
     to: ViewPosition = ViewPosition.MLO,
+    engine: Engine | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -65,6 +71,7 @@ def evaluate_view(
         bootstrap: Resamples of patients for every interval.
         renderings: Those that are judged, of what each model can.
         to: The view that is made.
+        engine: Where views are made; None: in this process.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its views by method.
 
@@ -92,19 +99,17 @@ def evaluate_view(
     pool = [*real, *(_real(case) for name in others for case in others[name])]
 
     made: dict[str, list[Shown]] = {}
-    for index, case in enumerate(cases):
-        report(0.1 + 0.6 * index / len(cases), f"generating {index + 1} of {len(cases)}")
-        other = cases[(index + 1) % len(cases)]
-        images = {REAL: real[index], ANOTHER: real[(index + 1) % len(real)], **floors.of(sources[index])}
-        for name, bundle in models.items():
-            for rendering in _both(bundle, renderings):
-                images[_key(name, rendering)] = generate(bundle, case, rendering, seed + index)
-            rendering = _both(bundle, renderings)[0]
-            images[f"{SHUFFLED}, {name}"] = generate(bundle, other, rendering, seed + index)
-        for name, shown in images.items():
-            made.setdefault(name, []).append(shown)
-        if watch:
-            watch(case, images)
+    jobs = [(case, cases[(index + 1) % len(cases)], seed + index) for index, case in enumerate(cases)]
+    report(0.1, f"generating {len(cases)} views")
+    with closing(in_order(engine or LocalEngine(1), partial(_generate_all, models, renderings), jobs)) as generated:
+        for index, of_models in enumerate(generated):
+            images = {REAL: real[index], ANOTHER: real[(index + 1) % len(real)], **floors.of(sources[index])}
+            images |= of_models
+            for name, shown in images.items():
+                made.setdefault(name, []).append(shown)
+            if watch:
+                watch(cases[index], images)
+            report(0.1 + 0.6 * (index + 1) / len(cases), f"generated {index + 1} of {len(cases)}")
     report(0.7, "comparing")
     weights = resample_patients([case.patient_id for case in cases], bootstrap)
     thumbnails = np.stack([shown.thumbnail for shown in pool])
@@ -148,6 +153,20 @@ def evaluate_view(
             for rendering in _both(bundle, renderings)
         },
     }
+
+
+def _generate_all(
+    models: Mapping[str, Bundle], renderings: Sequence[Rendering], job: tuple[ViewCase, ViewCase, int]
+) -> dict[str, Shown]:
+    """What the models make of a case, and of another one in its place."""
+    case, other, seed = job
+    images: dict[str, Shown] = {}
+    with one_thread():  # what a sum over several is depends on their number
+        for name, bundle in models.items():
+            for rendering in _both(bundle, renderings):
+                images[_key(name, rendering)] = generate(bundle, case, rendering, seed)
+            images[f"{SHUFFLED}, {name}"] = generate(bundle, other, _both(bundle, renderings)[0], seed)
+    return images
 
 
 def generate(bundle: Bundle, case: ViewCase, rendering: Rendering, seed: int) -> Shown:

@@ -1,0 +1,53 @@
+"""Several machines of a Ray cluster, simulated on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import refuse_unless_marked
+
+_STORE_BYTES = 100 << 20
+
+
+@contextmanager
+def cluster_of(nodes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster whose head does no work, and so many machines of one CPU.
+
+    Args:
+        nodes: How many.
+        folder: Of its files; short, since the names of sockets may have 107 bytes.
+        monkeypatch: Of the test, or of its module.
+
+    Yields:
+        The `ray.cluster_utils.Cluster`; machines can be added and removed.
+    """
+    refuse_unless_marked()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": _STORE_BYTES,
+            "include_dashboard": False,
+            "temp_dir": str(folder),
+            "_system_config": {"health_check_period_ms": 500, "health_check_failure_threshold": 3},
+        },
+    )
+    try:
+        for _ in range(nodes):
+            add_node(cluster)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def add_node(cluster: Any) -> Any:
+    """Another machine of one CPU."""
+    return cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)
