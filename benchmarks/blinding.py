@@ -30,6 +30,7 @@ from mammosynth.reading.blinding.detail import coarsest
 from mammosynth.reading.blinding.header import BlindedUids, blinded_header
 from mammosynth.reading.blinding.pixels import blinded_pixels
 from mammosynth.reading.blinding.rule import BlindingRule
+from mammosynth.task import Rendering
 from mammosynth.tasks.mask.labels.from_image import label_map_of
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -113,7 +114,7 @@ def phantom_pairs(cases: int, first_seed: int = FIRST_SEED) -> dict[str, list[Pa
         }
         for task, image in real.items():
             source = {"label_map": label_map_of(low_energy)} if task == "mask" else {"source": low_energy}
-            made = bundles[task].synthesize(source, seed=seed).image
+            made = bundles[task].synthesize(source, rendering=Rendering.SAMPLED, seed=seed).image
             known = replace(made, image_laterality=image.image_laterality, view_position=image.view_position)
             pairs[task].append((f"P{seed}", image, known))
     return pairs

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.blinding import attack_pairs, phantom_pairs
 from mammosynth.reading.blinding.attack import CLASSIFIER, Attack
-from mammosynth.reading.blinding.traces import EDGE
+from mammosynth.reading.blinding.traces import RESAMPLING
 
 CASES = 30
 BLINDINGS = 3
@@ -22,7 +22,7 @@ def attacks() -> dict[str, list[Attack]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["mask", "view"])
+@pytest.mark.parametrize("task", ["contrast", "mask"])
 def test_what_stands_for_acquired_images_is_not_told_from_them_but_by_chance(task: str) -> None:
     telling = [found for found in attacks()[task] if found.leaks]
     assert len(telling) <= 1
@@ -32,7 +32,7 @@ def test_what_stands_for_acquired_images_is_not_told_from_them_but_by_chance(tas
 
 
 @pytest.mark.slow
-def test_contrast_is_told_by_nothing_but_the_tissue_that_it_paints_under_the_skin() -> None:
-    for found in attacks()["contrast"]:
-        assert {leak.kind for leak in found.leaks} <= {EDGE, CLASSIFIER}
-        assert found.classifier[0] < 0.9
+def test_view_is_told_by_little() -> None:
+    for found in attacks()["view"]:
+        assert {leak.kind for leak in found.leaks} <= {RESAMPLING, CLASSIFIER}
+        assert found.classifier[0] < 0.8

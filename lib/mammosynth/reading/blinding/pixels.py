@@ -215,11 +215,15 @@ def breast_depth(
         image_laterality: Tells where the chest wall is: up to there a row is breast, dark fat included.
 
     Returns:
-        (H, W) float32 pixels, 0 outside the breast and in rows of the border. The border of the image, where the breast
-        goes on, is no outline.
+        (H, W) float32 pixels, 0 outside the breast and in rows of the border. Where the breast goes on beyond the
+        matrix is no outline; where it ends with the image, within the matrix, is one.
     """
     depth = np.zeros(canvas.shape, np.float32)
-    depth[frame] = _depth(segment_breast(canvas[frame]), rule, image_laterality)
+    mask = segment_breast(canvas[frame])
+    filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
+    mask[: rule.border] &= frame[0].start == 0
+    mask[mask.shape[0] - rule.border :] &= frame[0].stop == canvas.shape[0]
+    depth[frame] = _depth(mask, rule)
     depth[: frame[0].start + rule.border] = 0
     depth[frame[0].stop - rule.border :] = 0
     return depth
@@ -250,8 +254,7 @@ def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
     return mask
 
 
-def _depth(mask: np.ndarray, rule: BlindingRule, image_laterality: ImageLaterality | None) -> np.ndarray:
-    filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
+def _depth(mask: np.ndarray, rule: BlindingRule) -> np.ndarray:
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), rule.outline, mode="nearest") > 0.5
     margin = rule.edge + 2 * rule.fade + 1
     return ndimage.distance_transform_edt(np.pad(smooth, margin, mode="edge"))[margin:-margin, margin:-margin]
