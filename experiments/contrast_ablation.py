@@ -38,7 +38,7 @@ from mammosynth.evaluation.statistics import (
     weighted_mean,
     weighted_ratio,
 )
-from mammosynth.phantom.clinic.cohort import in_processes
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.tasks.contrast.evaluation.metrics import score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case
@@ -328,7 +328,7 @@ def main() -> None:
     names = [n for n in VARIANTS if n == RECIPE or not args.only or n in args.only]
     names = [n for n in names if args.phantoms or not VARIANTS[n].pretrained]
     job = partial(train_variant, data=args.data, output=args.output, phantoms=args.phantoms)
-    for name in in_processes(job, names, args.jobs):
+    for name, _ in LocalEngine(args.jobs).run(job, names):
         logger.warning("%s: trained", name)
     results = score_variants(args.data, args.output, names)
     (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")

@@ -55,7 +55,7 @@ from experiments.iodine_twins import (
     write_patient,
 )
 from mammosynth.bundle import METADATA, Bundle, default_model_zoo, load_bundle, read_config
-from mammosynth.phantom.clinic.cohort import in_processes
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.parameters import LesionKind
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
@@ -121,7 +121,7 @@ class Settings:
 def generate(settings: Settings) -> None:
     """Generate what is missing."""
     missing = missing_patients(settings.patients, settings.twins)
-    jobs = in_processes(partial(write_patient, settings.patients, settings.twins), missing, settings.jobs)
+    jobs = LocalEngine(settings.jobs).run(partial(write_patient, settings.patients, settings.twins), missing)
     for done, _ in enumerate(jobs, 1):
         if done % 10 == 0 or done == len(missing):
             logger.info("generated %d of %d patients", done, len(missing))
@@ -130,7 +130,7 @@ def generate(settings: Settings) -> None:
 def train(settings: Settings) -> None:
     """Train what is missing."""
     missing = [name for name in settings.trainings if not (settings.bundle(name) / METADATA).is_file()]
-    for name in in_processes(partial(train_one, settings), missing, settings.jobs):
+    for name, _ in LocalEngine(settings.jobs).run(partial(train_one, settings), missing):
         logger.info("trained: %s", name)
 
 
@@ -150,7 +150,7 @@ def read(settings: Settings) -> list[Reading]:
     patients = [patient for split in ("val", "test") for patient in settings.twins.patients(split)]
     jobs = [(model, *patient) for model in (*settings.models, "") for patient in patients]
     missing = [job for job in jobs if not _readings_path(settings, *job[:2]).is_file()]
-    for done, _ in enumerate(in_processes(partial(read_patient, settings), missing, settings.jobs), 1):
+    for done, _ in enumerate(LocalEngine(settings.jobs).run(partial(read_patient, settings), missing), 1):
         if done % 60 == 0 or done == len(missing):
             logger.info("read %d of %d patients and models", done, len(missing))
     readings = [reading for job in jobs for reading in read_readings(_readings_path(settings, *job[:2]))]
