@@ -281,7 +281,7 @@ def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp
     (tmp_path / "patient.json").write_text('{"age": 55}')
     panel.locator("#slots input[type=file]").set_input_files(tmp_path / "patient.json")
     assert wait_for(page, lambda: panel.locator("#slot-patient").input_value() == '{"age": 55}')
-    panel.locator("#model").select_option("contrast")
+    panel.locator("#model").select_option("breast_cem_cyclegan_narrow")
     assert panel.get_by_label("Seed", exact=True).input_value() == "17"
     assert panel.get_by_label("Rendering", exact=True).count() == 0
 
