@@ -167,6 +167,7 @@ def test_what_is_impossible_is_said_and_not_sent_and_median_begins_anew(panel):
     page.keyboard.press("Tab")
     error.filter(has_text="A: ").wait_for()
     panel.get_by_text("As JSON").click()
+    assert wait_for(page, lambda: panel.locator("#slot-breast").input_value() != "")  # it is written once it is open
     panel.locator("#slot-breast").fill('{"a": ')
     page.keyboard.press("Tab")
     error.filter(has_text="not valid JSON").wait_for()
