@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def cluster() -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     try:
-        with pytest.MonkeyPatch.context() as patch, cluster_of(2, folder, patch) as started:
+        with cluster_of(2, folder) as started:
             yield started
     finally:
         shutil.rmtree(folder, ignore_errors=True)

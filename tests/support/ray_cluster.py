@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.processes import refuse_unless_marked
 
@@ -15,19 +14,18 @@ _STORE_BYTES = 100 << 20
 
 
 @contextmanager
-def cluster_of(nodes: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster_of(nodes: int, folder: Path) -> Iterator[Any]:
     """A cluster whose head does no work, and so many machines of one CPU.
 
     Args:
         nodes: How many.
         folder: Of its files; short, since the names of sockets may have 107 bytes.
-        monkeypatch: Of the test, or of its module.
 
     Yields:
         The `ray.cluster_utils.Cluster`; machines can be added and removed.
     """
     refuse_unless_marked()
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
