@@ -23,21 +23,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import MultiScalePatchDiscriminator
 from torch import nn
 from torch.nn import functional as F
 
+from experiments import compared
+from experiments.compared import LESIONS, compare_rows
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, default_model_zoo, load_bundle
-from mammosynth.evaluation.statistics import (
-    interval,
-    resample_patients,
-    weighted_correlation,
-    weighted_mean,
-    weighted_ratio,
-)
 from mammosynth.parallel.local import LocalEngine
 from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.tasks.contrast.evaluation.metrics import score_case
@@ -232,7 +226,7 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
     if (bundle / METADATA).is_file():
         return
     changes = {"steps": STEPS, "validate_every": STEPS, "threads": 1, **FIRST, **variant.recipe}
-    template = _write_template(output / "templates" / name, variant, changes)
+    template = write_variant_template(output / "templates" / name, variant, changes)
     train_model(
         read_cdd_cesm(data, "train"),
         read_cdd_cesm(data, "val"),
@@ -244,7 +238,8 @@ def train_variant(name: str, data: Path, output: Path, phantoms: Path | None) ->
     )
 
 
-def _write_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) -> AblationTemplate:
+def write_variant_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) -> AblationTemplate:
+    """The released bundle with what a variant changes, in a folder."""
     shutil.copytree(default_model_zoo() / BUNDLE, folder, dirs_exist_ok=True)
     inference = json.loads((folder / INFERENCE).read_text())
     inference["network"]["members"] = [{**inference["network"]["members"][0], **variant.network}]
@@ -252,7 +247,7 @@ def _write_template(folder: Path, variant: Variant, changes: Mapping[str, Any]) 
     train = json.loads((folder / TRAIN).read_text())
     (folder / TRAIN).write_text(json.dumps({**train, "recipe": {**train["recipe"], **changes}}, indent=4))
     found = Template.find(CONTRAST, folder)
-    return AblationTemplate(found.folder, found.task, found.objective, found.values, variant.objective)
+    return AblationTemplate(found.folder, found.task, found.objective, found.values, other=variant.objective)
 
 
 def _progress(name: str) -> Any:
@@ -273,44 +268,14 @@ def score_variants(data: Path, output: Path, names: Sequence[str]) -> dict[str, 
         rows[REAL].append(score_case(case, case.recombined))
         for name, bundle in bundles.items():
             rows[name].append(score_case(case, case.turn(bundle.synthesize({"source": pair.low_energy}).image.pixels)))
-    columns = {
-        name: {key: np.array([row[key] for row in scores]) for key in scores[0]} for name, scores in rows.items()
-    }
-    weights = resample_patients([pair.patient_id for pair in pairs], 2000)
-    values = {name: _values(columns[name], columns[REAL]["contrast_d"], weights) for name in names}
-    return {
-        name: {
-            metric: {**interval(values[name][metric]), "minus_first": interval(values[name][metric] - first)}
-            for metric, first in values[RECIPE].items()
-        }
-        for name in names
-    }
-
-
-def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
-    return {key: np.array([row[key] for row in rows]) for key in rows[0]}
-
-
-def _values(scores: Mapping[str, np.ndarray], real_d: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        **{metric: weighted_mean(scores[metric], weights) for metric in MEANS},
-        "d_r": weighted_correlation(scores["contrast_d"], real_d, weights),
-        "d_ratio": weighted_ratio(scores["contrast_d"], real_d, weights),
-    }
+    real = [row[LESIONS] for row in rows.pop(REAL)]
+    return compare_rows(rows, real, [pair.patient_id for pair in pairs], MEANS)
 
 
 def write_table(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Values, and differences to the first recipe with their intervals."""
-    metrics = list(results[RECIPE])
-    lines = ["| variant | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
-    for name, scores in results.items():
-        cells = []
-        for metric in metrics:
-            gained = scores[metric]["minus_first"]
-            difference = "" if name == RECIPE else f" ({gained['low']:+.3f} to {gained['high']:+.3f})"
-            cells.append(f"{scores[metric]['value']:.3f}{difference}")
-        lines.append(f"| {VARIANTS[name].description} | " + " | ".join(cells) + " |")
-    path.write_text("\n".join(lines) + "\n")
+    names = {name: variant.description for name, variant in VARIANTS.items()}
+    compared.write_table(results, path, title="variant", names=names)
 
 
 def main() -> None:

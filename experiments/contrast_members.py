@@ -19,14 +19,9 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from experiments import compared
+from experiments.compared import LESIONS, compare_rows
 from mammosynth.bundle import load_bundle
-from mammosynth.evaluation.statistics import (
-    interval,
-    resample_patients,
-    weighted_correlation,
-    weighted_mean,
-    weighted_ratio,
-)
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.networks.residual_unet import ResidualUNet
@@ -96,7 +91,7 @@ def score(case: Case, image: np.ndarray) -> dict[str, float]:
         "psnr": psnr(image[scored], real[scored]),
         "mae": float(np.abs(image - real)[scored].mean()),
         "ncc_interior": correlation(image[interior], real[interior]),
-        "contrast_d": lesion_contrast(image, case)[0],
+        LESIONS: lesion_contrast(image, case)[0],
     }
 
 
@@ -110,13 +105,7 @@ def compare(
         real: Lesion contrast of every real image.
         patient_ids: One per image.
     """
-    weights = resample_patients(patient_ids, 2000)
-    values = {name: _values(scores, np.array(real), weights) for name, scores in rows.items()}
-    first = next(iter(values.values()))
-    return {
-        name: {key: {**interval(found[key]), "minus_first": interval(found[key] - first[key])} for key in first}
-        for name, found in values.items()
-    }
+    return compare_rows(rows, real, patient_ids, MEANS)
 
 
 def score_rows(data: Path, bundle: Path, others: Sequence[Path]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -141,28 +130,9 @@ def _image(synthesizer: ContrastSynthesizer, pair: ContrastPair) -> np.ndarray:
     return cast(Mammogram, made.value).pixels
 
 
-def _values(rows: Sequence[Mapping[str, float]], real: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    return {
-        **{metric: weighted_mean(columns[metric], weights) for metric in MEANS},
-        "d_r": weighted_correlation(columns["contrast_d"], real, weights),
-        "d_ratio": weighted_ratio(columns["contrast_d"], real, weights),
-    }
-
-
 def write_table(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Values, and differences to the first row with their intervals."""
-    first, *_ = results
-    metrics = list(results[first])
-    lines = ["| members | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
-    for name, scores in results.items():
-        cells = []
-        for metric in metrics:
-            digits, gained = 2 if metric in ("psnr", "d_r", "d_ratio") else 3, scores[metric]["minus_first"]
-            difference = "" if name == first else f" ({gained['low']:+.{digits}f} to {gained['high']:+.{digits}f})"
-            cells.append(f"{scores[metric]['value']:.{digits}f}{difference}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    path.write_text("\n".join(lines) + "\n")
+    compared.write_table(results, path, title="members", digits={"psnr": 2, "d_r": 2, "d_ratio": 2})
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from experiments.contrast_ablation import (
     Squared,
     Tolerant,
     write_table,
+    write_variant_template,
 )
 from mammosynth.networks.residual_unet import ResidualUNet
 from mammosynth.tasks.contrast.framed import Batch
@@ -67,6 +68,13 @@ def test_structure_at_coarse_scales_counts_where_ssim_has_several(batch: Batch) 
     plain, several = (objective(kind).loss(batch.recombined + grain, batch) for kind in (ResidualObjective, MultiScale))
     # Grain of one pixel is gone at half the resolution.
     assert float(several) < float(plain)
+
+
+def test_a_variant_is_trained_as_the_released_bundle_but_for_what_it_changes(tmp_path) -> None:
+    plain, other = (write_variant_template(tmp_path / name, VARIANTS[name], FIRST) for name in (RECIPE, "tolerant"))
+    assert (plain.other, other.other) == (None, Tolerant)
+    assert {each.build(0).prefix for each in (plain, other)} == {"members.0."}
+    assert plain.recipe().correlation_weight == FIRST["correlation_weight"]
 
 
 @pytest.mark.slow
