@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from docs.building import command_line, models, rest
-from mammosynth.bundle import WEIGHTS, find_bundles, load_bundle
+from mammosynth.bundle import WEIGHTS, default_bundle, find_bundles, load_bundle
 from mammosynth.dicom import placement
 from mammosynth.dicom.attributes import SYNTHETIC_DATA, label_of
 from mammosynth.dicom.derive import derive_instances
@@ -22,8 +23,7 @@ from mammosynth.journey import Order
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images
 from mammosynth.phantom.parameters import CaseParameters
-from mammosynth.provenance import Provenance, Source
-from mammosynth.task import IMAGE, Output, Placement
+from mammosynth.task import Placement
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 _ASKED_FOR = re.compile(r"<!-- table: (\w+) -->")
@@ -53,21 +53,10 @@ def example() -> tuple[Dataset, Dataset]:
     case = CaseParameters(25, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=4.0)
     (header,) = build_images(next(generate_case(case)), PhantomExam(case), (ImageKind.LOW_ENERGY,))
     source = read_mammogram(header)
-    made = Provenance(
-        task="contrast",
-        bundle="breast_cem_residual",
-        bundle_version="0.2.0",
-        weights_sha256="01efc2…",
-        software_version="0.1.0",
-        rendering="expected",
-        seed=0,
-        parameters={},
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        sources=(Source.of("source", source),),
-    )
+    made = load_bundle(default_bundle("contrast")).synthesize({"source": source})
     (result,) = derive_instances(
-        [Output(IMAGE, source)],
-        made,
+        made.outputs,
+        replace(made.provenance, created=datetime(2026, 1, 1, tzinfo=UTC)),
         Placement.ON_SOURCE,
         source,
         identify=lambda kind, role: synthesized_uid("example", kind, role),

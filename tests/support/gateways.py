@@ -20,7 +20,7 @@ from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import free_port, store_process
-from tests.support.server import Server, running
+from tests.support.server import Server, order, running
 
 _AGAIN_S = 0.2
 _LOOK_S = 0.25
@@ -262,8 +262,8 @@ def orders(archive: DicomWebStudies, count: int) -> list[dict[str, Any]]:
     sources.sort(key=lambda each: each.sop_instance_uid)
     made = []
     for seed, source in zip(range(count), itertools.cycle(sources), strict=False):
-        reference = {name: getattr(source, name) for name in ("study_instance_uid", "series_instance_uid")}
-        made.append({"model": "contrast", "inputs": {"source": reference}, "parameters": {"seed": seed}})
+        wanted = order(source.study_instance_uid, source.series_instance_uid)
+        made.append({**wanted, "parameters": {"seed": seed}})
     return made
 
 

@@ -50,6 +50,21 @@ class Objective(Protocol):
         """(H, W) float32 in [0, 1]: rows of source, generated and real images, for people to look at."""
 
 
+class ClosedForm:
+    """The part of an `Objective` that is fitted when it is made: its steps change nothing."""
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """None."""
+        return {}
+
+    def draw(self, step: int, rank: int, world_size: int) -> None:
+        """Nothing."""
+
+    def losses(self, batch: None) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
+        """None."""
+        yield from ()
+
+
 @contextmanager
 def own_start_weights(seed: int) -> Iterator[None]:
     """Networks that are made within get start weights of the seed, whatever was drawn before.

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from scipy.optimize import nnls
 
-from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90, Calibration
+from mammosynth.tasks.contrast.evaluation.coverage import image_and_spread
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from mammosynth.tasks.contrast.evaluation.protocol import Case
-from mammosynth.tasks.contrast.specification import SOURCE
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
 LEVEL = 0.9
@@ -72,14 +70,10 @@ class Errors:
 
 def read_errors(synthesizer: ContrastSynthesizer, pairs: Iterable[ContrastPair]) -> list[Errors]:
     """The errors of an ensemble, whose calibration has no effect here, on every pair."""
-    bare = ContrastSynthesizer(synthesizer.preprocessing, synthesizer.network, synthesizer.average_flips)
-    asked = bare.parameters(uncertainty=True)
     errors = []
     for pair in pairs:
         case = Case.from_pair(pair)
-        made = bare({SOURCE: pair.low_energy}, asked)
-        image, spread = (case.turn(cast(Mammogram, output.value).pixels) for output in made)
-        errors.append(Errors.of(case, image, spread))
+        errors.append(Errors.of(case, *image_and_spread(synthesizer, pair.low_energy, case)))
     return errors
 
 

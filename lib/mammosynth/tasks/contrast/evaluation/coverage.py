@@ -36,11 +36,16 @@ def coverage_rows(bundle: Bundle, source: Mammogram, case: Case) -> dict[str, di
     synthesizer = bundle.synthesizer
     if not isinstance(synthesizer, ContrastSynthesizer) or not synthesizer.has_members:
         return {}
-    bare = ContrastSynthesizer(synthesizer.preprocessing, synthesizer.network, synthesizer.average_flips)
-    made = bare({SOURCE: source}, bare.parameters(uncertainty=True))
-    image, spread = (case.turn(cast(Mammogram, output.value).pixels) for output in made)
+    image, spread = image_and_spread(synthesizer, source, case)
     kinds = {CALIBRATED: synthesizer.calibration, SPREAD: BARE}
     return {kind: held(case, image, spread, calibration) for kind, calibration in kinds.items()}
+
+
+def image_and_spread(synthesizer: ContrastSynthesizer, source: Mammogram, case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """The expected image and the standard deviation over the members, whatever the calibration, turned as the case."""
+    bare = ContrastSynthesizer(synthesizer.preprocessing, synthesizer.network, synthesizer.average_flips)
+    image, spread = bare({SOURCE: source}, bare.parameters(uncertainty=True))
+    return case.turn(cast(Mammogram, image.value).pixels), case.turn(cast(Mammogram, spread.value).pixels)
 
 
 def held(case: Case, image: np.ndarray, spread: np.ndarray, calibration: Calibration) -> dict[str, float]:

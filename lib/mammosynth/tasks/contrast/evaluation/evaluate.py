@@ -118,11 +118,11 @@ def evaluate_contrast(
     score = partial(_score_pair, models, floors, drawn, watch is not None)
     report(0.2, f"scoring {len(pairs)} images")
     with closing(in_order(engine or LocalEngine(1), score, jobs)) as scored:
-        for index, (pair, (case, rows, images)) in enumerate(zip(pairs, scored, strict=True), start=1):
+        for index, (pair, (case, rows, shares, images)) in enumerate(zip(pairs, scored, strict=True), start=1):
             for name, row in rows.items():
                 scores.setdefault(name, []).append(row)
-            for name, bundle in models.items():
-                for kind, share in coverage_rows(bundle, pair.low_energy, case).items():
+            for name, kinds in shares.items():
+                for kind, share in kinds.items():
                     held.setdefault(name, {}).setdefault(kind, []).append(share)
             for judge in judges.values():
                 judge.add(case, pair)
@@ -229,16 +229,17 @@ def _score_pair(
     drawn: Mapping[str, tuple[np.ndarray, np.ndarray]],
     is_watched: bool,
     job: tuple[ContrastPair, ContrastPair | None],
-) -> tuple[Case, dict[str, dict[str, float]], dict[str, np.ndarray]]:
-    """The turned case, its numbers by method and, if somebody looks at them, its images."""
+) -> tuple[Case, dict[str, dict[str, float]], dict[str, dict[str, dict[str, float]]], dict[str, np.ndarray]]:
+    """The turned case, its numbers by method, what intervals of models hold and, if somebody looks, its images."""
     pair, other = job
     with one_thread():  # what a sum over several is depends on their number
         case = Case.from_pair(pair)
         tissue = tissue_of(case, drawn)
         images = _images(case, pair, other, models, floors)
         rows = {name: _score(case, tissue, image) for name, image in images.items()}
+        shares = {name: coverage_rows(bundle, pair.low_energy, case) for name, bundle in models.items()}
     rows[REAL]["real_rate"] = real_rate(case)
-    return case, rows, images if is_watched else {}
+    return case, rows, shares, images if is_watched else {}
 
 
 def _images(

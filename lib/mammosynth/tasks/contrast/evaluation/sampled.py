@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.look import JPEG_QUALITY, Look
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.task import UNCERTAINTY, Rendering
+from mammosynth.tasks.contrast.evaluation.goals import Goal
 from mammosynth.tasks.contrast.evaluation.metrics import correlation, lesion_contrast, psnr
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.specification import SOURCE
@@ -35,21 +35,6 @@ INVERSE_PENALTY = 0.1
 """Of the classifier: a few dozen images and 34 features."""
 HALVES = 100
 LOW_ENERGY, EXPECTED, SAMPLED = "low energy", "expected", "sampled"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A range that a measure of the sampled rendering must lie in.
-
-    Attributes:
-        measure: Key of the measures.
-        low: Smallest value that is accepted.
-        high: Largest value that is accepted.
-    """
-
-    measure: str
-    low: float = -np.inf
-    high: float = np.inf
 
 
 GOALS = (
@@ -127,7 +112,7 @@ class SampledJudge:
             "seed": self._seed,
             "real": self._real(real),
             "methods": measures,
-            "goals": [_goal_row(goal, measures[SAMPLED][goal.measure]) for goal in GOALS],
+            "goals": [_goal_row(goal, measures[SAMPLED][goal.metric]) for goal in GOALS],
         }
 
     def _sample(self, pair: ContrastPair, number: int) -> np.ndarray:
@@ -197,11 +182,10 @@ def _mean_slope(rows: np.ndarray) -> float:
 
 
 def _goal_row(goal: Goal, measured: Mapping[str, float | None]) -> dict[str, Any]:
-    value = measured["value"]
     return {
-        "measure": goal.measure,
+        "measure": goal.metric,
         **measured,
         "at_least": None if np.isinf(goal.low) else goal.low,
         "at_most": None if np.isinf(goal.high) else goal.high,
-        "reached": None if value is None else bool(goal.low <= value <= goal.high),
+        "reached": goal.is_reached(measured["value"]),
     }

@@ -6,11 +6,10 @@ that changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from pydantic import Field
 from scipy import ndimage
 from torch import nn
@@ -24,7 +23,7 @@ from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.sampled import draw_contrast
 from mammosynth.tasks.contrast.style import BANDS, StyledEnsemble, Zones, given_of, measure_look
 from mammosynth.terms import ViewPosition
-from mammosynth.training.objective import GENERATOR
+from mammosynth.training.objective import GENERATOR, ClosedForm
 from mammosynth.training.recipe import TrainingRecipe
 
 LEAST_PAIRS = 2
@@ -60,7 +59,7 @@ class _Measured:
     moments: np.ndarray
 
 
-class SampledObjective:
+class SampledObjective(ClosedForm):
     """See `Objective`.
 
     Args:
@@ -87,17 +86,6 @@ class SampledObjective:
         covariance, variance, _ = np.sum([each.moments for each in measured], axis=0)
         style.factor.fill_(float(np.clip(np.sqrt(max(covariance, 0) / max(variance, 1e-12)), *FACTORS)))
         self.networks = nn.ModuleDict({GENERATOR: network})
-
-    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """None."""
-        return {}
-
-    def draw(self, step: int, rank: int, world_size: int) -> None:
-        """Nothing."""
-
-    def losses(self, batch: None) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
-        """None."""
-        yield from ()
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """By how much, on average over bands, samples are stronger or weaker than real images, in natural logarithms.

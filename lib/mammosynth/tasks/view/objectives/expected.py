@@ -5,7 +5,7 @@ There is nothing to step: a run is over after one step that changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from mammosynth.tasks.view.objectives.losses import ssim
 from mammosynth.tasks.view.regression import given_of, made_of
 from mammosynth.tasks.view.style import measure_style
 from mammosynth.terms import ViewPosition
-from mammosynth.training.objective import GENERATOR
+from mammosynth.training.objective import GENERATOR, ClosedForm
 from mammosynth.training.recipe import TrainingRecipe
 
 JUDGED = 256
@@ -72,7 +72,7 @@ class Laid:
     measured: np.ndarray | None
 
 
-class ExpectedObjective:
+class ExpectedObjective(ClosedForm):
     """See `Objective`.
 
     Args:
@@ -95,17 +95,6 @@ class ExpectedObjective:
             ]
             _fit(network.way_to(to), laid)
         self.networks = nn.ModuleDict({GENERATOR: network})
-
-    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """None."""
-        return {}
-
-    def draw(self, step: int, rank: int, world_size: int) -> None:
-        """Nothing."""
-
-    def losses(self, batch: None) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
-        """None."""
-        yield from ()
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """SSIM and PSNR in the padded frame, looks and ways apart; `val_score` is their mean, 20 dB as much as 1."""
