@@ -77,3 +77,9 @@ def test_too_few_views_have_no_distribution(tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=3, val=3)
     with pytest.raises(DataError, match="3 CC views"):
         EVALUATION(place, "val", [load_bundle(default_bundle("mask"))])
+
+
+def test_views_are_judged_one_at_a_time(tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=16, val=8)
+    with pytest.raises(DataError, match="0 MLO views"):
+        EVALUATION(place, "val", [load_bundle(default_bundle("mask"))], options=EVALUATION.options(view_position="MLO"))

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mammosynth.evaluation.texture import interior, power_law_exponent
 from mammosynth.preprocessing.breast import segment_breast
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.classes import BreastClass
 from mammosynth.tasks.mask.drawing import Drawing
 from mammosynth.tasks.mask.style import Style, measure_style
@@ -35,7 +37,7 @@ def drawing() -> Drawing:
 
 
 def made(drawing: Drawing, seed: int = 0, style: Style = STYLE) -> np.ndarray:
-    return draw_tissue(drawing, style, np.random.default_rng(seed))
+    return draw_tissue(drawing, style, Look.DIGITAL, np.random.default_rng(seed))
 
 
 def test_the_image_has_the_style_that_was_asked_for(drawing: Drawing) -> None:
@@ -79,23 +81,48 @@ def test_it_has_the_power_law_of_mammograms(drawing: Drawing) -> None:
     assert 2.4 < np.mean(found) < 3.6
 
 
-def test_calcifications_are_specks_and_muscle_is_bright() -> None:
+def with_muscle(kind: BreastClass) -> Drawing:
     labels = drawn_breast(512, lesion=False)
-    labels[250:253, 60:63] = BreastClass.CALCIFICATION
-    labels[60:130, :40][labels[60:130, :40] > 0] = BreastClass.PECTORAL_MUSCLE
-    drawing = Drawing.of(labels)
-    image, plain = made(drawing), made(Drawing.of(drawn_breast(512, lesion=False)))
-    left = 60 + 4  # the frame begins a little before the breast
-    assert image[251, left + 1] > plain[251, left + 1] + 0.1
+    rows, columns = np.indices(labels.shape)
+    labels[(columns < 110 - 0.4 * rows) & (labels == BreastClass.ADIPOSE)] = kind
+    return Drawing.of(labels)
+
+
+def test_a_muscle_is_bright_and_no_line_runs_beside_its_border() -> None:
+    drawing = with_muscle(BreastClass.PECTORAL_MUSCLE)
     muscle = drawing.labels == BreastClass.PECTORAL_MUSCLE
-    assert image[muscle].mean() > image[drawing.tissue(dense=False)].mean()
+    added = np.mean([made(drawing, seed) - made(with_muscle(BreastClass.ADIPOSE), seed) for seed in range(3)], axis=0)
+    assert added[muscle].mean() > 0.1
+    outside = ndimage.distance_transform_edt(~muscle)
+    beside = (outside > 5) & (outside < 14) & drawing.breast & (drawing.depth > 10)
+    assert abs(added[beside].mean()) < 0.02
+
+
+def test_calcifications_are_specks_and_no_rings() -> None:
+    labels = drawn_breast(512, lesion=False)
+    rows, columns = np.indices(labels.shape)
+    labels[(rows - 250) ** 2 + (columns - 60) ** 2 < 16] = BreastClass.CALCIFICATION
+    image, plain = made(Drawing.of(labels)), made(Drawing.of(drawn_breast(512, lesion=False)))
+    added = (image - plain)[250 - 8 : 250 + 9, 60 + 4 - 8 : 60 + 4 + 9]  # the frame begins a little before the breast
+    assert added[8, 8] > 0.15
+    distance = np.hypot(*(np.indices(added.shape) - 8))
+    assert added[8, 8] > added[(distance > 2) & (distance < 4)].mean() > 1.5 * added[distance > 5].mean()
+
+
+def test_a_bright_rim_about_dark_fat_does_not_bleach_a_gland_that_reaches_it() -> None:
+    labels = drawn_breast(512, lesion=False)
+    lower = (np.arange(512) > 256)[:, None] & (labels == BreastClass.ADIPOSE)
+    labels[lower] = BreastClass.FIBROGLANDULAR
+    style = replace(STYLE, adipose=0.04, rim=(3.0, 4.0, 4.0, 3.0, 2.0, 1.5))
+    image = made(Drawing.of(labels), style=style)
+    assert (image[image > 0] > 0.98).mean() < 0.01
 
 
 def test_a_finer_matrix_has_finer_detail_and_the_same_image() -> None:
     labels = drawn_breast(2048)
     drawing = Drawing.of(labels)
     random = np.random.default_rng(0)
-    enlarged = np.clip(drawing.restore(draw_tissue(drawing, STYLE, random)), 0, 1)
+    enlarged = np.clip(drawing.restore(draw_tissue(drawing, STYLE, Look.DIGITAL, random)), 0, 1)
     fine = draw_finer(enlarged, drawing, STYLE, random)
     difference = fine - enlarged
     assert fine.shape == labels.shape

@@ -1,4 +1,6 @@
-"""`lesion_form`: what makes a mass look benign or malignant: a smooth rim with a halo, or spicules."""
+"""`lesion_form`: what makes a mass look benign or malignant, a smooth rim with a halo, or spicules; and
+`calcification_form`: specks, each of a brightness of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,9 @@ HALO = (0.25, 2.5, 1.5)
 """Of a benign mass: darkness as a share of its contrast, distance from its rim, half-width."""
 SPICULES, SPICULE_PX, SPICULE_LENGTH_PX, SPICULE_STRENGTH = (9, 22), 1.3, (5.0, 22.0), 0.55
 """Of a malignant mass: fewest and most, half-width at its rim, lengths, strength as a share of its contrast."""
+
+SPECKS = (0.6, 1.4)
+"""Least and greatest brightness of a calcification, of the usual one."""
 
 
 def lesion_form(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -38,6 +43,24 @@ def lesion_form(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
             else:
                 total += ndimage.gaussian_filter(dome, 1.8) + SPICULE_STRENGTH * _spicules(mass, outside, random)
     return total
+
+
+def calcification_form(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """What calcifications add to the tissue, 1 in the middle of a usual one.
+
+    Args:
+        labels: (512, W) uint8.
+        random: Where their brightness comes from.
+
+    Returns:
+        (512, W) float32.
+    """
+    total = np.zeros(labels.shape, np.float32)
+    specks, count = ndimage.label(labels == BreastClass.CALCIFICATION)
+    for number in range(1, count + 1):
+        inside = ndimage.distance_transform_edt(specks == number)
+        total += random.uniform(*SPECKS) * np.sqrt(inside / inside.max())
+    return ndimage.gaussian_filter(total, 0.6)
 
 
 def _spicules(mass: np.ndarray, outside: np.ndarray, random: np.random.Generator) -> np.ndarray:

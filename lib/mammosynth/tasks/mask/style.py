@@ -148,6 +148,11 @@ def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Dens
     )
 
 
+def look_of(known: np.ndarray) -> Look:
+    """The look that (10,) numbers of `about` tell."""
+    return Look.FILM if known[KNOWN.index("is_film")] > 0 else Look.DIGITAL
+
+
 def wall_share(pixels: np.ndarray, drawing: Drawing) -> float:
     """Mean grey in the first columns of the breast over that a little farther inside; 1 if there is none.
 

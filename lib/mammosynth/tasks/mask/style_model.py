@@ -12,7 +12,7 @@ from torch import nn
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.bands import SIGMAS
 from mammosynth.tasks.mask.quantiles import from_quantiles
-from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style
+from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style, look_of
 
 _KNOTS = 33
 _RIDGE, _SHRINK = 4.0, 0.05
@@ -52,7 +52,7 @@ class StyleModels(nn.Module):
 
     def draw(self, known: np.ndarray, random: np.random.Generator | None) -> Style:
         """A style of the look that `known` tells, as it is to be drawn; see `StyleModel.draw`."""
-        look = Look.FILM if known[_IS_FILM] > 0 else Look.DIGITAL
+        look = look_of(known)
         style = self._of(look).draw(known, random)
         bands = (tuple(np.add(own, np.log(BANDS_ASKED[look]))) for own in (style.adipose_bands, style.dense_bands))
         return replace(style, adipose_bands=next(bands), dense_bands=next(bands))

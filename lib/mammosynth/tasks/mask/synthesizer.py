@@ -22,7 +22,7 @@ from mammosynth.tasks.mask.labels.drawable import pixel_mm_of
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.parametric.slot import PARAMETRIC_SHAPE, given_label_map
 from mammosynth.tasks.mask.roles import MASK
-from mammosynth.tasks.mask.style import about
+from mammosynth.tasks.mask.style import about, look_of
 from mammosynth.tasks.mask.tissue import draw_finer, draw_tissue
 from mammosynth.terms import ViewPosition
 
@@ -115,7 +115,7 @@ class MaskSynthesizer:
             return drawing.restore(self._expected(drawing, known))
         random = np.random.default_rng(seed)
         style = self.network.styles.draw(known, random)
-        restored = np.clip(drawing.restore(draw_tissue(drawing, style, random)), 0, 1)
+        restored = np.clip(drawing.restore(draw_tissue(drawing, style, look_of(known), random)), 0, 1)
         if drawing.shape[0] <= ROWS:
             return restored
         return draw_finer(restored, drawing, style, random)

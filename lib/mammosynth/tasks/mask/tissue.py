@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.bands import Bands, smooth
 from mammosynth.tasks.mask.classes import BreastClass, is_lesion
 from mammosynth.tasks.mask.drawing import BEHIND_NIPPLE_PX, ROWS, Drawing
-from mammosynth.tasks.mask.lesions import lesion_form
+from mammosynth.tasks.mask.lesions import calcification_form, lesion_form
+from mammosynth.tasks.mask.muscle import draw_muscle
 from mammosynth.tasks.mask.style import Style, lesion_contrast, measure_rim, rim_profile, wall_share
 from mammosynth.tasks.mask.vessels import draw_vessels
 
@@ -55,8 +57,12 @@ TAILS = (0.6, 0.6, 0.4, 0.3)
 than drawn ones."""
 WALL = 2.0
 """Columns at the chest wall that look otherwise."""
+RIM_NEARBY = 3.0
+"""Standard deviation in pixels of what is nearby where the rim is brightened."""
 PASSES = 3
 """Of the setting of bands, which overlap, and of lesions, whose edges are soft."""
+CALCIFICATION = 0.35
+"""Grey that a usual one adds."""
 LEAST_CONTRAST = 0.03
 """Of a lesion to its ring: real ones in dense tissue may be darker than it, but what was drawn must show."""
 FINER, FINEST_CELL = (0.7, 0.4, 0.25), 0.8
@@ -93,12 +99,13 @@ class _Grid:
     across: torch.Tensor
 
 
-def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> np.ndarray:
+def draw_tissue(drawing: Drawing, style: Style, look: Look, random: np.random.Generator) -> np.ndarray:
     """A mammogram of a label map.
 
     Args:
         drawing: The label map in the frame.
         style: How the image looks as a whole.
+        look: How soft its muscle is.
         random: Where everything random comes from.
 
     Returns:
@@ -126,16 +133,20 @@ def draw_tissue(drawing: Drawing, style: Style, random: np.random.Generator) -> 
     vessels = torch.from_numpy(draw_vessels(drawing, random))
     vessels = VESSEL * character.vessels * float(np.exp(style.adipose_bands[3])) * vessels
     image = image + vessels * (1 - 0.6 * share)
-    image = image + _drawn_parts(drawing, style)
+    masses = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
+    image = image + 0.2 * max(np.nan_to_num(style.lesion), 0.0) * smooth(masses, 4)
 
     softly = smooth(dense, 5)
     grains = [min(gain * character.grain, 0.95) for *_, gain in GRAIN]
     image = _with_strength(image, drawing, style, softly, breast, grains)
     image = image + _grain(random, style, softly, uneven, breast, grains)
+    # Bands are set before: they would make lines of a muscle's border, and rings of calcifications.
+    image = image + style.adipose * torch.from_numpy(draw_muscle(drawing, look, random))
     image = _with_skin(image, drawing, style, _field(random, grid, 30, 40))
     image = _with_rim(image.clamp(min=0) * smooth(breast, 0.8) * breast, drawing, style)
     image = _with_wall(image, drawing, style)
-    image = _with_lesions(image, drawing, style, random) * breast
+    image = _with_lesions(image, drawing, style, random)
+    image = (image + CALCIFICATION * torch.from_numpy(calcification_form(drawing.labels, random))) * breast
     return image.clamp(0, 1).numpy()
 
 
@@ -237,14 +248,6 @@ def _turned(y: torch.Tensor, x: torch.Tensor, turn: float) -> _Grid:
     return _Grid(x * cosine + y * sine + 2 * ROWS, y * cosine - x * sine + 2 * ROWS)  # places in fields are positive
 
 
-def _drawn_parts(drawing: Drawing, style: Style) -> torch.Tensor:
-    """Lesions, muscle, calcifications: brighter than the tissue in which they lie."""
-    lesion = torch.from_numpy(is_lesion(drawing.labels).astype(np.float32))
-    parts = 0.2 * max(np.nan_to_num(style.lesion), 0.0) * smooth(lesion, 4)
-    parts = parts + 0.5 * style.adipose * smooth(_class(drawing, BreastClass.PECTORAL_MUSCLE), 3)
-    return parts + 0.35 * smooth(_class(drawing, BreastClass.CALCIFICATION), 0.8)
-
-
 def _grain(
     random: np.random.Generator,
     style: Style,
@@ -305,11 +308,19 @@ def _wanted(style: Style, band: int) -> tuple[float, float]:
 
 
 def _with_rim(image: torch.Tensor, drawing: Drawing, style: Style) -> torch.Tensor:
-    """As bright at every depth as the style has it."""
+    """As bright at every depth as the style has it.
+
+    What is darkened is darkened by a factor; what is brightened gains what adipose tissue nearby needs, and keeps its
+    detail: a factor that lifts dark fat would bleach a gland beside it.
+    """
+    breast = torch.from_numpy(drawing.breast.astype(np.float32))
+    nearby = smooth(breast, RIM_NEARBY) + 1e-3
     for _ in range(PASSES):
         found = np.maximum(measure_rim(image.numpy(), drawing), 0.02)
         gains = np.clip(np.array(style.rim) / found, 0.2, 5)
-        image = image * torch.from_numpy(rim_profile(list(gains), drawing))
+        profile = torch.from_numpy(rim_profile(list(gains), drawing))
+        usual = smooth(image.clamp(max=style.adipose) * breast, RIM_NEARBY) / nearby
+        image = (image * profile.clamp(max=1) + usual * (profile - 1).clamp(min=0)) * breast
     return image
 
 

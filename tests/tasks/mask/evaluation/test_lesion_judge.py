@@ -30,7 +30,7 @@ def test_masses_are_found_where_they_are_drawn_and_nowhere_else() -> None:
 
 @pytest.mark.parametrize(
     ("count", "steps", "is_known", "reason"),
-    [(20, 0, False, "switched off"), (20, 1, True, "judge another"), (5, 1, False, "5 masses in CC views")],
+    [(20, 0, False, "switched off"), (20, 1, True, "judge another"), (5, 1, False, "5 masses, expected")],
 )
 def test_a_judge_that_is_missing_says_why(count: int, steps: int, is_known: bool, reason: str) -> None:
     image = shown(0)

@@ -14,6 +14,7 @@ from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
 from mammosynth.tasks.mask.evaluation.evaluate import CLASS_MEANS, evaluate_mask
 from mammosynth.tasks.mask.evaluation.report import TITLES, format_report
+from mammosynth.terms import ViewPosition
 
 RECORDED = ("frechet", "auc", "beta_shift", "iou", "lesion_ratio", "gland_ratio")
 """Looks real, in three numbers; obeys, in three."""
@@ -28,6 +29,8 @@ class MaskOptions(Parameters):
     """Resamples of patients for every interval."""
     segmenter_steps: int = Field(default=400, ge=0, le=100_000)
     """Of the network that looks for masses, learned from the real images of the split `train`; 0 does without it."""
+    view_position: ViewPosition = Field(default=ViewPosition.CC, strict=False)
+    """Of the images that are judged; the other view's are left out."""
 
 
 class MaskEvaluation:
@@ -46,7 +49,7 @@ class MaskEvaluation:
         engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Report:
-        """Judge models on the CC views of a split; see `evaluate_mask`."""
+        """Judge models on one view of a split; see `evaluate_mask`."""
         chosen = options or MaskOptions()
         gallery = None
         if with_page:
@@ -60,6 +63,7 @@ class MaskEvaluation:
             seed=chosen.seed,
             bootstrap=chosen.bootstrap,
             segmenter_steps=chosen.segmenter_steps,
+            view=chosen.view_position,
             engine=engine,
             progress=progress,
             watch=gallery.add if gallery else None,

@@ -54,11 +54,12 @@ def evaluate_mask(
     seed: int = 0,
     bootstrap: int = 2000,
     segmenter_steps: int = 400,
+    view: ViewPosition = ViewPosition.CC,
     engine: Engine | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Judge sampled renderings of the CC views of one split: do they look real, do they obey, are they new?
+    """Judge sampled renderings of one view of one split: do they look real, do they obey, are they new?
 
     Every image is made from a real view's label map, and goes through the codec that the real images went through.
     Real images of the other splits are the pool: what halves of it differ by is the measure of "alike".
@@ -70,6 +71,7 @@ def evaluate_mask(
         seed: Of the first image; the next ones follow.
         bootstrap: Resamples of patients for every interval.
         segmenter_steps: Of the network that looks for the masses; 0 does without it, and the report says so.
+        view: Which view is judged, and makes the pool.
         engine: Where images are made; None: in this process.
         progress: Told a fraction in [0, 1] and what happens.
         watch: Given every case and its images by method, before the next is made.
@@ -84,13 +86,15 @@ def evaluate_mask(
     models = name_models(SPECIFICATION, bundles)
     report = progress or (lambda fraction, message: None)
     report(0.0, "reading cases")
-    cases = _views(place, split)
-    train = cases if split == "train" else _views(place, "train")
+    cases = DATASET.read(place, split, view)
+    train = cases if split == "train" else DATASET.read(place, "train", view)
     others = [name for name in DATASET.splits(place) if name not in (split, "train")]
     shown_train = [_real(case) for case in train]
-    pool = [_real(case) for name in others for case in _views(place, name)] + shown_train
+    pool = [_real(case) for name in others for case in DATASET.read(place, name, view)] + shown_train
     if min(len(cases), len(pool) // 2) < LEAST_CASES:
-        raise DataError(f"split {split}: {len(cases)} CC views and {len(pool)} others, expected {LEAST_CASES} and more")
+        raise DataError(
+            f"split {split}: {len(cases)} {view} views and {len(pool)} others, expected {LEAST_CASES} and more"
+        )
     floors = _Floors(shown_train, [case.look for case in train])
 
     made: dict[str, list[Shown]] = {}
@@ -130,7 +134,7 @@ def evaluate_mask(
     report(1.0, "done")
     return {
         "task": SPECIFICATION.name,
-        "protocol": "512 px frame, CC, sampled rendering, through the codec of the real images",
+        "protocol": f"512 px frame, {view}, sampled rendering, through the codec of the real images",
         "split": split,
         "n_patients": len(set(patients)),
         "n_images": len(cases),
@@ -195,10 +199,6 @@ class _Floors:
         means[counts == 0] = means[BreastClass.FIBROGLANDULAR]
         means[BreastClass.BACKGROUND] = 0
         return means.astype(np.float32)
-
-
-def _views(place: Path, split: str) -> list[MaskCase]:
-    return DATASET.read(place, split, ViewPosition.CC)
 
 
 def _real(case: MaskCase) -> Shown:

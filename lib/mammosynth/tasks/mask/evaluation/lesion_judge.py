@@ -70,5 +70,5 @@ class LesionJudge:
         if is_known:
             return "it learns from the split 'train'; judge another"
         if self.masses < LEAST_MASSES:
-            return f"the split 'train' shows {self.masses} masses in CC views, expected {LEAST_MASSES} and more"
+            return f"the split 'train' shows {self.masses} masses, expected {LEAST_MASSES} and more"
         return ""

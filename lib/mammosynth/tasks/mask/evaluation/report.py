@@ -43,7 +43,7 @@ def report_parts(values: Mapping[str, Any]) -> list[Part]:
     """What was judged, goals of every model, every method."""
     real = values["real"]
     parts: list[Part] = [
-        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}': {values['n_images']} CC "
+        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}': {values['n_images']} "
         f"views of {values['n_patients']} patients. Protocol {values['protocol']}.",
         f"Real against real, {real['n_each']} images each, from a pool of {values['n_pool']}: Fréchet distance "
         f"{real['frechet_median']:.2f} (95th percentile {real['frechet_95']:.2f}), β {real['beta']:.2f}.",
