@@ -40,9 +40,10 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_in_a_sentence_by_those_who_write_dicom_too(tmp_path: Path) -> None:
     header = Dataset()
     header.PatientName = "Doe"
+    header.is_implicit_VR = header.is_little_endian = True
     told = pytest.raises(OutputError, match=r"a\.dcm: cannot be written \(No space left on device\); check the folder")
     with told, atomic_path(tmp_path / "a.dcm"), Path("/dev/full").open("wb", buffering=0) as full:
-        dcmwrite(full, header, implicit_vr=True, little_endian=True)
+        dcmwrite(full, header)
 
 
 def _write_half(path: Path) -> None:
