@@ -69,7 +69,8 @@ class ArchiveSession(requests.Session):
 
     def __init__(self, credentials: tuple[str, str] | None = None, *, deadline_s: float) -> None:
         super().__init__()
-        self.auth = credentials
+        # As bytes, since requests would send the latin-1 of a text, and archives read UTF-8 (RFC 7617).
+        self.auth = (credentials[0].encode(), credentials[1].encode()) if credentials else None
         self._deadline_s = deadline_s
         self._is_stopped = threading.Event()
         for scheme in ("http://", "https://"):

@@ -39,12 +39,17 @@ def back_up(jobs: Place, studies: Place, file: Path) -> dict[str, int]:
 
     Raises:
         DatabaseError: If a database cannot be opened.
-        DataError: If a reader study does not verify.
+        DataError: If the file of the jobs is not there, or a reader study does not verify.
         OutputError: If the file cannot be written.
     """
+    if not _is_there(jobs):
+        raise DataError(
+            f"{jobs}: there is no such file, which every server makes at its start; name the server's --data-dir, or "
+            "its --jobs and --reader-studies if they are elsewhere"
+        )
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        rows = _job_store(jobs, stack).content() if _is_there(jobs) else []
+        rows = _job_store(jobs, stack).content()
         (folder / _JOBS).write_text(json.dumps(rows), encoding="utf-8")
         store = stack.enter_context(closing(StudyStore(studies))) if _is_there(studies) else None
         names = store.names() if store else []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ MAMMOGRAPHY_SOP_CLASSES = (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
 )
+_WHERE = "; check that --studies names its DICOMweb root, and see its log"
+_WHO_ASKS = "; it knows another user or password: see --archive-user and MAMMOSYNTH_ARCHIVE_PASSWORD"
 _FAILED_SEQUENCE, _STORED_SEQUENCE = "00081198", "00081199"
 
 
@@ -159,8 +162,11 @@ class DicomWebStudies:
         Raises:
             PacsError: If it does not answer as a DICOMweb archive.
         """
-        with pacs_errors("search for studies"):
-            self.client.search_for_studies(limit=1)
+        try:
+            with pacs_errors("search for studies"):
+                self.client.search_for_studies(limit=1)
+        except NotFoundError as error:
+            raise PacsError(f"the archive answered 404 while trying to search for studies{_WHERE}") from error
 
     def instances(self, image_id: str, sop_instance_uid: str | None = None) -> list[InstanceAddress]:
         """The instances of a series (image id = Series Instance UID), or one instance by its SOP Instance UID.
@@ -432,7 +438,8 @@ def pacs_errors(action: str) -> Iterator[None]:
         status = error.response.status_code if error.response is not None else "no status"
         if status == 404:
             raise NotFoundError(f"the archive does not hold it (404 while trying to {action})") from error
-        raise PacsError(f"the archive answered {status} while trying to {action}") from error
+        hint = _WHO_ASKS if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else _WHERE
+        raise PacsError(f"the archive answered {status} while trying to {action}{hint}") from error
     except requests.RequestException as error:
         raise PacsError(
             f"the archive cannot be reached while trying to {action} ({type(error).__name__}); "

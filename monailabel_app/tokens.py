@@ -184,8 +184,11 @@ def remove_token(file: Path, name: str) -> None:
 
 
 def _write(file: Path, tokens: Sequence[NamedToken]) -> None:
+    owner = (file if file.exists() else file.parent).stat()
     with atomic_path(file) as part:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if os.geteuid() == 0:  # else the server, which has an account of its own, could not read it
+            os.chown(descriptor, owner.st_uid, owner.st_gid)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump({"tokens": [asdict(each) for each in tokens]}, stream, indent=1)
 

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset
 
 from mammosynth.atomic import UNFINISHED, atomic_path, write_json
 from mammosynth.errors import OutputError
@@ -33,6 +35,15 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
     with told, atomic_path(tmp_path / "a.bin"), Path("/dev/full").open("wb", buffering=0) as full:
         full.write(b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_in_a_sentence_by_those_who_write_dicom_too(tmp_path: Path) -> None:
+    header = Dataset()
+    header.PatientName = "Doe"
+    header.is_implicit_VR = header.is_little_endian = True
+    told = pytest.raises(OutputError, match=r"a\.dcm: cannot be written \(No space left on device\); check the folder")
+    with told, atomic_path(tmp_path / "a.dcm"), Path("/dev/full").open("wb", buffering=0) as full:
+        dcmwrite(full, header)
 
 
 def _write_half(path: Path) -> None:

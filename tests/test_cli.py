@@ -31,6 +31,14 @@ def test_help_names_every_command_and_does_not_import_the_platform():
     assert done.stdout.rstrip().endswith("[]")
 
 
+def test_a_server_without_its_packages_is_told_in_a_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.delitem(sys.modules, "monailabel_app.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "monailabel_app.gateway.connections", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["serve", "--data-dir", str(tmp_path)]) == 1
+    assert "error: uvicorn is not installed, which this command needs" in capsys.readouterr().err
+
+
 def test_every_format_that_can_be_written_can_be_asked_for():
     assert FORMATS == FILE_FORMATS  # stated twice, so that --help need not import what reads images
 

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import sys
 
@@ -7,8 +8,9 @@ from PIL import Image
 from scipy import ndimage
 
 from mammosynth.cli import main
-from mammosynth.errors import UnsupportedImageError
+from mammosynth.errors import MammoSynthError, UnsupportedImageError
 from mammosynth.radiomics import COUNT, RadiomicScaling, extract_radiomics, remembering
+from mammosynth.tasks.view.evaluation import ViewEvaluation
 
 
 def lesion_on_tissue(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,6 +26,12 @@ def values(pixels: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     found = extract_radiomics(pixels, mask, (0.5, 0.5))
     assert len(found) == COUNT
     return found
+
+
+def test_a_missing_pyradiomics_is_told_in_a_sentence_before_an_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MammoSynthError, match=r"pyradiomics is not installed.*--no-deps pyradiomics==3\.0\.1"):
+        ViewEvaluation()(tmp_path / "no folder", "val", [])
 
 
 def test_first_order_and_co_occurrence_of_stripes_are_those_of_the_formulas():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,13 @@ def reports() -> list[str]:
     return [f"reports/{path.name}" for path in sorted((_ROOT / "docs" / "reports").glob("*.md"))]
 
 
-def sections() -> str:
-    """A section for each task: its models, and their measured scores beside floor and ceiling."""
-    return "\n\n".join(
-        "\n".join([f"## {name}", "", task.description, *_table(task), *_scores(task)]) for name, task in tasks().items()
-    )
+def tables() -> dict[str, Callable[[], str]]:
+    """By name, what `models/index.md` asks for: a task's models, and their measured scores beside floor and ceiling."""
+    return {f"models_{name}": partial(_of_task, task) for name, task in tasks().items()}
+
+
+def _of_task(task: TaskSpec) -> str:
+    return "\n".join([task.description, *_table(task), *_scores(task)])
 
 
 def _bundles(name: str) -> list[tuple[str, dict[str, Any]]]:

@@ -146,7 +146,7 @@ def _parameter(name: str, entry: dict[str, Any]) -> str:
 _TABLES = {
     "commands": command_line.sections,
     "kept": _kept,
-    "models": models.sections,
+    **models.tables(),
     "parameters": _parameters,
     "read": _read,
     "routes": rest.sections,

@@ -47,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         raise OutputError(
-            f"{path.name}: cannot be written ({error.strerror or error}); check the folder, its rights and free space."
+            f"{path.name}: cannot be written ({_reason(error)}); check the folder, its rights and free space."
         ) from error
     finally:
         with suppress(OSError):  # the reason above is the one to tell
@@ -81,6 +81,16 @@ def write_json(path: Path, value: object, *, indent: int = 4) -> None:
     """
     text = json.dumps(value, indent=indent, default=lambda number: number.item())
     write_bytes(path, f"{text}\n".encode())
+
+
+def _reason(error: BaseException) -> str:
+    """In a few words: pydicom raises another error of the same kind, whose text is a traceback."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return str(error)
 
 
 def remove_unfinished(folder: Path) -> None:

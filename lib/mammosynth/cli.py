@@ -35,6 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"error: {error.filename or 'the disk'}: {error.strerror}; make room, or write elsewhere", file=sys.stderr
         )
         return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("mammosynth"):
+            raise
+        print(
+            f"error: {error.name} is not installed, which this command needs; it comes with the extra `server` (with "
+            "`features` for pretrained networks, `ray` for clusters): pip install 'mammosynth[server]'",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

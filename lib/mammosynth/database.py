@@ -198,7 +198,8 @@ def _wait_for_turn(connection: Connection, lock: int) -> None:
 def _url(text: str) -> URL:
     try:
         url = make_url(text)
-        if "@" not in (url.host or ""):
+        is_server = url.get_backend_name() != "sqlite"
+        if "@" not in (url.host or "") and not (is_server and "@" in (url.database or "")):
             return url
     except (ArgumentError, ValueError):
         pass
@@ -209,7 +210,7 @@ def _no_address(text: str) -> DatabaseError:
     beginning = re.split("[^a-z]", text, maxsplit=1)[0]  # the rest may hold a password
     return DatabaseError(
         f"what begins with {beginning!r} is no address of a database, expected a file, or "
-        "postgresql://USER:PASSWORD@HOST/NAME, with %40 for an @ in USER or PASSWORD"
+        "postgresql://USER:PASSWORD@HOST/NAME, with %40 for an @ and %2F for a / in USER or PASSWORD"
     )
 
 

@@ -10,6 +10,7 @@ grey is 255, in bins of 8.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mammosynth.errors import UnsupportedImageError
+from mammosynth.errors import MammoSynthError, UnsupportedImageError
 
 VERSION = "1"
 """Changes whenever the same pixels give other numbers."""
@@ -43,6 +44,19 @@ Table = dict[str, dict[str, float]]
 _TABLE: ContextVar[Table | None] = ContextVar("radiomics", default=None)
 
 
+def check_pyradiomics() -> None:
+    """Find out whether features can be measured, before anything long begins.
+
+    Raises:
+        MammoSynthError: If pyradiomics is not installed.
+    """
+    if importlib.util.find_spec("radiomics") is None:
+        raise MammoSynthError(
+            "pyradiomics is not installed, which measures lesions; install it: "
+            "python -m pip install --no-build-isolation --no-deps pyradiomics==3.0.1"
+        )
+
+
 def extract_radiomics(
     pixels: np.ndarray, lesion: np.ndarray, pixel_spacing_mm: tuple[float, float] | None = None
 ) -> dict[str, float]:
@@ -55,6 +69,7 @@ def extract_radiomics(
 
     Raises:
         UnsupportedImageError: If shapes differ, or the lesion has fewer than 16 pixels after resampling.
+        MammoSynthError: If pyradiomics is not installed.
     """
     if pixels.shape != lesion.shape:
         raise UnsupportedImageError(
@@ -94,6 +109,7 @@ def remembering(table: Table) -> Iterator[None]:
 
 def _features(image: np.ndarray, region: np.ndarray) -> dict[str, float]:
     """A true two-dimensional image keeps both directions only with force2D off."""
+    check_pyradiomics()
     import SimpleITK as sitk
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -68,6 +69,26 @@ def test_a_dropped_connection_is_tried_once_more_and_a_busy_archive_asked_again(
         assert session.get(url).status_code == 503
         assert session.get(url).status_code == 200
     assert len(asked) == 3
+
+
+def test_a_password_is_sent_in_utf_8_and_a_wrong_one_is_told_from_a_wrong_address() -> None:
+    sent: list[str] = []
+
+    def refuse(request: Any) -> None:
+        sent.append(request.headers["Authorization"])
+        fixed(401, [])(request)
+
+    told = r"answered 401 while trying to search for studies; it knows another user or password: see --archive-user"
+    with odd_archive(refuse) as url, pytest.raises(PacsError, match=told):
+        DicomWebStudies(url, ("änne", "p@ss:wörd")).check()
+    assert base64.b64decode(sent[0].removeprefix("Basic ")).decode("utf-8") == "änne:p@ss:wörd"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_an_address_that_is_no_dicomweb_root_is_told_as_one(status: int) -> None:
+    told = f"the archive answered {status} while trying to search for studies; check that --studies names its DICOMweb"
+    with odd_archive(fixed(status, [])) as url, pytest.raises(PacsError, match=told):
+        DicomWebStudies(url).check()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import zipfile
 from collections.abc import Iterator
@@ -177,6 +178,27 @@ def test_jobs_of_another_shape_are_refused(data: Path, tmp_path: Path) -> None:
     with _jobs(tmp_path / "new.sqlite") as store, pytest.raises(Exception, match="other fields"):
         store.insert([{**rows[0], "more": 1}])
     assert json.dumps(rows), "they are JSON"
+
+
+def test_a_folder_of_no_server_is_refused_and_not_backed_up_as_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "jobs.sqlite").unlink()
+    for folder in (data, tmp_path / "none"):
+        assert main(["backup", "--data-dir", str(folder), "--output", str(tmp_path / "b.zip")]) == 1
+        assert "jobs.sqlite: there is no such file, which every server makes" in capsys.readouterr().err
+    assert not (tmp_path / "b.zip").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_restores_belongs_to_the_owner_of_the_folder(data: Path, tmp_path: Path) -> None:
+    assert main(["backup", "--data-dir", str(data), "--output", str(tmp_path / "b.zip")]) == 0
+    again = tmp_path / "again"
+    again.mkdir()
+    os.chown(again, 12345, 12345)
+    assert main(["restore", str(tmp_path / "b.zip"), "--data-dir", str(again)]) == 0
+    assert {path.name for path in again.iterdir()} >= {"jobs.sqlite", "studies.sqlite"}
+    assert {path.stat().st_uid for path in again.iterdir()} == {12345}
 
 
 def test_a_mistyped_address_is_refused_without_its_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,15 @@ def test_only_the_owner_of_the_file_can_read_it_whatever_the_umask(file):
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_adds_is_read_by_the_account_of_the_server(file):
+    file.parent.mkdir()
+    os.chown(file.parent, 12345, 12345)
+    add_token(file, ANNA)
+    add_token(file, Identity("R1", Role.READER))
+    assert (file.stat().st_uid, file.stat().st_gid) == (12345, 12345)
+
+
 def test_tokens_that_are_added_at_once_are_all_kept(file):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: add_token(file, Identity(f"P{number}", Role.USER)), range(16)))

@@ -89,6 +89,7 @@ def test_scripts_modules_and_targets_that_are_named_exist(page: Path) -> None:
     modules = re.findall(r"python -m ((?:docs|experiments|monailabel_app)[\w.]*)", text)
     missing += [name for name in modules if importlib.util.find_spec(name) is None]
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    missing += [name for name in re.findall(r"`(tests/[\w/.]+)`", text) if not (ROOT / name).exists()]
     missing += [name for name in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", text, re.MULTILINE) if name not in targets]
     assert missing == []
 

@@ -258,6 +258,7 @@ def test_a_url_that_is_none_is_refused_in_a_sentence() -> None:
         "postgresql://ann:secret/name",  # the host was forgotten
         "postgresql://ann:secret@host:port/name",
         "postgresql://ann:p@secret@127.0.0.1/name",  # would be sought as a host
+        "postgresql://ann:p@secret/word@127.0.0.1/name",
         "host=127.0.0.1 password=secret",
         "postgresql://127.0.0.1:9?password=secret&connect_timeout=2",
     ],

@@ -28,11 +28,18 @@ _WORDS = (
     (Exposure.LOW_ENERGY, re.compile(r"\bLOW ENERGY\b")),
 )
 
+_CDD_CESM_RECOMBINED = re.compile(r"P\d+_[LR]_CM_")  # DM is the low-energy image
+
 
 def exposure_of(header: Dataset) -> Exposure | None:
     """The role that the header states; None if it states none, as in ordinary mammography."""
     image_type = header.get("ImageType") or []
     return exposure_in(*map(str, image_type), str(header.get("SeriesDescription", "")))
+
+
+def exposure_in_name(name: str) -> Exposure | None:
+    """The role that a file's name states: in words, or as CDD-CESM has it (`P1_L_CM_CC`); None if it states none."""
+    return Exposure.RECOMBINED if _CDD_CESM_RECOMBINED.match(name) else exposure_in(name)
 
 
 def exposure_in(*texts: str) -> Exposure | None:

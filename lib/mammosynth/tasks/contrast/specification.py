@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammosynth.dicom.contrast_enhanced import Exposure, exposure_of
+from mammosynth.dicom.contrast_enhanced import Exposure, exposure_in_name, exposure_of
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.task import Placement, Slot, SlotKind, TaskSpec
@@ -15,13 +15,17 @@ def accept_low_energy(source: Mammogram) -> None:
     """Let low-energy images pass, and ordinary mammograms, which say nothing of an exposure.
 
     Raises:
-        UnsupportedImageError: If the header says that the image is recombined or of high energy.
+        UnsupportedImageError: If the header, or the name where there is none, says that the image is recombined or of
+            high energy.
     """
-    exposure = exposure_of(source.header) if source.header is not None else None
+    if source.header is None:
+        place, exposure = "its name", exposure_in_name(source.source_name)
+    else:
+        place, exposure = "Image Type or Series Description", exposure_of(source.header)
     if exposure in (Exposure.RECOMBINED, Exposure.HIGH_ENERGY):
         raise UnsupportedImageError(
-            f"{source.source_name}: Image Type or Series Description says {exposure}, expected low energy; "
-            "choose the low-energy image of the same view"
+            f"{source.source_name}: {place} says {exposure}, expected low energy; choose the low-energy image of the "
+            "same view"
         )
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from mammosynth.bundle import Bundle, default_bundle, load_bundle
+from mammosynth.cli import main
 from mammosynth.errors import BundleError, DataError
 from mammosynth.evaluation.evaluation import name_models
-from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.tasks.contrast.evaluation import evaluate as contrast
 from mammosynth.tasks.contrast.evaluation.evaluate import (
     DESCRIBED,
@@ -23,7 +25,7 @@ from mammosynth.tasks.contrast.evaluation.evaluate import (
 )
 from mammosynth.tasks.contrast.evaluation.floors import NAMES, Floors, fit_floors, fit_floors_to_cases
 from mammosynth.tasks.contrast.evaluation.metrics import MEAN_METRICS, score_case
-from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
+from mammosynth.tasks.contrast.evaluation.protocol import Case, into_frame, smooth_within
 from mammosynth.tasks.contrast.evaluation.report import format_report
 from mammosynth.tasks.contrast.specification import SPECIFICATION
 from mammosynth.training.dataset import hash_cases
@@ -224,3 +226,23 @@ def test_a_ratio_is_compared_by_its_distance_from_one() -> None:
     paired = _paired("d_ratio", statistics)
     assert paired["lower_is_better"]
     assert paired["value"] == pytest.approx(0.2 - 0.5)
+
+
+def test_a_pair_of_any_size_is_laid_into_the_middle_of_the_frame() -> None:
+    pixels = np.zeros((100, 60), np.float32)
+    pixels[40:60, :30] = 0.5
+    pair = ContrastPair(Mammogram(pixels, "a", pixel_spacing_mm=(1.0, 1.0)), pixels, "P1", lesion=pixels > 0)
+    framed = into_frame(pair)
+    assert framed.low_energy.pixels.shape == (512, 512)
+    assert framed.low_energy.pixels[256, 20 * 5 : 50 * 5].mean() == pytest.approx(0.5, abs=0.02)  # 20 columns of black
+    assert framed.lesion is not None
+    assert framed.lesion.mean() == pytest.approx(0.5 * 0.2 * 0.6, rel=0.03)
+    assert into_frame(framed) is framed
+
+
+@pytest.mark.slow
+def test_phantoms_are_evaluated_as_the_tutorial_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phantoms = ["--cases", "1", "--seed", "8", "--views", "CC", "--pixel-mm", "2.4", "--workers", "1"]
+    assert main(["phantom", "--out", str(tmp_path), *phantoms]) == 0
+    assert main(["evaluate", "contrast", "--data", str(tmp_path), "--split", "val", "--set", "bootstrap=20"]) == 0
+    assert "2 images of 1 patients" in capsys.readouterr().out

@@ -37,7 +37,7 @@ from mammosynth.tasks.contrast.evaluation.floors import FLOORS, NAMES, Floors, f
 from mammosynth.tasks.contrast.evaluation.goals import CEILING, anchor_rows, goal_rows
 from mammosynth.tasks.contrast.evaluation.halo import halo
 from mammosynth.tasks.contrast.evaluation.metrics import BEST_AT_ONE, LOWER_IS_BETTER, MEAN_METRICS, score_case
-from mammosynth.tasks.contrast.evaluation.protocol import Case, smooth_within
+from mammosynth.tasks.contrast.evaluation.protocol import Case, into_frame, smooth_within
 from mammosynth.tasks.contrast.evaluation.sampled import SampledJudge
 from mammosynth.tasks.contrast.evaluation.tissue import Tissue, contrast_to_noise, read_drawn, tissue_of
 from mammosynth.tasks.contrast.specification import SOURCE as SOURCE_ROLE
@@ -101,7 +101,7 @@ def evaluate_contrast(
     models = name_models(SPECIFICATION, bundles)
     report = progress or (lambda fraction, message: None)
     report(0.0, "reading pairs")
-    pairs = DATASET.read(folder, split)
+    pairs = [into_frame(pair) for pair in DATASET.read(folder, split)]
     drawn = read_drawn(regions, [pair.low_energy.source_name for pair in pairs]) if regions else {}
     report(0.05, "fitting floors")
     floors, fitted_on = _floors_for(folder)
@@ -215,7 +215,7 @@ def _all_shipped_floors() -> list[Floors]:
 def _floors_for(folder: Path) -> tuple[Floors, str]:
     if "train" not in DATASET.splits(folder):
         return shipped_floors(), "CDD-CESM train rows (shipped with the released model)"
-    train = DATASET.read(folder, "train")
+    train = [into_frame(pair) for pair in DATASET.read(folder, "train")]
     digest = hash_cases(train)
     for floors in _all_shipped_floors():
         if floors.fitted_on == digest:

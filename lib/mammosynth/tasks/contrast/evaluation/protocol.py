@@ -5,10 +5,12 @@ Every width below is in pixels of that frame. Regions are decided once per pair 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import overload
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from mammosynth.errors import DataError
@@ -29,6 +31,25 @@ RING = (5, 25)
 """Tissue around a lesion, by distance to it."""
 BACKGROUND_SIGMA = 30.0
 HOT_SIGMA = 2.0
+
+
+def into_frame(pair: ContrastPair) -> ContrastPair:
+    """The pair in the frame, as CDD-CESM was laid into it: in the middle of a black square, which is then resized.
+
+    Args:
+        pair: Of any size. One that is in the frame is returned as it is; of others, pixel spacing and header are lost.
+    """
+    source = pair.low_energy
+    if source.pixels.shape == FRAME:
+        return pair
+    low_energy = replace(
+        source, pixels=_squared(source.pixels), valid=_squared(source.valid), pixel_spacing_mm=None, header=None
+    )
+    masks = {name: _squared(getattr(pair, name)) for name in ("recombined_breast", "lesion", "low_energy_lesion")}
+    published = pair.recombined if pair.published is None else pair.published
+    return replace(
+        pair, low_energy=low_energy, recombined=_squared(pair.recombined), published=_squared(published), **masks
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,3 +210,19 @@ def hottest(smooth: np.ndarray, interior: np.ndarray) -> np.ndarray:
     if not interior.any():
         return np.zeros_like(interior)
     return interior & (smooth > np.percentile(smooth[interior], 95))
+
+
+@overload
+def _squared(pixels: np.ndarray) -> np.ndarray: ...
+@overload
+def _squared(pixels: None) -> None: ...
+def _squared(pixels: np.ndarray | None) -> np.ndarray | None:
+    """Grey values linearly, over as many pixels as become one; masks by the nearest."""
+    if pixels is None:
+        return None
+    side = max(pixels.shape)
+    square = np.zeros((side, side), np.float32)
+    top, left = ((side - length) // 2 for length in pixels.shape)
+    square[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    how = Image.Resampling.NEAREST if pixels.dtype == bool else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(square).resize(FRAME[::-1], how)).astype(pixels.dtype)

@@ -12,6 +12,7 @@ from mammosynth.bundle import Bundle
 from mammosynth.evaluation.evaluation import Measure, Progress, Report
 from mammosynth.parallel.engine import Engine
 from mammosynth.parameters import Parameters
+from mammosynth.radiomics import check_pyradiomics
 from mammosynth.task import Rendering
 from mammosynth.tasks.view.evaluation.evaluate import REAL, evaluate_view
 from mammosynth.tasks.view.evaluation.floors import MEDIAN, RIDGE
@@ -53,6 +54,7 @@ class ViewEvaluation:
         progress: Progress | None = None,
     ) -> Report:
         """Judge models on the breasts of a split; see `evaluate_view`."""
+        check_pyradiomics()
         chosen = options or ViewOptions()
         gallery = None
         if with_page:
