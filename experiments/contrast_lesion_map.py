@@ -30,7 +30,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.compared import compare_rows, write_table
+from experiments.compared import LESIONS, compare_rows, write_table
 from mammosynth.bundle import METADATA, default_model_zoo, load_bundle
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc, weighted_mean
 from mammosynth.mammogram import Mammogram
@@ -38,8 +38,8 @@ from mammosynth.networks.efficientnet_lite import MIDDLE_BLOCKS, load_pretrained
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm, read_grey, read_table
 from mammosynth.tasks.contrast.evaluation.evaluate import ENHANCING
 from mammosynth.tasks.contrast.evaluation.false_enhancement import false_enhancement
-from mammosynth.tasks.contrast.evaluation.metrics import auroc, lesion_contrast, score_case
-from mammosynth.tasks.contrast.evaluation.protocol import Case
+from mammosynth.tasks.contrast.evaluation.metrics import auroc, correlation, dice, lesion_contrast, psnr
+from mammosynth.tasks.contrast.evaluation.protocol import Case, hottest
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
@@ -51,7 +51,8 @@ from mammosynth.training.train import train_model
 logger = logging.getLogger("contrast_lesion_map")
 
 BUNDLE = "breast_cem_residual"
-FOLDS, MEMBER_STEPS = 3, 200
+FOLDS, USED, MEMBER_STEPS = 3, 2, 200
+"""Of the folds of `train`, two are used: their images are enough for five numbers, and each needs a training."""
 FRAME, CELL = (512, 384), 8
 TAPS = (4, 7, 10)
 """Blocks of the trunk that are seen: 40 features at an eighth of the frame, 80 and 112 at a sixteenth."""
@@ -59,7 +60,7 @@ SMOOTHINGS = (4, 8, 16, 32)
 FILM_COLUMNS = ("split", "file", "patient", "view", "pathology")
 SEEN, WIDTH = 40 + 80 + 112 + 12, 48
 HEAD_STEPS, HALF_BATCH, RATE = 400, 6, 4e-3
-MEANS = ("psnr", "ssim", "ncc_interior", "ncc_hp", "dice_hot", "false_enhancement")
+MEANS = ("psnr", "ncc_interior", "ncc_hp", "dice_hot", "auroc_lesion", "false_enhancement")
 EVERY = 5
 """Of the scored pixels that coefficients are fitted to, every so-manieth."""
 RIDGE = 1e-4
@@ -321,6 +322,23 @@ def changed(shown: Shown, names: Sequence[str], shares: np.ndarray, *, by_reader
     return np.clip(shown.expected + added, 0, 1).astype(np.float32)
 
 
+def score(case: Case, image: np.ndarray) -> dict[str, float]:
+    """What the table shows of one image, as the evaluation defines it."""
+    real, scored, interior = case.recombined, case.scored, case.interior
+    smooth = case.smooth(image)
+    contrast_d, contrast_c = lesion_contrast(image, case)
+    return {
+        "psnr": psnr(image[scored], real[scored]),
+        "ncc_interior": correlation(image[interior], real[interior]),
+        "ncc_hp": correlation(case.real_high_pass[interior], (smooth - case.background(image))[interior]),
+        "dice_hot": dice(case.real_hot, hottest(smooth, interior)),
+        "auroc_lesion": auroc(image[case.interior_lesion], image[case.normal]) if case.has_lesion else float("nan"),
+        "false_enhancement": false_enhancement(image, case),
+        LESIONS: contrast_d,
+        "contrast_c": contrast_c,
+    }
+
+
 def score_rows(train: Sequence[Shown], val: Sequence[Shown]) -> dict[str, dict[str, dict[str, Any]]]:
     """Every row of the table on `val`, with the differences to the first."""
     rows: dict[str, list[dict[str, float]]] = {}
@@ -330,10 +348,7 @@ def score_rows(train: Sequence[Shown], val: Sequence[Shown]) -> dict[str, dict[s
         shares = fit(train, names, counts, by_readers=by_readers) if names else np.empty(0)
         logger.warning("%s: %s", name, dict(zip(names, shares.round(3).tolist(), strict=True)))
         images = [changed(each, names, shares, by_readers=by_readers) for each in val]
-        rows[name] = [
-            {**score_case(each.case, image), "false_enhancement": false_enhancement(image, each.case)}
-            for each, image in zip(val, images, strict=True)
-        ]
+        rows[name] = [score(each.case, image) for each, image in zip(val, images, strict=True)]
     real = [lesion_contrast(each.case.recombined, each.case) for each in val]
     patient_ids = [each.case.patient_id for each in val]
     results = compare_rows(rows, [each[0] for each in real], patient_ids, MEANS)
@@ -379,8 +394,8 @@ def main() -> None:
         "train": np.zeros((len(pairs["train"]), *seen["train"].breast.shape[1:])),
     }
     folds = folds_of(seen["train"].patient_ids)
-    members = []
-    for fold in range(FOLDS):
+    used, members = np.flatnonzero(folds < USED), []
+    for fold in range(USED):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         blind = train_head([seen["train"].take(outside), film["train"]], args.output / f"head{fold}.pt")
         maps["train"][inside] = maps_of(blind, seen["train"].take(inside))
@@ -389,14 +404,12 @@ def main() -> None:
         "val": judge_maps(maps["val"], seen["val"]),
         "val, grey values alone": judge_maps(seen["val"].own[:, 1].float().numpy(), seen["val"]),
         "val, what exceeds its surroundings alone": judge_maps(seen["val"].own[:, 10].float().numpy(), seen["val"]),
-        "train, patients not seen": judge_maps(maps["train"], seen["train"]),
+        "train, patients not seen": judge_maps(maps["train"][used], seen["train"].take(used)),
         "film val": judge_maps(maps_of(head, film["val"]), film["val"]),
     }
     (args.output / "maps.json").write_text(json.dumps(judged, indent=2) + "\n")
     released = cast(ContrastSynthesizer, load_bundle(default_model_zoo() / BUNDLE).synthesizer)
-    train = [
-        Shown.of(*each) for each in zip(pairs["train"], (members[fold] for fold in folds), maps["train"], strict=True)
-    ]
+    train = [Shown.of(pairs["train"][number], members[folds[number]], maps["train"][number]) for number in used]
     val = [Shown.of(pair, released, found) for pair, found in zip(pairs["val"], maps["val"], strict=True)]
     results = score_rows(train, val)
     (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
