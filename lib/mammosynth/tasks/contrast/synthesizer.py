@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,19 @@ class ContrastParameters(Parameters):
     uncertainty: bool = Field(default=False)
     """Also give the standard deviation of every pixel, in grey values: 1.645 of it either side are the 90 % interval of
     a model that is calibrated; of another one it is how much its members disagree."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the network says of one image: every rendering is made from it.
+
+    Attributes:
+        prepared: The image in the network's frame.
+        fields: (M, 2, H, W) float32: offset and gain of every member; M is 1 for a single network.
+    """
+
+    prepared: PreparedMammogram
+    fields: np.ndarray
 
 
 class ContrastSynthesizer:
@@ -116,18 +130,60 @@ class ContrastSynthesizer:
         report(0.0, "finding the breast")
         prepared = self.preprocessing.prepare(source)
         report(0.3, "running the network")
-        fields = self.generate(prepared)
+        prediction = Prediction(prepared, self.generate(prepared))
         report(0.8, "returning to the source's matrix")
-        if rendering is Rendering.SAMPLED:
-            made = [self._sample(prepared, source.pixels, fields, np.random.default_rng(seed))]
-        else:
-            made = [self._compose(prepared, source.pixels, fields.mean(axis=0))]
+        made = [self.sampled(prediction, seed) if rendering is Rendering.SAMPLED else self.expected(prediction)]
         if UNCERTAINTY in roles:
-            members = np.stack([self._compose(prepared, source.pixels, member) for member in fields])
-            deviation = self.calibration.deviation(made[0], members.std(axis=0))
-            made.append(deviation * (prepared.source_edge > 0))
+            made.append(self.uncertainty(prediction, made[0]))
         report(1.0, "done")
         return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=True))
+
+    def predict(self, source: Mammogram) -> Prediction:
+        """What `expected`, `spread` and any number of `sampled` images of one source are made from.
+
+        Raises:
+            MissingAttributeError: If the source has no view position.
+            UnsupportedImageError: If no breast is found.
+        """
+        prepared = self.preprocessing.prepare(source)
+        return Prediction(prepared, self.generate(prepared))
+
+    def expected(self, prediction: Prediction) -> np.ndarray:
+        """The image of least error, float32 in [0, 1], in the source's matrix."""
+        return self._compose(prediction.prepared, prediction.fields.mean(axis=0))
+
+    def spread(self, prediction: Prediction) -> np.ndarray:
+        """Standard deviation of every pixel over the members, in grey values, whatever the calibration."""
+        return np.stack([self._compose(prediction.prepared, member) for member in prediction.fields]).std(axis=0)
+
+    def uncertainty(self, prediction: Prediction, image: np.ndarray) -> np.ndarray:
+        """Standard deviation of every pixel of an image that was made of the prediction, zero in air; calibrated."""
+        deviation = self.calibration.deviation(image, self.spread(prediction))
+        return deviation * (prediction.prepared.source_edge > 0)
+
+    def sampled(self, prediction: Prediction, seed: int) -> np.ndarray:
+        """One plausible image, float32 in [0, 1], in the source's matrix.
+
+        Raises:
+            InvalidParameterError: If the network knows no style.
+        """
+        if not isinstance(self.network, StyledEnsemble):
+            raise InvalidParameterError(
+                "parameter 'rendering' is 'sampled', but this model knows no style to draw from; choose expected, or "
+                "fit one with objective sampled"
+            )
+        prepared, random = prediction.prepared, np.random.default_rng(seed)
+        is_mlo = prepared.view_position is ViewPosition.MLO
+        drawn = draw_contrast(
+            prediction.fields, prepared.low_energy, prepared.breast_mask, is_mlo, self.network.style, random
+        )
+        image = self._compose(prepared, drawn.fields)
+        top, bottom, _, _ = prepared.frame.box
+        scale = (bottom - top) / prepared.frame.scaled_shape[0]
+        if scale >= LEAST_OCTAVE:
+            grain = self.preprocessing.restore(prepared, drawn.grain) * prepared.source_edge
+            image = np.clip(image + finer_grain(grain, scale, random), 0, 1)
+        return image
 
     def generate(self, prepared: PreparedMammogram) -> np.ndarray:
         """The fields in the frame.
@@ -156,27 +212,9 @@ class ContrastSynthesizer:
         restored = self.preprocessing.restore(into, image)
         return source.with_pixels(np.clip(restored, 0, 1) * into.source_edge)
 
-    def _sample(
-        self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
-        if not isinstance(self.network, StyledEnsemble):
-            raise InvalidParameterError(
-                "parameter 'rendering' is 'sampled', but this model knows no style to draw from; choose expected, or "
-                "fit one with objective sampled"
-            )
-        is_mlo = prepared.view_position is ViewPosition.MLO
-        drawn = draw_contrast(fields, prepared.low_energy, prepared.breast_mask, is_mlo, self.network.style, random)
-        image = self._compose(prepared, pixels, drawn.fields)
-        top, bottom, _, _ = prepared.frame.box
-        scale = (bottom - top) / prepared.frame.scaled_shape[0]
-        if scale >= LEAST_OCTAVE:
-            grain = self.preprocessing.restore(prepared, drawn.grain) * prepared.source_edge
-            image = np.clip(image + finer_grain(grain, scale, random), 0, 1)
-        return image
-
-    def _compose(self, prepared: PreparedMammogram, pixels: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    def _compose(self, prepared: PreparedMammogram, fields: np.ndarray) -> np.ndarray:
         offset, image = (self.preprocessing.restore(prepared, field) for field in fields)  # the second is the gain
-        image *= pixels
+        image *= prepared.source.pixels
         image += offset
         np.clip(image, 0, 1, out=image)
         image *= prepared.source_edge

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from mammosynth.bundle import Bundle
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.evaluation.sampled import EXPECTED, SAMPLED, SampledJudge
-from mammosynth.tasks.contrast.specification import SPECIFICATION
-from mammosynth.tasks.contrast.synthesizer import ContrastParameters
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import half_ellipse
 
@@ -51,48 +47,34 @@ def without_grain(pair: ContrastPair, lesion: float) -> np.ndarray:
 class Known:
     """Knows the real images: expected is the smooth one, sampled has grain of its own, in the upper half only."""
 
-    task, parameters, preprocessing, network = SPECIFICATION.name, ContrastParameters, None, None
+    has_members = True
 
     def __init__(self, pairs: list[ContrastPair], lesion: float = 1.0) -> None:
         self._smooth = {pair.name: without_grain(pair, lesion) for pair in pairs}
+        self._upper = np.arange(512)[:, None] < 256
+        self.asked: list[str] = []
 
-    def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
-        return (IMAGE, UNCERTAINTY) if parameters.uncertainty else (IMAGE,)
+    def predict(self, source: Mammogram) -> np.ndarray:
+        self.asked.append(source.source_name)
+        return self._smooth[source.source_name]
 
-    def __call__(
-        self,
-        inputs: Mapping[str, Any],
-        parameters: ContrastParameters,
-        *,
-        rendering: Rendering,
-        seed: int,
-        progress: Any,
-    ) -> tuple[Output, ...]:
-        source = inputs["source"]
-        image, upper = self._smooth[source.source_name], np.arange(512)[:, None] < 256
-        if rendering is Rendering.SAMPLED:
-            image = np.where(upper, grainy(image, np.random.default_rng([seed, 7])), image)
-        spread = (0.1 * upper * BREAST).astype(np.float32)
-        values = (image, spread)[: len(self.outputs(parameters))]
-        return tuple(
-            Output(role, source.with_pixels(pixels)) for role, pixels in zip((IMAGE, UNCERTAINTY), values, strict=False)
-        )
+    def expected(self, prediction: np.ndarray) -> np.ndarray:
+        return prediction
+
+    def uncertainty(self, prediction: np.ndarray, image: np.ndarray) -> np.ndarray:
+        return 0.1 * self._upper * BREAST
+
+    def sampled(self, prediction: np.ndarray, seed: int) -> np.ndarray:
+        return np.where(self._upper, grainy(prediction, np.random.default_rng([seed, 7])), prediction)
 
 
 def judged(count: int, samples: int, **changes: float) -> dict[str, Any]:
     pairs = [pair_of(number) for number in range(count)]
-    about = {"name": "known", "version": "1", "task": SPECIFICATION, "slots": SPECIFICATION.slots, "description": ""}
-    bundle = Bundle(
-        **about,
-        renderings=tuple(Rendering),
-        metadata={},
-        weights_sha256="",
-        is_default=False,
-        synthesizer=Known(pairs, **changes),
-    )
-    judge = SampledJudge(bundle, samples)
+    known = Known(pairs, **changes)
+    judge = SampledJudge(cast(ContrastSynthesizer, known), samples)
     for pair in pairs:
         judge.add(Case.from_pair(pair), pair)
+    assert known.asked == [pair.name for pair in pairs], "the network is asked once for each image"
     return judge.report(20)
 
 

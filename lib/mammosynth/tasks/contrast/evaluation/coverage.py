@@ -7,7 +7,7 @@ members. An interval that holds everything is no merit, so goals have two ends a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90, Calibration
 from mammosynth.tasks.contrast.evaluation.goals import Goal
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from mammosynth.tasks.contrast.evaluation.protocol import Case
-from mammosynth.tasks.contrast.specification import SOURCE
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
 GOALS = (Goal("pixels", low=0.85, high=0.95), Goal("contrasts", low=0.85, high=0.95))
@@ -43,9 +42,8 @@ def coverage_rows(bundle: Bundle, source: Mammogram, case: Case) -> dict[str, di
 
 def image_and_spread(synthesizer: ContrastSynthesizer, source: Mammogram, case: Case) -> tuple[np.ndarray, np.ndarray]:
     """The expected image and the standard deviation over the members, whatever the calibration, turned as the case."""
-    bare = ContrastSynthesizer(synthesizer.preprocessing, synthesizer.network, synthesizer.average_flips)
-    image, spread = bare({SOURCE: source}, bare.parameters(uncertainty=True))
-    return case.turn(cast(Mammogram, image.value).pixels), case.turn(cast(Mammogram, spread.value).pixels)
+    prediction = synthesizer.predict(source)
+    return case.turn(synthesizer.expected(prediction)), case.turn(synthesizer.spread(prediction))
 
 
 def held(case: Case, image: np.ndarray, spread: np.ndarray, calibration: Calibration) -> dict[str, float]:

@@ -107,7 +107,7 @@ def evaluate_contrast(
     floors, fitted_on = _floors_for(folder)
 
     judges = {
-        name: SampledJudge(bundle, samples)
+        name: SampledJudge(cast(ContrastSynthesizer, bundle.synthesizer), samples)
         for name, bundle in models.items()
         if samples and Rendering.SAMPLED in bundle.renderings
     }

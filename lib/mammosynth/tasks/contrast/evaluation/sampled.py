@@ -13,21 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from mammosynth.bundle import Bundle
-from mammosynth.errors import InvalidParameterError
 from mammosynth.evaluation.pool_distance import PoolDistance
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_mean, weighted_ratio
 from mammosynth.evaluation.texture import COMPONENTS, SLOPE, features, halves_distances, through_codec
 from mammosynth.evaluation.told_apart import told_apart
-from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.look import JPEG_QUALITY, Look
 from mammosynth.preprocessing.pairs import ContrastPair
-from mammosynth.task import UNCERTAINTY, Rendering
 from mammosynth.tasks.contrast.evaluation.goals import Goal
 from mammosynth.tasks.contrast.evaluation.metrics import correlation, lesion_contrast, psnr
 from mammosynth.tasks.contrast.evaluation.protocol import Case
-from mammosynth.tasks.contrast.specification import SOURCE
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
 SKIN_PX = 6
 """Left out along the outline."""
@@ -53,29 +49,27 @@ class SampledJudge:
     """Judges the sampled rendering of one model.
 
     Args:
-        bundle: That can it.
+        synthesizer: Of a model that can it; its network is asked once for each case.
         samples: Images of each case whose mean and spread are told; 2 or more.
         seed: Of the first sample of every case; the next ones follow.
     """
 
-    def __init__(self, bundle: Bundle, samples: int, seed: int = 0) -> None:
-        self._bundle, self._samples, self._seed = bundle, samples, seed
-        self._asked = {"uncertainty": True} if _has_uncertainty(bundle) else {}
+    def __init__(self, synthesizer: ContrastSynthesizer, samples: int, seed: int = 0) -> None:
+        self._synthesizer, self._samples, self._seed = synthesizer, samples, seed
         self._features: dict[str, list[np.ndarray]] = {}
         self._rows: list[dict[str, float]] = []
         self._patients: list[str] = []
 
     def add(self, case: Case, pair: ContrastPair) -> None:
         """Make the images of a case, and measure them."""
-        source = {SOURCE: pair.low_energy}
-        result = self._bundle.synthesize(source, parameters=self._asked, rendering=Rendering.EXPECTED)
-        expected = result.image.pixels
-        others = (each.value for each in result.outputs if each.role == UNCERTAINTY)
-        uncertainty = next((value.pixels for value in others if isinstance(value, Mammogram)), None)
-        first = self._sample(pair, 0)
+        synthesizer = self._synthesizer
+        prediction = synthesizer.predict(pair.low_energy)
+        expected = synthesizer.expected(prediction)
+        uncertainty = synthesizer.uncertainty(prediction, expected) if synthesizer.has_members else None
+        first = synthesizer.sampled(prediction, self._seed)
         total, squares = first.astype(np.float64), first.astype(np.float64) ** 2
         for number in range(1, self._samples):
-            made = self._sample(pair, number)
+            made = synthesizer.sampled(prediction, self._seed + number)
             total += made
             squares += made.astype(np.float64) ** 2
         mean = total / self._samples
@@ -114,10 +108,6 @@ class SampledJudge:
             "methods": measures,
             "goals": [_goal_row(goal, measures[SAMPLED][goal.metric]) for goal in GOALS],
         }
-
-    def _sample(self, pair: ContrastPair, number: int) -> np.ndarray:
-        made = self._bundle.synthesize({SOURCE: pair.low_energy}, rendering=Rendering.SAMPLED, seed=self._seed + number)
-        return made.image.pixels
 
     def _add_features(self, name: str, pixels: np.ndarray, inside: np.ndarray) -> None:
         self._features.setdefault(name, []).append(features(pixels, inside))
@@ -167,13 +157,6 @@ class SampledJudge:
             "beta": _mean_slope(real),
         }
         return {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
-
-
-def _has_uncertainty(bundle: Bundle) -> bool:
-    try:
-        return UNCERTAINTY in bundle.synthesizer.outputs(bundle.synthesizer.parameters(uncertainty=True))
-    except InvalidParameterError:  # a single network
-        return False
 
 
 def _mean_slope(rows: np.ndarray) -> float:

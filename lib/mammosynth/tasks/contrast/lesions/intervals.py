@@ -1,0 +1,122 @@
+"""`lesion_intervals`: how bright each drawn lesion is in the expected image, and between which values it may really be.
+
+The promise is the one that the evaluation judges (`evaluation.coverage`): its regions, its contrast, its interval, in
+its frame of 512 pixels, which the breast fills.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.mammogram import Mammogram
+from mammosynth.preprocessing.frame import BreastFrame
+from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90
+from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
+from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, RING, SKIN, Case
+from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+
+CONNECTED = np.ones((3, 3), int)
+"""Pixels that touch by a corner are one lesion."""
+LEAST_PX = 16
+"""Smaller ones, in pixels of the frame, are slips of the pen."""
+
+
+@dataclass(frozen=True)
+class LesionInterval:
+    """One lesion.
+
+    Attributes:
+        row: Of its centre, in the source's matrix.
+        column: Likewise.
+        pixels: How many of the source are drawn.
+        contrast: Lesion minus the tissue around it, in grey values of [0, 1]; None where it cannot be measured.
+        low: Lower end of the 90 % interval; None likewise.
+        high: Upper end.
+    """
+
+    row: int
+    column: int
+    pixels: int
+    contrast: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn: np.ndarray) -> list[LesionInterval]:
+    """Every drawn lesion, from top to bottom; what touches is one.
+
+    A lesion near skin or nipple, or with too little tissue around it, has no contrast: intervals were never judged
+    there.
+
+    Args:
+        synthesizer: Of a calibrated ensemble.
+        source: A low-energy view; its view position is set.
+        drawn: (H, W) bool, in the matrix of the source.
+
+    Raises:
+        InvalidParameterError: If the model promises nothing.
+        MissingAttributeError: If the source has no view position.
+        UnsupportedImageError: If shapes differ, nothing is drawn, or no breast is found.
+    """
+    if not synthesizer.has_members or synthesizer.calibration == BARE:
+        raise InvalidParameterError(
+            "this model has no calibrated uncertainty, so it promises no intervals; choose one that has, for example "
+            "breast_cem_residual"
+        )
+    if drawn.shape != source.pixels.shape:
+        raise UnsupportedImageError(
+            f"the drawing has {drawn.shape[0]} x {drawn.shape[1]} pixels, the image {source.pixels.shape[0]} x "
+            f"{source.pixels.shape[1]}; draw on the image itself"
+        )
+    numbered, count = ndimage.label(drawn, CONNECTED)
+    if not count:
+        raise UnsupportedImageError("nothing is drawn, expected at least one lesion; draw it on the low-energy image")
+    prediction = synthesizer.predict(source)
+    image = synthesizer.expected(prediction)
+    half = NORMAL_90 * synthesizer.calibration.contrast * synthesizer.uncertainty(prediction, image)
+    frame = BreastFrame.around(prediction.prepared.source_breast_mask, FRAME, source.source_name)
+    maps = image, half, source.pixels, prediction.prepared.source_breast_mask
+    framed, framed_half, low_energy, breast = (frame.apply(each) for each in maps)
+    outside = frame.apply(drawn) <= 0.5
+    found = []
+    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
+        lesion = np.zeros_like(drawn)
+        lesion[box] = numbered[box] == number
+        region = frame.apply(lesion) > 0.5
+        if region.sum() < LEAST_PX:
+            continue
+        inside = breast > 0.5
+        case = Case(
+            name=source.source_name,
+            patient_id="",
+            view_position=prediction.prepared.view_position,
+            mirrored=frame.mirrored,
+            low_energy=low_energy,
+            recombined=framed,
+            breast=inside,
+            recombined_breast=inside & (outside | region),  # other lesions are no tissue
+            lesion=inside & region,
+        )
+        row, column = (round(float(place)) for place in ndimage.center_of_mass(lesion))
+        found.append(LesionInterval(row, column, int(lesion.sum()), *_measured(case, framed, framed_half)))
+    return found
+
+
+def _measured(case: Case, image: np.ndarray, half: np.ndarray) -> tuple[float, float, float] | tuple[()]:
+    """Contrast and interval; empty where none can be told."""
+    if not case.has_ring:
+        return ()
+    contrast, _ = lesion_contrast(image, case)
+    width = float(half[case.interior_lesion].mean())
+    return contrast, contrast - width, contrast + width
+
+
+WHERE = (
+    f"the lesion must lie {SKIN} pixels and more under the skin and {NIPPLE} from the nipple, with tissue {RING[0]} to "
+    f"{RING[1]} pixels around it, where the breast fills {FRAME[0]}"
+)
+"""Where contrasts are known, for people."""
