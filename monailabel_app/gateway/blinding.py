@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mammosynth.errors import ConflictError, MammoSynthError, UnsupportedImageError
+from mammosynth.errors import ConflictError, InvalidParameterError, MammoSynthError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.reading.blinding.copies import BlindedCopies, blind
 from mammosynth.reading.blinding.sources import Read
 from mammosynth.reading.store import StudyStore
-from monailabel_app.studies import DicomWebStudies, ViewRequest
+from monailabel_app.studies import DicomWebStudies, ViewRequest, check_uid
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,11 @@ def archive_images(archive: DicomWebStudies) -> Read:
     """The images of an archive by their SOP Instance UIDs, generated ones included."""
 
     def read(source: str) -> Mammogram:
+        try:
+            check_uid(source, "image")
+        except InvalidParameterError as error:
+            hint = "images that are files are blinded at the server: mammosynth study blind NAME --images FOLDER"
+            raise InvalidParameterError(f"{error}; {hint}") from error
         found = archive.views(source, ViewRequest(), accept_generated=True)
         if len(found) != 1:
             raise UnsupportedImageError(

@@ -11,7 +11,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from mammosynth.errors import ConflictError, NotFoundError
+from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.store import StudyStore
@@ -102,3 +102,9 @@ def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
     store.close()
     with pytest.raises(ConflictError, match="small is closed"):
         jobs.start("small", lambda source: pytest.fail(source))
+
+
+def test_images_that_are_files_are_refused_with_the_command_that_takes_them() -> None:
+    read = archive_images(DicomWebStudies("http://127.0.0.1:9/dicom-web"))
+    with pytest.raises(InvalidParameterError, match="'P1_R_CC', not a DICOM UID.*study blind NAME --images FOLDER"):
+        read("P1_R_CC")
