@@ -83,7 +83,7 @@ class BlindingJobs:
         return self.progress(name)
 
     def progress(self, name: str) -> dict[str, Any]:
-        """How far a study is; after a restart of the server, what its key says.
+        """How far a study is; what its key says after a restart of the server, or of copies made elsewhere.
 
         Raises:
             NotFoundError: If there is no such study.
@@ -93,7 +93,9 @@ class BlindingJobs:
             is_blinded = store.is_blinded(name)
         finally:
             store.close()
-        found = self._progress.get(name) or Progress("done" if is_blinded else "none")
+        found = self._progress.get(name)
+        if found is None or (found.state == "failed" and is_blinded):  # the copies came from the command line
+            found = Progress("done" if is_blinded else "none")
         return {"study": name, "is_blinded": is_blinded, **asdict(found)}
 
     def attack(self, name: str) -> list[dict[str, Any]]:

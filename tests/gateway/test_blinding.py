@@ -13,6 +13,7 @@ import pytest
 
 from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.reading.blinding.copies import blind
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.store import StudyStore
 from monailabel_app.gateway.blinding import BlindingJobs, archive_images
@@ -91,6 +92,17 @@ def test_what_is_missing_in_the_archive_is_told(archive: DicomWebStudies, jobs: 
     found = until_it_ends(jobs)
     assert (found["state"], found["is_blinded"]) == ("failed", False)
     assert "P0 clinical" in str(found["message"])
+
+
+@pytest.mark.slow
+def test_copies_of_the_command_line_end_a_failure(archive: DicomWebStudies, jobs: BlindingJobs, tmp_path: Path) -> None:
+    opened(tmp_path, study_of(tmp_path / "exams"))
+    jobs.start("small", archive_images(DicomWebStudies("http://127.0.0.1:9/dicom-web")))
+    assert until_it_ends(jobs)["state"] == "failed"
+    store = StudyStore(tmp_path / "studies.sqlite")
+    blind(store, "small", tmp_path / "blinded", archive_images(archive))
+    store.close()
+    assert (jobs.progress("small")["state"], jobs.progress("small")["message"]) == ("done", "")
 
 
 def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
