@@ -5,6 +5,8 @@ PYTHON ?= $(or $(shell for it in python3 python3.11; do $$it -c "$(WORKS)" 2>/de
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check $(if $(CI),--quiet) --constraint constraints.txt
 READY := $(VENV)/.ready
+SITE := monailabel_app/site/index.html
+BUILD_SITE = NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build
 
 # Workers share the cores: one thread each. More than four workers wait for one another's servers and browsers.
 # What Python has compiled is kept, whatever the environment says: every server that a test starts would compile it again.
@@ -14,8 +16,8 @@ WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cor
 
 .PHONY: demo test test-fast lint docs hooks slicer-venv clean
 
-# The main job: environment, demo exam, archive, server, one synthesis, viewer address. ONCE=1 stops after the synthesis.
-demo: $(READY)
+# The main job: environment, documentation, demo exam, archive, server, one synthesis, viewer address. ONCE=1 stops after the synthesis.
+demo: $(READY) $(SITE)
 	$(VENV)/bin/mammosynth demo $(if $(ONCE),--once) $(DEMO_ARGS)
 
 # Everything. How long each test took is kept in test-report/.
@@ -34,7 +36,11 @@ lint: $(READY)
 
 # The site, into monailabel_app/site: `mammosynth serve` shows it at /docs-site/, and a wheel takes it along.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build
+	$(BUILD_SITE)
+
+# Of a checkout that was never built, so that Help leads somewhere from the first minute.
+$(SITE): | $(READY)
+	$(BUILD_SITE)
 
 # The same before every commit.
 hooks: $(READY)

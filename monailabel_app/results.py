@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
 
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.synthesis.result import Result
-from mammosynth.task import LABELS, Placement
+from mammosynth.task import Placement
 from monailabel_app.errors import PacsError
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
 
@@ -39,11 +40,16 @@ class Stored:
     source_sop_instance_uid: str | None
     provenance: dict[str, Any] | None = None
 
+    @property
+    def is_label_map(self) -> bool:
+        """Whether it lies on an image, as a segmentation does, whatever its role is called."""
+        return self.address.sop_class_uid == SegmentationStorage
+
     def as_json(self) -> dict[str, Any]:
         """What clients are told of it."""
         return {
             "role": self.role,
-            "modality": "SEG" if self.role == LABELS else "MG",
+            "modality": "SEG" if self.is_label_map else "MG",
             "study_instance_uid": self.address.study_instance_uid,
             "series_instance_uid": self.address.series_instance_uid,
             "sop_instance_uid": self.address.sop_instance_uid,
@@ -106,10 +112,13 @@ class ArchiveSink:
 
     def find(self, work: Work) -> list[Stored] | None:
         """The instances, if the archive holds all of them."""
-        addresses = [self._address(work, role) for role in work.roles]
-        if not all(self._archive.exists(address) for address in addresses):
-            return None
-        return [self._stored(role, address) for role, address in zip(work.roles, addresses, strict=True)]
+        stored = []
+        for role in work.roles:
+            address = self._archive.find(self._address(work, role))
+            if address is None:
+                return None
+            stored.append(self._stored(role, address))
+        return stored
 
     def store(self, work: Work, result: Result) -> list[Stored]:
         """Store what the archive does not hold."""
@@ -128,7 +137,7 @@ class ArchiveSink:
         stored = []
         for output, dataset in zip(result.outputs, instances, strict=True):
             address = _address_of(dataset)
-            if not self._archive.exists(address):
+            if self._archive.find(address) is None:
                 self._archive.store(dataset)
             stored.append(self._stored(output.role, address, provenance))
         return stored

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
@@ -280,15 +280,15 @@ class DicomWebStudies:
             )
         return views[0], None
 
-    def exists(self, address: InstanceAddress) -> bool:
-        """Whether the archive already holds this instance."""
+    def find(self, address: InstanceAddress) -> InstanceAddress | None:
+        """An instance as the archive knows it, with its SOP class; None if it does not hold it."""
         with pacs_errors("search for the instance"):
             found = self.client.search_for_instances(
                 address.study_instance_uid,
                 address.series_instance_uid,
                 search_filters={"SOPInstanceUID": address.sop_instance_uid},
             )
-        return bool(found)
+        return replace(address, sop_class_uid=value_of(found[0], "00080016", "")) if found else None
 
     def store(self, dataset: Dataset) -> None:
         """Store one instance.

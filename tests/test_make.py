@@ -42,3 +42,17 @@ def test_a_python_that_is_not_there_is_called_missing(tmp_path: Path) -> None:
     done = environment(tmp_path / "new", str(tmp_path / "no-python"))
     assert "no-python is missing" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_the_demo_of_a_new_checkout_builds_the_documentation_that_help_leads_to(tmp_path: Path) -> None:
+    (tmp_path / ".ready").touch()
+    built, missing = tmp_path / "index.html", tmp_path / "none" / "index.html"
+    built.touch()
+
+    def planned(site: Path) -> str:
+        ready = ["--old-file", f"{tmp_path}/.ready", f"VENV={tmp_path}"]
+        command = ["make", "--dry-run", *ready, f"SITE={site}", "demo"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "mkdocs build" in planned(missing).split("mammosynth demo")[0]
+    assert "mkdocs build" not in planned(built)

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mammosynth.errors import ConflictError, MammoSynthError, UnsupportedImageError
+from mammosynth.errors import ConflictError, InvalidParameterError, MammoSynthError, UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.reading.blinding.copies import BlindedCopies, blind
 from mammosynth.reading.blinding.sources import Read
 from mammosynth.reading.store import StudyStore
-from monailabel_app.studies import DicomWebStudies, ViewRequest
+from monailabel_app.studies import DicomWebStudies, ViewRequest, check_uid
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class BlindingJobs:
         return self.progress(name)
 
     def progress(self, name: str) -> dict[str, Any]:
-        """How far a study is; after a restart of the server, what its key says.
+        """How far a study is; what its key says after a restart of the server, or of copies made elsewhere.
 
         Raises:
             NotFoundError: If there is no such study.
@@ -93,7 +93,9 @@ class BlindingJobs:
             is_blinded = store.is_blinded(name)
         finally:
             store.close()
-        found = self._progress.get(name) or Progress("done" if is_blinded else "none")
+        found = self._progress.get(name)
+        if found is None or (found.state == "failed" and is_blinded):  # the copies came from the command line
+            found = Progress("done" if is_blinded else "none")
         return {"study": name, "is_blinded": is_blinded, **asdict(found)}
 
     def attack(self, name: str) -> list[dict[str, Any]]:
@@ -144,6 +146,11 @@ def archive_images(archive: DicomWebStudies) -> Read:
     """The images of an archive by their SOP Instance UIDs, generated ones included."""
 
     def read(source: str) -> Mammogram:
+        try:
+            check_uid(source, "image")
+        except InvalidParameterError as error:
+            hint = "images that are files are blinded at the server: mammosynth study blind NAME --images FOLDER"
+            raise InvalidParameterError(f"{error}; {hint}") from error
         found = archive.views(source, ViewRequest(), accept_generated=True)
         if len(found) != 1:
             raise UnsupportedImageError(

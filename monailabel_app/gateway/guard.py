@@ -142,7 +142,7 @@ class Guard:
         if found:
             if may_ask(found[0], scope["method"], path):
                 return None
-            return _answer(403, f"this is not open to a {found[0].role}; ask whoever runs this server")
+            return _closed(found[0], headers)
         if presented:
             return await _refused(scope, headers, path_without_token(path, query))
         if is_open_to_anybody(scope["method"], path):
@@ -228,6 +228,14 @@ def _unknown(headers: dict[bytes, str], next_path: str, problem: str = "") -> Re
         + (f" ({problem})" if problem else ""),
         {"WWW-Authenticate": "Bearer"},
     )
+
+
+def _closed(identity: Identity, headers: dict[bytes, str]) -> Response:
+    """403: a page that leads on for a person, a sentence for a program."""
+    problem = f"this is not open to a {identity.role}; ask whoever runs this server"
+    if "text/html" in headers.get(b"accept", ""):
+        return sign_in_page(403, "/", identity=identity, problem=f"{problem[0].upper()}{problem[1:]}.")
+    return _answer(403, problem)
 
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -54,9 +54,12 @@ READING = ViewerScope(
 )
 _OPEN_TO_ANYBODY = ("/health", "/ready")  # whoever watches over the server has no token; they tell nothing but that
 _CLOSED_TO_USERS = re.compile(r"/metrics|/reading(?:-room)?(?:/.*)?")  # arms, answers; what readers see
+# Images and the reading room by scope; of the documentation what readers do, since other pages show and say what
+# generated images look like.
 _OPEN_TO_READERS = re.compile(
     r"/|/health|/ready|/ohif(?:/.*)?|/proxy/dicom/.*|/reading-room(?:/.*)?"
-)  # the last two by scope
+    r"|/docs-site/how-to/reading\.html|/docs-site/assets/.*"
+)
 _TAKEN_OF_READERS = re.compile(r"/reading-room/studies/[^/]+/(?:sessions/[0-9]+|answers|show)")
 
 

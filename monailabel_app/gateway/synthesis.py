@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mammosynth.errors import MammoSynthError
-from mammosynth.task import LABELS, Slot, SlotKind
+from mammosynth.task import Slot, SlotKind
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.drawings import drawn_on
 from monailabel_app.gateway.jobs import JobRequest
@@ -59,7 +59,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
 
 def _viewer_url(source: InstanceAddress | None, drawn: InstanceAddress | None, stored: Sequence[Stored]) -> str:
     """Of what was made: beside its source in the same study, or what it was drawn on, whichever study that lies in."""
-    made = list(dict.fromkeys(each.address.series_instance_uid for each in stored if each.role != LABELS))
+    made = list(dict.fromkeys(each.address.series_instance_uid for each in stored if not each.is_label_map))
     study = stored[0].address.study_instance_uid
     beside = source if source is not None and source.study_instance_uid == study else drawn
     if beside is None:

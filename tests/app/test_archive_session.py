@@ -106,7 +106,7 @@ def test_an_address_that_is_no_dicomweb_root_is_told_as_one(status: int) -> None
 def test_garbage_is_an_error_of_the_archive_in_words(answer: Answer, words: str) -> None:
     with odd_archive(answer) as url:
         archive = DicomWebStudies(url)
-        for ask in (lambda: archive.study("1.2.3"), lambda: archive.instances("1.2"), lambda: archive.exists(ADDRESS)):
+        for ask in (lambda: archive.study("1.2.3"), lambda: archive.instances("1.2"), lambda: archive.find(ADDRESS)):
             with pytest.raises(PacsError, match=words):
                 ask()
 

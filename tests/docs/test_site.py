@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from fastapi import FastAPI
@@ -17,6 +18,8 @@ from fastapi import FastAPI
 from monailabel_app.gateway.answers import SafeHeaders
 from monailabel_app.gateway.connections import build_server, listening
 from monailabel_app.gateway.docs_site import create_docs_site
+from monailabel_app.gateway.scope import may_ask
+from monailabel_app.identity import Identity, Role
 from tests.support.ohif import CHROMIUM, FLAGS
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +75,17 @@ def test_pages_that_the_viewers_and_the_server_name_are_there(site: Path) -> Non
     for link in named:
         page, _, anchor = link.partition("#")
         assert f'id="{anchor}"' in (site / page).read_text() if anchor else (site / page).is_file(), link
+
+
+def test_the_page_that_readers_may_open_loads_nothing_that_they_may_not(site: Path) -> None:
+    page = "/docs-site/how-to/reading.html"
+    text = (site / page.removeprefix("/docs-site/")).read_text()
+    loaded = [script or sheet for script, sheet in _LOADED.findall(text)]
+    paths = [urljoin(page, name) for name in loaded if not name.endswith(".html")]
+    reader = Identity("ann", Role.READER)
+    assert len(paths) > 2, "the pattern finds what is loaded"
+    assert [path for path in (page, *paths) if not may_ask(reader, "GET", path)] == []
+    assert "pictures/" not in text
 
 
 @pytest.fixture

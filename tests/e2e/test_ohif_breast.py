@@ -65,15 +65,20 @@ def _drawn(page, view):
 
 def _outline(page, view, left, top, right, bottom):
     page.keyboard.press("f")
-    view.drag((left, top), (right, top), (right, bottom), (left, bottom), (left, top), steps=3)
+    _stroke(view, left, top, right, bottom)
     page.keyboard.press("f")
+
+
+def _stroke(view, left, top, right, bottom):
+    view.drag((left, top), (right, top), (right, bottom), (left, bottom), (left, top), steps=3)
 
 
 def _new_lesion(panel, kind, view, *box):
     drawing = panel.locator("mammosynth-drawing")
     drawing.get_by_role("button", name="New lesion").click()
     drawing.locator(".lesion select").last.select_option(kind)
-    _outline(panel.page, view, *box)
+    _stroke(view, *box)  # with the outline, which a new lesion puts in the hand
+    panel.page.keyboard.press("f")
 
 
 def _generate(panel, server):

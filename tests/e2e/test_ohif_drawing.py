@@ -147,7 +147,9 @@ def test_an_outline_by_mouse_is_stored_at_the_resolution_of_the_image(page, serv
     page.locator("mammosynth-drawing .lesion input[type=text]").fill("Mass")
     page.keyboard.press("Tab")
     page.get_by_role("button", name="New lesion").click()
-    _draw_rectangle(page, source, 10, 70, 20, 75)
+    assert page.get_by_role("button", name="Outline", exact=True).get_attribute("aria-pressed") == "true"
+    source.drag((10, 70), (20, 70), (20, 75), (10, 75), steps=4)
+    page.keyboard.press("f")
     area = page.locator("mammosynth-drawing [data-area='1']").inner_text()
     screenshot(page, "drawing-two-lesions")
     _save(page)

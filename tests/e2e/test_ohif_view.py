@@ -5,10 +5,16 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, options, wait_for
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import assert_in_place, screenshot, watched_page
+from tests.support.viewports import assert_in_place, screenshot, views, watched_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 0.9
+# Labels of what is drawn on each viewport.
+_DRAWN = """async () => {
+  const { drawingsOn } = await import('/ohif/extensions/pen.js');
+  const { views } = await import('/ohif/extensions/viewer.js');
+  return views().map(view => drawingsOn(view).flatMap(drawing => drawing.lesions.map(({ label }) => label)));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +66,29 @@ def test_views_of_views_twice_back_and_after_a_reload_each_hang_beside_their_own
     panel.locator("#model").wait_for()
     assert wait_for(page, lambda: any("R MLO" in option for option in options(panel)[1:]))
     assert not [option for option in options(panel)[1:] if "SYNTHETIC view" in option]
+    assert page.faults == []
+    page.context.close()
+
+
+def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_one_of_the_source(browser, server):
+    page = watched_page(browser, "1280x800")
+    study, _ = find_series(server, "P1")["L CC low energy"]
+    panel = open_study(page, server, study)
+    panel.locator("#model").select_option("view")
+    source = next(view for view in views(page) if view.name == "L CC")
+    page.mouse.click(*source.at(60, 100))
+    drawing = panel.locator("mammosynth-drawing")
+    drawing.get_by_role("button", name="New lesion").click()
+    source.drag((60, 90), (75, 90), (75, 110), (60, 110), steps=4)
+    page.keyboard.press("f")
+    drawing.locator(".lesion select").select_option("malignant")
+    for _ in range(2):  # made, and found again
+        panel.get_by_role("button", name="Generate", exact=True).click()
+        panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+        assert names(page)[1].startswith("SYNTHETIC view L MLO")
+    drawn = page.evaluate(_DRAWN)
+    assert drawn == [["Lesion 1"], ["malignant lesion"]]
+    screenshot(page, "view-lesion")
     assert page.faults == []
     page.context.close()
 

@@ -11,8 +11,9 @@ from typing import Any
 import pydicom
 import pytest
 
-from mammosynth.errors import ConflictError, NotFoundError
+from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.phantom.clinic.exam import write_exam
+from mammosynth.reading.blinding.copies import blind
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.store import StudyStore
 from monailabel_app.gateway.blinding import BlindingJobs, archive_images
@@ -93,6 +94,17 @@ def test_what_is_missing_in_the_archive_is_told(archive: DicomWebStudies, jobs: 
     assert "P0 clinical" in str(found["message"])
 
 
+@pytest.mark.slow
+def test_copies_of_the_command_line_end_a_failure(archive: DicomWebStudies, jobs: BlindingJobs, tmp_path: Path) -> None:
+    opened(tmp_path, study_of(tmp_path / "exams"))
+    jobs.start("small", archive_images(DicomWebStudies("http://127.0.0.1:9/dicom-web")))
+    assert until_it_ends(jobs)["state"] == "failed"
+    store = StudyStore(tmp_path / "studies.sqlite")
+    blind(store, "small", tmp_path / "blinded", archive_images(archive))
+    store.close()
+    assert (jobs.progress("small")["state"], jobs.progress("small")["message"]) == ("done", "")
+
+
 def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
     opened(tmp_path, protocol())
     with pytest.raises(NotFoundError, match="there is no study 'other'"):
@@ -102,3 +114,9 @@ def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
     store.close()
     with pytest.raises(ConflictError, match="small is closed"):
         jobs.start("small", lambda source: pytest.fail(source))
+
+
+def test_images_that_are_files_are_refused_with_the_command_that_takes_them() -> None:
+    read = archive_images(DicomWebStudies("http://127.0.0.1:9/dicom-web"))
+    with pytest.raises(InvalidParameterError, match="'P1_R_CC', not a DICOM UID.*study blind NAME --images FOLDER"):
+        read("P1_R_CC")

@@ -90,6 +90,15 @@ def test_a_reader_gets_403_from_every_route_that_is_not_named_here(gateway: Fast
     assert reader.ask("DELETE", "/studies/1.2.3")[0] == 403, "nor from one that is built later"
 
 
+def test_of_the_documentation_a_reader_gets_how_to_read_and_nothing_that_shows_generated_images() -> None:
+    reader = PEOPLE[Role.READER]
+    assert may_ask(reader, "GET", "/docs-site/how-to/reading.html")
+    assert may_ask(reader, "GET", "/docs-site/assets/stylesheets/main.css")
+    closed = ("", "index.html", "models/index.html", "pictures/mask.png", "search/search_index.json")
+    closed += ("concepts/reading-security.html", "tutorials/reading-tutorial.html", "how-to/reading.html/x")
+    assert [name for name in closed if may_ask(reader, "GET", f"/docs-site/{name}")] == []
+
+
 def test_owners_may_ask_for_everything_and_users_for_all_but_reader_studies_and_counts(gateway: FastAPI) -> None:
     people = (LOCAL, PEOPLE[Role.OWNER], PEOPLE[Role.USER])
     assert all(may_ask(person, *route) for person in people[:2] for route in routes(gateway))

@@ -157,7 +157,8 @@ def test_nothing_is_served_in_a_pause_and_a_reader_goes_on_where_it_began(room: 
 
 def test_a_study_that_is_not_blinded_begins_for_nobody(room: Room) -> None:
     refused = room.reader("ann").start("raw")
-    assert (refused.status_code, refused.json()["detail"]) == (409, "raw has no blinded copies; blind it first")
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == "raw has no blinded copies yet; its owner has to blind it first"
     with room.storing() as store:
         assert len(store.content("raw")["records"]) == 1
 

@@ -36,6 +36,16 @@ def token(tmp_path, monkeypatch):
     return add_token(tmp_path / "tokens", Identity("Anna", Role.USER))
 
 
+def test_a_page_that_is_closed_to_a_reader_leads_back_to_the_reading_room(tmp_path):
+    reader = add_token(tmp_path / "readers", Identity("Ann", Role.READER))
+    client = _client(TokenBook(tmp_path / "readers"))
+    answer = client.get("/reading", headers={**HTML, "cookie": f"{COOKIE}={reader}"})
+    assert answer.status_code == 403
+    assert "This is not open to a reader; ask whoever runs this server." in answer.text
+    assert '<a class="go" href="/">Go to your reading room</a>' in answer.text
+    assert client.get("/reading", headers={"cookie": f"{COOKIE}={reader}"}).json()["detail"].startswith("this is not")
+
+
 @pytest.fixture
 def client(token, tmp_path):
     return _client(TokenBook(tmp_path / "tokens"))

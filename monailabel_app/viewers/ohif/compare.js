@@ -19,7 +19,7 @@ const css = `
   fieldset { margin: 0; padding: 0; border: 0; }
   legend { padding: 0; color: #c7d5ec; font-size: 13px; }
   .modes {
-    display: grid; grid-template-columns: auto auto; justify-content: start; gap: 4px 16px; white-space: nowrap;
+    display: grid; grid-template-columns: auto auto; justify-content: start; gap: 4px 8px; white-space: nowrap;
   }
   .legend { height: 14px; border: 1px solid #5d77a8; background: linear-gradient(to right, ${DIFFERENCE_COLOURS}); }
 `;
@@ -140,7 +140,7 @@ export class CompareSection extends HTMLElement {
     this.#find('uncertainty').setAttribute('aria-pressed', String(isShown));
     this.#find('about').textContent = now
       ? `${found.source.displaySet.SeriesDescription} and ${found.synthesized.displaySet.SeriesDescription}`
-      : 'A source and an image synthesized from it must hang side by side.';
+      : 'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
     this.#show();
   }
 

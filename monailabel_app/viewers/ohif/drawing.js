@@ -37,7 +37,10 @@ own.replaceSync(css);
 
 const html = `
   <section class="stack" aria-labelledby="title">
-    <h3 id="title">Drawing</h3>
+    <div class="row spread">
+      <h3 id="title">Drawing</h3>
+      <a href="/docs-site/tutorials/draw-a-lesion.html" target="_blank" rel="noopener">How to draw</a>
+    </div>
     <p id="image" class="muted"></p>
     <div class="row" role="group" aria-label="Drawing tools">
       ${Object.entries(TOOLS)
@@ -57,6 +60,7 @@ const html = `
       <ul id="parts" aria-label="Parts of the breast"></ul>
     </div>
     <ul id="lesions" aria-label="Lesions of this image"></ul>
+    <p id="nothing" class="muted">Nothing is drawn on this image. Press New lesion, and draw around it.</p>
     <div class="row">
       <button id="add">New lesion</button>
       <button id="save" class="primary">Save to the study</button>
@@ -122,7 +126,7 @@ export class DrawingSection extends HTMLElement {
     on('hide', 'click', () => this.pen.hide(!this.pen.isHidden));
     on('size', 'input', event => this.#resize(Number(event.target.value)));
     on('take', 'click', () => this.#try(() => this.#takeBreast()));
-    on('add', 'click', () => this.#try(() => this.#drawing.addLesion()));
+    on('add', 'click', () => this.#try(() => this.#addLesion()));
     on('save', 'click', () => this.#try(() => this.#save()));
   }
 
@@ -193,6 +197,7 @@ export class DrawingSection extends HTMLElement {
       const area = areas.get(Number(cell.getAttribute('data-area')));
       cell.textContent = area ? areaText(area) : '';
     });
+    this.#find('nothing').hidden = !drawing || drawing.lesions.length > 0;
     this.#find('notice').textContent = drawing?.notice || '';
     this.#find('notice').hidden = !drawing?.notice;
     allow('save', drawing?.isUnsaved && [...areas.values()].some(({ count }) => count));
@@ -262,6 +267,12 @@ export class DrawingSection extends HTMLElement {
     const labels = Uint8Array.from({ length: data.length / 4 }, (_, index) => data[4 * index]);
     drawing.takeBreast(labels, parts.filter(({ number }) => number in classes && labels.includes(number)));
     this.#say('Done. Change what is wrong, then generate.');
+  }
+
+  /** Begin a lesion with a tool in the hand: without one, a stroke would change the window. */
+  #addLesion() {
+    this.#drawing.addLesion();
+    if (!['outline', 'brush'].includes(this.pen.tool)) this.pen.choose('outline');
   }
 
   #showLesions() {

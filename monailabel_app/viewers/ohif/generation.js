@@ -87,12 +87,14 @@ async function hangPairs(results) {
   return areShown(wanted);
 }
 
-/** Draw label maps that were made on their images. */
+/** Draw label maps that were made on their images; of several on one, the first, as an image shows one at a time. */
 async function drawLabels(labels, study) {
   if (!labels.length) return;
   const uids = labels.map(({ sop_instance_uid }) => sop_instance_uid);
-  const stored = (await refreshSegmentations(study)).filter(each => uids.includes(each.sop_instance_uid));
-  for (const segmentation of stored) await drawStored(study, segmentation);
+  const stored = await refreshSegmentations(study);
+  const made = uids.map(uid => stored.find(each => each.sop_instance_uid === uid)).filter(Boolean);
+  const first = new Map(made.toReversed().map(each => [each.source_sop_instance_uid, each]));
+  for (const segmentation of first.values()) await drawStored(study, segmentation);
 }
 
 function doneText(count, hung) {

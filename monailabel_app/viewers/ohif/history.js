@@ -55,7 +55,7 @@ export class MammoSynthHistory extends HTMLElement {
     await this.attempt(async () => {
       const series = await synthesized(this.study);
       this.entries = series;
-      this.find('#status').textContent = series.length ? '' : 'Nothing was generated in this study yet.';
+      this.find('#status').textContent = series.length ? '' : 'Nothing was generated in this study yet. Press Generate above.';
       this.find('ol').replaceChildren(...series.map(entry => this.buildEntry(entry)));
     });
   }

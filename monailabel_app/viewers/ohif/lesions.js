@@ -1,6 +1,7 @@
 // What is drawn on each image: lesions, or a whole breast with its lesions, at the image's own resolution, with undo.
 // Kept until the page is left, so that another image, study or mode may be visited in between.
 
+import { viewName } from './orientation.js';
 import { cut, fillCapsule, fillFromAround, fillPolygon, find, paste, union } from './raster.js';
 
 /** What is active when the breast is taken away, not drawn. */
@@ -49,6 +50,7 @@ export class Drawing extends EventTarget {
   constructor(instance) {
     super();
     this.sopInstanceUid = instance.SOPInstanceUID;
+    this.view = viewName(instance);
     this.rows = instance.Rows;
     this.columns = instance.Columns;
     this.spacing = spacingOf(instance);

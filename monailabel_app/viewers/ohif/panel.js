@@ -49,6 +49,10 @@ const markup = `
       <div class="field">
         <label for="model">Task and model</label>
         <select id="model"></select>
+        <p id="no-model" class="notice" hidden>
+          This server has no model, so nothing can be generated. Whoever runs it installs one:
+          <a href="/docs-site/how-to/add-a-model.html" target="_blank" rel="noopener">how to add one</a>.
+        </p>
       </div>
       <p id="card" class="muted"></p>
       <details id="scores" hidden>
@@ -73,7 +77,7 @@ const markup = `
         <summary>Advanced</summary>
         <div id="advanced" class="stack"></div>
       </details>
-      <div class="row">
+      <div class="row" id="actions">
         <button type="submit" class="primary">Generate</button>
         <button type="button" id="all-views" title="Generate from every view of this study that the model accepts">
           All views
@@ -97,12 +101,12 @@ const markup = `
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
-  :host { height: 100%; overflow-y: auto; background: #090c29; }
+  :host { height: 100%; overflow-y: auto; scroll-padding-bottom: 64px; background: #090c29; }
+  #actions { position: sticky; bottom: 0; z-index: 1; padding: 8px 0; background: #090c29; }
   #advanced { padding-top: 8px; }
   #refused ul { margin: 0; padding-left: 20px; }
   textarea { font: 12px ui-monospace, monospace; resize: vertical; }
   #slots .muted { white-space: pre-line; }
-  a { color: #9fe3f4; }
   td + td { white-space: nowrap; }
   ${previewCss}
 `);
@@ -177,6 +181,9 @@ export class MammoSynthPanel extends HTMLElement {
     });
     const select = this.find('#model');
     select.replaceChildren(...groups);
+    select.disabled = !groups.length;
+    this.find('#no-model').hidden = groups.length > 0;
+    this.allow();
     if (chosen.model in this.models) select.value = chosen.model;
     this.showModel();
   }
@@ -249,7 +256,7 @@ export class MammoSynthPanel extends HTMLElement {
   allow() {
     const { running } = generationState();
     const refused = this.model && sourceSlot(this.model.slots) && this.sources.refusal;
-    this.find('[type=submit]').disabled = running || Boolean(refused);
+    this.find('[type=submit]').disabled = running || !this.model || Boolean(refused);
     this.find('#all-views').disabled = running || !this.sources.accepted.length;
   }
 

@@ -2,6 +2,7 @@
 
 import { coloursOf } from './classes.js';
 import { drawingOf, existingDrawing, onDrawing } from './lesions.js';
+import { viewName } from './orientation.js';
 import { Overlay } from './overlay.js';
 import { isMammogram, isUncertainty, services, sourcesOf, viewOf, views } from './viewer.js';
 
@@ -233,13 +234,16 @@ export class Pen extends EventTarget {
 }
 
 /** What is drawn on the image of a view and, where it lies on the same pixels, on its source or on its results. */
-function drawingsOn(view) {
+export function drawingsOn(view) {
   if (!view) return [];
-  const { Rows, Columns } = instanceOf(view) || {};
+  const instance = instanceOf(view);
+  if (!instance) return [];
+  const isAsTheImage = ({ rows, columns, view: name }) =>
+    rows === instance.Rows && columns === instance.Columns && name === viewName(instance);
   const others = views().filter(other => areOfOneExposure(view, other));
   const uids = new Set([...sourcesOf(view.displaySet, view.sopInstanceUid), ...others.map(uidOf), view.sopInstanceUid]);
   const drawings = [...uids].map(existingDrawing).filter(Boolean);
-  return drawings.filter(({ rows, columns }) => rows === Rows && columns === Columns);
+  return drawings.filter(isAsTheImage); // another view has other pixels, also in a matrix of the same size
 }
 
 const areOfOneExposure = (one, other) =>

@@ -1,5 +1,8 @@
 // What the server says, made fit to be read: a refusal begins with its sentence, not with the UID that it is about.
 
+const SIGNED_OUT =
+  'You are signed out, or your token was revoked. Reload the page to sign in again; if the token is not taken, ask ' +
+  'whoever runs the server for a new one.';
 const UID_FIRST = /^\s*((?:\d+\.){2,}\d+)(?:\.dcm)?:\s+/;
 
 /** A server's message; a UID in front gives way to what it is called (`nameOf`), or to nothing. */
@@ -16,6 +19,12 @@ export function detailOf({ detail }) {
   if (!Array.isArray(detail)) return detail ? readable(String(detail)) : '';
   const problem = ({ loc = [], msg }) => `${loc.filter(part => part !== 'body').join('.') || 'request'}: ${msg}`;
   return capitalized(detail.map(problem).join('; '));
+}
+
+/** What to say of an answer ({status, statusText}) that is no good one; programs are told more of a 401 than people. */
+export function refusalOf({ status, statusText }, path, body) {
+  if (status === 401) return SIGNED_OUT;
+  return detailOf(body) || `The server answered ${status} ${statusText} to ${path}.`;
 }
 
 /** The same with a capital first letter. */

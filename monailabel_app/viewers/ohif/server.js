@@ -1,6 +1,6 @@
 // The server's REST interface as the panels use it; a refusal becomes an Error with the server's own sentence.
 
-import { detailOf, readable } from './sentences.js';
+import { readable, refusalOf } from './sentences.js';
 
 const POLL_MS = 250;
 
@@ -87,8 +87,7 @@ export async function send(path, options = {}) {
     throw Object.assign(new Error(message), { status: 0 });
   });
   if (answer.ok) return answer;
-  const detail = detailOf(await answer.json().catch(() => ({})));
-  const message = detail || `The server answered ${answer.status} ${answer.statusText} to ${path}.`;
+  const message = refusalOf(answer, path, await answer.json().catch(() => ({})));
   throw Object.assign(new Error(message), { status: answer.status });
 }
 

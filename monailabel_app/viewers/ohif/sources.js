@@ -4,6 +4,11 @@ import { readable } from './sentences.js';
 import { sources } from './server.js';
 import { activeView, describe, isMammogram, isSynthesized, mammograms, sourceOf, sourcesOf } from './viewer.js';
 
+const CHOOSE = 'Choose a viewport or an image.';
+const NO_MAMMOGRAM =
+  'This study holds no mammogram (MG) to start from. Open another one from the study list, or choose a model of the ' +
+  'task Mask, which needs none.';
+
 /** A list of sources with a sentence below it, which follows the viewer; `changed` is called when the source does. */
 export class SourceChoice {
   #select;
@@ -78,7 +83,7 @@ export class SourceChoice {
   /** Say in full what the list cuts short, and what keeps it from being a source. */
   #tell() {
     const source = this.source;
-    this.#about.textContent = source ? describe(source) : 'Choose a viewport or an image.';
+    this.#about.textContent = source ? describe(source) : acquiredImages().length ? CHOOSE : NO_MAMMOGRAM;
     this.#changed();
   }
 }

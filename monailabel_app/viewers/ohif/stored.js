@@ -19,7 +19,7 @@ const html = `
   <section class="stack" aria-labelledby="title">
     <h3 id="title">Drawings saved in this study</h3>
     <ul id="stored" aria-labelledby="title"></ul>
-    <p id="none" class="muted">None.</p>
+    <p id="none" class="muted">None yet. Draw above and press Save to the study, or upload one.</p>
     <label class="upload"><span>Upload a DICOM SEG</span>
       <input id="file" class="visually-hidden" type="file" accept=".dcm,application/dicom">
     </label>

@@ -46,6 +46,7 @@ const css = `
     display: inline-block; padding: 4px 12px; border: 1px solid #5acce6; border-radius: 4px; color: #9fe3f4;
   }
   :focus-visible { outline: 2px solid #fff; outline-offset: 2px; }
+  a { color: #9fe3f4; }
   summary { color: #9fe3f4; cursor: pointer; }
   progress { width: 100%; height: 8px; accent-color: #5acce6; }
   table { width: 100%; border-collapse: collapse; font-size: 12px; }

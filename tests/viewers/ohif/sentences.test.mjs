@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { detailOf, readable, title } from '../../../monailabel_app/viewers/ohif/sentences.js';
+import { detailOf, readable, refusalOf, title } from '../../../monailabel_app/viewers/ohif/sentences.js';
 
 const UID = '2.25.207868622605944502100430434446828380484.42';
 
@@ -27,6 +27,13 @@ test('what the checks of a request found is one sentence', () => {
   assert.equal(detailOf({ detail }), 'Inputs.source: Field required; request: Not JSON');
   assert.equal(detailOf({ detail: `${UID}: it is a scout` }), 'It is a scout');
   assert.equal(detailOf({}), '');
+});
+
+test('who is signed out is told to sign in, not how a program does', () => {
+  const detail = "a token is needed: send 'Authorization: Bearer TOKEN'";
+  assert.match(refusalOf({ status: 401, statusText: 'Unauthorized' }, '/info/', { detail }), /^You are signed out, .*Reload/);
+  assert.equal(refusalOf({ status: 403, statusText: 'Forbidden' }, '/info/', { detail: 'no' }), 'No');
+  assert.equal(refusalOf({ status: 502, statusText: 'Bad' }, '/info/', {}), 'The server answered 502 Bad to /info/.');
 });
 
 test('a name in code is said in words', () => assert.equal(title('image_laterality'), 'Image laterality'));

@@ -116,7 +116,7 @@ class BlindedCopies:
     def __init__(self, store: StudyStore, name: str, folder: Path) -> None:
         found = store.blinding(name)
         if found is None or not store.is_blinded(name):
-            raise ConflictError(f"{name} has no blinded copies; blind it first")
+            raise ConflictError(f"{name} has no blinded copies yet; its owner has to blind it first")
         self.rule = BlindingRule.model_validate_json(found["rule"])
         self._secret = bytes.fromhex(found["secret"])
         self._folder = folder / name

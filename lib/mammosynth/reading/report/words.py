@@ -168,7 +168,7 @@ def flow(protocol: Protocol, results: Mapping[str, Any]) -> list[tuple[str, str]
     arms = "; ".join(f"{protocol.arms[arm].title}: {count}" for arm, count in found["cases_by_arm"].items())
     training = f"{found['training_cases']} more for training"
     sessions = "1 session" if design.sessions == 1 else f"{design.sessions} sessions"
-    begun = f"{found['readings_begun']}; {found['readings_unfinished']} unfinished at the end"
+    begun = f"{found['readings_begun']}; {found['readings_unfinished']} unfinished at the end, training included"
     reason = f" ({found['reason_for_closing']})" if found["reason_for_closing"] else ""
     revised = f"{found['answers']}, {found['revised_answers']} revised"
     every = results["endpoints"].values()

@@ -1,0 +1,68 @@
+"""Empty states of the panel: where there is nothing to see or to do, it says what to do."""
+
+import pydicom
+import pytest
+from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+
+from tests.support.ohif import open_study
+from tests.support.server import find_series, stow
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@pytest.fixture
+def study(exam_server):
+    return find_series(exam_server, "EXAM")["L CC low energy"][0]
+
+
+def test_a_study_in_which_nothing_was_done_says_how_to_begin_everything(page, exam_server, study):
+    panel = open_study(page, exam_server, study)
+    panel.get_by_text("Nothing was generated in this study yet. Press Generate above.").wait_for()
+    panel.get_by_text("Nothing to compare on the screen. Generate, or press Show in the history").wait_for()
+    panel.get_by_text("None yet. Draw above and press Save to the study, or upload one.").wait_for()
+    nothing = panel.get_by_text("Nothing is drawn on this image. Press New lesion, and draw around it.")
+    nothing.wait_for()
+    panel.get_by_role("button", name="New lesion").click()
+    nothing.wait_for(state="hidden")
+    assert panel.get_by_role("button", name="Outline", exact=True).get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (2560, 1440)])
+def test_generate_is_in_sight_before_anything_is_scrolled(page, exam_server, study, size):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    panel = open_study(page, exam_server, study)
+    button = panel.get_by_role("button", name="Generate", exact=True)
+    box = button.bounding_box()
+    assert box["y"] + box["height"] <= size[1]
+    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).tagName", [box["x"] + 5, box["y"] + 5]) == (
+        "MAMMOSYNTH-PANEL"
+    )
+
+
+def test_a_server_without_models_says_how_to_add_one(page, exam_server, study):
+    page.route("**/info/", lambda route: route.fulfill(json={**route.fetch().json(), "models": {}}))
+    page.goto(f"{exam_server.address}/ohif/synthesis?StudyInstanceUIDs={study}")
+    panel = page.locator("mammosynth-panel")
+    panel.get_by_text("This server has no model, so nothing can be generated.").wait_for()
+    assert panel.get_by_role("link", name="how to add one").get_attribute("href").endswith("how-to/add-a-model.html")
+    assert panel.get_by_role("button", name="Generate", exact=True).is_disabled()
+
+
+def test_a_study_without_mammograms_says_where_to_go(page, exam_server, tmp_path):
+    page.goto(f"{exam_server.address}/ohif/synthesis?StudyInstanceUIDs={_photograph(exam_server, tmp_path)}")
+    panel = page.locator("mammosynth-panel")
+    panel.get_by_text("This study holds no mammogram (MG) to start from.").wait_for()
+    panel.get_by_text("Choose a viewport that shows a mammogram to draw on it.").wait_for()
+
+
+def _photograph(server, tmp_path):
+    """Study UID of an image that is no mammogram, stored in the archive."""
+    image = pydicom.dcmread(next((server.data_dir / "studies").rglob("*.dcm")))
+    image.Modality, image.SOPClassUID = "XC", SecondaryCaptureImageStorage
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID = (generate_uid() for _ in range(3))
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.PatientID = "PHOTOGRAPH"
+    image.save_as(tmp_path / "photograph.dcm")
+    stow(server, [tmp_path / "photograph.dcm"]).raise_for_status()
+    return image.StudyInstanceUID
