@@ -4,8 +4,8 @@
 
 Fitted on `train` and `val` (see `tasks.contrast.calibrate`), half of the weight each. Judged on other patients: fitted
 on `train` and one half of the patients of `val`, judged on the other half, both ways, for many random halves. Tells the
-calibration and the shares of pixels and of lesion contrasts that its 90 % intervals hold; writes
-`configs/inference.json`.
+calibration, the shares of pixels and of lesion contrasts that its 90 % intervals hold, and how many intervals of the
+lesions of `val` hold 0; writes `configs/inference.json`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import torch
 
 from mammosynth.atomic import write_json
 from mammosynth.bundle import INFERENCE, load_bundle, read_config
-from mammosynth.preprocessing.pairs import read_cdd_cesm
+from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
 from mammosynth.tasks.contrast.calibrate import Errors, bare_coverage, coverage, fit_calibration, read_errors
 from mammosynth.tasks.contrast.calibration import Calibration
+from mammosynth.tasks.contrast.lesions.intervals import lesion_intervals
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
 logger = logging.getLogger("contrast_calibration")
@@ -46,6 +47,14 @@ def judge_halves(train: Sequence[Errors], val: Sequence[Errors], halves: int, se
     return np.array(held)
 
 
+def holding_zero(synthesizer: ContrastSynthesizer, pairs: Sequence[ContrastPair]) -> tuple[int, int]:
+    """Of the drawn lesions, how many have an interval of contrast that holds 0, and how many have one at all."""
+    drawn = [(pair.low_energy, pair.lesion) for pair in pairs if pair.lesion is not None and pair.lesion.any()]
+    found = [each for source, lesion in drawn for each in lesion_intervals(synthesizer, source, lesion)]
+    known = [each for each in found if each.low is not None and each.high is not None]
+    return sum(each.low <= 0 <= each.high for each in known), len(known)
+
+
 def write_calibration(bundle: Path, calibration: Calibration) -> None:
     """Into the configuration of the bundle's synthesizer, with six digits."""
     inference = read_config(bundle, INFERENCE)
@@ -63,7 +72,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     torch.set_num_threads(1)
     synthesizer = cast(ContrastSynthesizer, load_bundle(args.bundle).synthesizer)
-    errors = {split: read_errors(synthesizer, read_cdd_cesm(args.data, split)) for split in ("train", "val")}
+    pairs = {split: read_cdd_cesm(args.data, split) for split in ("train", "val")}
+    errors = {split: read_errors(synthesizer, of_split) for split, of_split in pairs.items()}
     calibration = fit_calibration(errors["train"], errors["val"])
     write_calibration(args.bundle, calibration)
     logger.warning("%s", calibration)
@@ -76,6 +86,8 @@ def main() -> None:
         rows[f"halves of val, {percent} %"] = tuple(np.percentile(halves, percent, axis=0))
     for title, (pixels, contrasts) in rows.items():
         logger.warning("%-22s%6.1f%14.1f", title, 100 * pixels, 100 * contrasts)
+    calibrated = cast(ContrastSynthesizer, load_bundle(args.bundle).synthesizer)
+    logger.warning("lesions of val whose interval holds 0: %d of %d", *holding_zero(calibrated, pairs["val"]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.contrast_calibration import judge_halves, write_calibration
+from experiments.contrast_calibration import holding_zero, judge_halves, write_calibration
 from experiments.contrast_members import (
     ALL,
     AMPLIFICATIONS,
@@ -16,11 +16,13 @@ from experiments.contrast_members import (
     write_table,
 )
 from mammosynth.bundle import INFERENCE, build_synthesizer
+from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.tasks.contrast.calibration import Calibration
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from tests.support.evaluation import phantom_case
 from tests.support.templates import NETWORK, write_template
 from tests.tasks.contrast.test_calibration import drawn
+from tests.tasks.contrast.test_lesions import BREAST, source, square, synthesizer
 
 ENSEMBLE = {"_target_": "mammosynth.networks.ensemble.Ensemble"}
 
@@ -44,6 +46,13 @@ def test_a_calibration_is_served_as_it_was_written(tmp_path: Path) -> None:
     write_calibration(folder, Calibration(0.1, 5.0, 0.1, 0.9))
     after = json.loads((folder / INFERENCE).read_text())
     assert before["network"] == after["network"]
+
+
+def test_lesions_are_counted_whose_interval_holds_zero() -> None:
+    lesion = square(236, 100)
+    pairs = [ContrastPair(source(lesion, brighter=by), BREAST * 0.5, f"P{by}", lesion=lesion) for by in (0.05, 0.5)]
+    sure = synthesizer(Calibration(constant=0.01, spread=0.0, grey=0.0, contrast=1.0))
+    assert holding_zero(sure, pairs) == (1, 2)
 
 
 def test_amplified_spots_are_brighter_and_nothing_is_darker() -> None:
