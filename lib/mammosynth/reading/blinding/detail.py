@@ -21,7 +21,7 @@ _SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than tha
 def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
     """Cycles a pixel of a copy beyond which the tissue of an image has less than the noise that is added.
 
-    An image that is enlarged has no detail beyond half a cycle a pixel of its own: what is there repeats with its pixels.
+    An image that is enlarged has no detail beyond half a cycle a pixel of its own; what is there comes of enlarging.
 
     Args:
         image: Of any arm.
