@@ -35,7 +35,8 @@ def write_study(folder: Path, readers: tuple[str, ...] = ("ann", "bob")) -> Path
             _copy(case / f"{side}-{_VIEW}-recombined.dcm", folder / "images" / f"{name}_clinical.dcm")
             _copy(case / f"{side}-{_VIEW}-low-energy.dcm", folder / "low-energy" / f"{name}.dcm")
     made = folder / "synthesized"
-    _run("synthesize", "contrast", folder / "low-energy", "--output", made, "--no-mark", "--skip-existing")
+    as_read = ("--no-mark", "--rendering", "sampled")
+    _run("synthesize", "contrast", folder / "low-energy", "--output", made, "--skip-existing", *as_read)
     for image in made.glob("*.dcm"):
         _copy(image, folder / "images" / f"{image.stem.removesuffix('_contrast')}_synthesized.dcm")
     write_cases(

@@ -99,6 +99,14 @@ def test_the_coarsest_arm_decides_the_detail() -> None:
     assert found < finest_detail(arms["acquired"][0], rule)
 
 
+def test_an_image_that_is_enlarged_has_no_more_detail_than_its_own_pixels() -> None:
+    whole = acquired(0)
+    rule = BlindingRule(**RULE)
+    found = finest_detail(image(whole[::2, ::2]), rule)
+    assert found == pytest.approx(0.5 * whole[::2].shape[0] / (rule.rows + 2 * rule.border), rel=0.02)
+    assert found < finest_detail(image(whole), rule)
+
+
 def test_the_same_seed_gives_the_same_pixels_and_another_other_noise() -> None:
     one, same, other = (blinded_pixels(read("P1 clinical"), SMALL, seed)[0] for seed in (1, 1, 2))
     assert (one == same).all()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame, without_neighbours
@@ -85,6 +86,20 @@ def test_beyond_the_frame_a_result_is_black():
 
     assert restored[:300, :200].all()
     assert not restored[-200:].any()
+
+
+@pytest.mark.parametrize("scale", [0.45, 0.93, 1.07, 2.4])
+def test_grain_of_a_result_is_as_strong_between_the_pixels_of_the_frame_as_on_them(scale):
+    grain = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(SIDE, SIDE)), 0.6).astype(np.float32)
+    side = int(SIDE * scale)
+    matrix = ResultMatrix((side, side), mirrored=False, scale=scale, top=0.0, left=0.0)
+
+    rows = matrix.restore(grain, order=3)[4:-4].var(axis=1)
+
+    between = np.abs(((np.arange(side) + 0.5) / scale - 0.5 + 0.5) % 1 - 0.5)[4:-4] > 0.25
+    assert 0.92 < rows[between].mean() / rows[~between].mean() < 1.08
+    linear = matrix.restore(grain)[4:-4].var(axis=1)
+    assert linear[between].mean() / linear[~between].mean() < 0.87
 
 
 def test_a_fold_or_another_breast_beside_the_breast_is_no_part_of_it():

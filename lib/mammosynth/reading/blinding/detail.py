@@ -21,21 +21,24 @@ _SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than tha
 def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
     """Cycles a pixel of a copy beyond which the tissue of an image has less than the noise that is added.
 
+    An image that is enlarged has no detail beyond half a cycle a pixel of its own; what is there comes of enlarging.
+
     Args:
         image: Of any arm.
         rule: Its matrix and noise.
 
     Returns:
-        `LEAST` to `MOST`; `MOST` if no square of tissue is large enough to tell.
+        `LEAST` to `MOST`; the most that its pixels can show if no square of tissue is large enough to tell.
     """
-    canvas, frame, _ = placed(image, rule)
+    canvas, frame, placement = placed(image, rule)
+    most = MOST / max(1.0, placement.scale)
     spectrum = tissue_spectrum(canvas, breast_weight(breast_depth(canvas, frame, rule, image.image_laterality), rule))
     if spectrum is None:
-        return MOST
+        return max(most, LEAST)
     hidden = spectrum < (_SHARE * max(rule.noise, 1e-4)) ** 2
     above = np.flatnonzero(~hidden)
     finest = MOST * (above[-1] + 1) / _BINS if above.size else LEAST
-    return float(np.clip(finest, LEAST, MOST))
+    return float(np.clip(min(finest, most), LEAST, MOST))
 
 
 def coarsest(images: Mapping[str, Iterable[Mammogram]], rule: BlindingRule) -> float:

@@ -21,7 +21,13 @@ from scipy import fft, ndimage
 
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import NO_BACKGROUND, THRESHOLD, chest_wall_on_left, segment_breast
+from mammosynth.preprocessing.breast import (
+    NO_BACKGROUND,
+    THRESHOLD,
+    chest_wall_on_left,
+    closed_at_wall,
+    segment_breast,
+)
 from mammosynth.reading.blinding.rule import BlindingRule
 from mammosynth.terms import ImageLaterality
 
@@ -219,8 +225,7 @@ def breast_depth(
         matrix is no outline; where it ends with the image, within the matrix, is one.
     """
     depth = np.zeros(canvas.shape, np.float32)
-    mask = segment_breast(canvas[frame])
-    filled_to_wall(mask, wall_on_left=image_laterality is ImageLaterality.LEFT)
+    mask = whole_breast(canvas[frame], image_laterality)
     mask[: rule.border] &= frame[0].start == 0
     mask[mask.shape[0] - rule.border :] &= frame[0].stop == canvas.shape[0]
     depth[frame] = _depth(mask, rule)
@@ -244,14 +249,17 @@ def _rise(depth: np.ndarray, start: int, rule: BlindingRule) -> np.ndarray:
     return share * share * (3 - 2 * share)
 
 
-def filled_to_wall(mask: np.ndarray, *, wall_on_left: bool) -> np.ndarray:
-    """The mask, which is changed, with all between breast and chest wall, where the breast reaches that."""
-    upright = mask if wall_on_left else mask[:, ::-1]
-    at_wall = np.flatnonzero(upright[:, : max(1, mask.shape[1] // _WALL)].any(axis=1))
-    if at_wall.size:
-        rows = slice(at_wall[0], at_wall[-1] + 1)
-        upright[rows] = np.logical_or.accumulate(upright[rows, ::-1], axis=1)[:, ::-1]
-    return mask
+def whole_breast(pixels: np.ndarray, image_laterality: ImageLaterality | None = None) -> np.ndarray:
+    """(H, W) bool: the breast up to the chest wall, where it nearly reaches that, dark fat included.
+
+    Args:
+        pixels: (H, W) float32 in [0, 1].
+        image_laterality: Tells where the chest wall is; if None, the outline does.
+    """
+    breast = segment_breast(pixels)
+    left = None if image_laterality is None else image_laterality is ImageLaterality.LEFT
+    columns = max(1, pixels.shape[1] // _WALL)
+    return closed_at_wall(breast, wall_on_left=left, columns=columns) if breast.any() else breast
 
 
 def _depth(mask: np.ndarray, rule: BlindingRule) -> np.ndarray:

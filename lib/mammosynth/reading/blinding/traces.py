@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.reading.blinding.detail import MOST, tissue_spectrum
-from mammosynth.reading.blinding.pixels import ROOM, breast_weight, filled_to_wall, floor_weight
+from mammosynth.reading.blinding.pixels import ROOM, breast_weight, floor_weight, whole_breast
 from mammosynth.reading.blinding.rule import BlindingRule
 
 _BORDER = 3  # rows and columns at the border
@@ -64,9 +63,7 @@ def traces(pixels: np.ndarray, rule: BlindingRule) -> dict[tuple[str, str], floa
         pixels: (H, W) of any whole numbers, 0 or more.
         rule: Of the study.
     """
-    breast = segment_breast(pixels.astype(np.float32) / ((1 << rule.bits) - 1))
-    if breast.any():
-        breast = filled_to_wall(breast, wall_on_left=chest_wall_on_left(breast))
+    breast = whole_breast(pixels.astype(np.float32) / ((1 << rule.bits) - 1))
     reach = _reach(rule)
     margin = 2 * reach  # beyond the border of the image the breast goes on
     inwards = ndimage.distance_transform_edt(np.pad(breast, margin, mode="edge"))[margin:-margin, margin:-margin]

@@ -133,7 +133,7 @@ class ViewSynthesizer:
         likely = draw_outline(given.chance, None)
         matrix = ResultMatrix.of(given.frame, given.source.breast, likely if likely.any() else made.breast)
         report(0.6, "returning to the source's matrix")
-        pixels = np.clip(matrix.restore(made.pixels), 0, 1)
+        pixels = np.clip(matrix.restore(made.pixels, order=1 if made.laid is None else 3), 0, 1)
         if made.laid is not None and matrix.scale > 1:
             pixels = _with_finer(pixels, source.pixels, given, made, matrix)
         result = Mammogram(
