@@ -134,7 +134,10 @@ def join_processes(device: str) -> Iterator[Processes]:
     # A group cannot be made twice reliably, so a caller that trains twice makes it.
     ours = not distributed.is_initialized()
     if ours:
-        distributed.init_process_group("nccl" if on_gpu else "gloo")
+        store, rank, _ = next(distributed.rendezvous("env://"))
+        # torch 2.13 gives all restarts one store, in which the addresses of those that died would be found.
+        store = distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        distributed.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size)
     try:
         yield Processes(distributed.get_rank(), size, device)
     finally:
