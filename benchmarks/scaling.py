@@ -243,11 +243,11 @@ def _tell_parts(parts: Parts, order: Order) -> None:
     _say("source, result", f"{parts.source_bytes / 1e6:.1f}, {parts.result_bytes / 1e6:.1f} MB")
 
 
-def _tell_waiting(folder: Path, own_s: float = 0.2, shared_s: float = 0.1, orders: int = 60) -> None:
+def _tell_waiting(folder: Path, own_s: float = 0.2, shared_s: float = 0.1, orders: int = 40) -> None:
     """The engine with orders that sleep, some of the time under one lock, beside simulation and law."""
     print(f"\nOrders that sleep {own_s} s alone and {shared_s} s in turn: orders a second")
     stages = [Stage("lock", shared_s)]
-    for workers in (1, 2, 3, 4):
+    for workers in (1, 2, 4):
         order, done = SleepingOrder(own_s, shared_s, folder / "lock"), []
         for _ in LocalEngine(workers).run(order, range(orders)):
             done.append(time.monotonic())

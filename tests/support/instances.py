@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,8 @@ def digest_without_times(file: Path) -> str:
     def blank(_: Dataset, element: DataElement) -> None:
         if element.VR in (VR.DA, VR.TM, VR.DT):
             element.value = ""
+        elif element.VR == VR.UT:  # the provenance as JSON
+            element.value = re.sub(r'"created": *"[^"]*"', "", element.value)
 
     dataset.walk(blank)
     content = io.BytesIO()
