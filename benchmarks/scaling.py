@@ -94,7 +94,7 @@ class Parts:
 def main() -> None:
     """Measure, print, and draw if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=3, help="of four images, for the parts and for each real run")
+    parser.add_argument("--studies", type=int, default=4, help="of four images, for the parts and for each real run")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -60,8 +60,11 @@ def steps_of(name: str, processes: Processes) -> list[dict[str, float]]:
     torch.manual_seed(0)
     objective, recipe = OBJECTIVES[name]()
     # Adam's first steps are signs of gradients, in which rounding is not small.
-    rates = {each: SGD(chosen.param_groups, lr=1e-3) for each, chosen in objective.optimizers().items()}
-    objective.optimizers = lambda: rates  # type: ignore[method-assign]
+    plain = {
+        each: SGD([p for group in chosen.param_groups for p in group["params"]], lr=1e-3)
+        for each, chosen in objective.optimizers().items()
+    }
+    objective.optimizers = lambda: plain  # type: ignore[method-assign]
     run = TrainingRun(objective, recipe, {}, processes)
     return [run.advance() for _ in range(STEPS)]
 

@@ -40,7 +40,10 @@ class TrainingRun:
     ) -> None:
         self.objective, self.recipe, self.identity, self.processes = objective, recipe, identity, processes
         self.networks = objective.networks
-        self.networks.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # torch 2.13 has wrong gradients of instance normalisation over a batch of one image in channels_last on CPUs.
+        is_safe = not any(isinstance(module, nn.InstanceNorm2d) for module in self.networks.modules())
+        memory_format = torch.channels_last if is_safe else torch.contiguous_format
+        self.networks.to(processes.device, memory_format=memory_format)  # type: ignore[call-overload]
         if processes.size > 1:
             synchronise_batch_norm(self.networks)
             processes.spread(self.networks.state_dict().values())  # of machines that round in another way
