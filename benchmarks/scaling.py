@@ -49,6 +49,7 @@ NETWORK_BYTES_PER_S = 10e9 / 8  # assumed: 10 Gbit/s at the archive
 CORE_HOUR = 0.04  # assumed price, in US dollars: a virtual core and 4 GB
 EXAMS_A_YEAR, HOURS_A_YEAR, PEAK, UTILISATION = 3_000_000, 250 * 10, 2.0, 0.7  # assumed
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
+MINUTES = (1, 2, 5, 10, 20, 30)
 QUEUED = 250  # of one person, the most that wait
 
 
@@ -353,13 +354,14 @@ def _draw(parts: Parts, file: Path) -> None:
         simulated = np.array([rate(simulate(parts.worker, stages, count, 1500), count) for count in workers.tolist()])
         hours = 1000 * IMAGES / simulated / 3600
         label = f"archive of {cores} core{'s' * (cores > 1)}"
-        left.plot(workers, hours, color=colour, label=label)
-        left.plot(workers, 1000 * IMAGES / np.array(law(parts.worker, stages, workers[-1])) / 3600, ":", color=colour)
+        left.plot(workers, 60 * hours, color=colour, label=label)
+        left.plot(workers, 1000 * IMAGES / np.array(law(parts.worker, stages, workers[-1])) / 60, ":", color=colour)
         right.plot(workers, hours * (workers + cores) * CORE_HOUR, color=colour, label=label)
         for axes in (left, right):
             if (place := bend(parts.worker, stages)) <= workers[-1]:
                 axes.axvline(place, color=colour, linewidth=0.6, linestyle="--")
-    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="hours for 1,000 studies")
+    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="minutes for 1,000 studies")
+    left.set_yticks(MINUTES, [str(each) for each in MINUTES])
     right.set(xscale="log", xlabel="workers", ylabel="US dollars for 1,000 studies", ylim=(0, None))
     for axes in (left, right):
         axes.set_xticks(WORKERS, [str(each) for each in WORKERS])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.optim import SGD
 
 from mammosynth.tasks.mask.network import MaskNetwork
@@ -59,6 +60,9 @@ def steps_of(name: str, processes: Processes) -> list[dict[str, float]]:
     """The losses of an objective's first steps."""
     torch.manual_seed(0)
     objective, recipe = OBJECTIVES[name]()
+    for layer in objective.networks.modules():
+        if isinstance(layer, nn.Dropout | nn.Dropout2d):
+            layer.p = 0.0  # which every process draws for itself
     # Adam's first steps are signs of gradients, in which rounding is not small.
     plain = {
         each: SGD([p for group in chosen.param_groups for p in group["params"]], lr=1e-3)
