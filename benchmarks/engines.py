@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pydicom
+
 from mammosynth.batch import Run, synthesize_files
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.journey import Order
@@ -33,6 +35,10 @@ from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.phantom.clinic.manifest import CohortSettings
 from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.terms import ImageLaterality, ViewPosition
+from monailabel_app.backlog import synthesize_archive
+from monailabel_app.studies import DicomWebStudies
+from tests.support.archives import store_process
+from tests.support.instances import digest_without_times
 from tests.support.orders import nothing
 from tests.support.ray_cluster import cluster_of
 
@@ -57,7 +63,7 @@ def main() -> int:
 
 
 class _Work:
-    """A cohort of phantoms, and a folder of exams to synthesize from, whose bytes are compared."""
+    """A cohort of phantoms, and exams to synthesize from in a folder and in an archive, whose bytes are compared."""
 
     def __init__(self, folder: Path, cases: int, pixel_mm: float) -> None:
         self.cases = cases
@@ -88,17 +94,37 @@ class _Work:
             for path in sorted(output.rglob("*"))
             if path.is_file()
         }
+        hashes |= self._through_archive(output / "archive", engine, note)
         self._expected = self._expected or hashes
-        once = set(seen.values()) == {1} and len(seen) == 5 * self.cases and len(report.written) == 4 * self.cases
+        once = set(seen.values()) == {1} and len(seen) == 6 * self.cases and len(report.written) == 4 * self.cases
         digest = hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()[:12]
         told = f"{digest}  {len(hashes)} files, each item told once: {once}"
         _print(name, told, f"{time.monotonic() - began:.0f} s")
         shutil.rmtree(output)
         return hashes == self._expected and once
 
+    def _through_archive(self, folder: Path, engine: Engine, note: Callable[[int, int, str], None]) -> dict[str, str]:
+        """Hashes of what an archive that held the exams holds afterwards, but for when it was made."""
+        with store_process(folder / "d", index_folder=folder / "i") as (_, url):
+            archive = DicomWebStudies(url)
+            for path in sorted((self._folder / "in").rglob("*.dcm")):
+                archive.store(pydicom.dcmread(path))
+            totals = synthesize_archive(
+                archive,
+                self._order,
+                {"ModalitiesInStudy": "MG"},
+                store=True,
+                refuse=lambda uid, reason: sys.exit(f"{uid}: {reason}"),
+                progress=note,
+                engine=engine,
+            )
+        if totals.made != 4 * self.cases:
+            sys.exit(f"made from the archive: {totals}")
+        return {f"archive {digest}": digest for digest in map(digest_without_times, (folder / "d").rglob("*.dcm"))}
+
 
 def _local(work: _Work, empty: int) -> Iterator[bool]:
-    print("The same phantoms and the same folder: hash of all files")
+    print("The same phantoms, folder and search in an archive: hash of all files")
     for workers in (1, 2):
         yield work.done_by(LocalEngine(workers), f"local, {workers} worker{'s' * (workers > 1)}")
     one, two = (_cpu_seconds(workers, 4 * work.cases) for workers in (1, 2))

@@ -1,4 +1,4 @@
-"""Synthesis through an archive: every study that a search finds, one after the other, as often as it takes.
+"""Synthesis through an archive: every study that a search finds, an order for each, as often as it takes.
 
 Nothing is kept but what the archive holds: what is there already is found by its UID and not made again, so that the
 same command goes on where it was stopped.
@@ -10,15 +10,18 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from pydicom.datadict import tag_for_keyword
 
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError, UnsupportedImageError
 from mammosynth.journey import Order, Work
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.task import Slot
 from monailabel_app.dicom_json import value_of, values_of
 from monailabel_app.errors import PacsError
@@ -89,6 +92,7 @@ def synthesize_archive(
     store: bool,
     refuse: Refuse,
     progress: Callable[[int, int, str], None],
+    engine: Engine | None = None,
 ) -> Totals:
     """Synthesize from every image of every study found that the model starts from, unless the archive has the result.
 
@@ -102,40 +106,58 @@ def synthesize_archive(
         store: Make and store; otherwise only count what would be made.
         refuse: Told (UID, reason) of each image or study that cannot be used; the others go on.
         progress: Told of every study (done, in all, its UID).
+        engine: Where studies are worked through, one order for each; None: here.
 
     Raises:
         InvalidParameterError: If the model does not start from one image alone, or refuses a parameter.
         PacsError: If the archive cannot be searched.
     """
-    slot = _source_slot(order)
+    worker = _Worker(archive, order, _source_slot(order), store)
     totals, failures = Totals(), 0
-    with tempfile.TemporaryFile("w+", encoding="ascii") as uids:
-        total = 0
+    with tempfile.TemporaryFile() as file:
+        uids = _Uids(file)
         for found in find_studies(archive, filters):
             try:
-                uids.write(f"{check_uid(found, 'StudyInstanceUID')}\n")
-                total += 1
+                uids.append(check_uid(found, "StudyInstanceUID"))
             except InvalidParameterError as error:
                 totals.refused += 1
                 refuse("a study", str(error))
-        uids.seek(0)
-        for number, line in enumerate(uids, start=1):
-            study = line.strip()
-            totals.studies += 1
-            images = _Images(totals, refuse)
-            try:
-                _try_study(archive, order, slot, study, images, store=store, pauses_s=() if failures else _PAUSES_S)
-                failures = 0
-            except (InvalidParameterError, BundleError):  # of all images
-                raise
-            except MammoSynthError as error:
-                images.refused(study, str(error))
-                failures = failures + 1 if _is_of_archive(error) else 0
-            progress(number, total, study)
-            if failures >= _MOST_FAILURES:
-                totals.left = total - number
-                break
+        with closing((engine or LocalEngine(1)).run(worker, uids)) as finished:
+            for study, images in finished:
+                totals.studies += 1
+                for uid, reason in images.reasons.items():
+                    refuse(uid, reason)
+                for what in images.became.values():
+                    setattr(totals, what, getattr(totals, what) + 1)
+                failures = failures + 1 if images.failed else 0
+                progress(totals.studies, len(uids), study)
+                if failures >= _MOST_FAILURES:
+                    totals.left = len(uids) - totals.studies
+                    break
     return totals
+
+
+class _Uids(Sequence[str]):
+    """UIDs in a file, each in as many bytes as the longest may have."""
+
+    _LENGTH = 64
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._count = file, 0
+
+    def append(self, uid: str) -> None:
+        self._file.seek(self._count * self._LENGTH)
+        self._file.write(uid.encode("ascii").ljust(self._LENGTH))
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        self._file.seek(index * self._LENGTH)
+        return self._file.read(self._LENGTH).decode("ascii").strip()
 
 
 def _source_slot(order: Order) -> Slot:
@@ -148,23 +170,50 @@ def _source_slot(order: Order) -> Slot:
     return source
 
 
+@dataclass
 class _Images:
-    """What became of the images of a study, each counted once, however often the study is tried."""
+    """What became of the images of a study, each counted once, however often the study is tried.
 
-    def __init__(self, totals: Totals, refuse: Refuse) -> None:
-        self._totals, self._refuse = totals, refuse
-        self._known: set[str] = set()
+    Attributes:
+        became: made, kept, passed_over or refused, by UID.
+        reasons: Of what was refused.
+        failed: Whether the archive failed with the study.
+    """
+
+    became: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    failed: bool = False
 
     def refused(self, uid: str, reason: str) -> None:
-        if uid not in self._known:
-            self._refuse(uid, reason)
+        if uid not in self.became:
+            self.reasons[uid] = reason
         self.count(uid, "refused")
 
     def count(self, uid: str, what: str) -> None:
-        """Count one as made, kept, passed_over or refused."""
-        if uid not in self._known:
-            setattr(self._totals, what, getattr(self._totals, what) + 1)
-        self._known.add(uid)
+        self.became.setdefault(uid, what)
+
+
+@dataclass
+class _Worker:
+    """Works through one study after the other; waits for an archive that fails, unless it did so the last time."""
+
+    archive: DicomWebStudies
+    order: Order
+    slot: Slot
+    store: bool
+    failed: bool = False
+
+    def __call__(self, study: str) -> _Images:
+        images, pauses_s = _Images(), () if self.failed else _PAUSES_S
+        try:
+            _try_study(self.archive, self.order, self.slot, study, images, store=self.store, pauses_s=pauses_s)
+        except (InvalidParameterError, BundleError):  # of all images
+            raise
+        except MammoSynthError as error:
+            images.refused(study, str(error))
+            images.failed = _is_of_archive(error)
+        self.failed = images.failed
+        return images
 
 
 def _try_study(

@@ -140,6 +140,10 @@ def check_image_id(value: str) -> str:
     return value
 
 
+def _reopened(url: str, credentials: tuple[str, str] | None, timeout_s: float) -> DicomWebStudies:
+    return DicomWebStudies(url, credentials, timeout_s=timeout_s)
+
+
 class DicomWebStudies:
     """A DICOMweb archive (PS3.18): QIDO-RS to find, WADO-RS to fetch, STOW-RS to store.
 
@@ -151,10 +155,15 @@ class DicomWebStudies:
 
     def __init__(self, url: str, credentials: tuple[str, str] | None = None, *, timeout_s: float = 60.0) -> None:
         self.url = url.rstrip("/")
+        self._arguments = url, credentials, timeout_s
         self.session = ArchiveSession(credentials, deadline_s=timeout_s)
         self.client = DICOMwebClient(url, session=self.session)
         # The session tries once more, soon; the client would keep a person waiting when the archive is down.
         self.client.set_http_retry_params(retry=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, a session of its own."""
+        return _reopened, self._arguments
 
     def check(self) -> None:
         """Ask the archive for one study.

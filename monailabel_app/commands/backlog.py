@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mammosynth.commands.options import check_device
+from mammosynth.commands.options import check_device, chosen_engine
 from mammosynth.commands.synthesize import order_of, refuse_others
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from monailabel_app.studies import DicomWebStudies
 
     refuse_others(args, "--archive", "leave out what is about files", _OF_SOURCES)
-    if args.output or args.cases is not None or args.spec or args.workers is not None or args.engine != "local":
-        raise InvalidParameterError("--archive with --output, --cases, --spec, --workers or --engine: leave these out")
+    if args.output or args.cases is not None or args.spec:
+        raise InvalidParameterError("--archive with --output, --cases or --spec: leave these out")
     if not args.archive.startswith(("http://", "https://")):
         raise InvalidParameterError("--archive is no address, expected the DICOMweb root of an archive, http(s)://...")
     if args.query is None:
@@ -54,9 +54,11 @@ def run(args: argparse.Namespace) -> int:
     check_device(args.device)
     archive = DicomWebStudies(args.archive, credentials)
     archive.check()
-    order = order_of(args)
+    order, engine = order_of(args), chosen_engine(args, workers=1)
     with counted(args.task, "study") as progress:
-        totals = synthesize_archive(archive, order, filters, store=args.store, refuse=_say, progress=progress)
+        totals = synthesize_archive(
+            archive, order, filters, store=args.store, refuse=_say, progress=progress, engine=engine
+        )
     made = "made and stored" if args.store else "would be made (--store makes them)"
     sys.stdout.write(
         f"{totals.studies} studies: {totals.made} {made}, {totals.kept} were there, {totals.refused} refused, "

@@ -25,12 +25,15 @@ from mammosynth.cli import main
 from mammosynth.dicom.generated import phantom_uid
 from mammosynth.errors import InvalidParameterError
 from mammosynth.journey import Order
+from mammosynth.parallel.engine import Engine
+from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.exam import write_exam
 from monailabel_app import backlog
 from monailabel_app.backlog import Totals, find_studies, parse_query, synthesize_archive
 from monailabel_app.errors import PacsError
 from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import ARCHIVES, archive_of, embedded_store, serving, store_process
+from tests.support.instances import digest_without_times
 from tests.support.jobs import app, stored, two_members
 from tests.support.relay import relay_to
 from tests.support.shared import made_once
@@ -85,7 +88,12 @@ def _fill(archive: DicomWebStudies, views: list[Path], count: int = STUDIES) -> 
 
 
 def _run(
-    archive: DicomWebStudies, filters: dict[str, str] | None = None, *, store: bool = True, progress: Any = None
+    archive: DicomWebStudies,
+    filters: dict[str, str] | None = None,
+    *,
+    store: bool = True,
+    progress: Any = None,
+    engine: Engine | None = None,
 ) -> tuple[Totals, list[tuple[str, str]]]:
     refused: list[tuple[str, str]] = []
     totals = synthesize_archive(
@@ -95,6 +103,7 @@ def _run(
         store=store,
         refuse=lambda uid, reason: refused.append((uid, reason)),
         progress=progress or (lambda done, total, name: None),
+        engine=engine,
     )
     return totals, refused
 
@@ -117,6 +126,28 @@ def test_every_study_of_all_pages_is_done_once_and_what_is_new_later(
     again, _ = _run(archive)
     assert again == Totals(studies=STUDIES + 1, made=2, kept=STUDIES, passed_over=STUDIES)
     assert [stored(archive, study) for study in studies] == [{"image": 1}] * STUDIES
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_two_workers_store_what_one_stores_and_tell_the_same(tmp_path: Path, views: list[Path]) -> None:
+    made = [dataset for day in range(1, STUDIES) for dataset in _study(views, day)]
+    odd = _study(views, day=STUDIES)
+    del odd[0].ViewPosition, odd[0].ViewCodeSequence, odd[0].SeriesDescription
+    told, files = [], []
+    for workers in (1, 2):
+        folder = tmp_path / f"{workers}"
+        with store_process(folder / "d", index_folder=folder / "i", credentials=("anna", "secret")) as (_, url):
+            archive = DicomWebStudies(url, ("anna", "secret"))
+            for dataset in (*made, *odd):
+                archive.store(dataset)
+            told.append(_run(archive, engine=LocalEngine(workers)))
+            assert _run(archive, engine=LocalEngine(workers))[0].made == 0
+        files.append({digest_without_times(path) for path in folder.glob("d/**/*.dcm")})
+    assert told[0] == told[1]
+    assert told[0][0] == Totals(studies=STUDIES, made=2 * STUDIES - 1, refused=1)
+    assert files[0] == files[1]
+    assert len(files[0]) == 2 * STUDIES + 2 * STUDIES - 1
 
 
 @pytest.mark.slow

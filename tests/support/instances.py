@@ -1,16 +1,21 @@
 """MG instances built in code, for the tests of every room that reads or writes DICOM."""
 
+import hashlib
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
 )
+from pydicom.valuerep import VR
 
 CRANIO_CAUDAL = ("399162004", "SCT", "cranio-caudal")
 MEDIO_LATERAL_OBLIQUE = ("399368009", "SCT", "medio-lateral oblique")
@@ -137,3 +142,19 @@ def lut_item(count: int, first: int, bits: int, data: object) -> Dataset:
     item.add_new("LUTDescriptor", "US", [count, first, bits])
     item.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data)
     return item
+
+
+def digest_without_times(file: Path) -> str:
+    """SHA-256 of an instance but for dates and times, which say when it was made."""
+    dataset = pydicom.dcmread(file)
+
+    def blank(_: Dataset, element: DataElement) -> None:
+        if element.VR in (VR.DA, VR.TM, VR.DT):
+            element.value = ""
+        elif element.VR == VR.UT:  # the provenance as JSON
+            element.value = re.sub(r'"created": *"[^"]*"', "", element.value)
+
+    dataset.walk(blank)
+    content = io.BytesIO()
+    pydicom.dcmwrite(content, dataset)
+    return hashlib.sha256(content.getvalue()).hexdigest()

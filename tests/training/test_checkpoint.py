@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(OutputError) as refused:
-        read_checkpoint(path, "cpu")
+        read_checkpoint(path)
     text = str(refused.value)
     assert text.startswith("mine/run/checkpoint.pt: ")
     assert text.endswith(WHAT_TO_DO)
@@ -44,7 +44,7 @@ def old_format(path: Path, state: dict[str, Any]) -> None:
 
 
 def test_what_was_written_comes_back(path: Path) -> None:
-    state = read_checkpoint(path, "cpu")
+    state = read_checkpoint(path)
     assert torch.equal(state["networks"].pop("weight"), STATE["networks"]["weight"])
     assert state == {**STATE, "networks": {}}
 
@@ -95,7 +95,7 @@ def test_code_in_a_checkpoint_is_not_run(
 
 def test_a_checkpoint_without_hash_is_still_read_and_its_damage_noticed(path: Path) -> None:
     old_format(path, STATE)
-    assert read_checkpoint(path, "cpu")["step"] == 7
+    assert read_checkpoint(path)["step"] == 7
     content = path.read_bytes()
     weight = content.index(STATE["networks"]["weight"].numpy().tobytes())
     path.write_bytes(content[: weight + 99] + b"\xff" + content[weight + 100 :])
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(path: Path, monk
     with pytest.raises(OutputError, match=r"checkpoint.pt: cannot be written \(No space left on device\)"):
         write_checkpoint(path, {**STATE, "step": 8})
     monkeypatch.undo()
-    assert read_checkpoint(path, "cpu")["step"] == 7
+    assert read_checkpoint(path)["step"] == 7
     assert [each.name for each in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
@@ -145,7 +145,7 @@ def test_a_run_that_was_begun_without_hashes_goes_on(
     pairs: list[ContrastPair], template: Template, tmp_path: Path
 ) -> None:
     train(pairs, tmp_path, template, steps=1)
-    old_format(tmp_path / CHECKPOINT, read_checkpoint(tmp_path / CHECKPOINT, "cpu"))
+    old_format(tmp_path / CHECKPOINT, read_checkpoint(tmp_path / CHECKPOINT))
     assert train(pairs, tmp_path, template, steps=1).step == 2
 
 
@@ -193,6 +193,6 @@ def test_a_state_of_another_version_is_refused_in_words(
 ) -> None:
     train(pairs, tmp_path, template, steps=1)
     path = tmp_path / CHECKPOINT
-    write_checkpoint(path, change(read_checkpoint(path, "cpu")))
+    write_checkpoint(path, change(read_checkpoint(path)))
     with pytest.raises(OutputError, match=f"does not fit this version of the software .*; {WHAT_TO_DO}"):
         train(pairs, tmp_path, template)

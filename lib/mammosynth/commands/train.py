@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
         help="train a model into a new bundle",
         description="Train a bundle anew on the splits 'train' and 'val' of a folder that the task reads: of phantoms "
         "(manifest.json), or for contrast one laid out like CDD-CESM (pairs.csv). A run that was interrupted goes on "
-        "where it stopped when the same command is given again. Several GPUs: "
+        "where it stopped when the same command is given again. Several GPUs or machines: "
         "torchrun --nproc-per-node N -m mammosynth train ...",
     )
     add_task(parser)
@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
             should_stop=stop.is_set,
         )
     if not result.completed:
-        print("Stopped; give the same command again to go on.")
+        if first:
+            print("Stopped; give the same command again to go on.")
         return 130
     if first:
         print(f"Wrote {args.output}: step {result.step}, {result.reason}; {result.val}")

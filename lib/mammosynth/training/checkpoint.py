@@ -40,12 +40,14 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         file.write(content.getbuffer())
 
 
-def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """The state that was written. Nothing in the file is run, and nothing is read from it unless its hash is right.
 
     Args:
         path: Of the file.
-        device: Where tensors go.
+
+    Returns:
+        With tensors on the CPU, whatever they were trained on.
 
     Raises:
         OutputError: If it cannot be read, is damaged, or was not written by this version or one before.
@@ -56,7 +58,7 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
         raise _refused(path, f"cannot be read ({error.strerror or error})") from error
     archive = _checked(path, content)
     try:
-        state = torch.load(archive, map_location=device, weights_only=True)
+        state = torch.load(archive, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler can raise anything
         raise _refused(path, "holds no state of a training run") from error
     if not isinstance(state, dict):

@@ -31,13 +31,14 @@ class Objective(Protocol):
         """Made once, before the first step; the names are those that `losses` gives."""
 
     def draw(self, step: int, rank: int, world_size: int) -> Any:
-        """This rank's batch of a step: a function of seed, step and rank alone, so that a resumed run goes on alike."""
+        """This rank's share of a step's batch, which is a function of seed and step alone, whoever shares it."""
 
     def losses(self, batch: Any) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
         """(optimizer name, loss, parts to log), one per update of the step.
 
         The loop calls backward, clips and steps between two items, so a discriminator's loss may use the updated
-        generator. Runs under the loop's autocast.
+        generator. Runs under the loop's autocast. A loss is a mean over images, or takes its sums with
+        `sum_over_processes`, so that a batch may be split.
         """
 
     def validate(self, generator: nn.Module) -> dict[str, float]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mammosynth.errors import InvalidParameterError, OutputError
+from mammosynth.training.batch_norm import synchronise_batch_norm
 from mammosynth.training.checkpoint import CHECKPOINT, read_checkpoint, unfit, write_checkpoint
 from mammosynth.training.objective import GENERATOR, Objective
 from mammosynth.training.processes import Processes
@@ -39,7 +40,13 @@ class TrainingRun:
     ) -> None:
         self.objective, self.recipe, self.identity, self.processes = objective, recipe, identity, processes
         self.networks = objective.networks
-        self.networks.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # torch 2.13 has wrong gradients of instance normalisation over a batch of one image in channels_last on CPUs.
+        is_safe = not any(isinstance(module, nn.InstanceNorm2d) for module in self.networks.modules())
+        memory_format = torch.channels_last if is_safe else torch.contiguous_format
+        self.networks.to(processes.device, memory_format=memory_format)  # type: ignore[call-overload]
+        if processes.size > 1:
+            synchronise_batch_norm(self.networks)
+            processes.spread(self.networks.state_dict().values())  # of machines that round in another way
         self.optimizers = objective.optimizers()
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         kind = torch.device(processes.device).type
@@ -69,7 +76,7 @@ class TrainingRun:
         return ""
 
     def advance(self) -> dict[str, float]:
-        """One step; its losses, of this process.
+        """One step; its losses, of the whole batch.
 
         Raises:
             InvalidParameterError: If a loss is no number any more.
@@ -83,6 +90,7 @@ class TrainingRun:
         for name, loss, parts in self._losses(self.objective.draw(self.step, rank, size)):
             losses.update({f"loss_{name}" if len(self.optimizers) > 1 else "loss": float(loss.detach()), **parts})
             self._update(self.optimizers[name], loss)
+        losses = self.processes.mean(losses)
         if not all(math.isfinite(value) for value in losses.values()):
             raise InvalidParameterError(
                 f"step {self.step + 1}: losses are {losses}, so the run has diverged; choose a smaller learning_rate "
@@ -127,8 +135,6 @@ class TrainingRun:
                 group["lr"] = rate * factor
 
     def _average(self) -> None:
-        # Batch statistics are each process's own until here.
-        self.processes.average(b for b in self.networks.buffers() if b.is_floating_point())
         # A short memory at first, so that the average forgets the random start.
         decay = min(self.recipe.ema_decay, self.step / (self.step + 10))
         averaged = self.averaged.state_dict()
@@ -183,9 +189,10 @@ class TrainingRun:
         Raises:
             OutputError: If it is damaged, or belongs to another run or to another version of this software.
         """
-        if not checkpoint.is_file():
+        readable = self.processes.rank == 0 and checkpoint.is_file()  # other machines need not see the file
+        state = self.processes.from_first(read_checkpoint(checkpoint) if readable else None)
+        if state is None:
             return
-        state = read_checkpoint(checkpoint, self.processes.device)
         try:
             if differing := self._differing(state):
                 raise OutputError(

@@ -19,6 +19,7 @@ from mammosynth.training.checkpoint import CHECKPOINT
 from mammosynth.training.dataset import Cases, count_cases, hash_cases
 from mammosynth.training.export import write_bundle
 from mammosynth.training.log import RunLog
+from mammosynth.training.objective import ClosedForm
 from mammosynth.training.processes import Processes, join_processes
 from mammosynth.training.recipe import TrainingRecipe
 from mammosynth.training.run import TrainingRun
@@ -70,10 +71,9 @@ def train_model(
     The weights are a moving average; those with the highest val_score are kept (without validation cases, the last).
     Same cases, recipe and number of threads give the same weights on the CPU, also after a stop.
 
-    Started by `torchrun`, all processes train one model: a batch is split over them, gradients and batch statistics
-    are averaged, and the first process validates and writes. A network whose layers do not look at the rest of the
-    batch then becomes what one process makes of it, but for rounding and dropout; batch normalisation sees a part of
-    the batch only.
+    Started by `torchrun`, all processes train one model: a batch is split over them, gradients are averaged, batch
+    normalisation sees the whole batch, and the first process validates, reads and writes. The model becomes what one
+    process makes of it, but for rounding and dropout, also if a run goes on with another number of processes.
 
     Args:
         train_cases: At least one.
@@ -117,6 +117,7 @@ def train_model(
             "inference": blank.inference,
             "initial_weights": initial,
         }
+        _check_same(_identity(record), processes)
         run = TrainingRun(objective, here, _identity(record), processes)
         if resume:
             run.load(output / CHECKPOINT)
@@ -137,8 +138,8 @@ def train_model(
 def _loop(run: TrainingRun, output: Path, report: Progress, should_stop: Callable[[], bool]) -> str:
     """Steps until the run ends; why it does."""
     recipe, first = run.recipe, run.processes.rank == 0
-    (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
     if first:
+        (output / CHECKPOINT).parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(output)
     log = RunLog(output, run.step) if first else None
     saved_at = time.monotonic()
@@ -198,6 +199,22 @@ def _check_recipe(recipe: TrainingRecipe, template: Template, processes: Process
     if recipe.batch_size % processes.size:
         raise InvalidParameterError(
             f"batch_size is {recipe.batch_size}, expected a multiple of the {processes.size} processes"
+        )
+    objective = template.training.objective
+    if processes.size > 1 and isinstance(objective, type) and issubclass(objective, ClosedForm):
+        raise InvalidParameterError(
+            f"{template.folder.name}: objective {template.objective} is fitted in closed form, by one process, and "
+            f"{processes.size} were started; give the command without torchrun"
+        )
+
+
+def _check_same(identity: dict[str, Any], processes: Processes) -> None:
+    """Whether all processes were given the same, though perhaps on several machines."""
+    first = processes.from_first(identity)
+    if differing := sorted(key for key in identity if identity[key] != first[key]):
+        raise InvalidParameterError(
+            f"process {processes.rank}: {', '.join(differing)} differ from those of process 0; give every machine the "
+            "same data and the same command"
         )
 
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch.nn import functional as F
 
+from mammosynth.training.processes import sum_over_processes
+
 MOST_TURN, MOST_SHIFT, MOST_SCALE, MOST_CONTRAST = math.radians(15), 0.15, 1.2, 1.2
 """Of changed images: angle, share of the half side, factors."""
 
@@ -33,9 +35,10 @@ def changed(image: torch.Tensor, lesion: torch.Tensor, changes: torch.Tensor) ->
 
 
 def lesion_loss(found: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, and one minus soft Dice of the whole batch; `found` are logits."""
+    """Cross-entropy, and one minus soft Dice of the whole batch, of all processes; `found` are logits."""
     share = found.sigmoid()
-    overlap = (2 * (share * lesion).sum() + 1) / (share.sum() + lesion.sum() + 1)
+    both, pixels = sum_over_processes(torch.stack([(share * lesion).sum(), share.sum() + lesion.sum()]))
+    overlap = (2 * both + 1) / (pixels + 1)
     return F.binary_cross_entropy_with_logits(found, lesion) + 1 - overlap
 
 

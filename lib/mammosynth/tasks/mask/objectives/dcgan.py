@@ -136,18 +136,19 @@ class DcganObjective:
     def draw(self, step: int, rank: int, world_size: int) -> Batch:
         """This rank's images, masks and noise of all updates of a step, drawn where the images are."""
         recipe, where = self._recipe, self._train.views.device
-        seed = int(np.random.SeedSequence([recipe.seed, 1, step, rank]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([recipe.seed, 1, step, 0]).generate_state(1)[0])
         random = torch.Generator(where).manual_seed(seed)
-        shape = (recipe.critic_updates + 1, recipe.batch_size // world_size)
+        shape = (recipe.critic_updates + 1, recipe.batch_size)
+        own = (slice(None), slice(rank, None, world_size))
 
         def uniform(*sizes: int) -> torch.Tensor:
-            return torch.rand(*sizes, generator=random, device=where)
+            return torch.rand(*sizes, generator=random, device=where)[own]
 
-        index = torch.randint(len(self._train.views), shape, generator=random, device=where)
+        index = torch.randint(len(self._train.views), shape, generator=random, device=where)[own]
         flip = self._train.is_craniocaudal[index] & (uniform(*shape) < 0.5)
         views = self._train.views[index]
         image, condition = torch.where(flip[..., None, None, None], views.flip(-2), views).split([1, 2], dim=2)
-        noise = torch.randn(*shape, self._network.image.noise, generator=random, device=where)
+        noise = torch.randn(*shape, self._network.image.noise, generator=random, device=where)[own]
         shares, changes = uniform(*shape), 2 * uniform(5, shape[1]) - 1
         return Batch(image, condition, noise, shares, changes if step < recipe.segmenter_steps else None)
 

@@ -20,6 +20,7 @@ from mammosynth.tasks.mask.expected import ExpectedPreprocessing, halved
 from mammosynth.tasks.mask.network import MaskNetwork
 from mammosynth.tasks.mask.style import about, measure_style
 from mammosynth.training.objective import GENERATOR
+from mammosynth.training.processes import sum_over_processes
 from mammosynth.training.recipe import TrainingRecipe
 
 SHOWN = 4
@@ -96,7 +97,8 @@ class ExpectedObjective:
         """One update: mean absolute error in the breast."""
         channels, pixels, breast = batch
         error = (self._network.expected(channels)[:, 0] - pixels).abs()
-        yield GENERATOR, (error * breast).sum() / breast.sum().clamp(min=1), {}
+        wrong, pixels = sum_over_processes(torch.stack([(error * breast).sum(), breast.sum()]))
+        yield GENERATOR, wrong / pixels.clamp(min=1), {}
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
         """`val_score` is minus the mean absolute error in the breast, `val_mae`, over the validation cases."""

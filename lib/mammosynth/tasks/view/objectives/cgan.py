@@ -15,7 +15,7 @@ are accumulated, clipping, early stopping on the SSIM of the validation cases. H
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -81,12 +81,14 @@ class Batch:
         radiomics: (B, 103) scaled features of that lesion.
         real: (B, 1, S, S) the other view.
         lesion: (B, 1, S, S) its lesion.
+        another: (B, 1, S, S) the other view of the step's breast before this one.
     """
 
     given: torch.Tensor
     radiomics: torch.Tensor
     real: torch.Tensor
     lesion: torch.Tensor
+    another: torch.Tensor
 
 
 class CganObjective:
@@ -129,11 +131,13 @@ class CganObjective:
 
     def draw(self, step: int, rank: int, world_size: int) -> Batch:
         """This rank's breasts of a step; the craniocaudal view is turned, stretched and moved a little."""
-        random = np.random.default_rng([self.recipe.seed, 1, step, rank])
-        count = max(1, self.recipe.batch_size // world_size)
-        chosen = random.integers(len(self._train.radiomics), size=count)
-        batch = self._train.take(chosen, self.recipe.device)
-        return Batch(_jittered(batch.given, random), batch.radiomics, batch.real, batch.lesion)
+        random = np.random.default_rng([self.recipe.seed, 1, step, 0])
+        chosen = random.integers(len(self._train.radiomics), size=self.recipe.batch_size)
+        moves = JITTER * random.normal(size=(len(chosen), 2, 3))
+        own = slice(rank, None, world_size)
+        batch = self._train.take(chosen[own], self.recipe.device)
+        another = self._train.take(np.roll(chosen, 1)[own], self.recipe.device).real
+        return replace(batch, given=_moved(batch.given, moves[own]), another=another)
 
     def losses(self, batch: Batch) -> Iterator[tuple[str, torch.Tensor, dict[str, float]]]:
         """Three updates: the generator's six terms, then the two discriminators."""
@@ -148,7 +152,7 @@ class CganObjective:
         view.requires_grad_(True)
         generated, real = _signed(made.detach()), _signed(batch.real)
         yield PATCHES, patch_discriminator_loss(patches(real), patches(generated)), {}
-        yield VIEW, view_discriminator_loss(view(cc, real), view(cc, real.roll(1, dims=0)), view(cc, generated)), {}
+        yield VIEW, view_discriminator_loss(view(cc, real), view(cc, _signed(batch.another)), view(cc, generated)), {}
 
     def terms(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
         """The six terms of the generator's loss, not weighted; each is a scalar.
@@ -199,7 +203,8 @@ class _Laid:
     def take(self, chosen: np.ndarray, device: str) -> Batch:
         images = torch.from_numpy(self.images[chosen]).float().to(device)
         radiomics = torch.from_numpy(self.radiomics[chosen]).to(device)
-        return Batch(images[:, [0, 2]], radiomics, images[:, 1:2], images[:, 3:4])
+        real = images[:, 1:2]
+        return Batch(images[:, [0, 2]], radiomics, real, images[:, 3:4], another=real.roll(1, dims=0))
 
 
 def lesion_features(case: ViewCase) -> np.ndarray | None:
@@ -228,8 +233,8 @@ def _laid(cases: Sequence[ViewCase], features: Sequence[np.ndarray | None], netw
     return _Laid(images, np.stack(vectors) if vectors else np.zeros((0, 1), np.float32))
 
 
-def _jittered(images: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    maps = np.eye(2, 3)[None] + JITTER * random.normal(size=(len(images), 2, 3))
+def _moved(images: torch.Tensor, moves: np.ndarray) -> torch.Tensor:
+    maps = np.eye(2, 3)[None] + moves
     grid = F.affine_grid(
         torch.from_numpy(maps.astype(np.float32)).to(images.device), list(images.shape), align_corners=False
     )

@@ -7,6 +7,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from mammosynth.training.processes import sum_over_processes
 from mammosynth.training.similarity import ssim_map
 
 _SIGMA, _REACH = 1.5, 5
@@ -58,7 +59,8 @@ def lesion_radiomics_error(made: torch.Tensor, real: torch.Tensor, lesion: torch
     """Mean absolute difference of the lesion's features over the images that have one; a scalar."""
     there = (lesion.sum(dim=(1, 2, 3)) >= _LEAST).float()
     error = (lesion_radiomics(made, lesion) - lesion_radiomics(real, lesion)).abs().mean(dim=1)
-    return (error * there).sum() / there.sum().clamp_min(1)
+    wrong, count = sum_over_processes(torch.stack([(error * there).sum(), there.sum()]))
+    return wrong / count.clamp_min(1)
 
 
 def _mean_within(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
