@@ -88,13 +88,16 @@ class BundleInferTask(InferTask):
 
         Args:
             request: `order`, an Order; `inputs`, what is `Given` for it; `source_path`, the source's file if it has
-                one; `synthesize`, which runs the network.
+                one; `synthesize`, which runs the network,
+                if this process does not.
 
         Returns:
             A 16-bit NRRD with the image's geometry, and its provenance as JSON values.
         """
         sink = _NrrdFile(request["source_path"])
-        return perform(request["order"], request["inputs"], sink, synthesize=request["synthesize"])
+        return perform(
+            request["order"], request["inputs"], sink, synthesize=request.get("synthesize", synthesize_alone)
+        )
 
 
 class _NrrdFile:

@@ -124,6 +124,23 @@ def test_a_job_whose_worker_is_killed_once_is_done_once(server: Server) -> None:
     _until(lambda: _workers(server)["idle"] == 2, 90)
 
 
+def test_a_job_that_is_cancelled_while_it_runs_frees_its_worker(server: Server) -> None:
+    jobs = [_submit(server, seed) for seed in range(200, 206)]
+    _until(lambda: server.get(f"/synthesis/{jobs[0]}").json()["state"] == "running")
+    for job in jobs:
+        server.request("DELETE", f"/synthesis/{job}")
+    ended = ("cancelled", "done")  # the first may have been quicker
+    states = [_until(lambda job=job: _in(server, job, ended)) for job in jobs]
+    assert "cancelled" in states
+    _until(lambda: _workers(server)["idle"] == 2, 20)
+    assert server.wait(_submit(server, 300), "done")
+
+
+def _in(server: Server, job: str, states: tuple[str, ...]) -> str:
+    state = server.get(f"/synthesis/{job}").json()["state"]
+    return state if state in states else ""
+
+
 def test_infer_runs_there_too(server: Server) -> None:
     _, series = next(iter(find_series(server, "RAY").values()))
     answer = server.post(f"/infer/contrast?image={series}&output=json", data={"params": "{}"})
