@@ -1,3 +1,4 @@
+import statistics
 import threading
 import time
 from contextlib import ExitStack
@@ -538,3 +539,23 @@ def test_several_jobs_run_at_once_and_none_twice(store):
     worker.stop()
     assert sorted(runs) == list(range(6))
     assert {store.status(job)["state"] for job in jobs} == {JobState.DONE}
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_of_twenty_who_ask_at_once_behind_one_who_asked_for_much_nobody_waits_more_than_twice_the_median(
+    database, each
+):
+    store = JobStore(database)
+    for _ in range(100):
+        store.submit(JobRequest("contrast", {}, {}, "greedy"))
+    store.claim_next()  # which is under way when they ask
+    for person in range(20):  # one after the other asks for all of theirs
+        for _ in range(each):
+            store.submit(JobRequest("contrast", {}, {}, f"person {person}"))
+    last: dict[str, int] = {}  # done after so many jobs
+    for done in range(1, 21 * each + 1):
+        _, request = store.claim_next()
+        last[request.requester] = done
+    waits = [wait for person, wait in last.items() if person != "greedy"]
+    assert len(waits) == 20
+    assert max(waits) <= 2 * statistics.median(waits)
