@@ -74,7 +74,7 @@ def _killed(url: str, folder: Path, names: Sequence[str], args: argparse.Namespa
 def _in_turn(url: str, folder: Path, names: Sequence[str], args: argparse.Namespace) -> bool:
     """Everybody asks for several jobs at once: until a person's last one is done, against the middle person.
 
-    With one job each and one server, the wait until a job begins would be twice the median by arithmetic, in the fairest
+    With one job each and one server, the wait until a job begins would be twice the median by arithmetic, in the best
     order that there is: (n - 1) t over (n - 1) t / 2.
     """
     with closing(Database(url, LAYOUTS)) as database:
