@@ -17,9 +17,10 @@ import mammosynth
 from mammosynth.bundle import WEIGHTS, Bundle, find_bundles, load_bundle
 from mammosynth.errors import BundleError
 from mammosynth.files.formats import ENDINGS
+from mammosynth.journey import Synthesize
 from monailabel_app.datastores import MammogramDatastore
 from monailabel_app.errors import NotFoundError
-from monailabel_app.infers import BundleInferTask
+from monailabel_app.infers import BundleInferTask, synthesize_alone
 from monailabel_app.inputs import request_inputs
 from monailabel_app.options import AppOptions
 from monailabel_app.strategies import STRATEGIES
@@ -36,6 +37,7 @@ class MammoSynthApp(MONAILabelApp):
         self.options = AppOptions.from_conf(conf or {}, app_dir)
         self.bundles = load_bundles(self.options)
         self.source_studies: AnyStudies
+        self.synthesize: Synthesize = synthesize_alone
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -116,7 +118,7 @@ class MammoSynthApp(MONAILabelApp):
         ours = ("model", "image", "path", "inputs", "description", "device", "session")
         order = task.parse({name: value for name, value in request.items() if name not in ours})
         inputs, path = request_inputs(self.source_studies, order, request)
-        file, params = task({"order": order, "inputs": inputs, "source_path": path})
+        file, params = task({"order": order, "inputs": inputs, "source_path": path, "synthesize": self.synthesize})
         return {"label": file, "file": file, "params": params}
 
 

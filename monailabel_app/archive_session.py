@@ -59,6 +59,12 @@ def wanted_until(is_unwanted: Callable[[], bool]) -> Iterator[None]:
         _is_unwanted.reset(token)
 
 
+def is_unwanted() -> bool:
+    """Whether what is done in the block of `wanted_until` should be given up."""
+    ask = _is_unwanted.get()
+    return ask is not None and ask()
+
+
 class ArchiveSession(requests.Session):
     """A session whose requests raise `TooLongError`, `UnwantedError` or `NoDicomJsonError` instead of hanging on.
 

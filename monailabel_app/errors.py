@@ -14,6 +14,7 @@ from mammosynth.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
+from mammosynth.parallel.pool_errors import PoolError
 
 
 class PacsError(MammoSynthError):
@@ -29,6 +30,7 @@ _STATUS: tuple[tuple[type[MammoSynthError], int], ...] = (
     (ConflictError, 409),
     (PacsError, 502),
     (BundleError, 503),
+    (PoolError, 503),
     (OutputError, 507),
     (InvalidParameterError, 422),
     (ProtocolError, 422),

@@ -19,8 +19,7 @@ from mammosynth.journey import Order, Work, perform
 from mammosynth.synthesis.result import Result
 from mammosynth.task import IMAGE, Placement
 
-ONE_AT_A_TIME = threading.Lock()
-"""One network runs at a time in this process, whoever asks: /infer or the job queue."""
+_ONE_AT_A_TIME = threading.Lock()
 # Sent by MONAI Label's own clients with every request; accepted with these values, without effect.
 _CLIENT_FIELDS: Mapping[str, tuple[Any, ...]] = {
     "result_extension": (".nrrd",),
@@ -31,6 +30,12 @@ _MORE = (
     "This answer holds the image. POST /synthesis with the same parameters stores this beside it, as a series of its "
     "own; mammosynth synthesize writes it as a file of its own."
 )
+
+
+def synthesize_alone(bundle: Bundle, *args: Any, **kwargs: Any) -> Result:
+    """Run a network in this process, one at a time whoever asks: /infer or the job queue."""
+    with _ONE_AT_A_TIME:
+        return bundle.synthesize(*args, **kwargs)
 
 
 class BundleInferTask(InferTask):
@@ -83,12 +88,16 @@ class BundleInferTask(InferTask):
 
         Args:
             request: `order`, an Order; `inputs`, what is `Given` for it; `source_path`, the source's file if it has
-                one.
+                one; `synthesize`, which runs the network,
+                if this process does not.
 
         Returns:
             A 16-bit NRRD with the image's geometry, and its provenance as JSON values.
         """
-        return perform(request["order"], request["inputs"], _NrrdFile(request["source_path"]), alone=ONE_AT_A_TIME)
+        sink = _NrrdFile(request["source_path"])
+        return perform(
+            request["order"], request["inputs"], sink, synthesize=request.get("synthesize", synthesize_alone)
+        )
 
 
 class _NrrdFile:

@@ -12,6 +12,7 @@ from monailabel_app.errors import OptionsError
 from monailabel_app.tokens import NamedToken
 
 _LONGEST_LEAVE_S = 600.0
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class ServeOptions:
         jobs: The same for jobs; servers that name the same PostgreSQL database share their queue.
         leave_s: For how long requests are still answered after the server is told to stop, while it is not ready.
         log_as_json: Whether the log is lines of JSON.
+        ray_address: Of the Ray cluster whose workers run networks, as `device` says; None: this process does.
+        ray_workers: How many; None: as it has room for.
     """
 
     studies: str | Path | None
@@ -86,10 +89,12 @@ class ServeOptions:
     jobs: str | Path | None = None
     leave_s: float = 0.0
     log_as_json: bool = False
+    ray_address: str | None = None
+    ray_workers: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would be unsafe or cannot work."""
-        if not 0 <= self.port <= 65535:
+        if not 0 <= self.port <= _LAST_PORT:
             raise OptionsError(f"--port {self.port} is outside 0-65535")
         if not 0 <= self.leave_s <= _LONGEST_LEAVE_S:
             raise OptionsError(f"--leave {self.leave_s:g} is outside 0-{_LONGEST_LEAVE_S:g} seconds")
@@ -104,6 +109,15 @@ class ServeOptions:
                     f"FORWARDED_ALLOW_IPS holds {proxy.strip()[:80]!r}, expected addresses or networks of reverse "
                     "proxies such as 127.0.0.1,10.0.0.0/24; whoever is named there can say who asks, so not everybody"
                 )
+        if self.ray_address is not None and not _is_ray_address(self.ray_address):
+            raise OptionsError(
+                f"--ray-address is {self.ray_address[:80]!r}, expected HOST:PORT of a cluster's head such as "
+                "10.0.0.1:6379, as `ray start --head` tells it, or auto for the one that runs on this machine"
+            )
+        if self.ray_workers is not None and (self.ray_workers < 1 or self.ray_address is None):
+            raise OptionsError(
+                f"--ray-workers {self.ray_workers}: expected 1 or more, and --ray-address of the cluster with it"
+            )
         if isinstance(self.studies, Path) and not self.studies.is_dir():
             raise OptionsError(f"--studies {self.studies} is not a folder, expected a folder or an http(s) URL")
 
@@ -136,6 +150,11 @@ def _is_network(text: str) -> bool:
         return ipaddress.ip_network(text).prefixlen > 0
     except ValueError:
         return False
+
+
+def _is_ray_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return text == "auto" or (bool(host) and "/" not in host and port.isdecimal() and 0 < int(port) <= _LAST_PORT)
 
 
 def _is_loopback(host: str) -> bool:

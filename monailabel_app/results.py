@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
+from mammosynth.bundle import Bundle
 from mammosynth.dicom.derive import derive_instances
 from mammosynth.dicom.derived_uids import derived_uid, series_identity, work_digest
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError
-from mammosynth.journey import Given, Order, Work, perform
+from mammosynth.journey import Given, Order, Synthesize, Work, perform
+from mammosynth.parallel.pool_errors import PoolError
 from mammosynth.synthesis.result import Result
 from mammosynth.task import Placement
 from monailabel_app.errors import PacsError
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
 
 Report = Callable[[float, str], None]
-_OF_ALL_IMAGES = (InvalidParameterError, BundleError, PacsError)
-"""Errors of the order, the model or the archive, which no other image would escape; all others are of one image."""
+_OF_ALL_IMAGES = (InvalidParameterError, BundleError, PacsError, PoolError)
+"""Errors of the order, the model, the archive or the workers, which no other image would escape; all others
+are of one image."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def synthesize_each(
     works: Sequence[tuple[InstanceAddress | None, Mapping[str, Given]]],
     report: Report,
     *,
-    alone: AbstractContextManager[Any] | None = None,
+    synthesize: Synthesize = Bundle.synthesize,
 ) -> Iterator[list[Stored] | MammoSynthError]:
     """Synthesize from every image and store the results, one after the other.
 
@@ -72,7 +74,7 @@ def synthesize_each(
         order: Model and settings.
         works: What each journey starts from, see `inputs.archive_inputs`.
         report: Told a fraction of all in [0, 1] and what happens.
-        alone: Held while the network runs.
+        synthesize: Runs the network.
 
     Yields:
         For each image what is stored of it, or why it cannot be used.
@@ -89,7 +91,7 @@ def synthesize_each(
 
         sink = ArchiveSink(archive, source, numbers.get(source.sop_instance_uid) if source else None)
         try:
-            outcome: list[Stored] | MammoSynthError = perform(order, inputs, sink, progress=step, alone=alone)
+            outcome: list[Stored] | MammoSynthError = perform(order, inputs, sink, progress=step, synthesize=synthesize)
         except _OF_ALL_IMAGES:
             raise
         except MammoSynthError as error:

@@ -48,6 +48,8 @@ def parse_options(args: argparse.Namespace) -> ServeOptions:
         allowed_hosts=tuple(args.allowed_host),
         device=args.device,
         credentials=archive_credentials(args.archive_user),
+        ray_address=args.ray_address,
+        ray_workers=args.ray_workers,
         trusted_proxies=os.environ.get("FORWARDED_ALLOW_IPS", ""),
     )
 
@@ -71,7 +73,8 @@ def serve(
         Exit status.
 
     Raises:
-        OptionsError: If the port or the data folder is taken, or the token file cannot be used.
+        OptionsError: If the port or the data folder is taken, the token file cannot be used, or Ray is not installed.
+        InvalidParameterError: If the Ray cluster does not answer.
         PacsError: If the archive does not answer.
     """
     from monailabel_app.gateway.connections import listening, raise_file_limit
@@ -90,13 +93,14 @@ def serve(
         listener = open_things.enter_context(listening(options.host, options.port))
         if prepare is not None:
             prepare()
+        pool = open_things.enter_context(_pool(options, say))
         studies, credentials = open_things.enter_context(_archive(options, say))
         port = listener.getsockname()[1]
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
         _import_monai()
-        server = _server(options, studies, credentials, port, tokens)
+        server = _server(options, studies, credentials, port, tokens, pool)
         return _run_until_stopped(server, listener, options, address, started, say, when_ready)
 
 
@@ -148,7 +152,9 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
     os.environ.update(
         MONAI_LABEL_APP_DIR=str(app_dir),
         MONAI_LABEL_STUDIES=studies,
-        MONAI_LABEL_APP_CONF=json.dumps({"device": options.device, "trained_models": str(trained)}),
+        MONAI_LABEL_APP_CONF=json.dumps(
+            {"device": "cpu" if options.ray_address else options.device, "trained_models": str(trained)}
+        ),
         MONAI_LABEL_DICOMWEB_USERNAME=user,
         MONAI_LABEL_DICOMWEB_PASSWORD=password,
         MONAI_LABEL_DICOMWEB_CACHE_PATH=str(cache),
@@ -190,7 +196,12 @@ def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | No
 
 
 def _server(
-    options: ServeOptions, studies: str, credentials: tuple[str, str] | None, port: int, tokens: TokenBook | None
+    options: ServeOptions,
+    studies: str,
+    credentials: tuple[str, str] | None,
+    port: int,
+    tokens: TokenBook | None,
+    pool: Any,
 ) -> Any:
     from monailabel_app.gateway.answers import SafeHeaders
     from monailabel_app.gateway.app import create_gateway, interrupt
@@ -205,7 +216,14 @@ def _server(
     for allowed in options.allowed_hosts:
         hosts |= {allowed} if ":" in allowed else {allowed, f"{allowed}:{port}"}
     gateway = create_gateway(
-        archive, credentials, options.data_dir, options.reader_studies, options.token_file, options.jobs
+        archive,
+        credentials,
+        options.data_dir,
+        options.reader_studies,
+        options.token_file,
+        options.jobs,
+        pool=pool,
+        device=options.device,
     )
     guarded = SafeHeaders(Audit(Guard(gateway, hosts=hosts, tokens=tokens), options.data_dir / "audit.log"))
     return build_server(
@@ -268,6 +286,25 @@ def locked(data_dir: Path) -> Iterator[None]:
                 f"--data-dir {data_dir.name} is in use by another server; stop that one or choose another folder"
             ) from None
         yield
+
+
+@contextmanager
+def _pool(options: ServeOptions, say: Callable[[str], None]) -> Iterator[Any]:
+    """The workers of a Ray cluster that was named; they begin when there is something for them to hold."""
+    if options.ray_address is None:
+        yield None
+        return
+    try:
+        from mammosynth.parallel.pool import RayPool
+    except ImportError as error:
+        raise OptionsError(f"--ray-address: {error}; install mammosynth[ray]") from error
+    pool = RayPool(options.ray_address, workers=options.ray_workers, gpus=int(options.device != "cpu"))
+    try:
+        pool.connect()
+        say(f"Networks run in {pool.workers} workers of the Ray cluster at {options.ray_address}")
+        yield pool
+    finally:
+        pool.close()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -78,18 +77,18 @@ def test_an_input_sees_those_that_were_read_before_it() -> None:
     assert [source.role for source in shelf.result.provenance.sources] == ["source", "lesions"]
 
 
-def test_the_network_runs_alone() -> None:
-    events: list[str] = []
+def test_the_network_runs_where_it_is_told_to() -> None:
+    asked: list[Any] = []
 
-    @contextmanager
-    def alone() -> Any:
-        events.append("begin")
-        yield
-        events.append("end")
+    def elsewhere(bundle: Any, inputs: Any, **settings: Any) -> Any:
+        asked.append((bundle, settings["seed"]))
+        return bundle.synthesize(inputs, **settings)
 
-    order = Order.parse(bundle_of(Inverting()), {})
-    perform(order, {"source": given(image())}, Shelf(), alone=alone())
-    assert events == ["begin", "end"]
+    order = Order.parse(bundle_of(Inverting()), {"seed": 3})
+    shelf = Shelf()
+    perform(order, {"source": given(image())}, shelf, synthesize=elsewhere)
+    assert asked == [(order.bundle, 3)]
+    assert shelf.result is not None
 
 
 def test_ingredients_are_all_that_decides_the_pixels() -> None:

@@ -8,7 +8,6 @@ Where inputs come from is a matter of `Given`, where results go of a `Sink`; eve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -23,6 +22,8 @@ from mammosynth.task import Rendering
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 Progress = Callable[[float, str], None]
+Synthesize = Callable[..., Result]
+"""Runs a network as `Bundle.synthesize` does, wherever that is; its first argument is the bundle."""
 Stored = TypeVar("Stored", covariant=True)  # what a sink gives back
 _ADVANCED: dict[str, Any] = {"advanced": True}
 _OF_SOURCE: dict[str, Any] = _ADVANCED | {"empty": "as in the header"}
@@ -164,7 +165,7 @@ def perform(
     sink: Sink[Stored],
     *,
     progress: Progress | None = None,
-    alone: AbstractContextManager[Any] | None = None,
+    synthesize: Synthesize = Bundle.synthesize,
 ) -> Stored:
     """Make one result and store it, unless it is there already.
 
@@ -173,7 +174,7 @@ def perform(
         inputs: By role, those first that others are drawn on.
         sink: Where the result goes.
         progress: Told a fraction in [0, 1] and what happens.
-        alone: Held while the network runs, for example a lock of a device.
+        synthesize: Runs the network.
 
     Raises:
         MammoSynthError: If an input cannot be read or used, or the result cannot be stored.
@@ -187,13 +188,13 @@ def perform(
     values: dict[str, Any] = {}
     for role, given in inputs.items():
         values[role] = given.read(values)
-    with alone or nullcontext():
-        result = order.bundle.synthesize(
-            values,
-            parameters=order.parameters,
-            rendering=order.settings.rendering,
-            seed=order.settings.seed,
-            progress=lambda fraction, message: report(0.2 + 0.6 * fraction, message),
-        )
+    result = synthesize(
+        order.bundle,
+        values,
+        parameters=order.parameters,
+        rendering=order.settings.rendering,
+        seed=order.settings.seed,
+        progress=lambda fraction, message: report(0.2 + 0.6 * fraction, message),
+    )
     report(0.85, "storing the result")
     return sink.store(work, result)

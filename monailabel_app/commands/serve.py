@@ -83,6 +83,17 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:PORT]",
         help="further name under which users reach this server, for instance behind a reverse proxy",
     )
+    parser.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="run networks in workers on this Ray cluster, as many jobs at once (default: one at a time, here)",
+    )
+    parser.add_argument(
+        "--ray-workers",
+        type=int,
+        metavar="N",
+        help="how many (default: one per CPU of the cluster; per GPU with --device cuda, of which each keeps one)",
+    )
     add_archive_user(parser, "--studies")
     add_device(parser)
 

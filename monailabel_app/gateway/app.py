@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import BackgroundTasks, FastAPI, File, Form, Request, UploadFile
@@ -28,11 +29,13 @@ from starlette.exceptions import HTTPException
 
 import mammosynth
 from mammosynth.atomic import is_of_the_disk, write_bytes
+from mammosynth.bundle_pool import parts_of, synthesize_in
 from mammosynth.database import Database
 from mammosynth.errors import InvalidParameterError, MammoSynthError
 from mammosynth.parameters import check_json_bounds
 from mammosynth.task import Slot
 from monailabel_app.app import MammoSynthApp
+from monailabel_app.archive_session import is_unwanted
 from monailabel_app.database import LAYOUTS
 from monailabel_app.dicom_json import Uid
 from monailabel_app.errors import ConflictError, NotFoundError, http_status
@@ -62,8 +65,12 @@ from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.uploads import uploaded_file
 from monailabel_app.gateway.worker import Worker
+from monailabel_app.infers import synthesize_alone
 from monailabel_app.inputs import parse_references
 from monailabel_app.studies import DicomWebStudies, check_image_id
+
+if TYPE_CHECKING:
+    from mammosynth.parallel.pool import RayPool
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +96,9 @@ def create_gateway(
     reader_studies: Path | str | None = None,
     token_file: Path | None = None,
     jobs: Path | str | None = None,
+    *,
+    pool: RayPool | None = None,
+    device: str = "cpu",
 ) -> FastAPI:
     """The gateway without its guard.
 
@@ -99,6 +109,8 @@ def create_gateway(
         reader_studies: Their store; None: a file in `data_dir`.
         token_file: By which people sign in; None: nobody has to.
         jobs: Their database, which several servers may share; None: a file in `data_dir`.
+        pool: Connected; its workers run networks, one job each; None: this process does, one job at a time.
+        device: Of the workers of the pool.
 
     Raises:
         DatabaseError: If the database there cannot be used.
@@ -114,18 +126,26 @@ def create_gateway(
         app: MammoSynthApp = app_instance()
         app.server_mode(True)
         gateway.state.worker = None
+        if pool:
+            app.synthesize = partial(synthesize_in, pool, is_unwanted)
+            pool.begin(lambda: parts_of(app.bundles.values(), device), when_back=lambda: _wake(gateway))
         if isinstance(app.source_studies, DicomWebStudies):
             archive = app.source_studies
             gateway.state.worker = Worker(
                 store,
                 lambda request, report: run_job(app, archive, request, report),
                 note=gateway.state.metrics.note_job,
+                can_run=pool.check if pool else lambda: None,
+                at_once=pool.workers if pool else 1,
             )
             gateway.state.worker.start()
         yield
         interrupt(gateway)
         if gateway.state.worker:
             await anyio.to_thread.run_sync(gateway.state.worker.stop)
+        if pool:
+            app.synthesize = synthesize_alone
+            await anyio.to_thread.run_sync(pool.close)
         await anyio.to_thread.run_sync(stop_training)
         await anyio.to_thread.run_sync(blinding.stop)
         rooms.close()
@@ -137,8 +157,9 @@ def create_gateway(
         title="MammoSynth", version=mammosynth.__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     gateway.state.jobs, gateway.state.worker = store, None
-    gateway.state.metrics = Metrics(store.present)
-    gateway.state.readiness = Readiness(_parts(gateway, archive_url, credentials, rooms))
+    gateway.state.metrics = Metrics(store.present, pool.state if pool else None)
+    parts = _parts(gateway, archive_url, credentials, rooms)
+    gateway.state.readiness = Readiness({**parts, "pool": pool.check_ready} if pool else parts)
     gateway.add_middleware(Admission)
     gateway.add_middleware(LastResort)
     _add_error_handlers(gateway)
@@ -163,6 +184,11 @@ def create_gateway(
     _add_inference(gateway)
     _add_platform(gateway)
     return gateway
+
+
+def _wake(gateway: FastAPI) -> None:
+    if gateway.state.worker:
+        gateway.state.worker.wake()
 
 
 def _name_of_server(data_dir: Path) -> str:

@@ -1,4 +1,4 @@
-"""Synthesis jobs: kept in a database, run one at a time by each server, in turn between those who ask.
+"""Synthesis jobs: kept in a database, run by servers as many at a time as they can, in turn between those who ask.
 
 Several servers may share a queue. Who runs a job holds it by a lease that it renews; a job whose lease has run out,
 or that was running when this server died, is queued again. That is safe because the UIDs of a synthesized image follow
@@ -143,6 +143,7 @@ class JobStore:
         self._max_queued_each = max_queued_each or max(1, max_queued // _SHARE)
         self._claim = threading.Lock()
         self._cancelled: set[str] = set()  # of those that run: known at once, also to who does not ask the disk
+        self._died: set[str] = set()  # of those that have not ended: they have lost one worker already
 
     def submit(self, request: JobRequest) -> str:
         """Queue a job and return its id.
@@ -274,6 +275,7 @@ class JobStore:
             Whether it did; not if its lease had run out meanwhile and another server has it.
         """
         self._cancelled.discard(job_id)
+        self._died.discard(job_id)
         with self._writing() as session:
             job = self._held(session, job_id)
             if job is None:
@@ -284,12 +286,28 @@ class JobStore:
                 job.progress = 1.0
         return True
 
-    def release(self, job_id: str) -> None:
-        """Put a job that runs here back into the queue, because the server stops."""
+    def release(self, job_id: str, reason: str) -> None:
+        """Put a job that runs here back into the queue, for a reason that has nothing to do with it."""
         with self._writing() as session:
             if (job := self._held(session, job_id)) is not None:
-                job.state, job.progress, job.message = JobState.QUEUED, 0.0, "waiting: the server was stopped"
+                job.state, job.progress, job.message = JobState.QUEUED, 0.0, f"waiting: {reason}"
                 job.attempts -= 1
+
+    def requeue_once(self, job_id: str, reason: str) -> bool:
+        """Put a job that runs here back into the queue, perhaps because of it.
+
+        Returns:
+            Whether it waits; not if that is the second time, or it was begun too often.
+        """
+        with self._writing() as session:
+            job = self._held(session, job_id)
+            if job is None:
+                return True  # with another server, which does the same
+            if job_id in self._died or job.attempts >= MAX_ATTEMPTS:
+                return False
+            job.state, job.progress, job.message = JobState.QUEUED, 0.0, f"waiting: {reason}"
+            self._died.add(job_id)
+        return True
 
     def present(self) -> dict[str, int]:
         """How many jobs wait and run, on all servers that share them."""

@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monailabel_app.gateway.busy import BusyError
+
+if TYPE_CHECKING:
+    from mammosynth.parallel.ray_actors import PoolState
 
 logger = logging.getLogger(__name__)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
@@ -28,11 +32,16 @@ class Metrics:
     Args:
         queue: Gives the number of jobs by state, for those that have not ended; asked at every scrape. Raises BusyError
             while their database is away.
+        pool: Gives the state of the workers that run networks, None while there are none; None: this process runs them.
     """
 
-    def __init__(self, queue: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self, queue: Callable[[], Mapping[str, int]], pool: Callable[[], PoolState | None] | None = None
+    ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Queue(queue))
+        if pool:
+            self._registry.register(_Pool(pool))
         ProcessCollector(registry=self._registry)
         self._jobs = Counter("mammosynth_jobs", "Jobs that ended", ["model", "state"], registry=self._registry)
         self._job_seconds = Histogram(
@@ -89,6 +98,31 @@ class _Queue(Collector):
         for state, count in counts.items():
             family.add_metric([state], count)
         yield family
+
+
+class _Pool(Collector):
+    """Workers of a Ray cluster, as they were last seen."""
+
+    def __init__(self, pool: Callable[[], PoolState | None]) -> None:
+        self._pool = pool
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._pool()
+        is_up = GaugeMetricFamily("mammosynth_pool_up", "Whether the Ray cluster answers: 1, or 0")
+        is_up.add_metric([], state is not None)
+        yield is_up
+        if state is None:
+            return
+        workers = GaugeMetricFamily("mammosynth_pool_workers", "Workers that run networks", labels=["state"])
+        for name, count in (("idle", state.idle), ("busy", state.busy), ("starting", state.starting)):
+            workers.add_metric([name], count)
+        yield workers
+        deaths = CounterMetricFamily("mammosynth_pool_deaths", "Workers that died; others take their place")
+        deaths.add_metric([], state.deaths)
+        yield deaths
 
 
 class Counted:

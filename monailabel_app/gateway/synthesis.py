@@ -11,7 +11,6 @@ from monailabel_app.app import MammoSynthApp
 from monailabel_app.drawings import drawn_on
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.ohif import viewer_url
-from monailabel_app.infers import ONE_AT_A_TIME
 from monailabel_app.inputs import archive_inputs, list_sources, parse_references
 from monailabel_app.results import Report, Stored, synthesize_each
 from monailabel_app.studies import DicomWebStudies, InstanceAddress
@@ -41,7 +40,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
     def step(fraction: float, message: str) -> None:
         report(0.05 + 0.93 * fraction, message)
 
-    for outcome in synthesize_each(archive, order, works, step, alone=ONE_AT_A_TIME):
+    for outcome in synthesize_each(archive, order, works, step, synthesize=app.synthesize):
         if isinstance(outcome, MammoSynthError):
             refused.append(outcome)
         else:

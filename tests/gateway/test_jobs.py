@@ -1,3 +1,4 @@
+import statistics
 import threading
 import time
 from contextlib import ExitStack
@@ -6,11 +7,12 @@ import pytest
 
 from mammosynth.database import Database
 from mammosynth.errors import UnsupportedImageError
+from mammosynth.parallel.pool_errors import PoolAwayError, WorkerDiedError
 from monailabel_app.database import LAYOUTS
 from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway import jobs as jobs_module
 from monailabel_app.gateway.busy import NOT_NOW, TOO_MANY, BusyError
-from monailabel_app.gateway.jobs import MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore
+from monailabel_app.gateway.jobs import ENDED, MAX_ATTEMPTS, JobCancelled, JobRequest, JobState, JobStore
 from monailabel_app.gateway.worker import Worker
 from monailabel_app.studies import DicomWebStudies
 from tests.support.full_disk import full_disk
@@ -287,7 +289,7 @@ _WRITES = {
     "report": (lambda store, job: store.report(job, 0.5, "half"), lambda store, job: store.claim_next()),
     "cancel": (lambda store, job: store.cancel(job), lambda store, job: store.claim_next()),
     "end": (lambda store, job: store.end(job, JobState.DONE, "done", {}), lambda store, job: store.claim_next()),
-    "release": (lambda store, job: store.release(job), lambda store, job: store.claim_next()),
+    "release": (lambda store, job: store.release(job, "the server was stopped"), lambda store, job: store.claim_next()),
 }
 
 
@@ -458,3 +460,102 @@ def test_a_job_that_waits_for_a_silent_archive_is_given_up_at_once(store, action
         worker.stop()
         assert time.monotonic() - started < 2
     assert store.status(job_id)["state"] == ("cancelled" if action == "cancel" else "queued")
+
+
+def _job_that_loses_its_worker(store: JobStore, times: int) -> dict:
+    died: list[int] = []
+
+    def run(request: JobRequest, report: object) -> dict:
+        if len(died) < times:
+            died.append(1)
+            raise WorkerDiedError("the process that ran this died (killed)")
+        return {"made": 1}
+
+    worker = Worker(store, run, at_once=2)
+    job_id = store.submit(JobRequest("contrast", {}, {}, "a"))
+    worker.start()
+    try:
+        deadline = time.monotonic() + 10
+        while (status := store.status(job_id))["state"] not in ENDED and time.monotonic() < deadline:
+            worker.wake()
+            time.sleep(0.02)
+    finally:
+        worker.stop()
+    return status
+
+
+def test_a_job_that_loses_its_worker_is_queued_again_once(store):
+    assert _job_that_loses_its_worker(store, 1)["result"] == {"made": 1}
+
+
+def test_a_job_that_loses_its_worker_twice_fails_and_says_so(store):
+    status = _job_that_loses_its_worker(store, 2)
+    assert status["state"] == JobState.FAILED
+    assert status["message"] == "the process that ran this died (killed), a second time; see its machine's log"
+
+
+def test_jobs_wait_while_there_are_no_workers_and_are_run_when_they_are_back(store):
+    is_away = threading.Event()
+    is_away.set()
+
+    def can_run() -> None:
+        if is_away.is_set():
+            raise PoolAwayError("the Ray cluster does not answer")
+
+    worker = Worker(store, lambda request, report: {}, can_run=can_run, at_once=2, pause_s=0.05)
+    job_id = store.submit(JobRequest("contrast", {}, {}, "a"))
+    worker.start()
+    try:
+        deadline = time.monotonic() + 10
+        while worker.state()["state"] != "failing" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert store.status(job_id)["state"] == JobState.QUEUED
+        with pytest.raises(BusyError, match="the Ray cluster does not answer"):
+            worker.accept()
+        is_away.clear()
+        worker.wake()
+        while store.status(job_id)["state"] != JobState.DONE and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert store.status(job_id)["state"] == JobState.DONE
+    finally:
+        worker.stop()
+
+
+def test_several_jobs_run_at_once_and_none_twice(store):
+    together = threading.Barrier(3, timeout=10)  # breaks unless three run at once
+    runs: list[int] = []
+
+    def run(request: JobRequest, report: object) -> dict:
+        runs.append(request.parameters["number"])
+        together.wait()
+        return {}
+
+    jobs = [store.submit(JobRequest("contrast", {}, {"number": number}, "a")) for number in range(6)]
+    worker = Worker(store, run, at_once=3)
+    worker.start()
+    deadline = time.monotonic() + 15
+    while sum(store.present().values()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    worker.stop()
+    assert sorted(runs) == list(range(6))
+    assert {store.status(job)["state"] for job in jobs} == {JobState.DONE}
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_of_twenty_who_ask_at_once_behind_one_who_asked_for_much_nobody_waits_more_than_twice_the_median(
+    database, each
+):
+    store = JobStore(database)
+    for _ in range(100):
+        store.submit(JobRequest("contrast", {}, {}, "greedy"))
+    store.claim_next()  # which is under way when they ask
+    for person in range(20):  # one after the other asks for all of theirs
+        for _ in range(each):
+            store.submit(JobRequest("contrast", {}, {}, f"person {person}"))
+    last: dict[str, int] = {}  # done after so many jobs
+    for done in range(1, 21 * each + 1):
+        _, request = store.claim_next()
+        last[request.requester] = done
+    waits = [wait for person, wait in last.items() if person != "greedy"]
+    assert len(waits) == 20
+    assert max(waits) <= 2 * statistics.median(waits)

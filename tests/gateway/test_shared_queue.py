@@ -88,7 +88,7 @@ def test_a_job_whose_lease_has_run_out_goes_to_another_and_is_ended_by_it_alone(
     with pytest.raises(JobCancelled):
         one.report(job_id, 0.5, "late")
     assert not one.end(job_id, JobState.DONE, "done")
-    one.release(job_id)
+    one.release(job_id, "the server was stopped")
     assert one.status(job_id)["state"] == JobState.RUNNING
     assert two.end(job_id, JobState.DONE, "done", {"outputs": []})
     assert one.status(job_id)["result"] == {"outputs": []}

@@ -15,7 +15,7 @@ from monailabel_app.dicom_json import value_of
 from monailabel_app.gateway.history import list_synthesized
 from monailabel_app.gateway.jobs import JobRequest
 from monailabel_app.gateway.synthesis import run_job
-from monailabel_app.infers import BundleInferTask
+from monailabel_app.infers import BundleInferTask, synthesize_alone
 from monailabel_app.studies import DicomWebStudies
 from tests.support.models import bundle_of
 
@@ -36,6 +36,8 @@ class App:
     """The one thing that a job asks of the app."""
 
     infer_task: BundleInferTask
+
+    synthesize = staticmethod(synthesize_alone)
 
     def task(self, model: str) -> BundleInferTask:
         return self.infer_task

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from threadpoolctl import threadpool_limits
 
-from mammosynth.errors import DataError, InvalidParameterError
+from mammosynth.errors import DataError
 from mammosynth.parallel.engine import THREAD_COUNTS
+from mammosynth.parallel.ray_address import check_answers, not_there
 
 _Job = TypeVar("_Job")
 _Value = TypeVar("_Value")
@@ -74,12 +74,12 @@ class RayEngine:
             options: dict[str, Any] = {"address": "local", **own}
         else:
             options = {"address": self.address}
-            _check_answers(self.address)
+            check_answers(self.address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise _not_there(options["address"], error) from error
+            raise not_there(options["address"], error) from error
         try:
             yield
         finally:
@@ -109,28 +109,6 @@ class _Worker:
         """Carry out one order."""
         self.begin(shared)
         return self._function(job)  # type: ignore[misc]  # which it has now
-
-
-def _check_answers(address: str) -> None:
-    """Refuse an address where nobody listens at once; Ray itself would ask for minutes.
-
-    Raises:
-        InvalidParameterError: With what to do.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdecimal():
-        return  # "auto", which Ray looks up
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_S).close()
-    except (OSError, OverflowError) as error:
-        raise _not_there(address, error) from error
-
-
-def _not_there(address: str, error: Exception) -> InvalidParameterError:
-    return InvalidParameterError(
-        f"--ray-address {address}: no Ray cluster answers there ({str(error).splitlines()[0]}); give the one that `ray "
-        "start --head` tells, and run on one of its machines"
-    )
 
 
 def _carry_out(
