@@ -119,7 +119,16 @@ def test_a_job_whose_worker_is_killed_once_is_done_once(server: Server) -> None:
     _until(_kill_what_runs)
     status = server.wait(job, "done", timeout_s=90)
     assert len(status["result"]["outputs"]) == 1
-    assert "mammosynth_pool_deaths_total 0.0" not in server.get("/metrics").text
+    _until(lambda: "mammosynth_pool_deaths_total 0.0" not in server.get("/metrics").text)
+    _until(lambda: _workers(server)["idle"] == 2, 90)
+
+
+def test_a_job_is_done_though_all_workers_die_at_once(server: Server) -> None:
+    job = _submit(server, 8)
+    _until(lambda: server.get(f"/synthesis/{job}").json()["state"] == "running")
+    for process in _processes():  # the idle one, too, before anybody has noticed
+        process.send_signal(signal.SIGKILL)
+    assert server.wait(job, "done", timeout_s=90)
     _until(lambda: _workers(server)["idle"] == 2, 90)
 
 

@@ -166,7 +166,7 @@ class Actors:
         answer = order.slot.actor.look.remote()
         if ray.wait([answer], timeout=_ANSWER_S)[0]:
             with suppress(RayError):  # how it ended is told next time
-                order.progress = ray.get(answer)
+                order.note(number, *ray.get(answer))
         return News(Stage.RUNNING, *order.progress)
 
     def give_up(self, number: int) -> None:
@@ -220,6 +220,10 @@ class Actors:
                 news = News(Stage.AWAY, message=str(gone))
         with self._lock:
             self._free(number, has_died=news.stage is not Stage.ENDED)
+            if news.stage is Stage.DIED and order.may_wait_again():
+                self._orders[number] = order
+                self._waiting.appendleft(number)
+                news = News(Stage.WAITING)
             self._assign()
         return news
 
@@ -259,7 +263,7 @@ class Actors:
                 order = self._orders[number]
                 slot.number, slot.asked = number, None
                 order.reference = slot.actor.call.remote(number, slot.version_and_parts, order.name, order.job)
-                order.slot, order.job = slot, b""
+                order.slot = slot
 
     def _is_ready(self, slot: _Slot) -> bool:
         """Whether it is; learns what has become of one that begins."""
@@ -324,8 +328,22 @@ class _Order:
     job: bytes
     slot: _Slot | None = None
     reference: Any = None
+    has_begun: bool = False
     progress: tuple[float, str] = (0.0, "")
     given_up: float | None = None  # when
+    chances: int = 2  # to wait again, if its worker was dead before it came there
+
+    def note(self, number: int, running: int, fraction: float, message: str) -> None:
+        """What the worker says; it may not have come to this order yet."""
+        if running == number:
+            self.has_begun, self.progress, self.job = True, (fraction, message), b""
+
+    def may_wait_again(self) -> bool:
+        """Whether the death of its worker is none of its doing: it was not seen to run. Then it is as if new."""
+        if self.has_begun or self.given_up is not None or not self.chances:
+            return False
+        self.slot, self.reference, self.chances = None, None, self.chances - 1
+        return True
 
 
 class _GivenUp(Exception):  # noqa: N818 - not an error
@@ -378,9 +396,9 @@ class _Worker:
             return pack((None, RuntimeError("".join(traceback.format_exception(error)))))
 
     @ray.method(concurrency_group="control")
-    def look(self) -> tuple[float, str]:
-        """How far the order is that runs here."""
-        return self._progress
+    def look(self) -> tuple[int, float, str]:
+        """The number of the order that runs here, or ran last, and how far it is."""
+        return (self._number, *self._progress)
 
     @ray.method(concurrency_group="control")
     def give_up(self, number: int) -> None:
