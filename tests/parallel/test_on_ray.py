@@ -1,5 +1,6 @@
 """Orders on a Ray cluster: three machines, simulated on one; at most two workers at once."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,13 +20,16 @@ from mammosynth import cli
 from mammosynth.batch import Run, synthesize_files
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.errors import DataError
+from mammosynth.evaluation.realism import phantom_statistics
 from mammosynth.journey import Order
 from mammosynth.parallel.engine import in_order
 from mammosynth.parallel.local import LocalEngine
 from mammosynth.phantom.clinic.cohort import write_cohort
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.phantom.clinic.manifest import CohortSettings, read_manifest
+from mammosynth.phantom.clinic.read import phantom_splits
 from mammosynth.phantom.parameters import CaseParameters
+from mammosynth.task import task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.orders import Logged, die, later_the_smaller, lines, refuse
 from tests.support.ray_cluster import add_node, cluster_of
@@ -131,6 +135,37 @@ def test_files_have_the_bytes_that_they_have_here_and_refusals_are_the_same(engi
     assert (there.refused, there.notes, there.warnings) == (here.refused, here.notes, here.warnings)
     assert [name for name, _ in there.refused] == ["broken.png"]
     assert [words for _, words in there.notes] == ["the same image as R-CC-low-energy.dcm; synthesized once"]
+
+
+def test_an_evaluation_tells_the_same_to_the_last_byte(engine: RayEngine, tmp_path: Path) -> None:
+    case = CaseParameters(0, views=(ViewPosition.CC,), sides=(ImageLaterality.LEFT,), pixel_mm=1.8)
+    write_cohort(tmp_path / "data", CohortSettings(case), range(4), engine=LocalEngine(1))
+    evaluation = task_named("contrast").load("evaluation")
+    here, there = (
+        evaluation(
+            tmp_path / "data",
+            phantom_splits(tmp_path / "data")[0],
+            [load_bundle(default_bundle("contrast"))],
+            options=evaluation.options(bootstrap=20, samples=2),
+            with_page=True,
+            engine=each,
+        )
+        for each in (LocalEngine(1), engine)
+    )
+    assert json.dumps(there.values) == json.dumps(here.values)
+    assert (there.text, there.page) == (here.text, here.page)
+
+
+def test_statistics_of_phantoms_are_the_same(engine: RayEngine) -> None:
+    here, there = (
+        [
+            (each.patient, each.values.tobytes(), each.octaves.tobytes())
+            for each in phantom_statistics(3, seed=5, engine=of)
+        ]
+        for of in (LocalEngine(1), engine)
+    )
+    assert len(here) == 3
+    assert there == here
 
 
 def test_a_cluster_that_is_not_there_is_told_with_what_to_do(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
