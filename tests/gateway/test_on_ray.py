@@ -110,7 +110,7 @@ def test_two_jobs_run_at_once_and_models_are_loaded_once(server: Server) -> None
         states = [server.get(f"/synthesis/{job}").json()["state"] for job in jobs]
         assert "failed" not in states
         most = max(most, states.count("running"))
-    assert most == 2
+    assert most >= 2  # states are asked one after another: one may end meanwhile, and another begin
     assert {process.pid for process in _processes()} == before
 
 
