@@ -153,7 +153,8 @@ def _cluster(nodes: int, folder: Path) -> Iterator[Any]:
 
 
 def _kill_one(cluster: Any) -> None:
-    cluster.remove_node(min(cluster.worker_nodes, key=lambda node: node.unique_id), allow_graceful=False)
+    if len(cluster.worker_nodes) > 1:
+        cluster.remove_node(min(cluster.worker_nodes, key=lambda node: node.unique_id), allow_graceful=False)
 
 
 def _overhead(name: str, engine: Engine, orders: int) -> bool:

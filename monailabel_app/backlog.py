@@ -22,6 +22,7 @@ from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthErro
 from mammosynth.journey import Order, Work
 from mammosynth.parallel.engine import Engine
 from mammosynth.parallel.local import LocalEngine
+from mammosynth.phantom.threads import one_thread
 from mammosynth.task import Slot
 from monailabel_app.dicom_json import value_of, values_of
 from monailabel_app.errors import PacsError
@@ -252,11 +253,12 @@ def _do_study(archive: DicomWebStudies, order: Order, slot: Slot, study: str, im
             images.count(source.sop_instance_uid, "kept" if is_there else "made")
         return
     outcomes = synthesize_each(archive, order, works, lambda fraction, message: None)
-    for (source, _), outcome in zip(works, outcomes, strict=True):
-        if isinstance(outcome, MammoSynthError):
-            images.refused(source.sop_instance_uid, str(outcome))
-        else:
-            images.count(source.sop_instance_uid, "made" if outcome[0].provenance else "kept")
+    with one_thread():  # what a sum over several is depends on their number
+        for (source, _), outcome in zip(works, outcomes, strict=True):
+            if isinstance(outcome, MammoSynthError):
+                images.refused(source.sop_instance_uid, str(outcome))
+            else:
+                images.count(source.sop_instance_uid, "made" if outcome[0].provenance else "kept")
 
 
 def _is_of_archive(error: MammoSynthError) -> bool:
