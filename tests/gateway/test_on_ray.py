@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +13,11 @@ import pydicom
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.ray_cluster import cluster_of
+from tests.support.ray_cluster import temporary_cluster
 from tests.support.server import Server, find_series, made, order, retrieve, running
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'mammosynth[ray]'")
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-
-@contextmanager
-def cluster() -> Iterator[Any]:
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))
-    try:
-        with cluster_of(2, folder) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("on-ray")
     write_exam(folder / "studies", seed=1, pixel_mm=3.6, patient_id="RAY")
     with (
-        cluster() as started,
+        temporary_cluster(2) as started,
         running(folder / "d", "--studies", str(folder / "studies"), "--ray-address", started.address) as each,
     ):
         _until(lambda: _workers(each)["idle"] == 2, 90)
@@ -170,7 +157,7 @@ def test_what_cannot_be_used_is_refused_at_the_start(options: list[str], words: 
 
 def test_without_its_cluster_a_server_lives_is_not_ready_and_stops_leaving_nothing(tmp_path: Path) -> None:
     write_exam(tmp_path / "studies", seed=1, pixel_mm=3.6, patient_id="RAY")
-    with cluster() as started:
+    with temporary_cluster(2) as started:
         options = ("--studies", str(tmp_path / "studies"), "--ray-address", started.address)
         with running(tmp_path / "d", *options) as server:
             assert server.wait(_submit(server, 1), "done", timeout_s=90)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,7 +31,7 @@ from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.task import task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.orders import Logged, die, later_the_smaller, lines, refuse
-from tests.support.ray_cluster import add_node, cluster_of
+from tests.support.ray_cluster import add_node, temporary_cluster
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'mammosynth[ray]'")
 from mammosynth.parallel.on_ray import RayEngine
@@ -42,12 +41,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))
-    try:
-        with cluster_of(2, folder) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_cluster(2) as started:
+        yield started
 
 
 @pytest.fixture

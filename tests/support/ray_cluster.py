@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +46,17 @@ def cluster_of(nodes: int, folder: Path) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+@contextmanager
+def temporary_cluster(nodes: int) -> Iterator[Any]:
+    """As `cluster_of`, in a folder of its own that is removed."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    try:
+        with cluster_of(nodes, folder) as started:
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def add_node(cluster: Any) -> Any:

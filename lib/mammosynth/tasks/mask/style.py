@@ -42,6 +42,7 @@ KNOWN = (
     *(f"density_{density}" for density in DENSITIES),
 )
 """Numbers that are known of a label map: see `about`."""
+IS_FILM = KNOWN.index("is_film")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def about(drawing: Drawing, view: ViewPosition | None, look: Look, density: Dens
 
 def look_of(known: np.ndarray) -> Look:
     """The look that (10,) numbers of `about` tell."""
-    return Look.FILM if known[KNOWN.index("is_film")] > 0 else Look.DIGITAL
+    return Look.FILM if known[IS_FILM] > 0 else Look.DIGITAL
 
 
 def wall_share(pixels: np.ndarray, drawing: Drawing) -> float:

@@ -12,7 +12,7 @@ from torch import nn
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.mask.bands import SIGMAS
 from mammosynth.tasks.mask.quantiles import from_quantiles
-from mammosynth.tasks.mask.style import KNOWN, LENGTH, Style, look_of
+from mammosynth.tasks.mask.style import IS_FILM, KNOWN, LENGTH, Style, look_of
 
 _KNOTS = 33
 _RIDGE, _SHRINK = 4.0, 0.05
@@ -26,7 +26,6 @@ BANDS_ASKED = {
 """How strong bands must be drawn for what is measured to be as strong as in real images: 8-bit JPEG takes from weak
 detail, and frames and labels of films add to what is measured at the edges. Of power spectra of training images;
 the last tenths by `val`."""
-_IS_FILM = KNOWN.index("is_film")
 
 
 class StyleModels(nn.Module):
@@ -44,7 +43,7 @@ class StyleModels(nn.Module):
             known: (N, 10), see `style.about`.
         """
         for look in Look:
-            model, own = self._of(look), (known[:, _IS_FILM] > 0) == (look is Look.FILM)
+            model, own = self._of(look), (known[:, IS_FILM] > 0) == (look is Look.FILM)
             if own.any():
                 model.fit(styles[own], known[own])
             elif not model.images:
