@@ -88,8 +88,7 @@ class BundleInferTask(InferTask):
 
         Args:
             request: `order`, an Order; `inputs`, what is `Given` for it; `source_path`, the source's file if it has
-                one; `synthesize`, which runs the network,
-                if this process does not.
+                one; `synthesize`, which runs the network if this process does not.
 
         Returns:
             A 16-bit NRRD with the image's geometry, and its provenance as JSON values.

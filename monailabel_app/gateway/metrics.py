@@ -89,15 +89,9 @@ class _Queue(Collector):
         except BusyError as error:
             logger.warning("jobs that have not ended are not counted: %s", error)
             counts = None
-        is_up = GaugeMetricFamily("mammosynth_jobs_database_up", "Whether the database of jobs answers: 1, or 0")
-        is_up.add_metric([], counts is not None)
-        yield is_up
-        if counts is None:
-            return
-        family = GaugeMetricFamily("mammosynth_jobs_present", "Jobs that have not ended", labels=["state"])
-        for state, count in counts.items():
-            family.add_metric([state], count)
-        yield family
+        yield _flag("mammosynth_jobs_database_up", "Whether the database of jobs answers: 1, or 0", counts is not None)
+        if counts is not None:
+            yield _by_state("mammosynth_jobs_present", "Jobs that have not ended", counts)
 
 
 class _Pool(Collector):
@@ -111,18 +105,27 @@ class _Pool(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._pool()
-        is_up = GaugeMetricFamily("mammosynth_pool_up", "Whether the Ray cluster answers: 1, or 0")
-        is_up.add_metric([], state is not None)
-        yield is_up
+        yield _flag("mammosynth_pool_up", "Whether the Ray cluster answers: 1, or 0", state is not None)
         if state is None:
             return
-        workers = GaugeMetricFamily("mammosynth_pool_workers", "Workers that run networks", labels=["state"])
-        for name, count in (("idle", state.idle), ("busy", state.busy), ("starting", state.starting)):
-            workers.add_metric([name], count)
-        yield workers
+        counts = {"idle": state.idle, "busy": state.busy, "starting": state.starting}
+        yield _by_state("mammosynth_pool_workers", "Workers that run networks", counts)
         deaths = CounterMetricFamily("mammosynth_pool_deaths", "Workers that died; others take their place")
         deaths.add_metric([], state.deaths)
         yield deaths
+
+
+def _flag(name: str, words: str, is_so: bool) -> Metric:
+    family = GaugeMetricFamily(name, words)
+    family.add_metric([], is_so)
+    return family
+
+
+def _by_state(name: str, words: str, counts: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=["state"])
+    for state, count in counts.items():
+        family.add_metric([state], count)
+    return family
 
 
 class Counted:

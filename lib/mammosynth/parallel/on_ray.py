@@ -75,21 +75,38 @@ class RayEngine:
         else:
             options = {"address": self.address}
             check_answers(self.address)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
-        try:
-            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise not_there(options["address"], error) from error
+        connect(**options)
         try:
             yield
         finally:
             ray.shutdown()
 
     def _places(self) -> int:
-        """Workers that the cluster has room for when it is idle; at least one, since nodes may come."""
-        resources = ray.cluster_resources()
-        room = [resources.get("CPU", 0), *([resources.get("GPU", 0) / self.gpus] if self.gpus else [])]
-        return max(1, min(int(min(room)), self.workers or int(min(room))))
+        most = room(self.gpus)
+        return min(most, self.workers or most)
+
+
+def connect(address: str, **options: Any) -> None:
+    """Reach a cluster, or begin one of this process: "local".
+
+    Args:
+        address: Of the cluster.
+        **options: Of `ray.init`.
+
+    Raises:
+        InvalidParameterError: If it is not there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
+    try:
+        ray.init(address=address, **options, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise not_there(address, error) from error
+
+
+def room(gpus: int) -> int:
+    """Workers of one CPU and so many GPUs that the cluster holds when it is idle; at least one: machines may come."""
+    resources = ray.cluster_resources()
+    return max(1, int(min([resources.get("CPU", 0), *([resources.get("GPU", 0) / gpus] if gpus else [])])))
 
 
 class _Worker:

@@ -7,7 +7,6 @@ in a process of its own, see `pool.RayPool`, and never looks into what it hands 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
 import time
@@ -26,7 +25,8 @@ from threadpoolctl import threadpool_limits
 from mammosynth import __version__
 from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.parallel.engine import THREAD_COUNTS
-from mammosynth.parallel.ray_address import check_answers, not_there
+from mammosynth.parallel.on_ray import connect, room
+from mammosynth.parallel.ray_address import check_answers
 
 _GIVE_UP_S = 5.0
 """For how long a worker may go on with what nobody wants any more; then it is ended, and starts again."""
@@ -118,13 +118,8 @@ class Actors:
         Raises:
             InvalidParameterError: If it is not there.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise not_there(address, error) from error
-        resources = ray.cluster_resources()
-        return max(1, int(min([resources.get("CPU", 0), *([resources.get("GPU", 0) / gpus] if gpus else [])])))
+        connect(address)
+        return room(gpus)
 
     def begin(self, parts: Mapping[str, bytes], count: int, gpus: int) -> None:
         """Start workers; each is given the parts once, and once more if it has died.

@@ -127,10 +127,7 @@ class ContrastSynthesizer:
         source: Mammogram = inputs[SOURCE]
         roles = self.outputs(parameters)
         report = progress or (lambda fraction, message: None)
-        report(0.0, "finding the breast")
-        prepared = self.preprocessing.prepare(source)
-        report(0.3, "running the network")
-        prediction = Prediction(prepared, self.generate(prepared))
+        prediction = self.predict(source, report)
         report(0.8, "returning to the source's matrix")
         made = [self.sampled(prediction, seed) if rendering is Rendering.SAMPLED else self.expected(prediction)]
         if UNCERTAINTY in roles:
@@ -138,14 +135,21 @@ class ContrastSynthesizer:
         report(1.0, "done")
         return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=True))
 
-    def predict(self, source: Mammogram) -> Prediction:
+    def predict(self, source: Mammogram, progress: Progress | None = None) -> Prediction:
         """What `expected`, `spread` and any number of `sampled` images of one source are made from.
+
+        Args:
+            source: A low-energy view with a view position.
+            progress: Told a fraction of a whole synthesis, of which this is the most, and what happens.
 
         Raises:
             MissingAttributeError: If the source has no view position.
             UnsupportedImageError: If no breast is found.
         """
+        report = progress or (lambda fraction, message: None)
+        report(0.0, "finding the breast")
         prepared = self.preprocessing.prepare(source)
+        report(0.3, "running the network")
         return Prediction(prepared, self.generate(prepared))
 
     def expected(self, prediction: Prediction) -> np.ndarray:
