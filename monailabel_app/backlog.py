@@ -22,7 +22,7 @@ from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthErro
 from mammosynth.journey import Order, Work
 from mammosynth.parallel.engine import Engine
 from mammosynth.parallel.local import LocalEngine
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.task import Slot
 from monailabel_app.dicom_json import value_of, values_of
 from monailabel_app.errors import PacsError

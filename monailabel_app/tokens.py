@@ -24,6 +24,7 @@ from pathlib import Path
 from mammosynth.atomic import atomic_path
 from monailabel_app.errors import OptionsError
 from monailabel_app.identity import LOCAL, Identity, Role
+from monailabel_app.ownership import give_to_owner_of
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[^\W_](?:[\w .-]{0,61}[\w.-])?")  # fits a person name (PS3.5 section 6.2), as which SEGs hold it
@@ -184,11 +185,9 @@ def remove_token(file: Path, name: str) -> None:
 
 
 def _write(file: Path, tokens: Sequence[NamedToken]) -> None:
-    owner = (file if file.exists() else file.parent).stat()
     with atomic_path(file) as part:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        if os.geteuid() == 0:  # else the server, which has an account of its own, could not read it
-            os.chown(descriptor, owner.st_uid, owner.st_gid)
+        give_to_owner_of(file if file.exists() else file.parent, descriptor)  # else the server could not read it
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump({"tokens": [asdict(each) for each in tokens]}, stream, indent=1)
 

@@ -28,7 +28,7 @@ from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
 from mammosynth.parallel.engine import Engine
 from mammosynth.parallel.local import LocalEngine
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.synthesis.result import Result
 from mammosynth.task import IMAGE, Output, Placement, Slot, SlotKind
 

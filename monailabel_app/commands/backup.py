@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,22 +37,16 @@ def _back_up(args: argparse.Namespace) -> int:
 
 def _restore(args: argparse.Namespace) -> int:
     from monailabel_app.backup import restore
+    from monailabel_app.ownership import give_to_owner_of
     from monailabel_app.serve import locked
 
     args.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(args.data_dir):
         counts = restore(args.file, *_databases(args))
-        _hand_over(args.data_dir)
+        for path in args.data_dir.iterdir():
+            give_to_owner_of(args.data_dir, path)
     _say("Restored", args.file, counts)
     return 0
-
-
-def _hand_over(folder: Path) -> None:
-    """What root has made there is given to the folder's owner, by whose account the server runs."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        for path in folder.iterdir():
-            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _databases(args: argparse.Namespace) -> tuple[Path | str, Path | str]:

@@ -26,9 +26,9 @@ from mammosynth.evaluation.statistics import interval, resample_patients, weight
 from mammosynth.evaluation.texture import moments
 from mammosynth.parallel.engine import Engine, in_order
 from mammosynth.parallel.local import LocalEngine
+from mammosynth.parallel.threads import one_thread
 from mammosynth.phantom.clinic.case import generate_case
 from mammosynth.phantom.parameters import CaseParameters, Density
-from mammosynth.phantom.threads import one_thread
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.pairs import read_table
 from mammosynth.problems import Problems

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mammosynth.dicom.write import write_instance
 from mammosynth.parallel.local import LocalEngine
+from mammosynth.parallel.threads import one_thread
 from mammosynth.phantom.clinic.case import describe_case, generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
 from mammosynth.phantom.parameters import CaseParameters
-from mammosynth.phantom.threads import one_thread
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 _VIEWS = tuple((side, view) for view in ViewPosition for side in (ImageLaterality.RIGHT, ImageLaterality.LEFT))

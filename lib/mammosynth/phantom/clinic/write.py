@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset
 
 from mammosynth.atomic import atomic_path, write_json
 from mammosynth.dicom.write import write_instance
+from mammosynth.parallel.threads import one_thread
 from mammosynth.phantom.clinic.case import CaseDescription, PhantomView, describe_case, generate_case
 from mammosynth.phantom.clinic.export import ImageKind, PhantomExam, build_images, image_name
 from mammosynth.phantom.clinic.manifest import CASE, split_of
 from mammosynth.phantom.clinic.truth import LESIONS, TISSUES, lesion_segmentation, tissue_segmentation
 from mammosynth.phantom.parameters import CaseParameters
-from mammosynth.phantom.threads import one_thread
 
 TRUTH = "truth"
 _PATH_MAPS = ("adipose_mm", "gland_mm", "skin_mm", "muscle_mm", "calcium_mm", "parenchyma_cm", "vessel_cm")

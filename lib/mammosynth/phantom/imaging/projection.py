@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter, maximum_filter
 
+from mammosynth.parallel.threads import one_thread
 from mammosynth.phantom.anatomy.breast import THIRD_SHEET, UPTAKE, Anatomy
 from mammosynth.phantom.anatomy.compression import ColumnMap
 from mammosynth.phantom.anatomy.curves import Curves, draw_specks, draw_tubes
 from mammosynth.phantom.anatomy.lesions import Lesion
 from mammosynth.phantom.imaging.paths import LesionPaths, PathLengths
 from mammosynth.phantom.parameters import DETECTOR_MM
-from mammosynth.phantom.threads import one_thread
 from mammosynth.terms import ViewPosition
 
 SOURCE_TO_DETECTOR_MM = 660.0  # GE Senographe's focal distance; the source is above the chest wall edge

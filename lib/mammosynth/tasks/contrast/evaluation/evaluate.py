@@ -27,7 +27,7 @@ from mammosynth.evaluation.statistics import (
 from mammosynth.mammogram import Mammogram
 from mammosynth.parallel.engine import Engine, in_order
 from mammosynth.parallel.local import LocalEngine
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.preprocessing.pairs import ContrastPair
 from mammosynth.task import Rendering
 from mammosynth.tasks.contrast.data import DATASET

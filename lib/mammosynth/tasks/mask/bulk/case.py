@@ -25,7 +25,7 @@ from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputErro
 from mammosynth.files import write_image, write_label_map
 from mammosynth.journey import Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.preprocessing.look import Look
 from mammosynth.synthesis.result import Result
 from mammosynth.task import IMAGE, LABELS

@@ -23,7 +23,7 @@ from mammosynth.evaluation.told_apart import told_apart
 from mammosynth.networks.efficientnet_lite import are_weights_installed
 from mammosynth.parallel.engine import Engine, in_order
 from mammosynth.parallel.local import LocalEngine
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.preprocessing.look import Look
 from mammosynth.task import Rendering
 from mammosynth.tasks.mask.cases import MaskCase

@@ -22,7 +22,7 @@ from mammosynth.evaluation.texture import COMPONENTS, SLOPE
 from mammosynth.label_map import LabelMap
 from mammosynth.parallel.engine import Engine, in_order
 from mammosynth.parallel.local import LocalEngine
-from mammosynth.phantom.threads import one_thread
+from mammosynth.parallel.threads import one_thread
 from mammosynth.radiomics import extract_radiomics
 from mammosynth.task import Rendering
 from mammosynth.tasks.view.cases import ViewCase

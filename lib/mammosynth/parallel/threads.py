@@ -1,4 +1,4 @@
-"""`one_thread`: what makes the bits of a phantom the same on any number of cores."""
+"""`one_thread`: what makes the bits of a result the same on any number of cores."""
 
 from __future__ import annotations
 
