@@ -13,12 +13,13 @@ from mammosynth.errors import DataError
 from mammosynth.reading.analysis.agreements import between_arms, between_readers, within_readers
 from mammosynth.reading.analysis.closed_study import ClosedStudy
 from mammosynth.reading.analysis.comparisons import compare_arms, decisions_of, groups_of, paired_decisions
+from mammosynth.reading.analysis.conduct import conduct_of
 from mammosynth.reading.analysis.gradings import graded, ratings_by_arm, told_apart
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.statistics.estimate import Bootstrap, json_ready
 from mammosynth.reading.statistics.paired import benjamini_hochberg
-from mammosynth.reading.tables import ANSWERED, SIMULATED, WASHOUT_OVERRIDDEN
+from mammosynth.reading.tables import ANSWERED, SIMULATED
 
 _DECISIONS = ("sensitivity", "specificity", "accuracy")
 _BY_ROCKETTE = ("auc", *_DECISIONS, "free_response")
@@ -32,8 +33,9 @@ def analyse_study(study: ClosedStudy, progress: Callable[[int, int, str], None] 
         progress: Called with how many endpoints are done, how many there are, and the name of the last.
 
     Returns:
-        study, protocol_sha256, head, is_simulated, flow (counts of cases, readers and readings), endpoints (by name,
-        each with its result, or the problem why there is none), tests (p and adjusted p of each comparison), durations.
+        study, protocol_sha256, head, is_simulated, flow (counts of cases, readers and readings, and what `conduct_of`
+        tells), endpoints (by name, each with its result, or the problem why there is none), tests (p and adjusted p of
+        each comparison), durations.
     """
     protocol, content, table = study.protocol, study.content, study.answers
     endpoints = {}
@@ -47,7 +49,7 @@ def analyse_study(study: ClosedStudy, progress: Callable[[int, int, str], None] 
             "protocol_sha256": protocol.sha256,
             "head": content["study"]["head"],
             "is_simulated": any(record["kind"] == SIMULATED for record in content["records"]),
-            "flow": _flow(protocol, content, table),
+            "flow": {**_flow(protocol, content, table), **conduct_of(protocol, content)},
             "endpoints": endpoints,
             "tests": _tests(protocol, endpoints),
             "durations": _durations(table),
@@ -134,13 +136,10 @@ def _flow(protocol: Protocol, content: Mapping[str, Any], table: pd.DataFrame) -
             arm: sum(arm in case.images for case in protocol.test_cases.values()) for arm in protocol.arms
         },
         "readers": len(protocol.readers),
-        "readings_planned": sum(each["session"] > 0 for each in content["readings"]),
-        "readings_begun": len(table.drop_duplicates(["reader", "session", "position"])),
         "readings_unfinished": closing["unfinished"],
         "reason_for_closing": closing["reason"],
         "answers": kinds.count(ANSWERED),
         "revised_answers": int((table["revision"] > 1).sum()),
-        "washouts_cut_short": kinds.count(WASHOUT_OVERRIDDEN),
         "opened": content["records"][0]["at"],
         "closed": content["records"][-1]["at"],
     }

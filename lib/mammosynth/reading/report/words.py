@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mammosynth import __version__
+from mammosynth.counts import count_of
 from mammosynth.reading.analysis.analyse import parts_of
 from mammosynth.reading.endpoints import Endpoint
 from mammosynth.reading.protocol import Protocol
@@ -20,6 +21,8 @@ _FIGURES = {
 }
 _COVARIANCES = {"jackknife": "the jackknife", "delong": "DeLong's method", "bootstrap": "the bootstrap"}
 _NONE = "–"
+_NO_REASON = "none given"
+_LISTED = 8  # readers or sessions in a sentence; of more, their number is told
 
 
 @dataclass(frozen=True)
@@ -166,62 +169,167 @@ def flow(protocol: Protocol, results: Mapping[str, Any]) -> list[tuple[str, str]
     """From cases to answers, step by step: heading and text of each."""
     found, design = results["flow"], protocol.design
     arms = "; ".join(f"{protocol.arms[arm].title}: {count}" for arm, count in found["cases_by_arm"].items())
-    training = f"{found['training_cases']} more for training"
-    sessions = "1 session" if design.sessions == 1 else f"{design.sessions} sessions"
-    begun = f"{found['readings_begun']}; {found['readings_unfinished']} unfinished at the end, training included"
-    reason = f" ({found['reason_for_closing']})" if found["reason_for_closing"] else ""
-    revised = f"{found['answers']}, {found['revised_answers']} revised"
-    every = results["endpoints"].values()
-    left = [f"{each['title']}: {each['left_out']} cases left out" for each in every if each.get("left_out")]
+    cases = f"{count_of(found['cases'], 'case')} of {count_of(found['patients'], 'patient')} ({arms})"
+    kind = design.kind.replace("_", " ")
+    planned = f"{count_of(found['readers'], 'reader')}, {count_of(design.sessions, 'session')}, {kind}"
+    reason = f"; closed before the rest: {found['reason_for_closing'] or _NO_REASON}" if not _is_whole(found) else ""
+    early = _listed([_early(each) for each in found["early_sessions"]])
     return [
-        ("Cases", f"{found['cases']} cases of {found['patients']} patients ({arms}); {training}"),
-        ("Readers", f"{found['readers']}, {sessions}, {design.kind.replace('_', ' ')}"),
+        ("Cases", f"{cases}; {found['training_cases']} more for training"),
+        ("Design", planned),
         ("Readings planned", str(found["readings_planned"])),
-        ("Readings begun", begun + reason),
-        ("Answers", f"{revised}; wash-out cut short {found['washouts_cut_short']} times"),
-        ("Analysed", "; ".join(left) or "all cases"),
+        ("Readings begun", str(found["readings_begun"])),
+        ("Readings complete", f"{found['readings_complete']}{_by_whom(found)}{reason}"),
+        ("Wash-out cut short", early or "never"),
+        ("Answers", f"{found['answers']}, training included; revised, of those that count: {found['revised_answers']}"),
+        ("Analysed", _analysed(results)),
     ]
 
 
+def _is_whole(found: Mapping[str, Any]) -> bool:
+    """Whether every planned reading is complete."""
+    return found["readings_complete"] == found["readings_planned"]
+
+
+def _by_whom(found: Mapping[str, Any]) -> str:
+    """Who read how much, where that is not all."""
+    if _is_whole(found):
+        return ""
+    shares = [f"{reader}: {own['complete']} of {own['planned']}" for reader, own in found["by_reader"].items()]
+    return f" ({_listed(shares)})"
+
+
+def _early(session: Mapping[str, Any]) -> str:
+    reason = f", {session['reason']}" if session.get("reason") else ""
+    return f"session {session['session']} of {session['reader']} after {session['days']:.1f} days{reason}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """In a row; how many more there are, if they are many."""
+    more = [f"{len(texts) - _LISTED} more"] if len(texts) > _LISTED else []
+    return "; ".join([*texts[:_LISTED], *more])
+
+
+def _analysed(results: Mapping[str, Any]) -> str:
+    found = []
+    for each in results["endpoints"].values():
+        if "problem" in each:
+            found.append(f"{each['title']}: not computed")
+        elif each.get("left_out"):
+            found.append(f"{each['title']}: {count_of(each['left_out'], 'case')} left out")
+    if not found and not _is_whole(results["flow"]):
+        return "what all readers who read anything have answered"
+    return "; ".join(found) or "all cases"
+
+
 def methods(protocol: Protocol, results: Mapping[str, Any]) -> str:
-    """A paragraph for a paper."""
-    design, found = protocol.design, results["flow"]
-    if design.kind == "fully_crossed":
-        crossed = "Each reader read each case in each arm"
-    else:
-        crossed = (
-            f"Readers and cases were divided into {design.groups} groups; each reader read each case of their group in "
-            "each arm"
-        )
-    unit = {"patient": "a patient", "breast": "a breast", "image": "an image"}[protocol.reading_unit]
-    repeats = f" {design.repeats.cases} cases were read twice by each reader." if design.repeats else ""
-    sessions = "1 session"
-    if design.sessions > 1:
-        sessions = f"{design.sessions} sessions at least {design.washout_days:g} days apart"
-        if found["washouts_cut_short"]:
-            sessions += f" (less, in {found['washouts_cut_short']} of them)"
-    kind = "simulated readers" if results["is_simulated"] else "readers"
+    """A paragraph for a paper: what was done, and what was planned only where that was not done."""
+    endpoints = {name: protocol.endpoints[name] for name, each in results["endpoints"].items() if "problem" not in each}
+    missing = [each["title"] for each in results["endpoints"].values() if "problem" in each]
     sentences = [
-        f"{found['readers']} {kind} read {found['cases']} cases ({unit} each) of {found['patients']} patients in "
-        f"{len(protocol.arms)} arms: {', '.join(arm.title for arm in protocol.arms.values())}.",
-        f"{crossed}, in {sessions}, in an order drawn for each reader; no patient was shown in two arms in one "
-        f"session, and arms were balanced within sessions.{repeats}",
-        *_comparisons(protocol),
-        *dict.fromkeys(
-            _method(protocol, each) for each in protocol.endpoints.values() if each.statistic not in _FIGURES
-        ),
-        f"P values of {len(results['tests'])} comparisons were adjusted by Benjamini and Hochberg's procedure; "
-        f"adjusted p below {protocol.alpha:g} was taken as significant.",
+        *(_read if _is_whole(results["flow"]) else _read_in_part)(protocol, results),
+        *_washouts(results["flow"]),
+        *_comparisons(endpoints.values()),
+        *dict.fromkeys(_method(protocol, each) for each in endpoints.values() if each.statistic not in _FIGURES),
+        *([f"Of what was declared, this could not be computed: {', '.join(missing)}."] if missing else []),
+        *_adjustment(protocol, results),
         f"The protocol (SHA-256 {protocol.sha256}) was frozen before the first reading; answers were kept in a chain "
         f"of hashes and analysed with MammoSynth {__version__}.",
     ]
     return " ".join(sentences)
 
 
-def _comparisons(protocol: Protocol) -> Iterator[str]:
+def _read(protocol: Protocol, results: Mapping[str, Any]) -> Iterator[str]:
+    """Of a study that was read as it was planned."""
+    yield f"{_who(results)} read {_what(protocol, results)}."
+    early = " (with exceptions)" if results["flow"]["early_sessions"] else ""
+    order = f", in {_sessions(protocol)}{early}, in an order drawn for each reader"
+    if len(protocol.arms) > 1:
+        order += "; no patient was shown in two arms in one session, and arms were balanced within sessions"
+    yield _groups(protocol, f"each reader read {_each_case(protocol)}{order}.")
+    if protocol.design.repeats:
+        yield f"{count_of(protocol.design.repeats.cases, 'case was', 'cases were')} read twice by each reader."
+
+
+def _read_in_part(protocol: Protocol, results: Mapping[str, Any]) -> Iterator[str]:
+    """Of a study that was closed before: the plan as a plan, and what became of it."""
+    found = results["flow"]
+    yield f"It was planned that {_who(results)} read {_what(protocol, results)}."
+    order = f", in {_sessions(protocol)}, in an order drawn for each reader"
+    if len(protocol.arms) > 1:
+        order += ", with no patient in two arms in one session and arms balanced within sessions"
+    repeats = f", and {count_of(protocol.design.repeats.cases, 'case')} twice" if protocol.design.repeats else ""
+    yield _groups(protocol, f"each reader was to read {_each_case(protocol)}{order}{repeats}.")
+    yield (
+        f"The study was closed early (reason: {found['reason_for_closing'] or _NO_REASON}), after "
+        f"{found['readings_complete']} of {count_of(found['readings_planned'], 'planned reading')}{_by_whom(found)}: "
+        f"{found['readers_read']} of "
+        f"{count_of(found['readers'], 'reader')} had read {found['cases_read']} of {count_of(found['cases'], 'case')}, "
+        f"of {count_of(found['patients_read'], 'patient')}, in at least one arm."
+    )
+    if found["repeats_planned"]:
+        yield f"Of {count_of(found['repeats_planned'], 'second reading')}, {found['repeats_complete']} took place."
+
+
+def _who(results: Mapping[str, Any]) -> str:
+    kind = "simulated reader" if results["is_simulated"] else "reader"
+    return count_of(results["flow"]["readers"], kind)
+
+
+def _what(protocol: Protocol, results: Mapping[str, Any]) -> str:
+    found = results["flow"]
+    unit = {"patient": "a patient", "breast": "a breast", "image": "an image"}[protocol.reading_unit]
+    arms = f"{count_of(len(protocol.arms), 'arm')}: {', '.join(arm.title for arm in protocol.arms.values())}"
+    cases, patients = count_of(found["cases"], "case"), count_of(found["patients"], "patient")
+    return f"{cases} ({unit} each) of {patients} in {arms}"
+
+
+def _each_case(protocol: Protocol) -> str:
+    whose = " of their group" if protocol.design.groups > 1 else ""
+    is_everywhere = all(set(case.images) == set(protocol.arms) for case in protocol.test_cases.values())
+    return f"each case{whose} in each arm{'' if is_everywhere else ' that shows it'}"
+
+
+def _groups(protocol: Protocol, sentence: str) -> str:
+    if protocol.design.groups > 1:
+        return f"Readers and cases were divided into {protocol.design.groups} groups; {sentence}"
+    return f"{sentence[0].upper()}{sentence[1:]}"
+
+
+def _sessions(protocol: Protocol) -> str:
+    design = protocol.design
+    if design.sessions == 1:
+        return "1 session"
+    return f"{design.sessions} sessions at least {count_of(design.washout_days, 'day')} apart"
+
+
+def _washouts(found: Mapping[str, Any]) -> Iterator[str]:
+    early = found["early_sessions"]
+    if not early:
+        return
+    reasons = _listed(list(dict.fromkeys(each["reason"] for each in early if each.get("reason"))))
+    shortest = min(each["days"] for each in early)
+    yield (
+        f"{count_of(len(early), 'session')} began before the wash-out was over, the earliest after {shortest:.1f} days "
+        f"(reason: {reasons or _NO_REASON})."
+    )
+
+
+def _adjustment(protocol: Protocol, results: Mapping[str, Any]) -> Iterator[str]:
+    count = sum(test["adjusted_p"] is not None for test in results["tests"].values())
+    if count == 1:
+        yield f"One comparison was tested; p below {protocol.alpha:g} was taken as significant."
+    elif count:
+        yield (
+            f"P values of {count} comparisons were adjusted by Benjamini and Hochberg's procedure; adjusted p below "
+            f"{protocol.alpha:g} was taken as significant."
+        )
+
+
+def _comparisons(endpoints: Iterable[Endpoint]) -> Iterator[str]:
     """A sentence for all figures that are compared in the same way."""
     ways: dict[str, list[str]] = {}
-    for endpoint in protocol.endpoints.values():
+    for endpoint in endpoints:
         if endpoint.statistic in _FIGURES:
             ways.setdefault(_way(endpoint), []).append(f"the {_FIGURES[endpoint.statistic]}")
     for way, named in ways.items():
