@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 
 from pydicom.datadict import tag_for_keyword
 
+from mammosynth.counts import count_of
 from mammosynth.errors import BundleError, InvalidParameterError, MammoSynthError, UnsupportedImageError
 from mammosynth.journey import Order, Work
 from mammosynth.parallel.engine import Engine
@@ -289,8 +290,8 @@ def find_studies(archive: DicomWebStudies, filters: Mapping[str, str]) -> Iterat
             if len(page) > PAGE:
                 return  # it knows no pages: that was everything
             raise PacsError(
-                f"the archive sends the same {len(page)} studies whatever the offset is; narrow --query until it finds "
-                f"fewer than {len(page)}, for example by days"
+                f"the archive sends the same {count_of(len(page), 'study', 'studies')} whatever the offset is; "
+                f"narrow --query until it finds fewer than {len(page)}, for example by days"
             )
         yield from (uid for uid, each in zip(page, found, strict=True) if _has(each, wanted))
         if not page:

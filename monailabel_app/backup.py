@@ -26,7 +26,7 @@ Place = Path | str
 """A SQLite file, or a URL of a database."""
 
 
-def back_up(jobs: Place, studies: Place, file: Path) -> dict[str, int]:
+def back_up(jobs: Place, studies: Place, file: Path) -> tuple[int, int]:
     """Write everything that the databases hold; the server may run meanwhile.
 
     Args:
@@ -61,10 +61,10 @@ def back_up(jobs: Place, studies: Place, file: Path) -> dict[str, int]:
             archive.writestr(_MANIFEST, json.dumps(manifest, indent=1))
             for name in digests:
                 archive.write(folder / name, name)
-    return {"jobs": len(rows), "reader studies": len(names)}
+    return len(rows), len(names)
 
 
-def restore(file: Path, jobs: Place, studies: Place) -> dict[str, int]:
+def restore(file: Path, jobs: Place, studies: Place) -> tuple[int, int]:
     """Put what a backup holds into databases that have none of it; jobs that ran then are queued again.
 
     Nothing is stored unless all of it verifies.
@@ -90,7 +90,7 @@ def restore(file: Path, jobs: Place, studies: Place) -> dict[str, int]:
         job_store.insert(rows)
         for each in studies_found:
             store.insert(each)
-    return {"jobs": len(rows), "reader studies": len(names)}
+    return len(rows), len(names)
 
 
 def _job_store(place: Place, stack: ExitStack) -> JobStore:

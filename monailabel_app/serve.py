@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import monailabel_app
+from mammosynth.counts import count_of
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions, archive_credentials, parse_studies
 from monailabel_app.tokens import TokenBook, is_plain
@@ -301,7 +302,7 @@ def _pool(options: ServeOptions, say: Callable[[str], None]) -> Iterator[Any]:
     pool = RayPool(options.ray_address, workers=options.ray_workers, gpus=int(options.device != "cpu"))
     try:
         pool.connect()
-        say(f"Networks run in {pool.workers} workers of the Ray cluster at {options.ray_address}")
+        say(f"Networks run in {count_of(pool.workers, 'worker')} of the Ray cluster at {options.ray_address}")
         yield pool
     finally:
         pool.close()
@@ -347,7 +348,7 @@ def _embedded_store(
             folder,
             index_folder=index_folder,
             credentials=credentials,
-            progress=lambda done, total: say(f"Reading the archive: {done} of {total} files"),
+            progress=lambda done, total: say(f"Reading the archive: {done} of {count_of(total, 'file')}"),
         )
     except FolderInUseError as error:
         raise OptionsError(str(error)) from None

@@ -19,6 +19,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from pydicom.uid import SegmentationStorage
 
 from mammosynth.bundle import Bundle, find_bundles
+from mammosynth.counts import count_of
 from mammosynth.errors import (
     BundleError,
     DataError,
@@ -165,7 +166,7 @@ def cases_from_archive(archive: DicomWebStudies, task: TaskSpec) -> Cases:
         cases = task.load("dataset").collect(_images(archive, problems), drawings)
     except DataError as error:
         missing = error
-    problems.raise_if_any(f"{len(problems)} images of the archive cannot be used for training:")
+    problems.raise_if_any(f"{count_of(len(problems), 'image')} of the archive cannot be used for training:")
     if missing is not None:
         raise missing
     return cases

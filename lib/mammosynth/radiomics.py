@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from mammosynth.counts import count_of
 from mammosynth.errors import MammoSynthError, UnsupportedImageError
 
 VERSION = "1"
@@ -80,7 +81,8 @@ def extract_radiomics(
     image, region = _resampled(pixels, shape), _resampled(lesion.astype(np.float32), shape) > 0.5
     if region.sum() < LEAST_PIXELS:
         raise UnsupportedImageError(
-            f"the lesion has {int(region.sum())} pixels of {PIXEL_MM} mm, expected {LEAST_PIXELS} and more; draw more"
+            f"the lesion has {count_of(int(region.sum()), 'pixel')} of {PIXEL_MM} mm, expected {LEAST_PIXELS} and "
+            "more; draw more"
         )
     table = _TABLE.get()
     if table is None:

@@ -7,6 +7,7 @@ import sys
 
 from mammosynth.commands.options import check_device, chosen_engine
 from mammosynth.commands.synthesize import order_of, refuse_others
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 from monailabel_app.commands.serve import add_archive_user
@@ -61,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
         )
     made = "made and stored" if args.store else "would be made (--store makes them)"
     sys.stdout.write(
-        f"{totals.studies} studies: {totals.made} {made}, {totals.kept} were there, {totals.refused} refused, "
-        f"{totals.passed_over} passed over, from which {args.task} does not start\n"
+        f"{count_of(totals.studies, 'study', 'studies')}: {totals.made} {made}, {totals.kept} were there, "
+        f"{totals.refused} refused, {totals.passed_over} passed over, from which {args.task} does not start\n"
     )
     if totals.left:
         sys.stderr.write(
-            f"Stopped, because the archive failed again and again: {totals.left} studies are left; the same command "
-            "goes on\n"
+            f"Stopped, because the archive failed again and again, with {count_of(totals.left, 'study', 'studies')} "
+            "left; the same command goes on\n"
         )
     return 1 if totals.refused or totals.left else 0
 

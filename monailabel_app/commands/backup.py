@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mammosynth.counts import count_of
 from monailabel_app.commands.serve import add_places
 
 _NOT_IN_IT = (
@@ -53,5 +54,7 @@ def _databases(args: argparse.Namespace) -> tuple[Path | str, Path | str]:
     return args.jobs or args.data_dir / "jobs.sqlite", args.reader_studies or args.data_dir / "studies.sqlite"
 
 
-def _say(what: str, file: Path, counts: dict[str, int]) -> None:
-    sys.stdout.write(f"{what} {file}: {', '.join(f'{count} {name}' for name, count in counts.items())}\n{_NOT_IN_IT}\n")
+def _say(what: str, file: Path, counts: tuple[int, int]) -> None:
+    jobs, studies = counts
+    held = f"{count_of(jobs, 'job')}, {count_of(studies, 'reader study', 'reader studies')}"
+    sys.stdout.write(f"{what} {file}: {held}\n{_NOT_IN_IT}\n")

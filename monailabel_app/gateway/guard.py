@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mammosynth.counts import count_of
 from monailabel_app.gateway.audit import Action, note_action
 from monailabel_app.gateway.busy import TOO_MANY
 from monailabel_app.gateway.guessing import Guesses
@@ -201,7 +202,7 @@ def _address(scope: Scope) -> str:
 
 def _too_many_guesses(scope: Scope, headers: dict[bytes, str], next_path: str, wait_s: int) -> Response:
     note_action(scope, Action.SIGN_IN_REFUSED)
-    problem = f"Too many wrong tokens came from here lately. Try again in {wait_s} seconds."
+    problem = f"Too many wrong tokens came from here lately. Try again in {count_of(wait_s, 'second')}."
     if "text/html" in headers.get(b"accept", ""):
         answer = sign_in_page(TOO_MANY, next_path, problem=problem)
     else:

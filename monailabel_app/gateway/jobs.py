@@ -22,6 +22,7 @@ from sqlalchemy import JSON, ColumnElement, Float, Index, Integer, String, func,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from mammosynth.counts import count_of
 from mammosynth.database import Database
 from mammosynth.errors import DataError
 from monailabel_app.database import Base
@@ -157,7 +158,9 @@ class JobStore:
             is_waiting = _Job.state == JobState.QUEUED
             waiting = session.scalar(select(func.count()).where(is_waiting)) or 0
             if waiting >= self._max_queued:
-                raise ConflictError(f"{waiting} jobs wait already, the most that are kept; try again later")
+                raise ConflictError(
+                    f"{count_of(waiting, 'job waits', 'jobs wait')} already, the most that are kept; try again later"
+                )
             own = session.scalar(select(func.count()).where(is_waiting, _Job.requester == request.requester)) or 0
             if own >= self._max_queued_each:
                 raise BusyError(

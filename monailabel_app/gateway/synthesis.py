@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mammosynth.counts import count_of
 from mammosynth.errors import MammoSynthError
 from mammosynth.task import Slot, SlotKind
 from monailabel_app.app import MammoSynthApp
@@ -52,7 +53,7 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
         "viewer_url": _viewer_url(works[0][0], _drawn_on(archive, task.bundle.slots, references), stored),
         "provenance": _distinct([each.provenance for each in stored if each.provenance]),
         "refused": [str(error) for error in refused],
-        "message": f"done; {len(refused)} of {len(works)} images could not be used" if refused else "done",
+        "message": f"done; {len(refused)} of {count_of(len(works), 'image')} could not be used" if refused else "done",
     }
 
 

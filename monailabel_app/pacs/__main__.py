@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from mammosynth.counts import count_of
 from monailabel_app.errors import OptionsError
 from monailabel_app.gateway.connections import build_server, listening, raise_file_limit
 from monailabel_app.gateway.logs import configure_logging, warnings_without_values
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def _tell_progress(done: int, total: int) -> None:
-    sys.stderr.write(f"Reading the archive: {done} of {total} files\n")
+    sys.stderr.write(f"Reading the archive: {done} of {count_of(total, 'file')}\n")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def test_trainer_writes_a_bundle_and_tells_losses_scores_and_warnings(trainer, t
     told = [json.loads(record.message) for record in caplog.records if record.message.startswith("{")]
     assert told[-1]["progress"] == 1
     assert told[-1].keys() >= {"loss", "val_score"}
-    assert "warning: 2 of 2 pairs have an empty lesion mask" in told[1]["message"]
+    assert "warning: the lesion mask of 2 of 2 pairs is empty" in told[1]["message"]
     training = load_bundle(tmp_path / "trained" / "mine").metadata["mammosynth"]["training"]
     assert training["recipe"]["steps"] == 3
     assert training["recipe"]["noise"] == 0

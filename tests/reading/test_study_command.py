@@ -15,7 +15,7 @@ from mammosynth.cli import main
 from mammosynth.files import write_image
 from mammosynth.reading.store import StudyStore
 from tests.support.blinded import blinded_protocol, read
-from tests.support.studies import case
+from tests.support.studies import case, protocol
 
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "reader-study.md"
 
@@ -138,6 +138,23 @@ def test_what_cannot_be_done_is_told_in_a_sentence(
 ) -> None:
     assert study(*arguments) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_study_of_one_is_told_without_plurals(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = protocol(
+        readers=["ann"],
+        design={"sessions": 1, "seed": 1},
+        cases={"case-1": case("P1", ("clinical",), truth={"lesion": "yes"})},
+    )
+    (folder / "one.yaml").write_text(one.canonical())
+    assert study("check", "one.yaml") == 0
+    assert study("open", "one.yaml", "--store", "s.sqlite") == 0
+    assert study("status", "small", "--store", "s.sqlite") == 0
+    printed = capsys.readouterr().out
+    assert "1 case of 1 patient, 0 for training\n1 reader, 1 reading\nat most 1 reading in a session" in printed
+    assert "small: open, 0 of 1 reading\n" in printed
+    assert study("close", "small", "--store", "s.sqlite") == 1
+    assert "1 reading of small is unfinished; let readers finish" in capsys.readouterr().err
 
 
 def test_the_json_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

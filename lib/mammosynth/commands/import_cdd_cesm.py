@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 
@@ -51,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     found = ", ".join(f"{count} {split}" for split, count in report.pairs.items())
-    print(f"{sum(report.pairs.values())} pairs ({found}), {report.breasts} breasts with both views in {args.output}")
+    print(
+        f"{count_of(sum(report.pairs.values()), 'pair')} ({found}), "
+        f"{count_of(report.breasts, 'breast')} with both views in {args.output}"
+    )
     print(f"{len(report.refused)} refused, {len(report.odd)} odd; all are listed in {REPORT}")
     print("Whoever uses these data must repeat the citations in dataset_citation.txt.")
     for message in (*report.refused, *report.odd):

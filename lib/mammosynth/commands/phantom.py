@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.commands.options import add_device, add_engine, check_device, chosen_engine, list_of
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             seeds = range(args.seed, args.seed + args.cases)
             manifest = write_cohort(args.out, _cohort_settings(args), seeds, engine=engine, progress=progress)
     if not args.reproduce:
-        print(f"{len(manifest['cases'])} cases in {args.out}")
+        print(f"{count_of(len(manifest['cases']), 'case')} in {args.out}")
         return 0
     print("\n  ".join(["Not reproduced:", *found]) if found else "Reproduced: every pixel of every file is equal.")
     return 1 if found else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mammosynth.commands.options import named_texts, write_report
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError, OutputError, ProtocolError
 from mammosynth.progress import counted
 
@@ -173,9 +174,12 @@ def _check(args: argparse.Namespace) -> int:
         raise ProtocolError("no protocol was named; give its file, or --schema")
     found = describe(read_protocol(args.protocol))
     print(f"{found['study']}: {found['title']}")
-    print(f"{found['cases']} cases of {found['patients']} patients, {found['training_cases']} for training")
-    print(f"{found['readers']} readers, {found['readings']} readings")
-    print(f"at most {found['most_readings_in_a_session']} readings in a session of one reader")
+    print(
+        f"{count_of(found['cases'], 'case')} of {count_of(found['patients'], 'patient')}, "
+        f"{found['training_cases']} for training"
+    )
+    print(f"{count_of(found['readers'], 'reader')}, {count_of(found['readings'], 'reading')}")
+    print(f"at most {count_of(found['most_readings_in_a_session'], 'reading')} in a session of one reader")
     for session, arms in found["readings_by_session_and_arm"].items():
         name = "training" if session == "0" else f"session {session}"
         print(f"  {name}: " + ", ".join(f"{count} {arm}" for arm, count in arms.items()))
@@ -191,7 +195,10 @@ def _power(args: argparse.Namespace) -> int:
     found = power_of(read_protocol(args.protocol))
     margin = "" if found["margin"] is None else f" within a margin of {found['margin']:g}"
     chance = "unknown for one reader" if found["power"] is None else f"{found['power']:.3f}"
-    print(f"Difference {found['effect']:g}{margin}, {found['readers']} readers, {found['cases']} cases: power {chance}")
+    print(
+        f"Difference {found['effect']:g}{margin}, {count_of(found['readers'], 'reader')}, "
+        f"{count_of(found['cases'], 'case')}: power {chance}"
+    )
     print(f"Cases for a power of {found['goal']:g}:")
     for readers, cases in found["cases_needed_by_readers"].items():
         print(f"  {readers} readers: {'no number of cases is enough' if cases is None else cases}")
@@ -216,7 +223,7 @@ def _status(args: argparse.Namespace) -> int:
     with _store(args.store) as store:
         found = store.status(args.study)
     simulated = ", SIMULATED READERS" if found["is_simulated"] else ""
-    print(f"{found['study']}: {found['state']}{simulated}, {found['done']} of {found['readings']} readings")
+    print(f"{found['study']}: {found['state']}{simulated}, {found['done']} of {count_of(found['readings'], 'reading')}")
     for reader in found["readers"]:
         sessions = ", ".join(f"{each['done']}/{each['readings']}" for each in reader["sessions"])
         print(f"  {reader['reader']}: {sessions}; last {reader['last_activity'] or 'never'}")
@@ -240,7 +247,10 @@ def _blind(args: argparse.Namespace) -> int:
     with _store(args.store) as store, counted(args.study, "copy") as progress:
         count = blind(store, args.study, args.copies, read, progress)
         rule = json.loads((store.blinding(args.study) or {})["rule"])
-    print(f"{count} blinded copies of {rule['rows']} x {rule['columns']} pixels, detail {rule['detail']:.3f} a pixel")
+    print(
+        f"{count_of(count, 'blinded copy', 'blinded copies')} of {rule['rows']} x {rule['columns']} pixels, detail "
+        f"{rule['detail']:.3f} a pixel"
+    )
     print(f"Next: mammosynth study attack {args.study}")
     return 0
 
@@ -254,7 +264,9 @@ def _attack(args: argparse.Namespace) -> int:
         found = attack_study(BlindedCopies(store, args.study, args.copies), protocol)
     for each in found:
         value, low, high = each.classifier
-        print(f"{' and '.join(each.arms)}: {each.copies[0]} and {each.copies[1]} copies, {each.scores} scores")
+        print(
+            f"{' and '.join(each.arms)}: {each.copies[0]} and {each.copies[1]} copies, {count_of(each.scores, 'score')}"
+        )
         print(f"  classifier: AUC {value:.2f} ({low:.2f} to {high:.2f})")
         for leak in each.leaks:
             print(f"  TOLD APART by {leak}")
@@ -284,7 +296,10 @@ def _verify(args: argparse.Namespace) -> int:
     if found:
         sys.stderr.write("\n  ".join(["Not as it was:", *found]) + "\n")
         return 1
-    print(f"{len(content['records'])} records and {len(content['readings'])} readings are as they were.")
+    print(
+        f"{count_of(len(content['records']), 'record')} and {count_of(len(content['readings']), 'reading')} are as "
+        "they were."
+    )
     print(f"record {content['study']['records']} {content['study']['head']}")
     return 0
 
@@ -295,7 +310,7 @@ def _backup(args: argparse.Namespace) -> int:
     file = args.output or Path(f"{args.study}.backup.json")
     with _store(args.store) as store:
         count = write_backup(store, args.study, file)
-    print(f"Wrote {file}: {count} records")
+    print(f"Wrote {file}: {count_of(count, 'record')}")
     return 0
 
 
@@ -314,7 +329,7 @@ def _simulate(args: argparse.Namespace) -> int:
     skill = Skill(_areas(args.skill), args.tell, args.seed)
     with _store(args.store) as store, counted(args.study, "reading") as progress:
         count = simulate(store, args.study, skill, args.by, progress)
-    print(f"{count} readings by simulated readers. Next: mammosynth study close {args.study}")
+    print(f"{count_of(count, 'reading')} by simulated readers. Next: mammosynth study close {args.study}")
     return 0
 
 
@@ -363,7 +378,7 @@ def _export_structured_reports(args: argparse.Namespace, folder: Path) -> int:
     with _store(args.store) as store, counted(args.study, "report") as progress:
         study = ClosedStudy.of(store.content(args.study))
         count = write_structured_reports(study, folder, image_folder(args.images), progress)
-    print(f"Wrote {count} Structured Reports to {folder}")
+    print(f"Wrote {count_of(count, 'Structured Report')} to {folder}")
     return 0
 
 

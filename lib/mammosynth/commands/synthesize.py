@@ -21,6 +21,7 @@ from mammosynth.commands.options import (
     named_texts,
     open_bundle,
 )
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.progress import counted
 from mammosynth.task import Rendering, SlotKind, TaskSpec, task_named
@@ -177,7 +178,8 @@ def _make_data_set(args: argparse.Namespace) -> int:
         )
     kept = f", {written.kept} kept" if written.kept else ""
     print(
-        f"{written.made} made in {args.output}{kept}, {len(written.refused)} refused, {written.sheets} contact sheets"
+        f"{written.made} made in {args.output}{kept}, {len(written.refused)} refused, "
+        f"{count_of(written.sheets, 'contact sheet')}"
     )
     for message in written.refused:
         print(f"  {message}", file=sys.stderr)

@@ -19,6 +19,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage
 
+from mammosynth.counts import count_of
 from mammosynth.dicom.attributes import (
     code_of,
     coded,
@@ -291,7 +292,7 @@ def check_segmentation(header: Dataset, name: str) -> None:
     frames = integer_of(header, "NumberOfFrames") or 1
     if not 0 < rows * columns * frames <= MAX_FRAME_PIXELS:
         raise UnsupportedImageError(
-            f"{name}: the segmentation has {frames} frames of {rows} x {columns} pixels, expected at most "
+            f"{name}: the segmentation has {count_of(frames, 'frame')} of {rows} x {columns} pixels, expected at most "
             f"{MAX_FRAME_PIXELS} pixels; split it"
         )
 
@@ -334,7 +335,7 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
     described = {number: item for item in items_of(dataset, "SegmentSequence") if (number := _number(item))}
     if not described or max(described) > MAX_SEGMENTS:
         raise UnsupportedImageError(
-            f"{name}: {label_of('SegmentSequence')} has {len(described)} segments, the highest number is "
+            f"{name}: {label_of('SegmentSequence')} has {count_of(len(described), 'segment')}, the highest number is "
             f"{max(described, default=0)}, expected 1 to {MAX_SEGMENTS}"
         )
     masks = {number: np.zeros((dataset.Rows, dataset.Columns), bool) for number in described}

@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.evaluation.statistics import interval, resample_patients, weighted_auroc
 from mammosynth.evaluation.texture import moments
@@ -161,7 +162,7 @@ def read_real(folder: Path) -> list[ImageStatistics]:
         with problems.catching(OSError, ValueError, DataError, UnidentifiedImageError, about=row["file"]):
             statistics.append(_read_statistics(folder, row))
     problems.raise_if_any(
-        f"{folder.name}: {len(problems)} of {len(rows)} images cannot be used; "
+        f"{folder.name}: {len(problems)} of {count_of(len(rows), 'image')} cannot be used; "
         "repair or remove these rows of full/cc_index.csv:"
     )
     return statistics
@@ -206,8 +207,8 @@ def realism_report(
     """
     if min(len(real), len(phantom)) < 2 * FOLDS:
         raise DataError(
-            f"{len(real)} real images and {len(phantom)} phantoms, expected at least {2 * FOLDS} of either; "
-            "name more splits or more cases"
+            f"{count_of(len(real), 'real image')} and {count_of(len(phantom), 'phantom')}, expected at least "
+            f"{2 * FOLDS} of either; name more splits or more cases"
         )
     return {
         "real": len(real),
@@ -224,7 +225,8 @@ def realism_report(
 def format_realism(report: dict[str, Any]) -> str:
     """The report as a table for a terminal."""
     lines = [
-        f"{report['real']} real images of {report['real_patients']} patients, {report['phantom']} phantoms",
+        f"{count_of(report['real'], 'real image')} of {count_of(report['real_patients'], 'patient')}, "
+        f"{count_of(report['phantom'], 'phantom')}",
         f"{'AUC real v. phantom':24} {'value':>6}   95 % interval    real v. real (mean, range)",
     ]
     for name, auc in report["auc"].items():

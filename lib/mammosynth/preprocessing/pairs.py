@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import segment_breast
@@ -157,7 +158,7 @@ def _read_rows(
         with problems.catching(OSError, ValueError, DataError, UnidentifiedImageError, about=f"{row.get(name)}"):
             pairs.append(read(folder, row))
     problems.raise_if_any(
-        f"{folder.name}: {len(problems)} of {len(rows)} pairs of split '{split}' cannot be used; "
+        f"{folder.name}: {len(problems)} of {count_of(len(rows), 'pair')} of split '{split}' cannot be used; "
         f"repair or remove these rows of {table}:"
     )
     return pairs

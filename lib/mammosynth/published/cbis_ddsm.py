@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.splits import TEST, TRAIN, VAL, split_of
@@ -58,7 +59,7 @@ def read_rows(place: Path) -> list[dict[str, Any]]:
                     row = _row(values, official, folders)
                     masses = rows.setdefault(row["file"], row)["masses"]
                     masses.append(_mass(values, folders))
-    problems.raise_if_any(f"{place.name}: {len(problems)} rows cannot be used; correct or remove them:")
+    problems.raise_if_any(f"{place.name}: {count_of(len(problems), 'row')} cannot be used; correct or remove them:")
     return list(rows.values())
 
 

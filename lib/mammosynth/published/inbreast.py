@@ -19,6 +19,7 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.splits import TEST, TRAIN, VAL, split_of
@@ -57,7 +58,7 @@ def read_rows(place: Path) -> list[dict[str, Any]]:
         if values["File Name"]:
             with problems.catching(DataError, about=f"{TABLE}, row {number}"):
                 rows.append(_row(values, images))
-    problems.raise_if_any(f"{place.name}: {len(problems)} rows cannot be used; correct or remove them:")
+    problems.raise_if_any(f"{place.name}: {count_of(len(problems), 'row')} cannot be used; correct or remove them:")
     return rows
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from mammosynth.counts import count_of
 from mammosynth.errors import ProtocolError
 from mammosynth.reading.protocol import Protocol, arms_by_patient
 
@@ -179,7 +180,8 @@ def _balanced(
         turns = [row for row in turns if row]
     if len(found) < count:
         raise ProtocolError(
-            f"design.repeats.cases asks for {count} in a session that has {len(items)} cases to repeat; ask for fewer"
+            f"design.repeats.cases asks for {count} in a session that has {count_of(len(items), 'case')} to repeat; "
+            "ask for fewer"
         )
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mammosynth.atomic import write_bytes, write_json
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError, InvalidParameterError
 from mammosynth.reading.imrmc import imrmc_text
 from mammosynth.reading.statistics import margins
@@ -189,8 +190,9 @@ def mrmc_report(
 
 def format_report(report: dict[str, Any]) -> str:
     """The report as a table for a terminal."""
-    sizes = f"{report['reader_count']} readers, {report['treatment_count']} treatments"
-    cases = f"{report['positive']} positive and {report['negative']} negative cases of {report['patients']} patients"
+    sizes = f"{count_of(report['reader_count'], 'reader')}, {count_of(report['treatment_count'], 'treatment')}"
+    patients = count_of(report["patients"], "patient")
+    cases = f"{report['positive']} positive and {report['negative']} negative cases of {patients}"
     fixed = {"none": "readers and cases random"}.get(report["fixed"], f"{report['fixed']} fixed")
     lines = [f"{report['figure']}, {sizes}, {cases}; {fixed}, {report['covariance']} covariances", ""]
     test = report["test"]
@@ -264,8 +266,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise DataError(
-                f"{path.name}: line {number} has {len(row)} values, expected {len(rows[0])} as in the first line; "
-                "texts with commas need quotes"
+                f"{path.name}: line {number} has {count_of(len(row), 'value')}, expected {len(rows[0])} as in the "
+                "first line; texts with commas need quotes"
             )
     return pd.DataFrame(rows[1:], columns=rows[0])
 

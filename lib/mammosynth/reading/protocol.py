@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError, ProtocolError
 from mammosynth.problems import Problems
 from mammosynth.reading.blinding.rule import BlindingRule, Hanging
@@ -194,7 +195,7 @@ def protocol_from_canonical(text: str) -> Protocol:
     try:
         return Protocol.model_validate_json(text)
     except ValidationError as error:
-        raise ProtocolError(f"the stored protocol is damaged ({error.error_count()} problems)") from None
+        raise ProtocolError(f"the stored protocol is damaged ({count_of(error.error_count(), 'problem')})") from None
 
 
 def _protocol_of(document: Document) -> Protocol:

@@ -19,6 +19,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from mammosynth import __version__
+from mammosynth.counts import count_of
 from mammosynth.database import Database
 from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
 from mammosynth.reading import queries
@@ -492,7 +493,8 @@ class StudyStore:
             left = queries.unfinished(db, study, protocol)
             if left and not reason.strip():
                 raise ConflictError(
-                    f"{left} readings of {name} are unfinished; let readers finish, or give a reason to close it so"
+                    f"{count_of(left, 'reading of', 'readings of')} {name} {'is' if left == 1 else 'are'} unfinished; "
+                    "let readers finish, or give a reason to close it so"
                 )
             return self._append(db, study, CLOSED, {"by": by, "reason": reason.strip(), "unfinished": left})
 
@@ -626,7 +628,8 @@ class StudyStore:
         if earliest is not None and self._clock() < earliest:
             raise ConflictError(
                 f"session {number} of {reader} may begin on {earliest.isoformat(timespec='minutes')}, "
-                f"{protocol.design.washout_days:g} days after the last reading; wait, or let the owner override it"
+                f"{count_of(protocol.design.washout_days, 'day')} after the last reading; wait, or let the owner "
+                "override it"
             )
 
     @staticmethod

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from mammosynth import __version__
 from mammosynth.atomic import write_bytes, write_json
 from mammosynth.bundle import INFERENCE, METADATA, TRAIN, WEIGHTS, hash_file, read_config
+from mammosynth.counts import count_of
 from mammosynth.task import TaskSpec
 from mammosynth.training.run import TrainingRun
 from mammosynth.training.template import Template
@@ -41,7 +42,7 @@ def write_bundle(output: Path, template: Template, run: TrainingRun, prefix: str
     whole = bool(template.training.network)
     own = {"objective": record["objective"], "recipe": record["recipe"]}
     write_json(output / TRAIN, read_config(template.folder, TRAIN) if whole else own)
-    ended = run.ending or f"stopped after {run.step} of {run.recipe.steps} steps"
+    ended = run.ending or f"stopped after {run.step} of {count_of(run.recipe.steps, 'step')}"
     record = {**record, "software_version": __version__, "seconds": round(run.seconds, 1), "ended": ended}
     write_json(output / RUN, record)
     card = _card(output.resolve().name, template.task, run, record)
@@ -79,8 +80,9 @@ def _card(name: str, task: TaskSpec, run: TrainingRun, record: dict[str, Any]) -
     return (
         f"# {name}\n\n{task.description} Research only, not for diagnosis.\n\n"
         f"Trained by mammosynth {__version__} (objective {record['objective']}, template {record['template']}) on "
-        f"{counts['train']['cases']} cases of {counts['train']['patients']} patients, validated on "
-        f"{counts['val']['cases']} cases of {counts['val']['patients']} patients; {run.step} steps, "
+        f"{count_of(counts['train']['cases'], 'case')} of {count_of(counts['train']['patients'], 'patient')}, "
+        f"validated on {count_of(counts['val']['cases'], 'case')} of {count_of(counts['val']['patients'], 'patient')}; "
+        f"{count_of(run.step, 'step')}, "
         f"{run.seconds:.0f} s: {record['ended']}. {start}\n\nData (SHA-256): train {record['train_sha256']}, "
         f"val {record['val_sha256']}.\n\nIn the network's frame, on the validation cases:\n\n"
         f"| score | value |\n|---|---|\n"

@@ -6,7 +6,7 @@ import { BACKGROUND, drawingOf } from './lesions.js';
 import { canDrawOn, instanceOf, Pen } from './pen.js';
 import { labelsIn } from './preview.js';
 import { labelsOf, onSegmentations, segmentationsOf, storeDrawing } from './segmentations.js';
-import { title } from './sentences.js';
+import { counted, title } from './sentences.js';
 import { preview } from './server.js';
 import { addShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
@@ -372,7 +372,7 @@ const NO_LABEL_MAP = 'No label map of this image is stored; choose the mammogram
 const LOAD_BREAST = 'Load the label map of this image under Drawings saved in this study, and change it.';
 
 function areaText({ count, areaMm2 }) {
-  return areaMm2 === null ? `${count} pixels` : `${areaMm2.toFixed(1)} mm²`;
+  return areaMm2 === null ? counted(count, 'pixel') : `${areaMm2.toFixed(1)} mm²`;
 }
 
 if (!customElements.get('mammosynth-drawing')) customElements.define('mammosynth-drawing', DrawingSection);

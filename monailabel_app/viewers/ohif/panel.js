@@ -10,7 +10,7 @@ import { buildControls, keptValues, readValues, validValues } from './parameters
 import { scoreRow } from './scores.js';
 import { onSegmentations } from './segmentations.js';
 import { previewCss } from './preview.js';
-import { capitalized } from './sentences.js';
+import { capitalized, counted } from './sentences.js';
 import { info } from './server.js';
 import { keepControlKeys } from './shortcuts.js';
 import { canMakeAllViews, SlotControls, sourceSlot } from './slots.js';
@@ -213,7 +213,7 @@ export class MammoSynthPanel extends HTMLElement {
 
   showScores({ split, images, patients, measures = [] }) {
     this.find('#scores').hidden = !measures.length;
-    this.find('#scores caption').textContent = `${split} split: ${images} images of ${patients} patients`;
+    this.find('#scores caption').textContent = `${split} split: ${counted(images, 'image')} of ${counted(patients, 'patient')}`;
     this.find('#scores tbody').replaceChildren(...measures.map(scoreRow));
   }
 

@@ -1,5 +1,7 @@
 // The truth of a training case in words.
 
+import { counted } from './sentences.js';
+
 const SIDES = { R: 'right breast', L: 'left breast' };
 
 /** Lines of [what, words] from what the server tells: {truth by question and target, generated}. */
@@ -17,7 +19,7 @@ export function reportOf({ truth, generated }, questions) {
 }
 
 function wordsOf({ type, categories, labels }, value) {
-  if (type === 'marks') return value.length ? `${value.length} ${value.length === 1 ? 'place' : 'places'}` : 'none';
+  if (type === 'marks') return value.length ? counted(value.length, 'place') : 'none';
   if (type === 'category') return [value, labels[categories.indexOf(value)]].filter(Boolean).join(' ');
   return String(value);
 }

@@ -27,6 +27,9 @@ export function refusalOf({ status, statusText }, path, body) {
   return detailOf(body) || `The server answered ${status} ${statusText} to ${path}.`;
 }
 
+/** A number of things: 1 image, 2 images. */
+export const counted = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`;
+
 /** The same with a capital first letter. */
 export const capitalized = text => text.replace(/^\p{Ll}/u, letter => letter.toUpperCase());
 

@@ -8,7 +8,7 @@ export const when = text =>
   text ? new Date(text).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' }) : 'never';
 
 /** A number of things. */
-export const counted = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`;
+export const counted = (number, thing, things = `${thing}s`) => `${number} ${number === 1 ? thing : things}`;
 
 /** How far a session is. */
 export function progress({ readings, done, started, may_start, earliest }) {
@@ -21,21 +21,22 @@ export function progress({ readings, done, started, may_start, earliest }) {
 
 /** How far a study is, in a few words. */
 export function summary({ state, done, readings, is_simulated }) {
-  return `${state}, ${done} of ${readings} readings${is_simulated ? ', simulated readers' : ''}`;
+  return `${state}, ${done} of ${counted(readings, 'reading')}${is_simulated ? ', simulated readers' : ''}`;
 }
 
 /** What a checked protocol comes to, as sentences. */
 export const checkedSentences = found => [
   `${found.study}: ${found.title}`,
-  `${found.cases} cases of ${found.patients} patients, and ${found.training_cases} for training.`,
-  `${found.readers} readers, ${found.readings} readings, at most ${found.most_readings_in_a_session} in a session.`,
+  `${counted(found.cases, 'case')} of ${counted(found.patients, 'patient')}, and ${found.training_cases} for training.`,
+  `${counted(found.readers, 'reader')}, ${counted(found.readings, 'reading')}, at most ` +
+    `${found.most_readings_in_a_session} in a session.`,
   'Opening freezes the protocol: it cannot be changed afterwards.',
 ];
 
 /** How far the blinded copies of a study are. */
 export function blindingSentence({ is_blinded, state, done, total, message }) {
   if (state === 'failed') return `Not blinded: ${message}`;
-  if (state === 'running') return total ? `${done} of ${total} copies are made` : 'Looking at the images ...';
+  if (state === 'running') return total ? `${done} of ${counted(total, 'copy', 'copies')} made` : 'Looking at the images ...';
   return is_blinded ? 'Made: readers can begin.' : 'Not made yet: readers cannot begin.';
 }
 

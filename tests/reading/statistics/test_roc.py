@@ -41,7 +41,7 @@ def test_a_perfect_auc_has_an_interval(sign: int, value: int) -> None:
 
 
 def test_one_positive_case_is_refused() -> None:
-    with pytest.raises(DataError, match="1 positive cases of 1 patients"):
+    with pytest.raises(DataError, match="1 positive case of 1 patient,"):
         auc_interval(np.arange(5.0), np.arange(5) == 4)
 
 

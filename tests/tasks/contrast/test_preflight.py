@@ -107,7 +107,7 @@ def test_images_that_are_there_twice_in_one_split_and_empty_lesion_masks_are_war
     empty = replace(pair, lesion=np.zeros_like(pair.lesion))
     assert check([pair, empty]) == [
         "1.png, 1.png: the same low-energy image more than once",
-        "1 of 2 pairs have an empty lesion mask: no lesion, or one not drawn",
+        "the lesion mask of 1 of 2 pairs is empty: no lesion, or one not drawn",
     ]
 
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { detailOf, readable, refusalOf, title } from '../../../monailabel_app/viewers/ohif/sentences.js';
+import { counted, detailOf, readable, refusalOf, title } from '../../../monailabel_app/viewers/ohif/sentences.js';
 
 const UID = '2.25.207868622605944502100430434446828380484.42';
 
@@ -37,3 +37,7 @@ test('who is signed out is told to sign in, not how a program does', () => {
 });
 
 test('a name in code is said in words', () => assert.equal(title('image_laterality'), 'Image laterality'));
+
+test('one thing is no plural', () => {
+  assert.deepEqual([0, 1, 2].map(number => counted(number, 'image')), ['0 images', '1 image', '2 images']);
+});

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { attackSentences, blindingSentence, counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
+import { attackSentences, blindingSentence, checkedSentences, counted, progress, sessionName, summary, tokenOf, waitingSessions, when } from '../../../monailabel_app/viewers/reading_owner/words.js';
 
 test('sessions are called by their number, and the one before them training', () => {
   assert.deepEqual([0, 1, 2].map(sessionName), ['Training', 'Session 1', 'Session 2']);
@@ -24,6 +24,14 @@ test('simulated readers are never passed over', () => {
   assert.equal(summary({ ...study, is_simulated: false }), 'closed, 1 of 2 readings');
 });
 
+test('a study of one is told without plurals', () => {
+  const one = { study: 's', title: 't', cases: 1, patients: 1, training_cases: 0, readers: 1, readings: 1 };
+  const [, cases, readers] = checkedSentences({ ...one, most_readings_in_a_session: 1 });
+  assert.equal(cases, '1 case of 1 patient, and 0 for training.');
+  assert.equal(readers, '1 reader, 1 reading, at most 1 in a session.');
+  assert.equal(summary({ state: 'open', done: 0, readings: 1 }), 'open, 0 of 1 reading');
+});
+
 test('a reader who can see more than a case is warned of', () => {
   const tokens = [{ name: 'ann', role: 'reader' }, { name: 'bob', role: 'user' }, { name: 'eve', role: 'owner' }];
   assert.deepEqual(tokenOf('ann', tokens), { token: tokens[0], warning: '' });
@@ -40,7 +48,8 @@ test('a wash-out can be cut short before sessions behind one only', () => {
 test('whether readers can begin is told of the copies', () => {
   const none = { is_blinded: false, state: 'none', done: 0, total: 0, message: '' };
   assert.match(blindingSentence(none), /readers cannot begin/);
-  assert.equal(blindingSentence({ ...none, state: 'running', done: 2, total: 4 }), '2 of 4 copies are made');
+  assert.equal(blindingSentence({ ...none, state: 'running', done: 2, total: 4 }), '2 of 4 copies made');
+  assert.equal(blindingSentence({ ...none, state: 'running', done: 0, total: 1 }), '0 of 1 copy made');
   assert.match(blindingSentence({ ...none, state: 'running' }), /Looking/);
   assert.equal(blindingSentence({ ...none, state: 'failed', message: 'no image' }), 'Not blinded: no image');
   assert.match(blindingSentence({ ...none, is_blinded: true }), /readers can begin/);

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pydicom
 
+from mammosynth.counts import count_of
 from mammosynth.dicom.read import read_mammogram
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.mammogram import Mammogram
@@ -84,8 +85,8 @@ def _read_cases(folder: Path, split: str, read: Callable[[Path, Mapping[str, Any
         with problems.catching(OSError, KeyError, MammoSynthError, about=own.name):
             pairs += list(read(own, case))
     problems.raise_if_any(
-        f"{folder.name}: {len(problems)} of {len(cases)} cases of split '{split}' cannot be used; remove their "
-        "folders and generate them again with the same command:"
+        f"{folder.name}: {len(problems)} of {count_of(len(cases), 'case')} of split '{split}' cannot be used; "
+        "remove their folders and generate them again with the same command:"
     )
     return pairs
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.reading.blinding.copies import BlindedCopies
 from mammosynth.reading.blinding.rule import BlindingRule
@@ -143,8 +144,8 @@ def attack(arms: tuple[str, str], first: Sequence[Exhibit], second: Sequence[Exh
     """
     if min(len(first), len(second)) < LEAST:
         raise DataError(
-            f"{arms[0]} has {len(first)} copies and {arms[1]} {len(second)}, expected at least {LEAST} of each to tell "
-            "whether they can be told apart; add cases"
+            f"{arms[0]} has {count_of(len(first), 'copy', 'copies')} and {arms[1]} {len(second)}, expected at least "
+            f"{LEAST} of each to tell whether they can be told apart; add cases"
         )
     everything = [*first, *second]
     truth = np.arange(len(everything)) >= len(first)

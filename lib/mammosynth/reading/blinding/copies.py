@@ -20,6 +20,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from mammosynth.atomic import write_bytes
+from mammosynth.counts import count_of
 from mammosynth.dicom.attributes import text_of
 from mammosynth.dicom.generated import generated_mark_of
 from mammosynth.dicom.mark import has_burned_in_mark
@@ -186,7 +187,9 @@ def blind(store: StudyStore, name: str, folder: Path, read: Read, report: Report
         with problems.catching(UnreadableImageError, UnsupportedImageError, DataError, NotFoundError):
             making.make(each, known.get((each.case, each.arm, each.number)))
         report(done, len(work), f"copy {done}")
-    problems.raise_if_any(f"{len(problems)} of {len(work)} images cannot be blinded; nothing is shown to readers yet:")
+    problems.raise_if_any(
+        f"{len(problems)} of {count_of(len(work), 'image')} cannot be blinded; nothing is shown to readers yet:"
+    )
     _refuse_other_views(store, name)
     store.finish_blinding(name)
     return len(work)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.reading.statistics.estimate import DRAWS, resample, without_each
 from mammosynth.reading.statistics.figures import Figure
@@ -81,6 +82,6 @@ def check_classes(figure: Figure, truth: np.ndarray, patients: np.ndarray) -> No
         if len(np.unique(found)) < 2:
             kind = {True: "positive ", False: "negative ", None: ""}[is_positive]
             raise DataError(
-                f"{len(found)} {kind}cases of {len(np.unique(found))} patients, "
+                f"{count_of(len(found), f'{kind}case')} of {count_of(len(np.unique(found)), 'patient')}, "
                 f"expected cases of two or more for the {figure.name}; add cases or ask for another figure"
             )

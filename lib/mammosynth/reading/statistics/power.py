@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
+from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.reading.statistics.obuchowski_rockette import Components, Fixed
 
@@ -85,8 +86,8 @@ def power(
     """
     if readers < (1 if fixed is Fixed.READERS else 2) or min(cases, pilot_cases) < 2:
         raise InvalidParameterError(
-            f"{readers} readers, {cases} cases, {pilot_cases} pilot cases; expected two or more of each "
-            "(one reader is enough if readers are fixed)"
+            f"{count_of(readers, 'reader')}, {count_of(cases, 'case')}, {count_of(pilot_cases, 'pilot case')}; "
+            "expected two or more of each (one reader is enough if readers are fixed)"
         )
     if margin is not None and not margin > 0:
         raise InvalidParameterError(f"margin {margin}, expected above 0")

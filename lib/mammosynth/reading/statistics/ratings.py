@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mammosynth.counts import count_of
 from mammosynth.problems import Problems
 from mammosynth.reading.statistics.estimate import patient_index
 
@@ -80,7 +81,7 @@ class Ratings:
         if PATIENT in rows:
             _check_constant(rows, PATIENT, problems)
         _check_crossed(rows, problems)
-        problems.raise_if_any(f"{source}: {len(problems)} reasons why it cannot be analysed:")
+        problems.raise_if_any(f"{source}: {count_of(len(problems), 'reason')} why it cannot be analysed:")
         labels = [_sorted(rows[name]) for name in ("treatment", "reader", "case")]
         index = tuple(
             pd.Categorical(rows[name], categories=kind).codes

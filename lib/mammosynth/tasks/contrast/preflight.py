@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.pairs import ContrastPair
@@ -58,9 +59,12 @@ def check_pairs(
     problems.add(*shared)
     warnings += repeated
     if empty := sum(pair.lesion is not None and not pair.lesion.any() for pair in every):
-        warnings.append(f"{empty} of {len(every)} pairs have an empty lesion mask: no lesion, or one not drawn")
+        warnings.append(
+            f"the lesion mask of {empty} of {count_of(len(every), 'pair')} is empty: no lesion, or one not drawn"
+        )
     problems.raise_if_any(
-        f"{len(problems)} problems, {bad} of them of single ones of {len(every)} pairs; repair or leave out:"
+        f"{count_of(len(problems), 'problem')}, {bad} of them of single ones of {count_of(len(every), 'pair')}; "
+        "repair or leave out:"
     )
     return Prepared(framed[: len(train_pairs)], framed[len(train_pairs) :], tuple(warnings))
 

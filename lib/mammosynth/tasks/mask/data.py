@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from mammosynth.counts import count_of
 from mammosynth.digests import file_sha256
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
@@ -205,8 +206,8 @@ def _read_rows(place: Path, layout: _Layout, rows: Sequence[_Row], split: str) -
         else:
             problems.add(f"{row[layout.name]}: {case}")
     problems.raise_if_any(
-        f"{place.name}: {len(problems)} of {len(rows)} images of split '{split}' cannot be used; repair or remove "
-        f"these rows of {layout.table}:"
+        f"{place.name}: {len(problems)} of {count_of(len(rows), 'image')} of split '{split}' cannot be used; repair "
+        f"or remove these rows of {layout.table}:"
     )
     return cases
 

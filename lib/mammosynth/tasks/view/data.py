@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import UnidentifiedImageError
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError, MammoSynthError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
@@ -154,8 +155,8 @@ def _read_film(place: Path, split: str) -> list[ViewCase]:
         with problems.catching(OSError, ValueError, MammoSynthError, UnidentifiedImageError, about=row["cc"]):
             cases.append(_film_case(place, row))
     problems.raise_if_any(
-        f"{place.name}: {len(problems)} of {len(rows)} breasts of split '{split}' cannot be used; repair or remove "
-        f"these rows of {BREASTS}:"
+        f"{place.name}: {len(problems)} of {count_of(len(rows), 'breast')} of split '{split}' cannot be used; "
+        f"repair or remove these rows of {BREASTS}:"
     )
     return cases
 
@@ -188,7 +189,8 @@ def _read_published(
             pair = ViewPair(cc, mlo, views[ViewPosition.CC]["patient"], cc_lesion, mlo_lesion)
             cases.append(ViewCase(pair, look, density_of(views[ViewPosition.CC]["density"])))
     problems.raise_if_any(
-        f"{place.name}: {len(problems)} of {len(both)} breasts of split '{split}' cannot be used; repair or remove:"
+        f"{place.name}: {len(problems)} of {count_of(len(both), 'breast')} of split '{split}' cannot be used; "
+        "repair or remove:"
     )
     return cases
 

@@ -83,7 +83,7 @@ def test_images_with_a_finding_that_cannot_be_drawn_are_left_out(tmp_path, findi
 def test_lines_that_cannot_be_understood_are_told_with_number_and_form(tmp_path, line):
     folder = write_set(tmp_path / "set", "mdb002 D NORM", line)
     with pytest.raises(
-        DataError, match=r"set: 1 lines of Info.txt.*\n.*line 8: found 'mdb001.*expected such as 'mdb001 G"
+        DataError, match=r"set: 1 line of Info.txt.*\n.*line 8: found 'mdb001.*expected such as 'mdb001 G"
     ):
         DATASET.splits(folder)
 

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from mammosynth import __version__
 from mammosynth.bundle import Bundle, default_model_zoo
+from mammosynth.counts import count_of
 from mammosynth.errors import BundleError
 from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.statistics import (
@@ -116,7 +117,7 @@ def evaluate_contrast(
     held: dict[str, Rows] = {}
     jobs = [(pair, _other_breast(pairs, index)) for index, pair in enumerate(pairs)]
     score = partial(_score_pair, models, floors, drawn, watch is not None)
-    report(0.2, f"scoring {len(pairs)} images")
+    report(0.2, f"scoring {count_of(len(pairs), 'image')}")
     with closing(in_order(engine or LocalEngine(1), score, jobs)) as scored:
         for index, (pair, (case, rows, shares, images)) in enumerate(zip(pairs, scored, strict=True), start=1):
             for name, row in rows.items():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mammosynth.counts import count_of
 from mammosynth.evaluation.evaluation import format_models, format_table
 from mammosynth.tasks.contrast.evaluation.coverage import CALIBRATED, SPREAD
 from mammosynth.tasks.contrast.evaluation.metrics import BEST_AT_ONE
@@ -99,10 +100,10 @@ def summary(report: dict[str, Any]) -> str:
     """What was scored, in two sentences."""
     models = format_models(report["models"])
     drawn = report["n_drawn_regions"]
-    tissue = f"drawn for {drawn} images, by rule for the others" if drawn else "by rule"
+    tissue = f"drawn for {count_of(drawn, 'image')}, by rule for the others" if drawn else "by rule"
     return (
-        f"{models}. Task {report['task']}, split '{report['split']}': {report['n_images']} images of "
-        f"{report['n_patients']} patients, {report['n_enhancing']} enhancing.\n"
+        f"{models}. Task {report['task']}, split '{report['split']}': {count_of(report['n_images'], 'image')} of "
+        f"{count_of(report['n_patients'], 'patient')}, {report['n_enhancing']} enhancing.\n"
         f"Protocol {report['protocol']}. 95 % intervals: {report['bootstrap']} resamples of patients. "
         f"Floors fitted on {report['floors_fitted_on']}. Tissue regions {tissue}."
     )
@@ -221,8 +222,8 @@ def _false_enhancement_table(report: dict[str, Any]) -> Table:
         answer = _yes_no(None if value is None else value <= 0)
         rows.append([method_title(report, name), cell(_percent(entry["rate"]), 1), difference, answer])
     return Table(
-        f"False enhancement: hot pixels where the real image has none, {found['n_images']} images of "
-        f"{found['n_patients']} patients",
+        f"False enhancement: hot pixels where the real image has none, {count_of(found['n_images'], 'image')} of "
+        f"{count_of(found['n_patients'], 'patient')}",
         rows,
         "Real images of the same patients' other view or breast, far from lesions: "
         f"{cell(_percent(found['real_elsewhere']), 1)} %. A flat image has none, which is no merit.",
@@ -276,7 +277,7 @@ def _sampled_tables(report: dict[str, Any], model: str) -> list[Table]:
     goals = Table(
         f"Goals of the sampled rendering of {name}: {reached} of {len(found['goals'])} reached",
         rows,
-        f"{found['samples']} samples of every image for mean and spread, the first one for all else.",
+        f"{count_of(found['samples'], 'sample')} of every image for mean and spread, the first one for all else.",
     )
     looks = [["images", *(title for title, _ in SAMPLED_COLUMNS.values())]]
     for method, measures in found["methods"].items():

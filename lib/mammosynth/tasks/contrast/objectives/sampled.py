@@ -14,6 +14,7 @@ from pydantic import Field
 from scipy import ndimage
 from torch import nn
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.preprocessing.breast import chest_wall_on_left, segment_breast
 from mammosynth.preprocessing.frame import BreastFrame
@@ -76,7 +77,9 @@ class SampledObjective(ClosedForm):
         self, train: Sequence[FramedPair], val: Sequence[FramedPair], network: StyledEnsemble, recipe: SampledRecipe
     ) -> None:
         if len(train) < LEAST_PAIRS:
-            raise DataError(f"{len(train)} training pairs, expected {LEAST_PAIRS} and more: one has no distribution")
+            raise DataError(
+                f"{count_of(len(train), 'training pair')}, expected {LEAST_PAIRS} and more: one has no distribution"
+            )
         self._val, self._seed = list(val), recipe.seed
         self._shown = list(val or train)[:SHOWN]
         network.eval().requires_grad_(False)

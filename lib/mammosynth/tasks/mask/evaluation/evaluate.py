@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from mammosynth import __version__
 from mammosynth.bundle import Bundle
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.evaluation.evaluation import MODEL, identify_models, name_models
 from mammosynth.evaluation.pool_distance import PoolDistance
@@ -93,13 +94,14 @@ def evaluate_mask(
     pool = [_real(case) for name in others for case in DATASET.read(place, name, view)] + shown_train
     if min(len(cases), len(pool) // 2) < LEAST_CASES:
         raise DataError(
-            f"split {split}: {len(cases)} {view} views and {len(pool)} others, expected {LEAST_CASES} and more"
+            f"split {split}: {count_of(len(cases), f'{view} view')} and {count_of(len(pool), 'other')}, expected "
+            f"{LEAST_CASES} and more"
         )
     floors = _Floors(shown_train, [case.look for case in train])
 
     made: dict[str, list[Shown]] = {}
     jobs = [(case, cases[(index + 1) % len(cases)], seed + index) for index, case in enumerate(cases)]
-    report(0.1, f"generating {len(cases)} images")
+    report(0.1, f"generating {count_of(len(cases), 'image')}")
     with closing(in_order(engine or LocalEngine(1), partial(_generate_all, models), jobs)) as generated:
         for index, of_models in enumerate(generated):
             case = cases[index]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from mammosynth.counts import count_of
 from mammosynth.evaluation.statistics import interval, weighted_mean, weighted_ratio
 from mammosynth.tasks.mask.evaluation.lesion_patches import cut_patches
 from mammosynth.tasks.mask.evaluation.patch_networks import lesion_dice, new_segmenter, train_segmenter
@@ -70,5 +71,7 @@ class LesionJudge:
         if is_known:
             return "it learns from the split 'train'; judge another"
         if self.masses < LEAST_MASSES:
-            return f"the split 'train' shows {self.masses} masses, expected {LEAST_MASSES} and more"
+            return (
+                f"the split 'train' shows {count_of(self.masses, 'mass', 'masses')}, expected {LEAST_MASSES} and more"
+            )
         return ""

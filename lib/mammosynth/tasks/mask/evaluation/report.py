@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mammosynth.counts import count_of
 from mammosynth.evaluation.evaluation import Part, format_models, format_parts
 from mammosynth.evaluation.texture import COMPONENTS
 from mammosynth.networks.efficientnet_lite import MISSING
@@ -43,8 +44,9 @@ def report_parts(values: Mapping[str, Any]) -> list[Part]:
     """What was judged, goals of every model, every method."""
     real = values["real"]
     parts: list[Part] = [
-        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}': {values['n_images']} "
-        f"views of {values['n_patients']} patients. Protocol {values['protocol']}.",
+        f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}': "
+        f"{count_of(values['n_images'], 'view')} of {count_of(values['n_patients'], 'patient')}. Protocol "
+        f"{values['protocol']}.",
         f"Real against real, {real['n_each']} images each, from a pool of {values['n_pool']}: Fréchet distance "
         f"{real['frechet_median']:.2f} (95th percentile {real['frechet_95']:.2f}), β {real['beta']:.2f}.",
         _pretrained(real),

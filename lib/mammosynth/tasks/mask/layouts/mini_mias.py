@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.look import Look
@@ -81,7 +82,9 @@ def read_rows(place: Path) -> list[dict[str, Any]]:
             row = rows.setdefault(name, _row(name))
             row["circles"] += circles
             row["is_drawable"] &= is_drawable
-    problems.raise_if_any(f"{place.name}: {len(problems)} lines of {TABLE} cannot be used; correct or remove them:")
+    problems.raise_if_any(
+        f"{place.name}: {count_of(len(problems), 'line')} of {TABLE} cannot be used; correct or remove them:"
+    )
     return list(rows.values())
 
 

@@ -11,6 +11,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 from skimage.measure import approximate_polygon, find_contours, label, regionprops
 
+from mammosynth.counts import count_of
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.label_map import LabelMap
 from mammosynth.preprocessing.breast import chest_wall_on_left
@@ -105,8 +106,8 @@ def fit(labels: LabelMap, glands: Glands = "outline") -> Fit:
     outline = _outline(smooth)
     if len(outline) < 20:
         raise UnsupportedImageError(
-            f"{labels.source_name}: {len(outline)} pixels of a skin line lie within the image, expected 20 or more; "
-            "give a label map that shows where the breast ends"
+            f"{labels.source_name}: {count_of(len(outline), 'pixel')} of a skin line lie within the image, expected "
+            "20 or more; give a label map that shows where the breast ends"
         )
     profile = _fitted(outline / height)
     drawable = filled(profile.region(), (pixels.shape[0], pixels.shape[1]))

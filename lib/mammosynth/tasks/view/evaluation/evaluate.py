@@ -14,6 +14,7 @@ import numpy as np
 
 from mammosynth import __version__
 from mammosynth.bundle import Bundle
+from mammosynth.counts import count_of
 from mammosynth.errors import DataError, UnsupportedImageError
 from mammosynth.evaluation.evaluation import identify_models, name_models
 from mammosynth.evaluation.pool_distance import PoolDistance
@@ -89,7 +90,8 @@ def evaluate_view(
     looks = {case.look for case in cases}
     if len(cases) < LEAST_CASES or len(looks) > 1:
         raise DataError(
-            f"split {split}: {len(cases)} breasts of {len(looks)} looks, expected {LEAST_CASES} and more of one look"
+            f"split {split}: {count_of(len(cases), 'breast')} of {count_of(len(looks), 'look')}, expected "
+            f"{LEAST_CASES} and more of one look"
         )
     look = looks.pop()
     sources, real = [Shown.of(case.source.pixels, case.source_lesion) for case in cases], [_real(c) for c in cases]
@@ -100,7 +102,7 @@ def evaluate_view(
 
     made: dict[str, list[Shown]] = {}
     jobs = [(case, cases[(index + 1) % len(cases)], seed + index) for index, case in enumerate(cases)]
-    report(0.1, f"generating {len(cases)} views")
+    report(0.1, f"generating {count_of(len(cases), 'view')}")
     with closing(in_order(engine or LocalEngine(1), partial(_generate_all, models, renderings), jobs)) as generated:
         for index, of_models in enumerate(generated):
             images = {REAL: real[index], ANOTHER: real[(index + 1) % len(real)], **floors.of(sources[index])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mammosynth.counts import count_of
 from mammosynth.evaluation.evaluation import Part, format_models, format_parts
 
 TITLES = {
@@ -42,7 +43,8 @@ def report_parts(values: Mapping[str, Any]) -> list[Part]:
     """What was judged, goals of every model and rendering, every method."""
     parts: list[Part] = [
         f"{format_models(values['models'])}. Task {values['task']}, split '{values['split']}' ({values['look']}), "
-        f"to {values['to']}: {values['n_images']} breasts of {values['n_patients']} patients, {values['n_pool']} real "
+        f"to {values['to']}: {count_of(values['n_images'], 'breast')} of "
+        f"{count_of(values['n_patients'], 'patient')}, {values['n_pool']} real "
         f"views to be nearer to. Protocol: {values['protocol']}."
     ]
     for method in values["goals"]:
