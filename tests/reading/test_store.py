@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,25 @@ def test_migrations_lead_to_the_layout_that_the_classes_declare(place: Path | st
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()
+
+
+def test_a_study_of_the_first_layout_goes_on(tmp_path: Path) -> None:
+    store = StudyStore(tmp_path / "s.sqlite")
+    store.open_study(protocol(), "owner")
+    read_session(store, "ann", 1)
+    before = store.content("small")
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "s.sqlite")) as connection, connection:  # 0002 added two tables
+        connection.executescript(
+            "DROP TABLE copies; DROP TABLE blindings; UPDATE reading_version SET version_num = '0001'"
+        )
+    store = StudyStore(tmp_path / "s.sqlite")
+    assert store.content("small") == before
+    read_session(store, "bob", 1)
+    store.begin_blinding("small", "5" * 64, "{}")
+    assert not store.is_blinded("small")
+    assert problems_of(store.content("small")) == []
+    store.close()
 
 
 def test_a_study_is_opened_once_and_frozen(store: StudyStore) -> None:
