@@ -436,7 +436,7 @@ def test_the_command_imports_and_says_what_it_did(
 ) -> None:
     archive.add_pair("P7_L_{}_CC")
     assert main(["import-cdd-cesm", str(archive.write()), "--output", str(tmp_path / "out")]) == 0
-    assert "1 pairs (1 train), 0 breasts with both views" in capsys.readouterr().out
+    assert "1 pair (1 train), 0 breasts with both views" in capsys.readouterr().out
     archive.add("P11_L_DM_CC.jpg")
     assert main(["import-cdd-cesm", str(archive.write()), "--output", str(tmp_path / "again")]) == 1
     assert "its partner P11_L_CM_CC is missing" in capsys.readouterr().err

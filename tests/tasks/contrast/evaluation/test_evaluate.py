@@ -245,4 +245,4 @@ def test_phantoms_are_evaluated_as_the_tutorial_says(tmp_path: Path, capsys: pyt
     phantoms = ["--cases", "1", "--seed", "8", "--views", "CC", "--pixel-mm", "2.4", "--workers", "1"]
     assert main(["phantom", "--out", str(tmp_path), *phantoms]) == 0
     assert main(["evaluate", "contrast", "--data", str(tmp_path), "--split", "val", "--set", "bootstrap=20"]) == 0
-    assert "2 images of 1 patients" in capsys.readouterr().out
+    assert "2 images of 1 patient," in capsys.readouterr().out
