@@ -211,7 +211,7 @@ def test_frames_without_a_reference_belong_to_the_only_image() -> None:
 def test_a_frame_of_which_nothing_is_said_is_refused() -> None:
     dataset = foreign(np.stack([square(0, 0), square(9, 9)], axis=-1)[None])
     del dataset.PerFrameFunctionalGroupsSequence[1]
-    with pytest.raises(UnreadableImageError, match="describes 1 frames of 2"):
+    with pytest.raises(UnreadableImageError, match="describes 1 frame of 2"):
         read_segments(stored(dataset), IMAGE, "seg")
 
 

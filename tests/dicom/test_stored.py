@@ -149,7 +149,7 @@ def test_a_codestream_of_more_bits_than_a_mammogram_has_is_refused_before_it_is_
 def test_a_codestream_of_another_size_than_the_header_is_refused_before_it_is_decoded() -> None:
     dataset = in_rle_or_jpeg_2000(build_instance(VALUES), JPEG2000Lossless)
     dataset.Rows = 47
-    with pytest.raises(UnreadableImageError, match="stream has 48 x 40 pixels in 1 planes, the header 47 x 40 in 1"):
+    with pytest.raises(UnreadableImageError, match="stream has 48 x 40 pixels in 1 plane, the header 47 x 40 in 1"):
         read_mammogram(dataset)
 
 

@@ -94,7 +94,7 @@ def test_dimensions_that_crash_itk_are_refused(axes: int, tmp_path: Path) -> Non
     [
         ("sizes: 8 8", "sizes: -8 8", "expected positive numbers"),
         ("sizes: 8 8", "sizes: 0 8", "expected positive numbers"),
-        ("sizes: 8 8", "sizes: 8", "2 axes with 1 sizes"),
+        ("sizes: 8 8", "sizes: 8", "2 axes with 1 size"),
         ("sizes: 8 8", "sizes: 99999999999999999999 8", "expected whole numbers"),
         ("sizes: 8 8", "sizes: 60000 60000", "megapixels"),
         ("sizes: 8 8", "sizes: 8 9", "truncated"),

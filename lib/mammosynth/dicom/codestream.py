@@ -8,6 +8,7 @@ import openjpeg
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLETransferSyntaxes
 
+from mammosynth.counts import count_of
 from mammosynth.dicom.bounded import UNCOMPRESSED
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 
@@ -39,8 +40,8 @@ def check_codestream(stream: bytes, image: Dataset, name: str) -> int:
     if (size, planes) != ((image.Rows, image.Columns), image.SamplesPerPixel):
         raise undecodable(
             name,
-            f"the {syntax.name} stream has {size[0]} x {size[1]} pixels in {planes} planes, the header "
-            f"{image.Rows} x {image.Columns} in {image.SamplesPerPixel}",
+            f"the {syntax.name} stream has {size[0]} x {size[1]} pixels in {count_of(planes, 'plane')}, the "
+            f"header {image.Rows} x {image.Columns} in {image.SamplesPerPixel}",
         )
     if precision > _MAX_BITS:
         raise UnsupportedImageError(

@@ -342,7 +342,7 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
     frames, meanings = _decode(dataset, name), list(_frames(dataset))
     if len(frames) != len(meanings):
         raise UnreadableImageError(
-            f"{name}: {label_of('PerFrameFunctionalGroupsSequence')} describes {len(meanings)} frames of "
+            f"{name}: {label_of('PerFrameFunctionalGroupsSequence')} describes {count_of(len(meanings), 'frame')} of "
             f"{len(frames)}; export the segmentation again"
         )
     for frame, (number, shown) in zip(frames, meanings, strict=True):

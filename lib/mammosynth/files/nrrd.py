@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from mammosynth.counts import count_of
 from mammosynth.errors import UnreadableImageError, UnsupportedImageError
 from mammosynth.files.volume_header import VolumeHeader, check_sizes, detached
 
@@ -137,7 +138,9 @@ def _sizes(fields: dict[str, str], name: str) -> tuple[int, ...]:
         )
     check_sizes(tuple(map(int, sizes)), name)
     if int(dimension) != len(sizes):
-        raise UnreadableImageError(f"{name}: {dimension} axes with {len(sizes)} sizes; the header is damaged.")
+        raise UnreadableImageError(
+            f"{name}: {count_of(dimension, 'axis', 'axes')} with {count_of(len(sizes), 'size')}; the header is damaged."
+        )
     return tuple(map(int, sizes))
 
 

@@ -15,7 +15,7 @@ def test_every_option_reaches_the_cases_and_the_manifest_makes_them_again(tmp_pa
     options = "--seed 4 --density c --bpe d --views MLO --sides L --lesion indistinct --lesion calcifications"
     options += " --pixel-mm 3.6 --halo 0.2 --iodine-in-low-energy no --vendor B --maps --workers 1"
     assert main(["phantom", "--out", str(tmp_path / "first"), *options.split()]) == 0
-    assert "1 cases in" in capsys.readouterr().out
+    assert "1 case in" in capsys.readouterr().out
     settings, manifest = read_manifest(tmp_path / "first")
     parameters = settings.case(4)
     assert (parameters.density, parameters.parenchymal_enhancement) == (Density.C, ParenchymalEnhancement.D)

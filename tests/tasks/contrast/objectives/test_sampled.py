@@ -90,7 +90,7 @@ def test_what_cannot_be_fitted_is_refused_in_words(members: Path, tmp_path: Path
     single = write_template(tmp_path / "single", **RECIPE)
     with pytest.raises(BundleError, match="single: its network is no ensemble"):
         fit(single, tmp_path / "a")
-    with pytest.raises(DataError, match="1 training pairs, expected 2"):
+    with pytest.raises(DataError, match="1 training pair, expected 2"):
         fit(members, tmp_path / "b", pairs=2)
     with pytest.raises(BundleError, match="objective is 'magic', expected residual or cyclegan or sampled"):
         Template.find(CONTRAST, members, objective="magic")
