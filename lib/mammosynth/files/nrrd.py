@@ -139,7 +139,7 @@ def _sizes(fields: dict[str, str], name: str) -> tuple[int, ...]:
     check_sizes(tuple(map(int, sizes)), name)
     if int(dimension) != len(sizes):
         raise UnreadableImageError(
-            f"{name}: {count_of(dimension, 'axis', 'axes')} with {count_of(len(sizes), 'size')}; the header is damaged."
+            f"{name}: {dimension} axes with {count_of(len(sizes), 'size')}; the header is damaged."
         )
     return tuple(map(int, sizes))
 

@@ -134,9 +134,15 @@ class Model:
         lines = [self.description]
         measured = [_measure(measure) for measure in self.scores.get("measures", ())]
         if measured:
-            whose = f"{self.scores['images']} images of {self.scores['patients']} patients ({self.scores['split']})"
+            images, patients = count_of(self.scores["images"], "image"), count_of(self.scores["patients"], "patient")
+            whose = f"{images} of {patients} ({self.scores['split']})"
             lines.append(f"On {whose}: {'; '.join(measured)}")
         return "\n".join(line for line in lines if line)
+
+
+def count_of(number: int, thing: str, things: str = "") -> str:
+    """A number with its noun, as a sentence says it: '1 study'."""
+    return f"{number} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def names_of(models: Sequence[Model]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sized
 from pathlib import Path
 from typing import Any, Callable
 
@@ -21,7 +20,7 @@ from MammoSynthLib.controls import Control, input_for
 from MammoSynthLib.drawing import Drawing
 from MammoSynthLib.hanging import fit, hang
 from MammoSynthLib.masks import load_mask
-from MammoSynthLib.model import IMAGE, JSON, LABEL_MAP, ON_SOURCE, Model, Slot, names_of
+from MammoSynthLib.model import IMAGE, JSON, LABEL_MAP, ON_SOURCE, Model, Slot, count_of, names_of
 from MammoSynthLib.parameters import DEFAULT_ADDRESS, Parameters
 from MammoSynthLib.volumes import VolumeError, is_generated, load_source, provenance_of, source_of
 
@@ -182,7 +181,7 @@ class Widget:
         ui = self.ui
         self._models = [Model.listed(name, described) for name, described in info["models"].items()]
         ui.serverName.setText(f"{info['name']} {info['version']}")
-        self._say(f"{_counted(self._models, 'model')}, {_counted(self._studies, 'study', 'studies')}")
+        self._say(f"{count_of(len(self._models), 'model')}, {count_of(len(self._studies), 'study', 'studies')}")
         _list_in(ui.model, names_of(self._models), chosen=0)
         _list_in(ui.study, [study.label for study in self._studies], chosen=-1)
         ui.archiveImage.clear()
@@ -198,7 +197,7 @@ class Widget:
     def _images_came(self, images: list[Any]) -> None:
         self._images = images
         _list_in(self.ui.archiveImage, [image.label for image in images], chosen=0)
-        self._say(_counted(images, "image"))
+        self._say(count_of(len(images), "image"))
 
     def _image_came(self, answer: tuple[Path, Any]) -> None:
         volume = load_source(slicer.mrmlScene, *answer)
@@ -210,7 +209,7 @@ class Widget:
         nodes = [load_mask(slicer.mrmlScene, mask, volume) for mask in masks] if volume.GetScene() is not None else []
         if nodes:
             self.ui.segmentation.setCurrentNode(nodes[0])
-        self._say(f"{volume.GetName()}: {_counted(nodes, 'segmentation')} in the archive")
+        self._say(f"{volume.GetName()}: {count_of(len(nodes), 'segmentation')} in the archive")
 
     def _made(self, made: list[Any], model: Model, volume: Any) -> None:
         if volume is not None and volume.GetScene() is None:
@@ -401,11 +400,6 @@ class Widget:
 def _needs_image(model: Model | None) -> bool:
     """Whether an image is to be chosen: as the source, or to draw on."""
     return model is None or model.first(IMAGE) is not None or model.first(LABEL_MAP) is not None
-
-
-def _counted(things: Sized, one: str, several: str = "") -> str:
-    """How many there are, as a sentence says it."""
-    return f"{len(things)} {one if len(things) == 1 else several or f'{one}s'}"
 
 
 def _list_in(box: Any, names: list[str], *, chosen: int) -> None:

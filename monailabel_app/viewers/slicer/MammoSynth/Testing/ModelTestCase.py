@@ -82,6 +82,10 @@ class ModelTestCase(unittest.TestCase):
         lines = Model("m", description="Contrast.", scores=_SCORES).card().splitlines()
         self.assertEqual(lines, ["Contrast.", "On 56 images of 31 patients (test): PSNR 20.1 dB [19, 21.1]"])
 
+    def test_one_image_of_one_patient_is_no_plural(self):
+        card = Model("m", description="Contrast.", scores={**_SCORES, "images": 1, "patients": 1}).card()
+        self.assertIn("On 1 image of 1 patient (test): ", card)
+
     def test_a_model_without_scores_has_a_card_of_one_line(self):
         self.assertEqual(Model("m", description="Contrast.").card(), "Contrast.")
 
