@@ -40,6 +40,13 @@ def test_the_other_view_is_generated_and_hangs_beside_its_source(browser, server
     assert source.startswith(chosen)
     assert made.startswith(f"SYNTHETIC view L {to}")
     assert_in_place(page, 2)
+    compare = page.locator("mammosynth-compare")
+    for key in "234o":  # what lies at one place in a CC and an MLO is other tissue
+        page.keyboard.press(key)
+    assert compare.get_by_label("Side by side").is_checked()
+    assert compare.get_by_label("Swipe").is_disabled()
+    assert f"{chosen} and L {to} do not show the same tissue" in compare.locator("#other-view").inner_text()
+    assert page.locator(".mammosynth-comparison, .mammosynth-divider").count() == 0
     screenshot(page, f"view-{given}-beside-{to}".lower())
     stored = find_series(server, "P1")
     assert any(name.startswith(f"SYNTHETIC view L {to}") for name in stored)

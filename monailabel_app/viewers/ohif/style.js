@@ -17,6 +17,7 @@ const css = `
   .error { padding: 8px; border: 1px solid #ff8a80; border-radius: 4px; background: #3b1118; color: #ffd9d6; }
   .notice { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; background: #0b1a3a; }
   label { display: block; color: #c7d5ec; font-size: 13px; }
+  label:has(:disabled) { color: #8a9cc0; }
   label.inline { display: flex; gap: 8px; align-items: flex-start; }
   .field { display: flex; flex-direction: column; gap: 4px; }
   .unit { color: #a9bcdb; font-size: 12px; }
