@@ -1,4 +1,4 @@
-// The look of our panels: the dark colours of OHIF, text at a contrast of at least 4.5.
+// The look of our panels: the dark colours of OHIF, text at a contrast of at least 4.5; and what is mended of its own.
 
 const css = `
   :host { display: block; color: #e6ecf5; font: 14px/1.4 Inter, system-ui, sans-serif; }
@@ -69,3 +69,11 @@ const css = `
 /** Adopted by each of our shadow roots. */
 export const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);
+
+/** Let OHIF's own page have more rules; returns what takes them away. */
+export function restyle(rules) {
+  const added = new CSSStyleSheet();
+  added.replaceSync(rules);
+  document.adoptedStyleSheets.push(added);
+  return () => (document.adoptedStyleSheets = document.adoptedStyleSheets.filter(each => each !== added));
+}
