@@ -276,7 +276,7 @@ export class MammoSynthPanel extends HTMLElement {
     } finally {
       this.isPreparing = false;
     }
-    this.find('#cancel').focus();
+    this.find('#cancel').focus({ preventScroll: true }); // it is in sight, yet browsers scroll to where it would lie
   }
 
   showState({ running, progress, message, error, refused, link }) {
@@ -295,7 +295,7 @@ export class MammoSynthPanel extends HTMLElement {
       ...refused.map(textContent => Object.assign(document.createElement('li'), { textContent }))
     );
     this.showError(error);
-    if (hadFocus && !running) this.find('[type=submit]').focus();
+    if (hadFocus && !running) this.find('[type=submit]').focus({ preventScroll: true });
   }
 
   showError(text) {
