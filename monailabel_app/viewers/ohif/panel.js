@@ -103,7 +103,7 @@ const markup = `
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
-  :host { height: 100%; overflow-y: auto; scroll-padding-bottom: 64px; background: #090c29; }
+  :host { height: 100%; overflow-y: auto; scroll-padding-bottom: 96px; background: #090c29; }
   #actions { position: sticky; bottom: 0; z-index: 1; gap: 4px; padding: 8px 0; background: #090c29; }
   #advanced { padding-top: 8px; }
   #refused ul { margin: 0; padding-left: 20px; }
