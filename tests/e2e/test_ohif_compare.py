@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
-from tests.support.server import find_series, running, stow
+from tests.support.ohif import wait_for
+from tests.support.server import find_series, retrieve, running, stow
 from tests.support.viewports import open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -87,6 +88,34 @@ def test_a_swipe_shows_the_synthesized_image_left_of_the_divider(page, pair):
     page.keyboard.press("1")
     np.testing.assert_array_equal(source.colours(screenshot(page)), original)
     assert page.locator(".mammosynth-comparison, .mammosynth-divider, .mammosynth-caption").count() == 0
+
+
+def test_a_swipe_begins_in_the_middle_of_the_breast_and_stays_where_a_person_puts_it(page, server):
+    place = find_series(server, "P001")[SOURCE]
+    source, _ = open_pair(page, server, place, server.synthesize(*place)["result"])
+    page.keyboard.press("4")
+    columns = _breast_columns(server, place, source.sop_instance_uid)
+    assert wait_for(page, lambda: abs(_divider(page) - source.at(columns / 2, 0)[0]) < 8, 10)
+    screenshot(page, "compare-swipe-begins")
+    _do(page, "source.setZoom(3); source.setPan([0, 0]); source.render();")
+    _settle(page)
+    assert source.box[0] + 20 < _divider(page) < source.box[2] - 20
+    _slide(page, "position", 80)
+    _do(page, "source.setZoom(1); source.render();")
+    _settle(page)
+    assert page.locator(".mammosynth-divider").get_attribute("aria-valuenow") == "80"
+
+
+def _divider(page):
+    """Where on the screen the line of the swipe is."""
+    box = page.locator(".mammosynth-divider").bounding_box()
+    return box["x"] + box["width"] / 2
+
+
+def _breast_columns(server, place, instance):
+    """How many columns a left breast covers, nipple included: where a tenth of the rows are no air, found by numpy."""
+    pixels = retrieve(server, *place, instance).pixel_array.astype(float)
+    return int(((pixels > 0.05 * pixels.max()).mean(axis=0) > 0.1).sum())
 
 
 def test_the_divider_moves_with_mouse_and_arrow_keys_and_leaves_the_window_alone(page, pair):

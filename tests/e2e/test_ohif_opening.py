@@ -71,12 +71,23 @@ def test_a_study_of_one_view_opens_as_one_image_with_its_side_and_view(page, ser
     screenshot(page, f"opening-one-{screen}")
 
 
+def test_the_list_of_series_says_the_whole_of_what_each_is_called(page, server, screen):
+    open_patient(page, server, "ALL", 8)
+    if screen == "1280x800":
+        page.locator('[data-cy="side-panel-header-left"]').first.click()
+    thumbnails = page.locator('[data-cy="study-browser-thumbnail"]')
+    thumbnails.first.wait_for()
+    screenshot(page, f"opening-series-{screen}")
+    cut = "all => all.map(it => it.querySelector('.leading-4')).filter(it => it.scrollHeight > it.clientHeight).length"
+    assert thumbnails.evaluate_all(cut) == 0
+
+
 def test_one_view_with_a_result_opens_as_the_pair_which_says_what_is_synthetic_and_by_which_model(page, server, screen):
     open_patient(page, server, "PAIR", 2)
     assert [name.split(" expected")[0] for name in names(page)] == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
     source, result = labels(page)
     assert source[0] == result[0] == "R MLO"
-    assert result[1:] == ["SYNTHETIC", "breast_cem_residual 0.3.0", "expected"]
+    assert result[1:] == ["SYNTHETIC, not for diagnosis", "breast_cem_residual 0.3.0", "expected"]
     screenshot(page, f"opening-pair-{screen}")
 
 
@@ -124,7 +135,7 @@ def test_an_exam_whose_views_have_results_opens_with_each_beside_its_result(page
     panel = open_patient(page, server, "ALL", 8)
     found = [label[:2] for label in labels(page)]
     assert [view for view, _ in found] == [view for view in FOUR for _ in range(2)]
-    assert [kind == "SYNTHETIC" for _, kind in found] == [False, True] * 4
+    assert [kind == "SYNTHETIC, not for diagnosis" for _, kind in found] == [False, True] * 4
     assert panel.get_by_label("Layout").input_value() == "mammosynth.current-synthesized"
     screenshot(page, f"opening-all-{screen}")
 
@@ -136,7 +147,10 @@ def test_uncertainty_hangs_on_request_and_goes_with_its_image(page, screen):
     assert button.get_attribute("aria-pressed") == "false"
     page.keyboard.press("u")
     assert_in_place(page, 3)
-    assert [label[:2] for label in labels(page)][1:] == [["R CC", "SYNTHETIC"], ["R CC", "SYNTHETIC: uncertainty"]]
+    assert [label[:2] for label in labels(page)][1:] == [
+        ["R CC", "SYNTHETIC, not for diagnosis"],
+        ["R CC", "SYNTHETIC: uncertainty, not for diagnosis"],
+    ]
     assert button.get_attribute("aria-pressed") == "true"
     screenshot(page, f"opening-uncertainty-{screen}")
     show(page, panel, "L CC", 3)

@@ -193,6 +193,36 @@ def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page,
     assert _outcome(page, panel).startswith("Done: the result is in the study")
 
 
+def test_what_became_of_a_synthesis_is_seen_however_long_the_form_is(page, server):
+    _, panel = _open(page, server)
+    panel.locator("#model").select_option("mask")
+    panel.locator("#slots canvas").first.wait_for()
+    _orders(page, {"outputs": [], "refused": [], "viewer_url": "/ohif/viewer"})
+    panel.evaluate("it => (it.scrollTop = 0)")
+    panel.get_by_role("button", name="Generate", exact=True).evaluate("it => it.click()")  # Playwright's would scroll
+    assert _outcome(page, panel) == "Done: the result is a study of its own."
+    screenshot(page, f"panel-outcome-{page.size}")
+    assert panel.evaluate("it => it.scrollTop") == 0
+    for seen in (panel.get_by_text("Done: the result"), panel.get_by_role("link", name="Open the new study")):
+        assert seen.evaluate("it => it.getBoundingClientRect().bottom") <= page.viewport_size["height"]
+
+
+def test_the_history_follows_another_tab_when_a_person_comes_back_to_this_one(page, server):
+    study, panel = _open(page, server)
+    server.synthesize(*find_series(server, "EXAM")["L CC low energy"])
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    shown = panel.locator("mammosynth-history [data-show]")
+    assert wait_for(page, lambda: shown.count() == len(_history(server, study)) > 0, 20)
+    gone = _history(server, study)[0]["series_instance_uid"]
+    server.request("DELETE", f"/studies/{study}/synthesized/{gone}").raise_for_status()
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    assert wait_for(page, lambda: shown.count() == len(_history(server, study)), 20)
+
+
+def _history(server, study):
+    return server.get(f"/studies/{study}/synthesized").raise_for_status().json()["series"]
+
+
 def test_several_presses_of_generate_are_one_order(page, server):
     _, panel = _open(page, server)
     orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})

@@ -40,7 +40,17 @@ def test_the_other_view_is_generated_and_hangs_beside_its_source(browser, server
     assert source.startswith(chosen)
     assert made.startswith(f"SYNTHETIC view L {to}")
     assert_in_place(page, 2)
+    compare = page.locator("mammosynth-compare")
+    for key in "234o":  # what lies at one place in a CC and an MLO is other tissue
+        page.keyboard.press(key)
+    assert compare.get_by_label("Side by side").is_checked()
+    assert compare.get_by_label("Swipe").is_disabled()
+    assert f"{chosen} and L {to} do not show the same tissue" in compare.locator("#other-view").inner_text()
+    assert page.locator(".mammosynth-comparison, .mammosynth-divider").count() == 0
     screenshot(page, f"view-{given}-beside-{to}".lower())
+    panel.locator("#layout").select_option("mammosynth.current-synthesized")
+    assert wait_for(page, lambda: len(names(page)) == 4)  # an MLO that was made from a CC is no result of the MLO
+    assert not any("SYNTHETIC" in name for name in names(page))
     stored = find_series(server, "P1")
     assert any(name.startswith(f"SYNTHETIC view L {to}") for name in stored)
     assert page.faults == []
@@ -75,6 +85,8 @@ def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_
     study, _ = find_series(server, "P1")["L CC low energy"]
     panel = open_study(page, server, study)
     panel.locator("#model").select_option("view")
+    panel.locator("#layout").select_option("mammosynth.screening")
+    assert_in_place(page, 4)
     source = next(view for view in views(page) if view.name == "L CC")
     page.mouse.click(*source.at(60, 100))
     drawing = panel.locator("mammosynth-drawing")

@@ -1,8 +1,12 @@
 // <mammosynth-compare>: how a source and the image synthesized from it, which hang side by side, are compared.
 
 import { toggleUncertainty, uncertaintyOfPair } from './beside.js';
+import { breastColumns } from './breast.js';
 import { Comparison, DIFFERENCE_COLOURS } from './comparison.js';
 import { createDivider } from './divider.js';
+import { cornerstone } from './ohif.js';
+import { viewName } from './orientation.js';
+import { imageToCanvas } from './overlay.js';
 import { addShortcuts, showShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
 import { onChange, pair, services } from './viewer.js';
@@ -30,6 +34,7 @@ const html = `
   <section class="stack" aria-labelledby="title">
     <h3 id="title">Compare</h3>
     <p id="about" class="muted"></p>
+    <p id="other-view" class="notice" hidden></p>
     <fieldset id="modes">
       <legend>Show the pair</legend>
       <div class="modes">${Object.entries(MODES)
@@ -63,7 +68,10 @@ const html = `
 /** The section of the panel that compares. */
 export class CompareSection extends HTMLElement {
   #settings = { mode: 'side', opacity: 0.5, position: 0.5, range: 128 };
+  #isMoved = false; // the divider of this source, by a person; until then it keeps to the middle of the breast
   #pair = null;
+  #isOneView = false; // both of the pair: pixels of a CC and an MLO are of other tissue
+  #source = ''; // SOP Instance UID
   #shown = null;
   #ends = [];
 
@@ -86,7 +94,7 @@ export class CompareSection extends HTMLElement {
       radio.addEventListener('change', () => this.#set({ mode: radio.value }));
     });
     for (const name of ['opacity', 'position']) {
-      this.#find(name).addEventListener('input', ({ target }) => this.#set({ [name]: target.value / 100 }));
+      this.#find(name).addEventListener('input', ({ target }) => this.#slide({ [name]: target.value / 100 }));
     }
     this.#find('range').addEventListener('change', ({ target }) => this.#set({ range: Number(target.value) }));
     this.#find('uncertainty').addEventListener('click', toggleUncertainty);
@@ -108,16 +116,25 @@ export class CompareSection extends HTMLElement {
   }
 
   #choose(mode) {
-    if (!this.#pair) return;
+    if (!this.#allows(mode)) return;
     this.#set({ mode });
     if (mode === 'overlay') this.#find('opacity').focus();
     if (mode === 'swipe') this.#shown.divider.focus();
   }
 
   #alternate() {
-    if (!this.#pair) return;
+    if (!this.#allows('overlay')) return;
     const { mode, opacity } = this.#settings;
     this.#set({ mode: 'overlay', opacity: mode === 'overlay' && opacity === 1 ? 0 : 1 });
+  }
+
+  #allows(mode) {
+    return Boolean(this.#pair) && (mode === 'side' || this.#isOneView);
+  }
+
+  #slide(settings) {
+    if ('position' in settings) this.#isMoved = true;
+    this.#set(settings);
   }
 
   #set(settings) {
@@ -133,8 +150,15 @@ export class CompareSection extends HTMLElement {
     const now = source && synthesized ? { source, synthesized } : null;
     const isSame = now?.source === this.#pair?.source && now?.synthesized === this.#pair?.synthesized;
     if (!isSame) this.#uncover();
+    if (this.#source !== found?.source.sopInstanceUid) this.#isMoved = false;
+    this.#source = found?.source.sopInstanceUid;
     this.#pair = now;
+    const [here, there] = found ? [found.source, found.synthesized].map(nameOf) : [];
+    this.#isOneView = here === there;
     this.#find('modes').disabled = !now;
+    this.#all('[name=mode]').forEach(radio => (radio.disabled = !this.#allows(radio.value)));
+    this.#find('other-view').hidden = !now || this.#isOneView;
+    this.#find('other-view').textContent = `${here} and ${there} do not show the same tissue at the same place: they are compared side by side only.`;
     const { exists, isShown } = uncertaintyOfPair();
     this.#find('uncertainty').disabled = !exists;
     this.#find('uncertainty').setAttribute('aria-pressed', String(isShown));
@@ -145,7 +169,8 @@ export class CompareSection extends HTMLElement {
   }
 
   #show() {
-    const { mode, opacity, position, range } = this.#settings;
+    const { opacity, position, range } = this.#settings;
+    const mode = this.#allows(this.#settings.mode) ? this.#settings.mode : 'side';
     this.#all('[name=mode]').forEach(radio => (radio.checked = radio.value === mode));
     this.#all('[data-mode]').forEach(part => (part.hidden = !this.#pair || part.dataset.mode !== mode));
     for (const [name, value] of Object.entries({ opacity, position })) {
@@ -154,10 +179,7 @@ export class CompareSection extends HTMLElement {
     }
     this.#find('range').value = range;
     [this.#find('lowest').textContent, this.#find('highest').textContent] = [`-${range}`, `+${range}`];
-    if (!this.#pair || mode === 'side') {
-      this.#uncover();
-      return;
-    }
+    if (mode === 'side') return this.#uncover();
     this.#shown ??= this.#cover();
     const { comparison, divider, caption } = this.#shown;
     divider.element.style.display = mode === 'swipe' ? '' : 'none';
@@ -170,9 +192,21 @@ export class CompareSection extends HTMLElement {
     const { source, synthesized } = this.#pair;
     const comparison = new Comparison(source, synthesized, { ...this.#settings });
     const divider = createDivider(source.element, 'Divider: synthesized left, source right', position =>
-      this.#set({ position })
+      this.#slide({ position })
     );
-    return { comparison, divider, caption: createCaption(source.element) };
+    return { comparison, divider, caption: createCaption(source.element), middle: this.#keepInMiddle(source) };
+  }
+
+  /** Hold the divider in the middle of the breast, as it is seen, until a person moves it. */
+  #keepInMiddle(source) {
+    const { IMAGE_RENDERED } = cornerstone().cornerstone.Enums.Events;
+    const follow = () => {
+      const position = this.#isMoved ? null : middleOfBreast(source);
+      if (position !== null && position !== this.#settings.position) this.#set({ position });
+    };
+    source.element.addEventListener(IMAGE_RENDERED, follow);
+    queueMicrotask(follow);
+    return { remove: () => source.element.removeEventListener(IMAGE_RENDERED, follow) };
   }
 
   #uncover() {
@@ -192,15 +226,32 @@ export class CompareSection extends HTMLElement {
   }
 }
 
+/** The side and view of what a viewport shows. */
+const nameOf = ({ displaySet, sopInstanceUid }) =>
+  viewName(displaySet.instances.find(({ SOPInstanceUID }) => SOPInstanceUID === sopInstanceUid));
+
 const percent = share => `${Math.round(100 * share)} %`;
 
-/** What the viewport shows instead of its own image, in words on it. */
+/** The middle of what is seen of the breast, as a share of the viewport's width; null as long as nothing is seen. */
+function middleOfBreast(viewport) {
+  const matrix = imageToCanvas(viewport);
+  if (!matrix) return null;
+  const { imageData, scalarData } = viewport.getImageData();
+  const [columns, rows] = imageData.getDimensions();
+  const instance = cornerstone().cornerstone.metaData.get('instance', viewport.getCurrentImageId());
+  const { width } = viewport.getCanvas();
+  const corners = breastColumns(instance, scalarData, columns, rows).flatMap(x => [0, rows].map(y => new DOMPoint(x, y)));
+  const places = corners.map(corner => Math.min(1, Math.max(0, matrix.transformPoint(corner).x / width)));
+  return (Math.min(...places) + Math.max(...places)) / 2;
+}
+
+/** What the viewport shows instead of its own image, in words on it, beside the icon that OHIF puts at its right. */
 function createCaption(element) {
   const caption = document.createElement('div');
   caption.className = 'mammosynth-caption';
   caption.style.cssText =
-    'position: absolute; top: 8px; left: 50%; transform: translateX(-50%); padding: 2px 10px; border-radius: 4px; ' +
-    'background: #04122e; color: #fff; font: 13px sans-serif; white-space: nowrap; pointer-events: none; z-index: 1;';
+    'position: absolute; top: 8px; left: 8px; right: 40px; width: fit-content; margin: auto; padding: 2px 6px; ' +
+    'border-radius: 4px; background: #04122e; color: #fff; font: 12px sans-serif; pointer-events: none; z-index: 3;';
   element.append(caption);
   return caption;
 }

@@ -1,10 +1,14 @@
 // The line on a viewport that parts two images: dragged with the mouse, moved with the arrow keys.
 
 const STEP = 0.02; // chosen, of the width
+const [COLOUR, FOCUSED] = ['#fff', '#5acce6'];
 const CSS =
   'position: absolute; top: 0; bottom: 0; width: 24px; margin-left: -12px; cursor: ew-resize; touch-action: none; ' +
-  'z-index: 2; background: linear-gradient(to right, transparent 10px, #000 10px, #000 11px, #fff 11px, #fff 13px, ' +
-  '#000 13px, #000 14px, transparent 14px);';
+  'z-index: 2; outline: none;';
+/** One line, black at its sides: an outline round the whole of what can be grabbed would cover the image with two more. */
+const lineOf = colour =>
+  'linear-gradient(to right, transparent 10px, #000 10px, #000 11px, ' +
+  `${colour} 11px, ${colour} 13px, #000 13px, #000 14px, transparent 14px)`;
 const KEYS = {
   ArrowLeft: -STEP,
   ArrowDown: -STEP,
@@ -21,6 +25,7 @@ export function createDivider(element, label, report) {
   const divider = document.createElement('div');
   divider.className = 'mammosynth-divider';
   divider.style.cssText = CSS;
+  divider.style.background = lineOf(COLOUR);
   divider.tabIndex = 0;
   Object.entries({ role: 'slider', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100 }).forEach(pair =>
     divider.setAttribute(...pair)
@@ -36,8 +41,8 @@ export function createDivider(element, label, report) {
     const { left, width } = element.getBoundingClientRect();
     report(move((clientX - left) / width));
   };
-  divider.addEventListener('focus', () => (divider.style.outline = '2px solid #5acce6'));
-  divider.addEventListener('blur', () => (divider.style.outline = 'none'));
+  divider.addEventListener('focus', () => (divider.style.background = lineOf(FOCUSED)));
+  divider.addEventListener('blur', () => (divider.style.background = lineOf(COLOUR)));
   divider.addEventListener('pointerdown', event => {
     divider.setPointerCapture(event.pointerId);
     divider.focus();

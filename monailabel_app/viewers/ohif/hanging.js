@@ -24,7 +24,7 @@ export const protocols = [
   },
   {
     id: 'mammosynth.current-synthesized',
-    name: 'Four views, each beside its synthesized image',
+    name: 'Four views with their results',
     hang: () => byView(view => pairOf(`acquired ${view}`, `newest ${view}`)),
   },
   { id: 'mammosynth.single', name: 'One image', hang: () => grid(1, [viewport('single', 'single')]) },

@@ -36,7 +36,7 @@ export class MammoSynthHistory extends HTMLElement {
     }
     const ended = ({ running, error }) => !running && !error && this.refresh();
     const moved = () => studyUid() !== this.study && this.refresh();
-    this.subscriptions = [onGeneration(ended), onChange(moved)];
+    this.subscriptions = [onGeneration(ended), onChange(moved), onReturn(() => this.refresh())];
     this.refresh();
   }
 
@@ -138,6 +138,13 @@ export class MammoSynthHistory extends HTMLElement {
     this.find('#status').textContent = `Deleted: ${series_description}`;
     this.find('#heading').focus();
   }
+}
+
+/** Call back whenever a person comes back to this tab: another one may have generated or deleted. */
+function onReturn(callback) {
+  const follow = () => document.visibilityState === 'visible' && callback();
+  document.addEventListener('visibilitychange', follow);
+  return () => document.removeEventListener('visibilitychange', follow);
 }
 
 function describe([label, value, whole]) {

@@ -44,7 +44,7 @@ export function linesOf(displaySet, image) {
   if (!isSynthesized(displaySet)) return [viewName(image), description, dateOf(image)].filter(Boolean);
   const version = [SoftwareVersions].flat().at(-1); // after that of the software
   const [rendering] = RENDERING.exec(description) || [];
-  const kind = isUncertainty(displaySet) ? 'SYNTHETIC: uncertainty' : 'SYNTHETIC';
+  const kind = `SYNTHETIC${isUncertainty(displaySet) ? ': uncertainty' : ''}, not for diagnosis`;
   return [viewName(image), kind, [ManufacturerModelName, version].filter(Boolean).join(' '), rendering].filter(Boolean);
 }
 

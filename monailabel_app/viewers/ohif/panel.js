@@ -77,16 +77,18 @@ const markup = `
         <summary>Advanced</summary>
         <div id="advanced" class="stack"></div>
       </details>
-      <div class="row" id="actions">
-        <button type="submit" class="primary">Generate</button>
-        <button type="button" id="all-views" title="Generate from every view of this study that the model accepts">
-          All views
-        </button>
-        <button type="button" id="cancel" hidden>Cancel</button>
+      <div class="stack" id="actions">
+        <div class="row">
+          <button type="submit" class="primary">Generate</button>
+          <button type="button" id="all-views" title="Generate from every view of this study that the model accepts">
+            All views
+          </button>
+          <button type="button" id="cancel" hidden>Cancel</button>
+        </div>
+        <progress id="progress" max="1" value="0" aria-label="Progress of the synthesis" hidden></progress>
+        <p id="status" class="muted" role="status"></p>
+        <p id="new-study" hidden><a>Open the new study</a></p>
       </div>
-      <progress id="progress" max="1" value="0" aria-label="Progress of the synthesis" hidden></progress>
-      <p id="status" class="muted" role="status"></p>
-      <p id="new-study" hidden><a>Open the new study</a></p>
       <div id="refused" class="notice" hidden>
         <p>Not generated:</p>
         <ul></ul>
@@ -101,8 +103,8 @@ const markup = `
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
-  :host { height: 100%; overflow-y: auto; scroll-padding-bottom: 64px; background: #090c29; }
-  #actions { position: sticky; bottom: 0; z-index: 1; padding: 8px 0; background: #090c29; }
+  :host { height: 100%; overflow-y: auto; scroll-padding-bottom: 96px; background: #090c29; }
+  #actions { position: sticky; bottom: 0; z-index: 1; gap: 4px; padding: 8px 0; background: #090c29; }
   #advanced { padding-top: 8px; }
   #refused ul { margin: 0; padding-left: 20px; }
   textarea { font: 12px ui-monospace, monospace; resize: vertical; }
@@ -274,7 +276,7 @@ export class MammoSynthPanel extends HTMLElement {
     } finally {
       this.isPreparing = false;
     }
-    this.find('#cancel').focus();
+    this.find('#cancel').focus({ preventScroll: true }); // it is in sight, yet browsers scroll to where it would lie
   }
 
   showState({ running, progress, message, error, refused, link }) {
@@ -293,7 +295,7 @@ export class MammoSynthPanel extends HTMLElement {
       ...refused.map(textContent => Object.assign(document.createElement('li'), { textContent }))
     );
     this.showError(error);
-    if (hadFocus && !running) this.find('[type=submit]').focus();
+    if (hadFocus && !running) this.find('[type=submit]').focus({ preventScroll: true });
   }
 
   showError(text) {

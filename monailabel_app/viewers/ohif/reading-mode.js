@@ -10,13 +10,13 @@ import { readKeys } from './reading-keys.js';
 import { drawMarks } from './reading-marks.js';
 import { reading } from './reading-now.js';
 import { PANEL } from './reading-room.js';
+import { restyle } from './style.js';
 
 const CORNERS = ['TopLeft', 'TopRight', 'BottomLeft', 'BottomRight'];
 const TOOLS = ['WindowLevel', 'Zoom', 'Pan'];
 
 // OHIF 3.10 has no setting for the corner of its header, whose menu leads out of the case.
-const plain = new CSSStyleSheet();
-plain.replaceSync('div:has(> div > [data-cy="return-to-work-list"]) > .right-0 { display: none; }');
+const PLAIN_HEADER = 'div:has(> div > [data-cy="return-to-work-list"]) > .right-0 { display: none; }';
 
 /** Tell the session, and so the panel, once a case is drawn, or why it is not; then fetch the next one. */
 async function follow(shown) {
@@ -31,19 +31,13 @@ async function follow(shown) {
   fetchAhead().catch(console.warn);
 }
 
-/** Show nothing in OHIF's header but the tools; returns what ends it. */
-function plainHeader() {
-  document.adoptedStyleSheets.push(plain);
-  return () => (document.adoptedStyleSheets = document.adoptedStyleSheets.filter(sheet => sheet !== plain));
-}
-
 function enter() {
   const next = () => follow(showCase());
   reading.addEventListener('case', next);
   reading.addEventListener('again', next);
   const stop = () => ['case', 'again'].forEach(name => reading.removeEventListener(name, next));
   const label = () => labelViewports((_, image) => [viewName(image)]);
-  return [stop, plainHeader(), keepFitted(), label(), drawMarks(), readKeys()];
+  return [stop, restyle(PLAIN_HEADER), keepFitted(), label(), drawMarks(), readKeys()];
 }
 
 export default modeOf({

@@ -87,4 +87,11 @@ const shows = view => displaySet => displaySet.instances.some(instance => nameOf
 
 const byAge = (a, b) => createdAt(b).localeCompare(createdAt(a));
 
-const newest = view => results().filter(shows(view)).sort(byAge)[0];
+/** The newest result of a view that was made from that view; an MLO that was made from a CC is none. */
+const newest = view => results().filter(set => set.instances.some(isOwn(view, set))).sort(byAge)[0];
+
+const isOwn = (view, set) => instance => {
+  const uids = sourcesOf(set, instance.SOPInstanceUID);
+  const source = acquired().flatMap(({ instances }) => instances).find(({ SOPInstanceUID }) => uids.includes(SOPInstanceUID));
+  return nameOf(instance) === view && (!source || nameOf(source) === view);
+};

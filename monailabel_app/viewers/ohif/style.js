@@ -1,4 +1,4 @@
-// The look of our panels: the dark colours of OHIF, text at a contrast of at least 4.5.
+// The look of our panels: the dark colours of OHIF, text at a contrast of at least 4.5; and what is mended of its own.
 
 const css = `
   :host { display: block; color: #e6ecf5; font: 14px/1.4 Inter, system-ui, sans-serif; }
@@ -17,6 +17,7 @@ const css = `
   .error { padding: 8px; border: 1px solid #ff8a80; border-radius: 4px; background: #3b1118; color: #ffd9d6; }
   .notice { padding: 8px; border: 1px solid #2c4a7c; border-radius: 4px; background: #0b1a3a; }
   label { display: block; color: #c7d5ec; font-size: 13px; }
+  label:has(:disabled) { color: #8a9cc0; }
   label.inline { display: flex; gap: 8px; align-items: flex-start; }
   .field { display: flex; flex-direction: column; gap: 4px; }
   .unit { color: #a9bcdb; font-size: 12px; }
@@ -68,3 +69,11 @@ const css = `
 /** Adopted by each of our shadow roots. */
 export const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);
+
+/** Let OHIF's own page have more rules; returns what takes them away. */
+export function restyle(rules) {
+  const added = new CSSStyleSheet();
+  added.replaceSync(rules);
+  document.adoptedStyleSheets.push(added);
+  return () => (document.adoptedStyleSheets = document.adoptedStyleSheets.filter(each => each !== added));
+}

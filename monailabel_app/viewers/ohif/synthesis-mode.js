@@ -5,10 +5,14 @@ import { hangOpening, OPENING } from './hanging.js';
 import { labelViewports } from './labels.js';
 import { PANEL } from './mammosynth.js';
 import { modeOf } from './mode.js';
+import { restyle } from './style.js';
 import { mammograms, studyUid, syncStudy } from './viewer.js';
 
 const WIDE = 1600; // pixels of the window: in a narrower one the list of series would cost the images too much
 const SAID_BY_LABELS = ['cornerstoneOverlayTopLeft', 'cornerstoneOverlayBottomRight']; // of OHIF's own overlay
+// OHIF 3.10 cuts what a series is called through its third line.
+const WHOLE_DESCRIPTIONS =
+  '[data-cy="study-browser-thumbnail"], [data-cy="study-browser-thumbnail"] .mt-3 { height: auto; }';
 const TOOLS = ['Zoom', 'Pan', 'WindowLevel', 'MeasurementTools', 'Capture', 'Layout', 'MoreTools'];
 
 /** Load results that OHIF does not know of, since it keeps the first answer about a study, and hang them. */
@@ -34,7 +38,7 @@ export default modeOf({
   hangingProtocol: OPENING,
   hidden: SAID_BY_LABELS,
   tools: TOOLS,
-  enter: () => [keepFitted(), labelViewports()],
+  enter: () => [keepFitted(), labelViewports(), restyle(WHOLE_DESCRIPTIONS)],
   onSetupRouteComplete: () => {
     followArchive().catch(console.error);
   },

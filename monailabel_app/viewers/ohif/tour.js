@@ -46,7 +46,7 @@ const markup = `
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
-  :host { position: sticky; top: 0; z-index: 1; }
+  :host { position: sticky; top: 0; z-index: 2; } /* over the buttons that stick to the bottom */
   section { margin: 8px; background: #0b1a3a; }
   h3:focus { outline: none; }
 `);
