@@ -46,6 +46,14 @@ def test_leaks_of_every_kind_are_planted() -> None:
 
 
 @pytest.mark.slow
+def test_a_ragged_edge_is_told_as_roughness() -> None:
+    first, second = exhibits()
+    _, plant = PLANTED["a ragged edge"]
+    leaks = attack(ARMS, first, [plant(each) for each in second], SMALL_RULE).leaks
+    assert "roughness" in {leak.what for leak in leaks}
+
+
+@pytest.mark.slow
 def test_the_departure_at_the_edge_follows_no_texture_of_the_same_breasts() -> None:
     departures = []
     for seed in range(700, 714):

@@ -139,12 +139,14 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     shown, breast = (shown[:, ::-1], breast[:, ::-1]) if mirrored else (shown, breast)
     rows_used = _rows_used(breast)
     shown, cut = _without_padding(shown[rows_used], wall_on_left)
-    scale = _scale(shown.shape, image, rule)
-    height, width = (max(1, int(side * scale + 1e-6)) for side in shown.shape)
+    extent = max(1, _extent(breast[rows_used], wall_on_left) - cut)
+    scale = _scale(shown.shape, extent, image, rule)
+    height, width, needed = (max(1, int(side * scale + 1e-6)) for side in (*shown.shape, extent))
     rows, columns = rule.rows + 2 * rule.border, rule.columns + rule.border
-    if height > rows or width > columns:
+    width = min(width, columns)
+    if height > rows or needed > columns:
         raise UnsupportedImageError(
-            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of "
+            f"{image.source_name}: its breast is {height - 2 * rule.border} x {needed - rule.border} pixels of "
             f"{rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
@@ -201,14 +203,23 @@ def _straight_end(widths: np.ndarray) -> int | None:
     return rounded if end >= max(_STRAIGHT * inner, _STRAIGHT_WIDTH * widths.max()) else None
 
 
-def _scale(shape: tuple[int, ...], image: Mammogram, rule: BlindingRule) -> float:
+def _extent(breast: np.ndarray, wall_on_left: bool) -> int:
+    """How many columns the breast reaches from the side of its chest wall; beyond it is air, which may be left out."""
+    columns = np.flatnonzero(breast.any(axis=0))
+    if not columns.size:
+        return breast.shape[1]
+    return int(columns[-1] + 1 if wall_on_left else breast.shape[1] - columns[0])
+
+
+def _scale(shape: tuple[int, ...], extent: int, image: Mammogram, rule: BlindingRule) -> float:
     spacing = image.pixel_spacing_mm
     if spacing is not None and max(spacing) > _ANISOTROPY * min(spacing):
         raise UnsupportedImageError(
             f"{image.source_name}: its pixels are {spacing[0]} x {spacing[1]} mm, expected square ones; resample it."
         )
     if rule.pixel_spacing_mm is None:
-        return min((rule.rows + 2 * rule.border) / shape[0], (rule.columns + rule.border) / shape[1])
+        columns = rule.columns + rule.border
+        return min((rule.rows + 2 * rule.border) / shape[0], max(columns / shape[1], (columns - rule.outline) / extent))
     if spacing is None:
         raise UnsupportedImageError(
             f"{image.source_name}: has no pixel spacing, and blinding.pixel_spacing_mm asks for one; leave that out."
