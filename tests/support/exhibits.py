@@ -113,6 +113,14 @@ def _hard_edge(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
     return np.where(ndimage.binary_erosion(_breast(pixels), iterations=6, border_value=1), pixels, pixels.min())
 
 
+def _ragged_edge(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Bites of two pixels from the outline."""
+    breast = _breast(pixels)
+    rim = breast & ~ndimage.binary_erosion(breast, iterations=2, border_value=1)
+    bites = ndimage.zoom(random.random((pixels.shape[0] // 2, pixels.shape[1] // 2)) < 0.3, 2, order=0)
+    return np.where(rim & bites, pixels.min(), pixels)
+
+
 def _black_fat(pixels: np.ndarray, _: np.random.Generator) -> np.ndarray:
     tissue = ndimage.binary_erosion(_breast(pixels), iterations=14)
     return np.where(tissue & (pixels < np.percentile(pixels[tissue], 2)), 0, pixels)
@@ -142,6 +150,7 @@ PLANTED: dict[str, tuple[str, Callable[[Exhibit], Exhibit]]] = {
     "less noise in the breast": ("noise floor", _pixels(lambda pixels, _: ndimage.gaussian_filter(pixels, 0.5))),
     "enlarged pixels": ("resampling", _pixels(_enlarged)),
     "a hard edge": ("edge of the breast", _pixels(_hard_edge)),
+    "a ragged edge": ("edge of the breast", _pixels(_ragged_edge)),
     "black fat": ("clipping", _pixels(_black_fat)),
 }
 """By what is planted: the kind of leak that it is, and a copy with it."""

@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from benchmarks.blinding import RULE
 from mammosynth.errors import DataError
+from mammosynth.mammogram import Mammogram
+from mammosynth.phantom.clinic.case import generate_case
+from mammosynth.phantom.parameters import CaseParameters
 from mammosynth.reading.blinding.attack import ALL_KINDS, CLASSIFIER, Exhibit, attack
+from mammosynth.reading.blinding.pixels import blinded_pixels
+from mammosynth.reading.blinding.traces import EDGE, traces
+from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.exhibits import COUNT, PLANTED, SMALL_RULE, exhibits
 
+PHANTOMS = RULE.resolved(0.15)
 ARMS = ("clinical", "synthesized")
 
 
@@ -34,6 +43,26 @@ def test_a_planted_leak_is_found(name: str) -> None:
 
 def test_leaks_of_every_kind_are_planted() -> None:
     assert {kind for kind, _ in PLANTED.values()} | {CLASSIFIER} == set(ALL_KINDS)
+
+
+@pytest.mark.slow
+def test_a_ragged_edge_is_told_as_roughness() -> None:
+    first, second = exhibits()
+    _, plant = PLANTED["a ragged edge"]
+    leaks = attack(ARMS, first, [plant(each) for each in second], SMALL_RULE).leaks
+    assert "roughness" in {leak.what for leak in leaks}
+
+
+@pytest.mark.slow
+def test_the_departure_at_the_edge_follows_no_texture_of_the_same_breasts() -> None:
+    departures = []
+    for seed in range(700, 714):
+        cc, _ = generate_case(CaseParameters(seed, sides=(ImageLaterality.LEFT,), pixel_mm=0.9))
+        for pixels in (cc.low_energy, cc.recombined):
+            image = Mammogram(pixels, f"P{seed}", ViewPosition.CC, ImageLaterality.LEFT)
+            copy, _ = blinded_pixels(image, PHANTOMS, seed)
+            departures.append(traces(copy, PHANTOMS)[EDGE, "departure from the rule's rise"])
+    assert 0.35 < roc_auc_score([0, 1] * 14, departures) < 0.65
 
 
 @pytest.mark.slow

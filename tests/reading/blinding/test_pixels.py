@@ -99,12 +99,41 @@ def test_the_coarsest_arm_decides_the_detail() -> None:
     assert found < finest_detail(arms["acquired"][0], rule)
 
 
-def test_an_image_that_is_enlarged_has_no_more_detail_than_its_own_pixels() -> None:
-    whole = acquired(0)
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_copy_has_no_more_detail_than_its_source_has_pixels_for(step: int) -> None:
+    source = acquired(0)[::step, ::step]
     rule = BlindingRule(**RULE)
-    found = finest_detail(image(whole[::2, ::2]), rule)
-    assert found == pytest.approx(0.5 * whole[::2].shape[0] / (rule.rows + 2 * rule.border), rel=0.02)
-    assert found < finest_detail(image(whole), rule)
+    scale = (rule.rows + 2 * rule.border) / source.shape[0]
+    assert finest_detail(image(source), rule) == pytest.approx(min(0.5, 0.3 / scale), rel=0.02)
+
+
+@pytest.mark.parametrize("side", ["top", "bottom"])
+def test_a_frame_blacked_out_beyond_a_breast_cut_straight_is_taken_off(side: str) -> None:
+    bare = tissue(1)[100:] if side == "top" else tissue(1)[:-100]
+    framed = np.pad(bare, ((30, 0) if side == "top" else (0, 30), (0, 0)))
+    copies, placements = zip(*(blinded_pixels(image(each), SMALL, 1) for each in (bare, framed)), strict=True)
+    wall = slice(SMALL.border, 40)
+    end = 0 if side == "top" else -1
+    assert copies[1][end, wall].mean() == pytest.approx(copies[0][end, wall].mean(), rel=0.05)
+    there = [placements[0].to_copy(50, 90), placements[1].to_copy(50, 90 + (30 if side == "top" else 0))]
+    assert there[1] == pytest.approx(there[0], abs=3)
+
+
+def test_the_air_beyond_a_breast_that_curves_away_is_kept() -> None:
+    _, placement = blinded_pixels(image(np.pad(tissue(1), ((40, 40), (0, 0)))), SMALL, 1)
+    assert placement.to_copy(0, 40)[1] > 20
+
+
+@pytest.mark.parametrize("laterality", list(ImageLaterality))
+def test_a_breast_cut_off_at_its_nipple_fades_there(laterality: ImageLaterality) -> None:
+    cut = tissue(2)[:, :100]
+    cut = cut[:, ::-1] if laterality is ImageLaterality.RIGHT else cut
+    copy, placement = blinded_pixels(image(cut, laterality), replace_noise(0.0), 1)
+    line = copy[copy.shape[0] // 2].astype(int)
+    line = line[::-1] if laterality is ImageLaterality.RIGHT else line
+    assert (line > BLACK + 60).sum() < 100 * placement.scale - SMALL.border - SMALL.edge + 2
+    fading = line[np.flatnonzero(line > BLACK + 1)[-1] - 2 * SMALL.fade :]
+    assert np.abs(np.diff(fading)).max() < 0.5 * fading.max()
 
 
 def test_the_same_seed_gives_the_same_pixels_and_another_other_noise() -> None:

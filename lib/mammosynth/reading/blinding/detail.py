@@ -14,6 +14,9 @@ from mammosynth.reading.blinding.rule import BlindingRule
 LEAST, MOST = 0.05, 0.5
 """Cycles a pixel: copies are never made coarser by measurement, and cannot be finer."""
 _BINS = 45
+_OWN = 0.3
+"""Cycles a pixel of a source up to which it is the tissue's: in what is finer, whoever scaled or compressed the file
+left periods."""
 _SIDE = 64  # of the squares of tissue that spectra are taken of, in pixels of the copy
 _SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than that is hidden by it
 
@@ -21,7 +24,7 @@ _SHARE = 1.0  # of the noise that is added, in amplitude: detail weaker than tha
 def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
     """Cycles a pixel of a copy beyond which the tissue of an image has less than the noise that is added.
 
-    An image that is enlarged has no detail beyond half a cycle a pixel of its own; what is there comes of enlarging.
+    What is finer than `_OWN` for a pixel of the source tells how its file was made.
 
     Args:
         image: Of any arm.
@@ -31,7 +34,7 @@ def finest_detail(image: Mammogram, rule: BlindingRule) -> float:
         `LEAST` to `MOST`; the most that its pixels can show if no square of tissue is large enough to tell.
     """
     canvas, frame, placement = placed(image, rule)
-    most = MOST / max(1.0, placement.scale)
+    most = min(MOST, _OWN / placement.scale)
     spectrum = tissue_spectrum(canvas, breast_weight(breast_depth(canvas, frame, rule, image.image_laterality), rule))
     if spectrum is None:
         return max(most, LEAST)

@@ -39,6 +39,9 @@ _TAPER = 0.8  # of the detail: where it begins to fall
 _ANISOTROPY = 1.01  # pixels may be this much longer than wide
 _WALL = 50  # share of the columns that are the chest wall: 1 in so many
 _LEAST_BREAST = 0.01  # of the matrix; less is no breast that was found
+_STRAIGHT = 0.8  # of the breast's width a little further in: where it begins so wide, the image was cut or blacked out
+_STRAIGHT_WIDTH = 0.1  # of the widest row: narrower, it is the fold under a breast
+_ROUNDED, _FURTHER = 0.005, 0.02  # of the rows: corners that finding the breast rounds, and how far further in
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,14 @@ class Placement:
     Attributes:
         scale: Pixels of the copy for one of the source.
         left: Columns of the copy before the (mirrored) source.
-        top: Rows before it.
+        top: Rows before it; negative where the source begins above the copy.
         width: Of the source, in pixels.
         is_mirrored: Whether left and right are exchanged.
     """
 
     scale: float
     left: float
-    top: int
+    top: float
     width: int
     is_mirrored: bool
 
@@ -133,14 +136,17 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     breast = segment_breast(shown)
     wall_on_left = image.image_laterality is ImageLaterality.LEFT
     mirrored = bool(breast.any()) and chest_wall_on_left(breast) != wall_on_left
-    shown = shown[:, ::-1] if mirrored else shown
-    shown, cut = _without_padding(shown, wall_on_left)
-    scale = _scale(shown.shape, image, rule)
-    height, width = (max(1, int(side * scale + 1e-6)) for side in shown.shape)
+    shown, breast = (shown[:, ::-1], breast[:, ::-1]) if mirrored else (shown, breast)
+    rows_used = _rows_used(breast)
+    shown, cut = _without_padding(shown[rows_used], wall_on_left)
+    extent = max(1, _extent(breast[rows_used], wall_on_left) - cut)
+    scale = _scale(shown.shape, extent, image, rule)
+    height, width, needed = (max(1, int(side * scale + 1e-6)) for side in (*shown.shape, extent))
     rows, columns = rule.rows + 2 * rule.border, rule.columns + rule.border
-    if height > rows or width > columns:
+    width = min(width, columns)
+    if height > rows or needed > columns:
         raise UnsupportedImageError(
-            f"{image.source_name}: is {height - 2 * rule.border} x {width - rule.border} pixels of "
+            f"{image.source_name}: its breast is {height - 2 * rule.border} x {needed - rule.border} pixels of "
             f"{rule.pixel_spacing_mm} mm, the matrix of the "
             f"blinding has {rule.rows} x {rule.columns}; enlarge blinding.rows and columns, or pixel_spacing_mm."
         )
@@ -154,7 +160,8 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     frame = slice(top, top + height), slice(left, left + width)
     canvas[frame] = np.asarray(small)
     before = -cut * scale - rule.border if wall_on_left else columns - shown.shape[1] * scale
-    return canvas, frame, Placement(scale, before, top - rule.border, image.pixels.shape[1], mirrored)
+    above = top - rule.border - rows_used.start * scale
+    return canvas, frame, Placement(scale, before, above, image.pixels.shape[1], mirrored)
 
 
 def _without_border(shape: tuple[int, ...], rule: BlindingRule, image_laterality: ImageLaterality | None) -> Frame:
@@ -172,14 +179,47 @@ def _without_padding(shown: np.ndarray, wall_on_left: bool) -> tuple[np.ndarray,
     return (shown[:, cut:] if wall_on_left else shown[:, : shown.shape[1] - cut]), cut
 
 
-def _scale(shape: tuple[int, ...], image: Mammogram, rule: BlindingRule) -> float:
+def _rows_used(breast: np.ndarray) -> slice:
+    """The rows without those above and below a breast that ends in a straight line: a film's frame, blacked out.
+
+    An outline that curves away is skin, and the air beyond it belongs to the image.
+    """
+    rows = np.flatnonzero(breast.any(axis=1))
+    if not rows.size:
+        return slice(0, breast.shape[0])
+    widths = breast.sum(axis=1)
+    start = _straight_end(widths[rows[0] :])
+    stop = _straight_end(widths[rows[-1] :: -1])
+    return slice(
+        0 if start is None else int(rows[0]) + start,
+        breast.shape[0] if stop is None else int(rows[-1]) + 1 - stop,
+    )
+
+
+def _straight_end(widths: np.ndarray) -> int | None:
+    """How many rows of a breast's end are its rounded corners, if it is straight; None if it curves away."""
+    rounded, further = (max(1, round(share * widths.size)) for share in (_ROUNDED, _FURTHER))
+    end, inner = widths[rounded], widths[min(rounded + further, widths.size - 1)]
+    return rounded if end >= max(_STRAIGHT * inner, _STRAIGHT_WIDTH * widths.max()) else None
+
+
+def _extent(breast: np.ndarray, wall_on_left: bool) -> int:
+    """How many columns the breast reaches from the side of its chest wall; beyond it is air, which may be left out."""
+    columns = np.flatnonzero(breast.any(axis=0))
+    if not columns.size:
+        return breast.shape[1]
+    return int(columns[-1] + 1 if wall_on_left else breast.shape[1] - columns[0])
+
+
+def _scale(shape: tuple[int, ...], extent: int, image: Mammogram, rule: BlindingRule) -> float:
     spacing = image.pixel_spacing_mm
     if spacing is not None and max(spacing) > _ANISOTROPY * min(spacing):
         raise UnsupportedImageError(
             f"{image.source_name}: its pixels are {spacing[0]} x {spacing[1]} mm, expected square ones; resample it."
         )
     if rule.pixel_spacing_mm is None:
-        return min((rule.rows + 2 * rule.border) / shape[0], (rule.columns + rule.border) / shape[1])
+        columns = rule.columns + rule.border
+        return min((rule.rows + 2 * rule.border) / shape[0], max(columns / shape[1], (columns - rule.outline) / extent))
     if spacing is None:
         raise UnsupportedImageError(
             f"{image.source_name}: has no pixel spacing, and blinding.pixel_spacing_mm asks for one; leave that out."
@@ -224,14 +264,18 @@ def breast_depth(
         (H, W) float32 pixels, 0 outside the breast and in rows of the border. Where the breast goes on beyond the
         matrix is no outline; where it ends with the image, within the matrix, is one.
     """
-    depth = np.zeros(canvas.shape, np.float32)
-    mask = whole_breast(canvas[frame], image_laterality)
-    mask[: rule.border] &= frame[0].start == 0
-    mask[mask.shape[0] - rule.border :] &= frame[0].stop == canvas.shape[0]
-    depth[frame] = _depth(mask, rule)
-    depth[: frame[0].start + rule.border] = 0
-    depth[frame[0].stop - rule.border :] = 0
-    return depth
+    mask = np.zeros(canvas.shape, bool)
+    rows, columns = frame
+    mask[frame] = whole_breast(canvas[frame], image_laterality)
+    if rows.start > 0:
+        mask[: rows.start + rule.border] = False
+    if rows.stop < canvas.shape[0]:
+        mask[rows.stop - rule.border :] = False
+    if columns.start > 0:
+        mask[:, : columns.start + rule.border] = False
+    if columns.stop < canvas.shape[1]:
+        mask[:, columns.stop - rule.border :] = False
+    return _depth(mask, rule).astype(np.float32)
 
 
 def floor_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:

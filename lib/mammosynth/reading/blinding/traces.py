@@ -19,9 +19,13 @@ _LOW_BITS = 16  # the last four bits of a value
 _CORNER = 12  # pixels at the border
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
+_BENT, _BENT_PX = 8.0, 2  # where the outline leaves a smoother one by so many pixels, it bends: a fold, a nipple
 _LINE = 9  # bins of a spectrum beside a line that it is compared with
 _LEAKAGE = 3  # bins of the spectrum of tissue that the window of its squares spreads a frequency over
 _TINY = 1e-12
+_STEPS = 0.01
+"""Of the tissue that rises within one pixel of a fade, what rings of whole pixels leave of it: so much that acquired
+images of the same phantoms, low-energy, recombined, CC and MLO, are told least from each other."""
 
 BORDER, OUTSIDE, DEPTH, COMB = "border pixels", "outside the breast", "bit depth", "histogram comb"
 NOISE, RESAMPLING, EDGE, CLIPPING = "noise floor", "resampling", "edge of the breast", "clipping"
@@ -175,13 +179,15 @@ def _line(power: np.ndarray, first: int) -> float:
 def _edge(view: _View) -> _Traces:
     """How rough the outline is, and how far the image rises from it in another way than the rule says.
 
-    At the border of the image, how round the corner is depends on the angle at which the outline meets it: that is not
-    roughness.
+    At the border of the image, how round the corner is depends on the angle at which the outline meets it, and in a fold
+    on the fold: that is not roughness.
     """
-    smooth = ndimage.gaussian_filter(view.breast.astype(np.float32), _SMOOTH, mode="nearest") > 0.5  # noqa: PLR2004
-    rough, outline = smooth ^ view.breast, view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
-    away = slice(_CORNER, -_CORNER), slice(_CORNER, -_CORNER)
-    yield (EDGE, "roughness"), float(np.log10(rough[away].sum() / max(outline[away].sum(), 1) + 1e-3))
+    rough = _from_smoother(view.breast, _SMOOTH)
+    outline = view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
+    bends = ndimage.binary_opening(_from_smoother(view.breast, _BENT), np.ones((_BENT_PX, _BENT_PX)))
+    counted = ~ndimage.binary_dilation(bends, iterations=_CORNER) if bends.any() else np.ones(rough.shape, bool)
+    counted[:_CORNER] = counted[-_CORNER:] = counted[:, :_CORNER] = counted[:, -_CORNER:] = False
+    yield (EDGE, "roughness"), float(np.log10((rough & counted).sum() / max((outline & counted).sum(), 1) + 1e-3))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
     rings = [view.pixels[ring] for ring in view.rings]
     if not all(ring.size for ring in rings):
@@ -189,10 +195,15 @@ def _edge(view: _View) -> _Traces:
         return
     rise = np.array([ring.mean() - air for ring in rings])
     near, deep = np.split(rise, 2)
-    # Rings are whole pixels, so of a steep rise some is left: in proportion to the tissue that rises from the floor.
+    # What is left of any copy: texture, as much as deeper, and steps of the rings, in proportion to the tissue that rises.
     risen = max(near.max() - _floor(view.rule), 1)
-    left = _departure(near, view.rule) / (_departure(deep, None) + 0.01 * risen)
-    yield (EDGE, "departure from the rule's rise"), float(np.log10(left + 0.1))
+    usual = np.hypot(_departure(deep, None), _STEPS / view.rule.fade * risen)
+    yield (EDGE, "departure from the rule's rise"), float(np.log10(_departure(near, view.rule) / usual + 0.1))
+
+
+def _from_smoother(breast: np.ndarray, sigma: float) -> np.ndarray:
+    """Where a breast and the same with a smoother outline differ."""
+    return (ndimage.gaussian_filter(breast.astype(np.float32), sigma, mode="nearest") > 0.5) ^ breast  # noqa: PLR2004
 
 
 def _departure(rise: np.ndarray, rule: BlindingRule | None) -> float:
