@@ -179,8 +179,8 @@ def _line(power: np.ndarray, first: int) -> float:
 def _edge(view: _View) -> _Traces:
     """How rough the outline is, and how far the image rises from it in another way than the rule says.
 
-    At the border of the image, how round the corner is depends on the angle at which the outline meets it, and in a fold
-    on the fold: that is not roughness.
+    At the border of the image, how round the corner is depends on the angle at which the outline meets it, and in a
+    fold on the fold: that is not roughness.
     """
     rough = _from_smoother(view.breast, _SMOOTH)
     outline = view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
@@ -195,7 +195,7 @@ def _edge(view: _View) -> _Traces:
         return
     rise = np.array([ring.mean() - air for ring in rings])
     near, deep = np.split(rise, 2)
-    # What is left of any copy: texture, as much as deeper, and steps of the rings, in proportion to the tissue that rises.
+    # What is left of any copy: texture, as much as deeper, and steps of the rings, as large as the tissue's rise.
     risen = max(near.max() - _floor(view.rule), 1)
     usual = np.hypot(_departure(deep, None), _STEPS / view.rule.fade * risen)
     yield (EDGE, "departure from the rule's rise"), float(np.log10(_departure(near, view.rule) / usual + 0.1))
