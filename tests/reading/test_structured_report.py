@@ -221,7 +221,7 @@ def test_the_command_writes_them_from_a_folder_of_files(
     assert main([*export, "--output", str(tmp_path / "sr")]) == 1
     assert "--sr needs --images FOLDER" in capsys.readouterr().err
     assert main([*export, "--output", str(tmp_path / "sr"), "--images", str(tmp_path / "images")]) == 0
-    assert "Wrote 1 Structured Reports" in capsys.readouterr().out
+    assert "Wrote 1 Structured Report to" in capsys.readouterr().out
     assert len(srread(next((tmp_path / "sr").iterdir())).content.get_planar_roi_measurement_groups()) == 2
 
 
