@@ -264,17 +264,13 @@ def breast_depth(
         (H, W) float32 pixels, 0 outside the breast and in rows of the border. Where the breast goes on beyond the
         matrix is no outline; where it ends with the image, within the matrix, is one.
     """
-    mask = np.zeros(canvas.shape, bool)
-    rows, columns = frame
-    mask[frame] = whole_breast(canvas[frame], image_laterality)
-    if rows.start > 0:
-        mask[: rows.start + rule.border] = False
-    if rows.stop < canvas.shape[0]:
-        mask[rows.stop - rule.border :] = False
-    if columns.start > 0:
-        mask[:, : columns.start + rule.border] = False
-    if columns.stop < canvas.shape[1]:
-        mask[:, columns.stop - rule.border :] = False
+    whole, mask = np.zeros((2, *canvas.shape), bool)
+    whole[frame] = whole_breast(canvas[frame], image_laterality)
+    trusted = tuple(
+        slice(part.start + rule.border * (part.start > 0), part.stop - rule.border * (part.stop < side))
+        for part, side in zip(frame, canvas.shape, strict=True)
+    )
+    mask[trusted] = whole[trusted]
     return _depth(mask, rule).astype(np.float32)
 
 

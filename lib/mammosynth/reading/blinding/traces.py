@@ -185,7 +185,7 @@ def _edge(view: _View) -> _Traces:
     rough = _from_smoother(view.breast, _SMOOTH)
     outline = view.breast & ~ndimage.binary_erosion(view.breast, border_value=1)
     bends = ndimage.binary_opening(_from_smoother(view.breast, _BENT), np.ones((_BENT_PX, _BENT_PX)))
-    counted = ~ndimage.binary_dilation(bends, iterations=_CORNER) if bends.any() else np.ones(rough.shape, bool)
+    counted = ~ndimage.binary_dilation(bends, iterations=_CORNER)
     counted[:_CORNER] = counted[-_CORNER:] = counted[:, :_CORNER] = counted[:, -_CORNER:] = False
     yield (EDGE, "roughness"), float(np.log10((rough & counted).sum() / max((outline & counted).sum(), 1) + 1e-3))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
