@@ -88,12 +88,12 @@ class BlindingJobs:
         Raises:
             NotFoundError: If there is no such study.
         """
+        found = self._progress.get(name)  # before the key is asked, or a run that ends in between is "done", not blinded
         store = StudyStore(self._place)
         try:
             is_blinded = store.is_blinded(name)
         finally:
             store.close()
-        found = self._progress.get(name)
         if found is None or (found.state == "failed" and is_blinded):  # the copies came from the command line
             found = Progress("done" if is_blinded else "none")
         return {"study": name, "is_blinded": is_blinded, **asdict(found)}

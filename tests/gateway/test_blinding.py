@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -82,6 +83,28 @@ def test_a_study_is_blinded_from_the_archive(archive: DicomWebStudies, jobs: Bli
     assert len(list((tmp_path / "blinded" / "small").iterdir())) == 8
     later = BlindingJobs(tmp_path / "studies.sqlite", tmp_path / "blinded")
     assert later.progress("small")["state"] == "done"
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_while_it_is_asked_for_is_never_done_without_a_key(
+    archive: DicomWebStudies, jobs: BlindingJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(tmp_path, study_of(tmp_path / "exams"))
+    is_blinded = StudyStore.is_blinded
+
+    def slowly(store: StudyStore, name: str) -> bool:
+        """The run ends between this answer and whoever asked."""
+        found = is_blinded(store, name)
+        for thread in threading.enumerate():
+            if thread.name == "blinding" and thread is not threading.current_thread():
+                thread.join(60)
+        return found
+
+    monkeypatch.setattr(StudyStore, "is_blinded", slowly)
+    found = jobs.start("small", archive_images(archive))
+    assert (found["state"], found["is_blinded"]) == ("running", False)
+    found = jobs.progress("small")
+    assert (found["state"], found["is_blinded"]) == ("done", True)
 
 
 @pytest.mark.slow
