@@ -22,8 +22,8 @@ from scipy import fft, ndimage
 from mammosynth.errors import UnsupportedImageError
 from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.breast import (
+    EDGE_SHARE,
     NO_BACKGROUND,
-    THRESHOLD,
     chest_wall_on_left,
     closed_at_wall,
     segment_breast,
@@ -38,6 +38,7 @@ ROOM = 0.05
 _TAPER = 0.8  # of the detail: where it begins to fall
 _ANISOTROPY = 1.01  # pixels may be this much longer than wide
 _WALL = 50  # share of the columns that are the chest wall: 1 in so many
+_WALL_REACH = 0.05  # of the columns: how far from the chest wall its grey is looked for
 _LEAST_BREAST = 0.01  # of the matrix; less is no breast that was found
 _STRAIGHT = 0.8  # of the breast's width a little further in: where it begins so wide, the image was cut or blacked out
 _STRAIGHT_WIDTH = 0.1  # of the widest row: narrower, it is the fold under a breast
@@ -112,7 +113,8 @@ def blinded_pixels(image: Mammogram, rule: BlindingRule, seed: int) -> tuple[np.
     shown_part = _without_border(canvas.shape, rule, image.image_laterality)
     if np.count_nonzero(weight) < _LEAST_BREAST * weight.size:
         raise UnsupportedImageError(f"{image.source_name}: no breast is found in it; take the image out of the study.")
-    canvas[frame] = low_passed(without_air(canvas, weight, frame)[frame], rule.detail)
+    inner = _without_outermost(frame, rule, image.image_laterality)
+    canvas[inner] = low_passed(without_air(canvas, weight, frame)[inner], rule.detail)
     shown = (rule.floor * floor_weight(depth, rule) + (1 - rule.floor) * canvas * weight)[shown_part]
     noise = np.random.default_rng(seed).standard_normal(shown.shape, np.float32) * np.float32(rule.noise)
     shown = ROOM + (1 - 2 * ROOM) * shown + noise
@@ -138,7 +140,7 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     mirrored = bool(breast.any()) and chest_wall_on_left(breast) != wall_on_left
     shown, breast = (shown[:, ::-1], breast[:, ::-1]) if mirrored else (shown, breast)
     rows_used = _rows_used(breast)
-    shown, cut = _without_padding(shown[rows_used], wall_on_left)
+    shown, cut = _without_padding(shown[rows_used], breast[rows_used], wall_on_left)
     extent = max(1, _extent(breast[rows_used], wall_on_left) - cut)
     scale = _scale(shown.shape, extent, image, rule)
     height, width, needed = (max(1, int(side * scale + 1e-6)) for side in (*shown.shape, extent))
@@ -170,12 +172,29 @@ def _without_border(shape: tuple[int, ...], rule: BlindingRule, image_laterality
     return slice(rule.border, shape[0] - rule.border), slice(first, first + rule.columns)
 
 
-def _without_padding(shown: np.ndarray, wall_on_left: bool) -> tuple[np.ndarray, int]:
-    """The image without what lies empty beyond its chest wall, and how many columns that are."""
-    columns = np.flatnonzero(shown.max(axis=0) > THRESHOLD)
+def _without_outermost(frame: Frame, rule: BlindingRule, image_laterality: ImageLaterality | None) -> Frame:
+    """What an image covers, but for half of the border, so that a line there does not ring into what is shown."""
+    rows, columns = frame
+    cut = rule.border // 2
+    on_left = image_laterality is ImageLaterality.LEFT
+    inner = slice(columns.start + cut, columns.stop) if on_left else slice(columns.start, columns.stop - cut)
+    return slice(rows.start + cut, rows.stop - cut), inner
+
+
+def _without_padding(shown: np.ndarray, breast: np.ndarray, wall_on_left: bool) -> tuple[np.ndarray, int]:
+    """The image without what lies empty beyond its chest wall, and how many columns that are.
+
+    Empty is what has less than a share of the grey a little further in: compressed, padding is not wholly black.
+    """
+    turned, found = (shown, breast) if wall_on_left else (shown[:, ::-1], breast[:, ::-1])
+    columns = np.flatnonzero(found.any(axis=0))
     if not columns.size:
         return shown, 0
-    cut = int(columns[0] if wall_on_left else shown.shape[1] - 1 - columns[-1])
+    first = int(columns[0])
+    near = slice(0, first + max(2, round(_WALL_REACH * shown.shape[1])))
+    rows = found[:, near].any(axis=1)
+    greys = np.median(turned[rows, near], axis=0)
+    cut = int(np.argmax(greys >= EDGE_SHARE * np.median(greys[first:])))
     return (shown[:, cut:] if wall_on_left else shown[:, : shown.shape[1] - cut]), cut
 
 
