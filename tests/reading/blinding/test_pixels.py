@@ -190,6 +190,33 @@ def test_what_is_at_the_border_of_an_image_is_cut_off() -> None:
     assert np.abs(copies[0] - copies[1]).max() > 200
 
 
+@pytest.mark.parametrize("laterality", list(ImageLaterality))
+def test_padding_beyond_the_chest_wall_is_taken_off_though_compressing_left_noise_in_it(
+    laterality: ImageLaterality,
+) -> None:
+    noise = np.random.default_rng(5).uniform(0, 0.04, (320, 7)).astype(np.float32)
+    bare, padded = tissue(1), np.hstack([noise, tissue(1)])
+    on_left = laterality is ImageLaterality.LEFT
+    sides = [pixels if on_left else pixels[:, ::-1] for pixels in (bare, padded)]
+    copies, placements = zip(
+        *(blinded_pixels(image(each, laterality), replace_noise(0.0), 1) for each in sides), strict=True
+    )
+    there = [
+        placement.to_copy(x if on_left else each.shape[1] - 1 - x, 160)
+        for placement, each, x in zip(placements, sides, (50, 57), strict=True)
+    ]
+    assert there[1] == pytest.approx(there[0])
+    assert np.abs(copies[0].astype(int) - copies[1])[:, :100].max() < 8
+
+
+def test_a_line_at_the_chest_wall_does_not_ring_into_the_copy() -> None:
+    clean, lined = tissue(1), tissue(1)
+    lined[:, :2] *= 0.3
+    rule = SMALL.model_copy(update={"noise": 0.0, "border": 8})
+    copies = [blinded_pixels(image(pixels), rule, 1)[0].astype(int) for pixels in (clean, lined)]
+    assert np.abs(copies[0] - copies[1]).max() < 5
+
+
 def test_the_outline_is_the_same_however_dark_the_breast_is() -> None:
     dark, bright = (blinded_pixels(image(tissue(1) * share), replace_noise(0.0), 1)[0] for share in (0.5, 1.0))
     assert ((dark > BLACK + 60) ^ (bright > BLACK + 60)).sum() < 0.01 * (bright > BLACK + 60).sum()

@@ -190,11 +190,10 @@ def _without_padding(shown: np.ndarray, breast: np.ndarray, wall_on_left: bool) 
     columns = np.flatnonzero(found.any(axis=0))
     if not columns.size:
         return shown, 0
-    first = int(columns[0])
-    near = slice(0, first + max(2, round(_WALL_REACH * shown.shape[1])))
+    near = slice(0, int(columns[0]) + max(2, round(_WALL_REACH * shown.shape[1])))
     rows = found[:, near].any(axis=1)
     greys = np.median(turned[rows, near], axis=0)
-    cut = int(np.argmax(greys >= EDGE_SHARE * np.median(greys[first:])))
+    cut = int(np.argmax(greys >= EDGE_SHARE * np.median(greys[greys.size // 2 :])))
     return (shown[:, cut:] if wall_on_left else shown[:, : shown.shape[1] - cut]), cut
 
 

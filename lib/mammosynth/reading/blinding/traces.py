@@ -20,6 +20,7 @@ _CORNER = 12  # pixels at the border
 _PERIODS = (2, 40)  # of steps of grey that are looked for, in grey levels
 _SMOOTH = 3.0  # of the outline, in pixels: what deviates from it is rough
 _BENT, _BENT_PX = 8.0, 2  # where the outline leaves a smoother one by so many pixels, it bends: a fold, a nipple
+_CURVED = 0.02  # of the outline's pixels: up to so many leave a smoother one where it is curved, and tell its shape
 _LINE = 9  # bins of a spectrum beside a line that it is compared with
 _LEAKAGE = 3  # bins of the spectrum of tissue that the window of its squares spreads a frequency over
 _TINY = 1e-12
@@ -187,7 +188,8 @@ def _edge(view: _View) -> _Traces:
     bends = ndimage.binary_opening(_from_smoother(view.breast, _BENT), np.ones((_BENT_PX, _BENT_PX)))
     counted = ~ndimage.binary_dilation(bends, iterations=_CORNER)
     counted[:_CORNER] = counted[-_CORNER:] = counted[:, :_CORNER] = counted[:, -_CORNER:] = False
-    yield (EDGE, "roughness"), float(np.log10((rough & counted).sum() / max((outline & counted).sum(), 1) + 1e-3))
+    share = (rough & counted).sum() / max((outline & counted).sum(), 1)
+    yield (EDGE, "roughness"), float(np.log10(max(share, _CURVED)))
     air = np.median(view.pixels[view.outside]) if view.outside.any() else 0.0
     rings = [view.pixels[ring] for ring in view.rings]
     if not all(ring.size for ring in rings):
