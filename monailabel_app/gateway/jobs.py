@@ -295,7 +295,7 @@ class JobStore:
         return True
 
     def release(self, job_id: str, reason: str) -> None:
-        """Put a job that runs here back into the queue, for a reason that has nothing to do with it; see `_put_back`."""
+        """Put a job that runs here back into the queue, for a reason that is none of its own; see `_put_back`."""
         with self._writing() as session:
             if (job := self._held(session, job_id)) is not None:
                 _put_back(job, reason)
