@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PROBE_S = 3.0  # within which an archive that is ready answers
+_PIECE_BYTES = 1 << 20  # of an image that is sent; each takes a turn of a thread, and Starlette's are 64 kB
 _INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 """The one thread that decodes and synthesizes for `/infer`: the allocator keeps for each what it once needed."""
 
@@ -310,7 +311,10 @@ def _add_inference(gateway: FastAPI) -> None:
                 raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
             result = _INFERENCE.submit(app.infer, {**parameters, "model": model, **named}).result()
         concerns(request, result["params"])
-        return send_response(app.datastore(), result, output, background_tasks)
+        answer = send_response(app.datastore(), result, output, background_tasks)
+        if isinstance(answer, FileResponse):
+            answer.chunk_size = _PIECE_BYTES
+        return answer
 
 
 def _add_platform(gateway: FastAPI, trainings: Trainings) -> None:
