@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ _STANDS_FOR = {
     "TASK": "contrast",
     "mirror": "contrast",
 }  # mirror: tests/tasks/test_toy.py runs these
+_parser = cache(build_parser)
 _RUNNING = [README, ROOT / "docs" / "get-started.md", ROOT / "docs" / "how-to" / "programs.md"]
 
 
@@ -56,7 +58,7 @@ def _problem(arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
     plain = re.sub(r"<[^<>]+>", "placeholder", arguments)
     words = [word.strip("[]").split("|")[0] for word in shlex.split(plain) if word not in ("...", "…")]
     try:
-        build_parser().parse_args([_STANDS_FOR.get(word, word) for word in words])
+        _parser().parse_args([_STANDS_FOR.get(word, word) for word in words])
     except SystemExit as stop:
         told = capsys.readouterr().err.strip().splitlines()
         return f"mammosynth {arguments}: {told[-1]}" if stop.code else ""
