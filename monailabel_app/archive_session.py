@@ -27,6 +27,7 @@ _LOOK_S = 0.25  # how long a request goes on after nobody wants it
 _PAUSE_S = 0.2  # before the one other try
 _BUSY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 _TRIES = 2  # an archive may drop a kept-alive connection just when it is used again
+_PIECE_BYTES = 1 << 20  # in which an answer is read; requests reads 10 kB at a time, an image in 900 pieces
 _MAX_DEPTH = 64  # of JSON; sequences in sequences, as deep as anybody nests them
 
 
@@ -178,10 +179,22 @@ class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedHttps
 
 
+class _Answer(requests.Response):
+    """Is read in large pieces."""
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        return super().iter_content(max(chunk_size or 0, _PIECE_BYTES), decode_unicode)
+
+
 class _WatchedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def build_response(self, *args: Any) -> requests.Response:
+        answer = super().build_response(*args)
+        answer.__class__ = _Answer
+        return answer
 
 
 def read_dicom_json(content: bytes) -> list[dict[str, Any]]:

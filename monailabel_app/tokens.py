@@ -78,10 +78,10 @@ class TokenBook:
     def __init__(self, file: Path, more: Sequence[NamedToken] = ()) -> None:
         self._file = file
         self._more = tuple(more)
+        self._state = _state(file)  # before it is read: a change in between is seen by the next request
         self._tokens = read_tokens(file)
         if not self._tokens:
             raise OptionsError(f"--token-file {file.name} holds no token; make one: {_command('add NAME', file)}")
-        self._state = _state(file)
 
     def identify(self, token: str) -> Identity | None:
         """Who holds the token; None if nobody does."""

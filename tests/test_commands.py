@@ -55,7 +55,7 @@ def test_a_full_disk_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys:
         only.set_defaults(run=run)
         return only
 
-    monkeypatch.setattr(cli, "_build_parser", parser)
+    monkeypatch.setattr(cli, "build_parser", parser)
     assert cli.main([]) == 1
     assert capsys.readouterr().err == "error: out/report.json: No space left on device; make room, or write elsewhere\n"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from mammosynth.cli import _build_parser
+from mammosynth.cli import build_parser
 from tests.support.postgresql import empty_database
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def test_container_and_unit_start_the_server_by_options_that_it_has() -> None:
     for words in (re.findall(r'"([^"]+)"', entry), shlex.split(start.removeprefix("ExecStart="))):
         words = [word for word in words if word != "$MAMMOSYNTH_OPTIONS"]
         assert words[0].endswith(".venv/bin/mammosynth")
-        args = _build_parser().parse_args(words[1:])
+        args = build_parser().parse_args(words[1:])
         assert args.token_file == args.data_dir / "tokens.json"
 
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from mammosynth.cli import _build_parser
+from mammosynth.cli import build_parser
 
 _WIDTH = 100
 
 
 def sections() -> str:
     """Every command with its options."""
-    return "\n".join(line for found in _commands(_build_parser()) for line in (*_section(*found, level=2), ""))
+    return "\n".join(line for found in commands(build_parser()) for line in (*_section(*found, level=2), ""))
 
 
-def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+    """The parser of every sub-command, with its summary."""
     for action in parser._actions:  # argparse has no other way to its sub-commands
         if isinstance(action, argparse._SubParsersAction):
             told = {choice.dest: choice.help or "" for choice in action._choices_actions}
             yield from ((command, told.get(name, "")) for name, command in action.choices.items())
+
+
+def is_shown(action: argparse.Action) -> bool:
+    """Whether an option or argument is told of: no help, no sub-commands, nothing hidden."""
+    hidden = isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+    return not hidden and action.help != argparse.SUPPRESS
 
 
 def _section(parser: argparse.ArgumentParser, summary: str, level: int) -> list[str]:
@@ -27,17 +34,12 @@ def _section(parser: argparse.ArgumentParser, summary: str, level: int) -> list[
     lines = [f"{'#' * level} {parser.prog}", "", parser.description or f"{summary[:1].upper()}{summary[1:]}.", ""]
     lines += ["```text", parser.format_usage().removeprefix("usage: ").strip(), "```"]
     for group in parser._action_groups:
-        entries = [action for action in group._group_actions if _is_shown(action)]
+        entries = [action for action in group._group_actions if is_shown(action)]
         if entries:
             lines += ["", f"*{group.title}*", "", "| | |", "|---|---|", *(_row(action) for action in entries)]
-    for command, told in _commands(parser):
+    for command, told in commands(parser):
         lines += ["", *_section(command, told, level + 1)]
     return lines
-
-
-def _is_shown(action: argparse.Action) -> bool:
-    hidden = isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
-    return not hidden and action.help != argparse.SUPPRESS
 
 
 def _row(action: argparse.Action) -> str:

@@ -113,8 +113,8 @@ def _with_break(text: str, entry: str) -> str:
 
 
 def _command_line() -> Iterator[str]:
-    parser = command_line._build_parser()
-    for command, _ in command_line._commands(parser):
+    parser = command_line.build_parser()
+    for command, _ in command_line.commands(parser):
         yield from _of_command(command)
     own = argparse.ArgumentParser(prog="mammosynth study mrmc")  # its options are declared where they are used
     mrmc.add_arguments(own)
@@ -124,7 +124,7 @@ def _command_line() -> Iterator[str]:
 def _of_command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield parser.prog
     for action in parser._actions:
-        if command_line._is_shown(action):
+        if command_line.is_shown(action):
             name = "|".join(action.option_strings) or action.dest
             told = {
                 "takes": action.nargs,
@@ -134,12 +134,12 @@ def _of_command(parser: argparse.ArgumentParser) -> Iterator[str]:
             }
             settings = [f"{key}={_plain(value)}" for key, value in told.items() if value is not None]
             yield " ".join([parser.prog, name, *settings])
-    for command, _ in command_line._commands(parser):
+    for command, _ in command_line.commands(parser):
         yield from _of_command(command)
 
 
 def _routes() -> Iterator[str]:
-    schema = rest._schema()
+    schema = rest.api_schema()
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             route = f"{method.upper()} {path}"
@@ -148,15 +148,15 @@ def _routes() -> Iterator[str]:
                 told = _of_schema(entry["schema"], schema, entry.get("required"))
                 yield f"{route} {entry['in']} {entry['name']}{told}"
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-                body = rest._resolved(content["schema"], schema)
+                body = rest.resolved(content["schema"], schema)
                 for name, entry in body.get("properties", {}).items():
                     told = _of_schema(entry, schema, name in body.get("required", []))
                     yield f"{route} {kind} {name}{told}"
 
 
 def _of_schema(entry: dict[str, Any], schema: dict[str, Any], required: bool | None) -> str:
-    bare = {key: value for key, value in rest._resolved(entry, schema).items() if key != "description"}
-    return f": {rest._kind(bare, schema).partition(': ')[0]}{', required' if required else ''}"
+    bare = {key: value for key, value in rest.resolved(entry, schema).items() if key != "description"}
+    return f": {rest.kind_of(bare, schema).partition(': ')[0]}{', required' if required else ''}"
 
 
 def _entry_points() -> Iterator[str]:

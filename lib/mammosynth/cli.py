@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if everything that was asked for was done; 1 if something was refused or failed; 2 for wrong usage.
     """
-    args = _build_parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     try:
         return args.run(args)
     except MammoSynthError as error:
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands that are installed."""
     parser = argparse.ArgumentParser(
         prog="mammosynth",
         description="Synthesized mammograms for research. Not for diagnosis.",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,6 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
-from monailabel.utils.async_tasks.task import AsyncTask
-from monailabel.utils.async_tasks.utils import processes
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
@@ -63,6 +59,7 @@ from monailabel_app.gateway.reading_room import create_reading_room
 from monailabel_app.gateway.reading_rooms import ReadingRooms
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
+from monailabel_app.gateway.trainings import Trainings
 from monailabel_app.gateway.uploads import uploaded_file
 from monailabel_app.gateway.worker import Worker
 from monailabel_app.infers import synthesize_alone
@@ -74,8 +71,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_STOP_GRACE_S = 10.0
 _PROBE_S = 3.0  # within which an archive that is ready answers
+_PIECE_BYTES = 1 << 20  # of an image that is sent; each takes a turn of a thread, and Starlette's are 64 kB
 _INFERENCE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 """The one thread that decodes and synthesizes for `/infer`: the allocator keeps for each what it once needed."""
 
@@ -117,7 +114,7 @@ def create_gateway(
     """
     proxy, proxy_client = create_proxy(archive_url, credentials) if archive_url else (None, None)
     place, copies = reader_studies or data_dir / "studies.sqlite", data_dir / "blinded"
-    rooms, blinding = ReadingRooms(place, copies), BlindingJobs(place, copies)
+    rooms, blinding, trainings = ReadingRooms(place, copies), BlindingJobs(place, copies), Trainings()
     database = Database(jobs or data_dir / "jobs.sqlite", LAYOUTS)  # first: one that cannot be used ends the start
     store = JobStore(database, holder=_name_of_server(data_dir))
 
@@ -146,7 +143,7 @@ def create_gateway(
         if pool:
             app.synthesize = synthesize_alone
             await anyio.to_thread.run_sync(pool.close)
-        await anyio.to_thread.run_sync(stop_training)
+        await anyio.to_thread.run_sync(trainings.stop)
         await anyio.to_thread.run_sync(blinding.stop)
         rooms.close()
         database.close()
@@ -182,7 +179,7 @@ def create_gateway(
     gateway.include_router(create_reading_room(rooms))
     _add_synthesis(gateway)
     _add_inference(gateway)
-    _add_platform(gateway)
+    _add_platform(gateway, trainings)
     return gateway
 
 
@@ -314,10 +311,13 @@ def _add_inference(gateway: FastAPI) -> None:
                 raise InvalidParameterError("image is missing: give ?image=ID of the datastore, or upload a file")
             result = _INFERENCE.submit(app.infer, {**parameters, "model": model, **named}).result()
         concerns(request, result["params"])
-        return send_response(app.datastore(), result, output, background_tasks)
+        answer = send_response(app.datastore(), result, output, background_tasks)
+        if isinstance(answer, FileResponse):
+            answer.chunk_size = _PIECE_BYTES
+        return answer
 
 
-def _add_platform(gateway: FastAPI) -> None:
+def _add_platform(gateway: FastAPI, trainings: Trainings) -> None:
     """What MONAI Label's clients need of it, as plain `def` routes that block nobody.
 
     Sessions, logs, model upload and reload stay closed: they write where they are told to, or show paths.
@@ -361,25 +361,19 @@ def _add_platform(gateway: FastAPI) -> None:
         trainer = app_instance().trainer(model)
         check_json_bounds(params, "the body")
         chosen = trainer.parse({k: v for k, v in (params or {}).items() if k not in ("client_id", "model")})
-        task, problem = AsyncTask.run("train", request={"model": model}, params=chosen)
-        if task is None:
-            raise ConflictError(f"{problem}; stop it by DELETE /train/ or wait until it ends")
-        return task
+        return trainings.start(model, chosen)
 
     @gateway.get("/train")
     @gateway.get("/train/")
     def train_status(all: bool = False, check_if_running: bool = False) -> Any:  # noqa: A002 - the client's word
         """The last, the running, or all trainings."""
-        status, problem = AsyncTask.status("train", all, check_if_running)
-        if status is None:
-            raise NotFoundError(problem)
-        return status
+        return trainings.status(every=all, running=check_if_running)
 
     @gateway.delete("/train")
     @gateway.delete("/train/")
     def stop_train() -> Any:
         """Stop training cleanly: its checkpoint is written first."""
-        return stop_training()
+        return trainings.stop()
 
 
 def _parse_params(text: str) -> dict[str, Any]:
@@ -395,25 +389,6 @@ def _parse_params(text: str) -> dict[str, Any]:
     if not isinstance(values.get("inputs") or {}, dict):
         raise InvalidParameterError(f"inputs is a JSON {type(values['inputs']).__name__}, expected an object")
     return values
-
-
-def stop_training() -> Any:
-    """Ask a running training process to end, and end it if it does not; None if none runs.
-
-    The platform kills it outright, which would lose what was learned since the last checkpoint.
-    """
-    running = list(processes("train").values())
-    for process in running:
-        process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_GRACE_S
-    while any(process.poll() is None for process in running) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    stopped = AsyncTask.stop("train")
-    if stopped is None and running:
-        stopped, _ = AsyncTask.status("train")
-        if stopped is not None:
-            stopped["status"] = "STOPPED"
-    return stopped
 
 
 def _add_error_handlers(gateway: FastAPI) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class BlindingJobs:
         finally:
             store.close()
         with self._lock:
-            if self._thread is not None and self._thread.is_alive():
+            if self._study and self._progress[self._study].state == "running":
                 raise ConflictError(f"{self._study} is being blinded; try again when it is done")
             self._study = name
             self._progress[name] = Progress("running")
@@ -88,7 +89,7 @@ class BlindingJobs:
         Raises:
             NotFoundError: If there is no such study.
         """
-        found = self._progress.get(name)  # before the key is asked, or a run that ends in between is "done", not blinded
+        found = self._progress.get(name)  # before the key: a run that ends in between is not done without one
         store = StudyStore(self._place)
         try:
             is_blinded = store.is_blinded(name)
@@ -122,15 +123,14 @@ class BlindingJobs:
             self._thread.join(10)
 
     def _run(self, name: str, read: Read) -> None:
-        store = StudyStore(self._place)
-
         def report(done: int, total: int, _: str) -> None:
             self._progress[name] = Progress("running", done, total)
             if self._is_stopped.is_set():
                 raise _StoppedError("the server was stopped; start blinding again to go on")
 
         try:
-            count = blind(store, name, self._folder, read, report)
+            with closing(StudyStore(self._place)) as store:
+                count = blind(store, name, self._folder, read, report)
             self._progress[name] = Progress("done", count, count)
         except MammoSynthError as error:
             self._progress[name] = replace(self._progress[name], state="failed", message=str(error))
@@ -138,8 +138,6 @@ class BlindingJobs:
             logger.exception("blinding ended early")
             words = f"{type(error).__name__}; the log of the server says more"
             self._progress[name] = replace(self._progress[name], state="failed", message=words)
-        finally:
-            store.close()
 
 
 def archive_images(archive: DicomWebStudies) -> Read:

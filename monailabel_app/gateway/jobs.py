@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -250,11 +250,16 @@ class JobStore:
             job.holder, job.lease = self._holder, now + LEASE_S
             return job.job_id, job.request()
 
-    def renew(self) -> None:
-        """Go on holding what runs here, and learn what was cancelled through another server."""
+    def renew(self, at_work: Collection[str]) -> None:
+        """Go on holding what runs here, and learn what was cancelled through another server.
+
+        Args:
+            at_work: The ids. What is held and not among them was claimed and lost on the way, such as by a connection
+                that broke: its lease runs out.
+        """
         with self._writing() as session:
             ends = self._database.now(session) + LEASE_S
-            for job in session.scalars(select(_Job).where(self._is_held)):
+            for job in session.scalars(select(_Job).where(self._is_held, _Job.job_id.in_(at_work))):
                 job.lease = ends
                 if job.cancel_requested:
                     self._cancelled.add(job.job_id)
@@ -290,17 +295,17 @@ class JobStore:
         return True
 
     def release(self, job_id: str, reason: str) -> None:
-        """Put a job that runs here back into the queue, for a reason that has nothing to do with it."""
+        """Put a job that runs here back into the queue, for a reason that is none of its own; see `_put_back`."""
         with self._writing() as session:
             if (job := self._held(session, job_id)) is not None:
-                job.state, job.progress, job.message = JobState.QUEUED, 0.0, f"waiting: {reason}"
+                _put_back(job, reason)
                 job.attempts -= 1
 
     def requeue_once(self, job_id: str, reason: str) -> bool:
-        """Put a job that runs here back into the queue, perhaps because of it.
+        """Put a job that runs here back into the queue, perhaps because of it; see `_put_back`.
 
         Returns:
-            Whether it waits; not if that is the second time, or it was begun too often.
+            Whether that is done; not if it is the second time, or it was begun too often.
         """
         with self._writing() as session:
             job = self._held(session, job_id)
@@ -308,8 +313,10 @@ class JobStore:
                 return True  # with another server, which does the same
             if job_id in self._died or job.attempts >= MAX_ATTEMPTS:
                 return False
-            job.state, job.progress, job.message = JobState.QUEUED, 0.0, f"waiting: {reason}"
-            self._died.add(job_id)
+            _put_back(job, reason)
+            waits = job.state == JobState.QUEUED
+        if waits:
+            self._died.add(job_id)  # now that it is written down: what fails is tried again
         return True
 
     def present(self) -> dict[str, int]:
@@ -380,6 +387,14 @@ class JobStore:
 
 def _reason(error: SQLAlchemyError) -> object:
     return getattr(error, "orig", None) or type(error).__name__
+
+
+def _put_back(job: _Job, reason: str) -> None:
+    """Let a job wait again, unless somebody has cancelled it since its worker last looked."""
+    if job.cancel_requested:
+        job.state, job.message, job.ended = JobState.CANCELLED, "cancelled", now_text()
+    else:
+        job.state, job.progress, job.message = JobState.QUEUED, 0.0, f"waiting: {reason}"
 
 
 def _take_back(session: Session, is_lost: ColumnElement[bool], reason: str) -> None:

@@ -132,7 +132,7 @@ class Worker:
                 self._note_recovery()
                 if claimed is None:
                     self._wake.wait(_IDLE_S)
-                    self._wake.clear()
+                    self._forget_wake()
                 else:
                     if len(self._threads) > 1:
                         self._wake.set()  # there may be more, which another thread has been told of and not seen
@@ -152,7 +152,7 @@ class Worker:
         while not self._stopping.wait(self._renew_s):
             if self._at_work:
                 with suppress(BusyError):  # then another server may take it, once its lease has run out
-                    self._store.renew()
+                    self._store.renew(self._at_work.copy())
 
     def _do(self, job_id: str, request: JobRequest) -> None:
         begun = time.monotonic()
@@ -222,22 +222,27 @@ class Worker:
                 self._note_recovery()
                 return is_written
 
+    def _forget_wake(self) -> None:
+        self._wake.clear()
+        if self._stopping.is_set():
+            self._wake.set()  # for threads that have not come to wait yet
+
     def _note_failure(self, error: BaseException) -> None:
         failed = str(error) if isinstance(error, MammoSynthError) else f"internal error ({type(error).__name__})"
-        if self._trouble is None or self._trouble["failed"] != failed:
+        trouble = self._trouble  # once: another thread may recover meanwhile
+        if trouble is None or trouble["failed"] != failed:
             logger.error("jobs cannot be run: %s", failed, exc_info=error)
-            since = self._trouble["since"] if self._trouble else now_text()
-            self._trouble = {"failed": failed, "since": since}
+            self._trouble = {"failed": failed, "since": trouble["since"] if trouble else now_text()}
 
     def _note_recovery(self) -> None:
-        if self._trouble is not None:
-            logger.warning("jobs are run again; it failed since %s", self._trouble["since"])
+        if (trouble := self._trouble) is not None:
+            logger.warning("jobs are run again; it failed since %s", trouble["since"])
         self._trouble, self._pause_s = None, self._first_pause_s
 
     def _wait_after_failure(self) -> None:
         ends = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        self._wake.clear()
+        self._forget_wake()
         self._stopping.wait(self._first_pause_s)  # at least, however often it is woken
         while not self._stopping.is_set() and time.monotonic() < ends and not self._wake.wait(0.1):
             pass

@@ -10,6 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
+from urllib3 import HTTPResponse
 
 from mammosynth.dicom.bounded import MAX_ELEMENTS
 from monailabel_app.archive_session import ArchiveSession, UnwantedError, read_dicom_json, wanted_until
@@ -32,6 +33,32 @@ def test_a_request_ends_at_its_deadline_however_the_archive_drips(kind: str) -> 
         with pytest.raises(PacsError, match=r"too slow while trying to search for studies: it took longer than 0\.3 s"):
             DicomWebStudies(url, timeout_s=0.3).check()
     assert time.monotonic() - started < 1.5
+
+
+IMAGE = bytes(range(250)) * 12_000
+CHUNKED = b"".join(
+    b"f4240\r\n" + IMAGE[start : start + 1_000_000] + b"\r\n" for start in range(0, 3_000_000, 1_000_000)
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 3000000\r\n\r\n" + IMAGE, b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED + b"0\r\n\r\n"],
+    ids=["counted", "chunked"],
+)
+def test_an_image_is_read_in_few_pieces(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    stream = HTTPResponse.stream
+
+    def noted(answer: HTTPResponse, amt: int, decode_content: bool | None = None) -> Any:
+        for piece in stream(answer, amt, decode_content):
+            asked.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(HTTPResponse, "stream", noted)
+    with odd_archive(lambda it: it.wfile.write(b"HTTP/1.1 200 OK\r\n" + body)) as url:
+        assert ArchiveSession(deadline_s=5).get(url).content == IMAGE
+    assert (sum(asked), len(asked) <= 3) == (3_000_000, True)
 
 
 @pytest.mark.parametrize("kind", SLOW)

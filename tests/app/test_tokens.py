@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mammosynth.cli import main
+from monailabel_app import tokens
 from monailabel_app.errors import OptionsError
 from monailabel_app.identity import Identity, Role
 from monailabel_app.tokens import TokenBook, add_token, is_plain, read_tokens, remove_token
@@ -28,6 +29,21 @@ def test_a_token_is_known_by_whose_it_is_and_never_written(file):
     assert [book.identify(each) for each in ("", token[:-1], f"{token} ", token * 20)] == [None] * 4
     assert token not in file.read_text()
     assert len({each.salt for each in read_tokens(file)}) == 2
+
+
+def test_a_token_that_is_removed_while_a_server_starts_lets_nobody_in(file, monkeypatch):
+    def removed_since(place):
+        found = read_tokens(place)
+        if is_to_be_removed:
+            is_to_be_removed.pop()
+            remove_token(place, ANNA.name)
+        return found
+
+    is_to_be_removed = [True]
+    token, kept = add_token(file, ANNA), add_token(file, Identity("R1", Role.READER))
+    monkeypatch.setattr(tokens, "read_tokens", removed_since)
+    book = TokenBook(file)
+    assert (book.identify(token), book.identify(kept)) == (None, Identity("R1", Role.READER))
 
 
 def test_only_the_owner_of_the_file_can_read_it_whatever_the_umask(file):

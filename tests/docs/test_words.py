@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from docs.building import tables
-from mammosynth.cli import _build_parser, main
+from mammosynth.cli import build_parser, main
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -34,6 +35,7 @@ _STANDS_FOR = {
     "TASK": "contrast",
     "mirror": "contrast",
 }  # mirror: tests/tasks/test_toy.py runs these
+_parser = cache(build_parser)
 _RUNNING = [README, ROOT / "docs" / "get-started.md", ROOT / "docs" / "how-to" / "programs.md"]
 
 
@@ -56,7 +58,7 @@ def _problem(arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
     plain = re.sub(r"<[^<>]+>", "placeholder", arguments)
     words = [word.strip("[]").split("|")[0] for word in shlex.split(plain) if word not in ("...", "…")]
     try:
-        _build_parser().parse_args([_STANDS_FOR.get(word, word) for word in words])
+        _parser().parse_args([_STANDS_FOR.get(word, word) for word in words])
     except SystemExit as stop:
         told = capsys.readouterr().err.strip().splitlines()
         return f"mammosynth {arguments}: {told[-1]}" if stop.code else ""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
+from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import wait_for
 from tests.support.server import find_series, retrieve, running, stow
 from tests.support.viewports import open_pair, screenshot, views
@@ -253,3 +254,29 @@ def test_a_comparison_ends_when_the_pair_no_longer_hangs(page, pair):
     page.locator(".mammosynth-comparison").wait_for(state="detached", timeout=20000)
     page.locator("mammosynth-compare #modes:disabled").wait_for(timeout=20000)
     assert page.locator(".mammosynth-comparison").count() == 0
+
+
+def test_a_result_without_uncertainty_says_so_and_how_to_get_one(browser, server):
+    context = browser.new_context(viewport={"width": 1600, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(90000)
+    place = find_series(server, "P001")["R MLO low energy"]
+    open_pair(page, server, place, server.synthesize(*place)["result"])
+    panel = page.locator("mammosynth-panel")
+    button = panel.get_by_role("button", name="Uncertainty", exact=True)
+    why = panel.locator("mammosynth-compare #no-uncertainty")
+    assert button.is_disabled()
+    was_not_made = "No uncertainty was made with this result, or it was deleted."
+    assert why.inner_text() == f"{was_not_made} To get it, tick Uncertainty above and press Generate."
+    assert accessibility_faults(page, "mammosynth-panel") == []
+    why.scroll_into_view_if_needed()
+    screenshot(page, "compare-without-uncertainty")
+    panel.locator("#model").select_option("mask")
+    assert why.inner_text() == f"{was_not_made} The model that is chosen above gives none."
+    panel.locator("#model").select_option("contrast")
+    panel.get_by_label("Uncertainty", exact=True).check()
+    panel.get_by_role("button", name="Generate", exact=True).click()
+    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    assert wait_for(page, button.is_enabled)
+    assert not why.is_visible()
+    context.close()

@@ -124,3 +124,19 @@ def test_an_older_answer_does_not_take_the_place_of_a_newer_one(page, server, st
     old[0].fulfill(response=empty)
     page.wait_for_timeout(500)  # for the old answer to be taken in, if it were
     assert page.evaluate(_LISTED, study) == 1
+
+
+def test_an_older_history_does_not_take_the_place_of_a_newer_one(page, server, study):
+    panel = _open(page, server, study)
+    entries = panel.locator("mammosynth-history article")
+    panel.get_by_text("Nothing was generated in this study yet.").wait_for()
+    old = _hold_first(page, "**/synthesized")
+    page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    assert wait_for(page, lambda: old)
+    empty = old[0].fetch()
+    server.synthesize(*find_series(server, "EXAM")["R CC low energy"])
+    panel.get_by_role("button", name="Refresh").click()
+    entries.first.wait_for()
+    old[0].fulfill(response=empty)
+    page.wait_for_timeout(500)  # for the old answer to be taken in, if it were
+    assert entries.count() == 1

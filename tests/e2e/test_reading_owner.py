@@ -186,6 +186,18 @@ def test_an_owner_blinds_a_study_of_the_archive_and_gets_answers_as_structured_r
     forget_refusals(page)
 
 
+def test_copies_that_are_made_before_anybody_asks_again_are_news_to_the_page(signed_in, tmp_path: Path):
+    page = signed_in
+    opened(page, "quick", tmp_path)
+    page.get_by_text("Not made yet: readers cannot begin.").wait_for()
+    page.get_by_text("1 record, each chained").wait_for()
+    done = {"study": "quick", "is_blinded": True, "state": "done", "done": 2, "total": 2, "message": ""}
+    page.route("**/reading/studies/quick/blind", lambda route: route.fulfill(status=202, json=done))
+    page.route("**/reading/studies/quick", lambda route: route.fulfill(json=route.fetch().json() | {"records": 2}))
+    page.get_by_role("button", name="Make blinded copies").click()
+    page.get_by_text("2 records, each chained").wait_for()
+
+
 def of_archive(files: list[Path]) -> str:
     """A study of one patient, low-energy against recombined images, named by their UIDs."""
     headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]

@@ -12,11 +12,19 @@ from typing import Any
 import pydicom
 import pytest
 
-from mammosynth.errors import ConflictError, InvalidParameterError, NotFoundError
+from mammosynth.errors import (
+    ConflictError,
+    DatabaseError,
+    InvalidParameterError,
+    NotFoundError,
+    UnsupportedImageError,
+)
+from mammosynth.mammogram import Mammogram
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.reading.blinding.copies import blind
 from mammosynth.reading.protocol import Protocol
 from mammosynth.reading.store import StudyStore
+from monailabel_app.gateway import blinding
 from monailabel_app.gateway.blinding import BlindingJobs, archive_images
 from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import embedded_store
@@ -105,6 +113,45 @@ def test_a_run_that_ends_while_it_is_asked_for_is_never_done_without_a_key(
     assert (found["state"], found["is_blinded"]) == ("running", False)
     found = jobs.progress("small")
     assert (found["state"], found["is_blinded"]) == ("done", True)
+
+
+def test_once_a_run_is_told_to_have_ended_another_one_may_begin(
+    jobs: BlindingJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lingering(threading.Thread):
+        """Goes on for a moment after its work is done, as any thread may."""
+
+        def run(self) -> None:
+            super().run()
+            assert may_end.wait(10)
+
+    def none(source: str) -> Mammogram:
+        raise UnsupportedImageError("there is no such image")
+
+    may_end = threading.Event()
+    monkeypatch.setattr(threading, "Thread", Lingering)
+    opened(tmp_path, protocol())
+    jobs.start("small", none)
+    assert until_it_ends(jobs)["state"] == "failed"
+    jobs.start("small", none)
+    may_end.set()
+    assert until_it_ends(jobs)["state"] == "failed"
+
+
+def test_a_store_that_cannot_be_opened_ends_a_run(
+    jobs: BlindingJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away(StudyStore):
+        def __init__(self, place: Path | str) -> None:
+            if threading.current_thread().name == "blinding":
+                raise DatabaseError("the database is away")
+            super().__init__(place)
+
+    opened(tmp_path, protocol())
+    monkeypatch.setattr(blinding, "StudyStore", Away)
+    jobs.start("small", lambda source: pytest.fail(source))
+    found = until_it_ends(jobs, 5.0)
+    assert (found["state"], found["message"]) == ("failed", "the database is away")
 
 
 @pytest.mark.slow

@@ -283,6 +283,38 @@ def test_reporting_on_a_cancelled_job_raises(store):
         store.report(job_id, 0.5, "half")
 
 
+@pytest.mark.parametrize("put_back", [JobStore.release, JobStore.requeue_once])
+def test_a_job_that_is_cancelled_while_its_worker_goes_away_does_not_wait_again(store, put_back):
+    job_id = store.submit(_request())
+    store.claim_next()
+    store.cancel(job_id)
+    put_back(store, job_id, "the Ray cluster does not answer")
+    assert (store.status(job_id)["state"], store.status(job_id)["message"]) == ("cancelled", "cancelled")
+    assert store.claim_next() is None
+
+
+def test_a_worker_that_dies_while_the_disk_is_full_has_died_once(store):
+    job_id = store.submit(_request())
+    store.claim_next()
+    with full_disk(), pytest.raises(BusyError):
+        store.requeue_once(job_id, "its worker died")
+    assert store.requeue_once(job_id, "its worker died")
+    assert store.status(job_id)["state"] == JobState.QUEUED
+
+
+def test_only_what_is_at_work_is_held(store, database, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(database, "now", lambda session: now)
+    lost, kept = (store.submit(_request()) for _ in range(2))
+    store.claim_next()
+    store.claim_next()
+    now = 20.0
+    store.renew({kept})
+    now = 40.0
+    assert store.claim_next()[0] == lost
+    assert store.status(kept)["state"] == JobState.RUNNING
+
+
 _WRITES = {
     "submit": (lambda store, job: store.submit(_request()), lambda store, job: None),
     "claim": (lambda store, job: store.claim_next(), lambda store, job: None),
@@ -519,6 +551,50 @@ def test_jobs_wait_while_there_are_no_workers_and_are_run_when_they_are_back(sto
         assert store.status(job_id)["state"] == JobState.DONE
     finally:
         worker.stop()
+
+
+def test_a_job_is_not_lost_when_another_thread_recovers_at_the_same_moment(store):
+    class Overtaken(Worker):
+        """Another thread recovers right after this one has seen the trouble."""
+
+        @property
+        def _trouble(self):
+            return seen.pop() if seen else None
+
+        @_trouble.setter
+        def _trouble(self, value):
+            pass
+
+    seen = [{"failed": "the database is away", "since": "now"}]
+    worker = Overtaken(store, lambda request, report: {"made": 1}, pause_s=0.01)
+    job_id = store.submit(_request())
+    worker.start()
+    try:
+        assert _wait(store, job_id, "done")["result"] == {"made": 1}
+    finally:
+        worker.stop()
+
+
+def test_a_thread_that_comes_to_wait_after_another_has_left_leaves_too(database):
+    class Slow(JobStore):
+        def claim_next(self):
+            is_second = threading.current_thread().name.endswith("-1")
+            if is_second:
+                at_the_queue.set()
+                assert may_answer.wait(10)
+            return super().claim_next()
+
+    at_the_queue, may_answer = threading.Event(), threading.Event()
+    worker = Worker(Slow(database), lambda request, report: {}, at_once=2)
+    worker.start()
+    first, second = worker._threads
+    assert at_the_queue.wait(5)
+    worker.stop(0)
+    first.join(5)
+    assert not first.is_alive()
+    may_answer.set()
+    second.join(2)  # less than it waits for something new
+    assert not second.is_alive()
 
 
 def test_several_jobs_run_at_once_and_none_twice(store):

@@ -78,7 +78,7 @@ def test_a_job_whose_lease_has_run_out_goes_to_another_and_is_ended_by_it_alone(
     job_id = one.submit(_REQUEST)
     monkeypatch.setattr(jobs_module, "LEASE_S", 0.2)
     one.claim_next()
-    one.renew()
+    one.renew({job_id})
     assert two.claim_next() is None
     time.sleep(0.25)
     monkeypatch.setattr(jobs_module, "LEASE_S", 30.0)

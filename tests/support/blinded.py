@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def generated(seed: int, rows: int = 320, columns: int = 240) -> np.ndarray:
     return (np.rint(np.clip(small, 0, 1) * 255) / 255).astype(np.float32)
 
 
+@cache
 def read(source: str) -> Mammogram:
     """The image of a name as `tests.support.studies.case` gives it: patient P7 in an arm, right breasts mirrored."""
     patient, arm = source.split(" ")

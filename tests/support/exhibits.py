@@ -30,13 +30,14 @@ def exhibits() -> tuple[list[Exhibit], list[Exhibit]]:
         np.random.default_rng(1).bytes(16 * 2 * COUNT).hex()[start : start + 32] for start in range(0, 10**6, 32)
     )
     first, second = (
-        [_exhibit(f"P{number}", arm, next(names), next(order)) for number in range(COUNT)]
+        [exhibit(f"P{number}", arm, next(names), next(order)) for number in range(COUNT)]
         for arm in (CLINICAL, SYNTHESIZED)
     )
     return first, second
 
 
-def _exhibit(patient: str, arm: str, name: str, order: int) -> Exhibit:
+def exhibit(patient: str, arm: str, name: str, order: int) -> Exhibit:
+    """One copy, in a file of that name, made as that of all."""
     uids = BlindedUids(bytes(32), "attack", 1, order + 1)
     pixels, _ = blinded_pixels(read(f"{patient} {arm}"), SMALL_RULE, order)
     header = blinded_header(uids, 1, SMALL_RULE, ImageLaterality.RIGHT, ViewPosition.CC)

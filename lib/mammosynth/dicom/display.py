@@ -267,7 +267,9 @@ def _histogram(stored: StoredValues, valid: np.ndarray | None) -> np.ndarray:
 
 
 def _look_up(curve: np.ndarray, stored: StoredValues, valid: np.ndarray | None) -> np.ndarray:
-    pixels = curve.astype(np.float32)[stored.values - stored.lowest]
+    shown, pixels = curve.astype(np.float32), np.empty(stored.values.shape, np.float32)
+    for rows in bands(len(pixels)):  # clipping clips nothing, and lets it be written in place
+        np.take(shown, stored.values[rows] - stored.lowest, out=pixels[rows], mode="clip")
     if valid is not None:
         pixels[~valid] = 0.0
     return pixels

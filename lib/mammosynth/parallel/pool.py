@@ -149,8 +149,8 @@ class RayPool:
         Raises:
             PoolAwayError: If the cluster is gone, or no worker has been ready for long.
         """
-        if self._away:
-            raise PoolAwayError(self._away)
+        if away := self._away:
+            raise PoolAwayError(away)
         if time.monotonic() - self._last_ready > _PATIENCE_S:
             self.check_ready()
 
@@ -160,8 +160,8 @@ class RayPool:
         Raises:
             PoolAwayError: If none is.
         """
-        if self._away:
-            raise PoolAwayError(self._away)
+        if away := self._away:
+            raise PoolAwayError(away)
         state = self._state
         if not state.idle + state.busy:
             why = state.trouble or "wait, or add machines that have room for it"

@@ -351,8 +351,7 @@ class _Worker:
     def __init__(self) -> None:
         os.environ.update({name: "1" for name in THREAD_COUNTS})
         self._parts: dict[str, Callable[..., Any]] = {}
-        self._number = 0
-        self._progress = (0.0, "")
+        self._now = (0, 0.0, "")  # number of the order, fraction, message: one value, since `look` comes at any moment
         self._given_up = 0
 
     def begin(self, version: str, shared: Mapping[str, Sequence[Any]]) -> str:
@@ -372,7 +371,7 @@ class _Worker:
         self, number: int, version_and_parts: tuple[str, Mapping[str, Sequence[Any]]], name: str, job: bytes
     ) -> bytes:
         """Carry out one order; see `unpack`."""
-        self._number, self._progress = number, (0.0, "")
+        self._now = (number, 0.0, "")
         value, error = None, None
         try:
             if trouble := self.begin(*version_and_parts):  # if it was restarted just before
@@ -393,7 +392,7 @@ class _Worker:
     @ray.method(concurrency_group="control")
     def look(self) -> tuple[int, float, str]:
         """The number of the order that runs here, or ran last, and how far it is."""
-        return (self._number, *self._progress)
+        return self._now
 
     @ray.method(concurrency_group="control")
     def give_up(self, number: int) -> None:
@@ -401,8 +400,9 @@ class _Worker:
         self._given_up = number
 
     def _report(self, fraction: float, message: str) -> None:
-        self._progress = fraction, message
-        if self._number == self._given_up:
+        number, *_ = self._now
+        self._now = (number, fraction, message)
+        if number == self._given_up:
             raise _GivenUp
 
 

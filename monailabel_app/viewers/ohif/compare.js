@@ -17,6 +17,8 @@ const CAPTIONS = {
   difference: () => 'Difference: synthesized - source',
   swipe: () => 'Swipe: synthesized | source',
 };
+const TICK = 'To get it, tick Uncertainty above and press Generate.';
+const NONE_OF_MODEL = 'The model that is chosen above gives none.';
 const RANGES = [32, 64, 128, 255]; // displayed grey levels
 
 const css = `
@@ -58,11 +60,12 @@ const html = `
         with the windows.</p>
     </div>
     <div class="row">
-      <button id="uncertainty" aria-keyshortcuts="u"
+      <button id="uncertainty" aria-keyshortcuts="u" aria-describedby="no-uncertainty"
         title="Standard deviation of every pixel: 1.645 of it either side are the 90 % interval of a calibrated model"
         >Uncertainty</button>
       <button id="keys" aria-keyshortcuts="?">Keyboard shortcuts</button>
     </div>
+    <p id="no-uncertainty" class="muted" hidden></p>
   </section>`;
 
 /** The section of the panel that compares. */
@@ -73,6 +76,7 @@ export class CompareSection extends HTMLElement {
   #isOneView = false; // both of the pair: pixels of a CC and an MLO are of other tissue
   #source = ''; // SOP Instance UID
   #shown = null;
+  #remedy = ''; // what to do for a result that has no uncertainty
   #ends = [];
 
   connectedCallback() {
@@ -84,6 +88,12 @@ export class CompareSection extends HTMLElement {
   disconnectedCallback() {
     this.#ends.forEach(end => end());
     this.#pair = null;
+  }
+
+  /** Tell by the parameters (a JSON Schema) of the chosen model how a result gets an uncertainty. */
+  offer({ properties = {} }) {
+    this.#remedy = 'uncertainty' in properties ? TICK : NONE_OF_MODEL;
+    this.#tellUncertainty();
   }
 
   #build() {
@@ -159,13 +169,19 @@ export class CompareSection extends HTMLElement {
     this.#all('[name=mode]').forEach(radio => (radio.disabled = !this.#allows(radio.value)));
     this.#find('other-view').hidden = !now || this.#isOneView;
     this.#find('other-view').textContent = `${here} and ${there} do not show the same tissue at the same place: they are compared side by side only.`;
-    const { exists, isShown } = uncertaintyOfPair();
-    this.#find('uncertainty').disabled = !exists;
-    this.#find('uncertainty').setAttribute('aria-pressed', String(isShown));
+    this.#tellUncertainty();
     this.#find('about').textContent = now
       ? `${found.source.displaySet.SeriesDescription} and ${found.synthesized.displaySet.SeriesDescription}`
       : 'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
     this.#show();
+  }
+
+  #tellUncertainty() {
+    const { exists, isShown } = uncertaintyOfPair();
+    this.#find('uncertainty').disabled = !exists;
+    this.#find('uncertainty').setAttribute('aria-pressed', String(isShown));
+    this.#find('no-uncertainty').hidden = exists || !this.#pair;
+    this.#find('no-uncertainty').textContent = `No uncertainty was made with this result, or it was deleted. ${this.#remedy}`;
   }
 
   #show() {

@@ -5,7 +5,7 @@ import { imageOf, provenanceOf, summaryOf } from './entries.js';
 import { onGeneration } from './generation.js';
 import { deleteSynthesized, synthesized } from './server.js';
 import { sheet } from './style.js';
-import { displaySetsOf, forget, loadSeries, onChange, sourceOf, sourcesOf, studyUid } from './viewer.js';
+import { displaySetsOf, forget, forgetDeleted, loadSeries, onChange, sourceOf, sourcesOf, studyUid } from './viewer.js';
 
 const markup = `
   <section class="stack" aria-labelledby="heading">
@@ -13,6 +13,7 @@ const markup = `
       <h3 id="heading" tabindex="-1">History of this study</h3>
       <button type="button" id="refresh">Refresh</button>
     </div>
+    <p id="deleted" class="notice" role="status" hidden></p>
     <p id="status" class="muted" role="status"></p>
     <p id="error" class="error" role="alert" hidden></p>
     <ol class="stack" role="list"></ol>
@@ -34,8 +35,12 @@ export class MammoSynthHistory extends HTMLElement {
       root.innerHTML = markup;
       this.find('#refresh').addEventListener('click', () => this.refresh());
     }
-    const ended = ({ running, error }) => !running && !error && this.refresh();
-    const moved = () => studyUid() !== this.study && this.refresh();
+    const begin = () => {
+      this.find('#deleted').hidden = true;
+      this.refresh();
+    };
+    const ended = ({ running, error }) => !running && !error && begin();
+    const moved = () => studyUid() !== this.study && begin();
     this.subscriptions = [onGeneration(ended), onChange(moved), onReturn(() => this.refresh())];
     this.refresh();
   }
@@ -48,16 +53,29 @@ export class MammoSynthHistory extends HTMLElement {
     return this.shadowRoot.querySelector(selector);
   }
 
-  /** Read the list again from the archive. */
+  /** Read the list again from the archive; an answer that is overtaken by a later question is not taken in. */
   async refresh() {
-    this.study = studyUid();
-    if (!this.study) return;
+    const study = (this.study = studyUid());
+    if (!study) return;
+    const turn = (this.turn = (this.turn || 0) + 1);
     await this.attempt(async () => {
-      const series = await synthesized(this.study);
+      const series = await synthesized(study);
+      if (turn !== this.turn) return;
       this.entries = series;
       this.find('#status').textContent = series.length ? '' : 'Nothing was generated in this study yet. Press Generate above.';
       this.find('ol').replaceChildren(...series.map(entry => this.buildEntry(entry)));
+      this.tellDeleted(await forgetDeleted(study, series.map(each => each.series_instance_uid)));
     });
+  }
+
+  /** Say what has gone from the screen, as somebody else, or another tab, has deleted it. */
+  tellDeleted(displaySets) {
+    if (!displaySets.length) return;
+    const names = [...new Set(displaySets.map(({ SeriesDescription }) => SeriesDescription))].join(', ');
+    const notice = this.find('#deleted');
+    notice.textContent = `Deleted from the archive meanwhile, and so no longer shown: ${names}.`;
+    notice.hidden = false;
+    notice.scrollIntoView({ block: 'nearest' });
   }
 
   /** Run an action; what goes wrong is said in words. */
@@ -140,11 +158,15 @@ export class MammoSynthHistory extends HTMLElement {
   }
 }
 
-/** Call back whenever a person comes back to this tab: another one may have generated or deleted. */
+/** Call back whenever a person comes back to this tab, or window: in another one they may have generated or deleted. */
 function onReturn(callback) {
   const follow = () => document.visibilityState === 'visible' && callback();
   document.addEventListener('visibilitychange', follow);
-  return () => document.removeEventListener('visibilitychange', follow);
+  window.addEventListener('focus', follow);
+  return () => {
+    document.removeEventListener('visibilitychange', follow);
+    window.removeEventListener('focus', follow);
+  };
 }
 
 function describe([label, value, whole]) {

@@ -207,6 +207,7 @@ export class MammoSynthPanel extends HTMLElement {
     buildControls(model.parameters, places, chosen.values);
     this.slots.build(name, model.slots);
     this.find('mammosynth-drawing').offer(name, model.slots);
+    this.find('mammosynth-compare').offer(model.parameters);
     this.find('#source-field').hidden = !sourceSlot(model.slots);
     this.find('#all-views').hidden = !canMakeAllViews(model.slots);
     this.offer();

@@ -92,11 +92,22 @@ export async function loadSeries(studyUid, seriesUids) {
 
 /** Load mammograms that are new in the archive, and forget synthesized ones that it no longer has. */
 export async function syncStudy(studyUid) {
-  const found = await extensionManager().getActiveDataSource()[0].query.series.search(studyUid);
-  const uids = found.filter(({ modality }) => modality === 'MG').map(series => series.seriesInstanceUid);
-  const ofStudy = mammograms().filter(({ StudyInstanceUID }) => StudyInstanceUID === studyUid);
-  forget(ofStudy.filter(set => isSynthesized(set) && !uids.includes(set.SeriesInstanceUID)));
+  const before = synthesizedOf(studyUid);
+  const uids = await archivedSeries(studyUid);
+  forget(before.filter(set => !uids.includes(set.SeriesInstanceUID)));
   return loadSeries(studyUid, uids);
+}
+
+/** Forget synthesized images that are not `listed` (Series Instance UIDs) and not in the archive; resolves to them. */
+export async function forgetDeleted(studyUid, listed) {
+  const unlisted = synthesizedOf(studyUid).filter(set => !listed.includes(set.SeriesInstanceUID));
+  if (!unlisted.length) return [];
+  const uids = await archivedSeries(studyUid); // a list leaves out what is damaged, or another software's
+  const deleted = synthesizedOf(studyUid).filter(
+    set => unlisted.includes(set) && !uids.includes(set.SeriesInstanceUID)
+  );
+  forget(deleted);
+  return deleted;
 }
 
 /** The display sets of a series, as far as they are loaded. */
@@ -144,6 +155,15 @@ export function onChange(callback) {
     ...subscribe(cornerstoneViewportService, ['VIEWPORT_DATA_CHANGED']),
   ];
   return () => subscriptions.forEach(subscription => subscription.unsubscribe());
+}
+
+const synthesizedOf = studyUid =>
+  mammograms().filter(set => set.StudyInstanceUID === studyUid && isSynthesized(set));
+
+/** Series Instance UIDs of the mammograms of a study that the archive has now. */
+async function archivedSeries(studyUid) {
+  const found = await extensionManager().getActiveDataSource()[0].query.series.search(studyUid);
+  return found.filter(({ modality }) => modality === 'MG').map(({ seriesInstanceUid }) => seriesInstanceUid);
 }
 
 const list = value => (value === undefined || value === null ? [] : Array.isArray(value) ? value : [value]);

@@ -36,7 +36,7 @@ export function blindingSection({ study }, changed) {
     result
   );
 
-  let wasRunning = false;
+  let wasBlinded = true; // until it is known
   const follow = (asked = () => blinding(study)) =>
     attempt(async () => {
       const found = await asked();
@@ -49,8 +49,9 @@ export function blindingSection({ study }, changed) {
       make.disabled = isRunning || found.is_blinded;
       test.disabled = isRunning || !found.is_blinded;
       if (isRunning && made.isConnected) setTimeout(() => follow(), POLL_MS);
-      if (wasRunning && found.is_blinded && made.isConnected) await changed(); // the key is a record
-      wasRunning = isRunning;
+      const isNews = found.is_blinded && !wasBlinded; // also if it was done before it was asked for a second time
+      wasBlinded = found.is_blinded;
+      if (isNews && made.isConnected) await changed(); // the key is a record
     });
   setTimeout(() => follow()); // once the section is on the page
   return made;

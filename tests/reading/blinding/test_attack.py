@@ -17,7 +17,7 @@ from mammosynth.reading.blinding.attack import ALL_KINDS, CLASSIFIER, Exhibit, a
 from mammosynth.reading.blinding.pixels import blinded_pixels
 from mammosynth.reading.blinding.traces import EDGE, traces
 from mammosynth.terms import ImageLaterality, ViewPosition
-from tests.support.exhibits import COUNT, PLANTED, SMALL_RULE, exhibits
+from tests.support.exhibits import COUNT, PLANTED, SMALL_RULE, exhibit, exhibits
 
 PHANTOMS = RULE.resolved(0.15)
 ARMS = ("clinical", "synthesized")
@@ -78,6 +78,6 @@ def test_many_weak_traces_are_found_together() -> None:
 
 
 def test_too_few_copies_tell_nothing_and_say_so() -> None:
-    first, second = exhibits()
+    copies = [exhibit("P0", "clinical", "0" * 32, 0)] * 20
     with pytest.raises(DataError, match="expected at least 20"):
-        attack(ARMS, first, second[:19], SMALL_RULE)
+        attack(ARMS, copies, copies[:19], SMALL_RULE)

@@ -37,6 +37,7 @@ def test_released_models_make_what_they_made(name: str) -> None:
     np.testing.assert_allclose(block_means(name), json.loads(GOLDEN.read_text())[name], atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_heads_are_served_without_the_package_that_their_trunk_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, PACKAGE, None)  # an import of it fails
     source = Mammogram(half_ellipse(64, 48) * np.float32(0.5), "flat", view_position=ViewPosition.CC)

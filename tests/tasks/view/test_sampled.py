@@ -51,6 +51,7 @@ def test_a_muscle_leaves_a_place_free_where_it_can():
     assert np.median([each[free].max() for each in left]) < 0.1
 
 
+@pytest.mark.slow
 def test_a_lesion_of_the_source_is_not_laid_into_the_view(styles):
     lesion = lesion_at(330, 80)
     plain, bright = source(2), source(2) + np.float32(0.4) * lesion
@@ -71,6 +72,7 @@ def test_a_view_is_black_in_air_and_as_varied_as_the_source(styles):
     assert fine[0] == pytest.approx(fine[1], rel=0.35)
 
 
+@pytest.mark.slow
 def test_the_muscle_of_an_oblique_source_is_found_and_not_in_the_craniocaudal_view(styles):
     row, column = np.ogrid[:SIDE, :SIDE]
     muscle = (column < 110 * (1 - (row - 60) / 260)) & BREAST

@@ -78,6 +78,7 @@ def judged(count: int, samples: int, **changes: float) -> dict[str, Any]:
     return judge.report(20)
 
 
+@pytest.mark.slow
 def test_cost_spread_and_lesions_are_what_they_were_made_to_be() -> None:
     found = judged(2, 4)
     sampled, expected = (found["methods"][name] for name in (SAMPLED, EXPECTED))

@@ -96,6 +96,7 @@ def test_what_cannot_be_fitted_is_refused_in_words(members: Path, tmp_path: Path
         Template.find(CONTRAST, members, objective="magic")
 
 
+@pytest.mark.slow
 def test_the_command_fits_to_a_tiny_folder_of_pairs(members: Path, tmp_path: Path) -> None:
     data, output = write_data_sets(tmp_path / "data") / "cdd-cesm", tmp_path / "out"
     options = ["--objective", "sampled", "--bundle", str(members), "--threads", "1"]
