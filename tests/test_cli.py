@@ -114,8 +114,8 @@ def test_masks_are_what_is_drawn_on_the_source_and_a_rendering_may_be_a_paramete
     assert written == {"P1_L_CC_view.png", "P1_L_CC_view_mask.png", "P1_L_CC_view_band.png"}
     assert main([*command, "--parameter", "rendering=nonsense"]) == 1
     assert "nonsense" in capsys.readouterr().err
-    assert main(["synthesize", "contrast", *command[2:], "--masks", str(tmp_path / "mask.png")]) == 1
-    assert "nothing is drawn on the source of contrast" in capsys.readouterr().err
+    assert main(["synthesize", "mask", *command[2:], "--masks", str(tmp_path / "mask.png")]) == 1
+    assert "nothing is drawn on the source of mask" in capsys.readouterr().err
 
 
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from mammosynth.errors import InvalidParameterError, MissingAttributeError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
 ENTRY_POINTS = "mammosynth.tasks"
+Value = TypeVar("Value")
 
 
 class Placement(StrEnum):
@@ -83,11 +84,15 @@ class Slot:
         kind: A `Mammogram`, a `LabelMap`, or JSON values.
         description: One sentence for a person.
         required: Whether the task cannot do without; a bundle may require more.
+        changes_image: Otherwise the image is the same without it: a model tells something of the value, and models that
+            cannot have no such slot.
         accept: Raises if the value cannot be used. Of an image it looks at attributes only, never at pixels, so that
             sources can be listed by their headers.
         on: Of a label map: the role of the image in whose matrix it is drawn; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if any may be drawn.
         lesions: Which of these are lesions: they lie within the others.
+        only_lesions: Of a label map: whether parts of the breast have no place in it, so that clients offer no drawing
+            that has some.
         from_image: Of a label map: what an image shows, to begin a drawing with; None if it cannot be told.
         complete: Of a label map that stands for itself: makes whole what was drawn on an acquired image by what that
             image shows, which it is given by a function; None if a drawing has to be whole already.
@@ -99,10 +104,12 @@ class Slot:
     kind: SlotKind
     description: str
     required: bool = True
+    changes_image: bool = True
     accept: Callable[[Any], None] | None = None
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
     lesions: tuple[int, ...] = ()
+    only_lesions: bool = False
     from_image: Callable[[Mammogram], LabelMap] | None = None
     complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
@@ -115,9 +122,11 @@ class Slot:
             "kind": str(self.kind),
             "description": self.description,
             "required": self.required,
+            "changes_image": self.changes_image,
             "on": self.on,
             "classes": {str(number): name for number, name in self.classes.items()},
             "lesions": [int(number) for number in self.lesions],
+            "only_lesions": self.only_lesions,
             "from_image": self.from_image is not None,
             "json_schema": None if self.json_schema is None else dict(self.json_schema),
             "preview": None if self.preview is None else self.preview.as_json(),
@@ -135,6 +144,25 @@ class Output:
 
     role: str
     value: Mammogram | LabelMap
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a model tells of an input that leaves the image as it is.
+
+    Attributes:
+        role: Of the input.
+        sentence: For a person.
+        values: The numbers in it, as JSON values.
+    """
+
+    role: str
+    sentence: str
+    values: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """What a client is told."""
+        return {"role": self.role, "sentence": self.sentence, "values": dict(self.values)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +234,12 @@ def task_named(name: str) -> TaskSpec:
     if name not in tasks():
         raise InvalidParameterError(f"no task {name[:64]!r}, expected one of {', '.join(tasks())}")
     return tasks()[name]
+
+
+def that_change_image(slots: Sequence[Slot], inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """The inputs, by role, that an image is made from; the others are told of."""
+    told_of = {slot.role for slot in slots if not slot.changes_image}
+    return {role: value for role, value in inputs.items() if role not in told_of}
 
 
 def check_inputs(slots: Sequence[Slot], inputs: Mapping[str, Any]) -> None:

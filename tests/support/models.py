@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from mammosynth.bundle import Bundle
+from mammosynth.bundle import Bundle, told
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
@@ -101,7 +101,7 @@ def bundle_of(
         name=name,
         version="1",
         task=task,
-        slots=task.slots,
+        slots=told(task.slots, synthesizer),
         renderings=renderings,
         description="",
         metadata={"mammosynth": {}},

@@ -120,7 +120,7 @@ def test_the_command_tells_of_the_released_model_what_may_not_enhance(
     args = parser.parse_args(["lesions", *map(str, paths)])
     assert args.run(args) == 0
     told = capsys.readouterr().out
-    assert "lesion 1, row 256, column 120: " in told
+    assert told.startswith("Lesion 1, row 256, column 120: expected contrast +0.")
     (found,) = json.loads((tmp_path / "found.json").read_text())["lesions"]
     assert found["low"] < found["contrast"] < found["high"]
-    assert ("may not enhance" in told) == (found["low"] <= 0)
+    assert told.endswith("0 lies between them: no enhancement is within what is expected.\n") == (found["low"] <= 0)
