@@ -84,36 +84,36 @@ class Slot:
         kind: A `Mammogram`, a `LabelMap`, or JSON values.
         description: One sentence for a person.
         required: Whether the task cannot do without; a bundle may require more.
-        changes_image: Otherwise the image is the same without it: a model tells something of the value, and models that
-            cannot have no such slot.
         accept: Raises if the value cannot be used. Of an image it looks at attributes only, never at pixels, so that
             sources can be listed by their headers.
         on: Of a label map: the role of the image in whose matrix it is drawn; None if it stands for itself.
         classes: Of a label map: what its numbers mean; empty if any may be drawn.
         lesions: Which of these are lesions: they lie within the others.
-        only_lesions: Of a label map: whether parts of the breast have no place in it, so that clients offer no drawing
-            that has some.
         from_image: Of a label map: what an image shows, to begin a drawing with; None if it cannot be told.
         complete: Of a label map that stands for itself: makes whole what was drawn on an acquired image by what that
             image shows, which it is given by a function; None if a drawing has to be whole already.
         json_schema: Of JSON values.
         preview: Of JSON values that stand for a label map; None if they do not.
+        only_lesions: Of a label map: whether parts of the breast have no place in it, so that clients offer no drawing
+            that has some.
+        changes_image: Otherwise the image is the same without it: a model tells something of the value, and models that
+            cannot have no such slot.
     """
 
     role: str
     kind: SlotKind
     description: str
     required: bool = True
-    changes_image: bool = True
     accept: Callable[[Any], None] | None = None
     on: str | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
     lesions: tuple[int, ...] = ()
-    only_lesions: bool = False
     from_image: Callable[[Mammogram], LabelMap] | None = None
     complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
     preview: Preview | None = None
+    only_lesions: bool = False
+    changes_image: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """What a client needs to offer it."""
@@ -122,14 +122,14 @@ class Slot:
             "kind": str(self.kind),
             "description": self.description,
             "required": self.required,
-            "changes_image": self.changes_image,
             "on": self.on,
             "classes": {str(number): name for number, name in self.classes.items()},
             "lesions": [int(number) for number in self.lesions],
-            "only_lesions": self.only_lesions,
             "from_image": self.from_image is not None,
             "json_schema": None if self.json_schema is None else dict(self.json_schema),
             "preview": None if self.preview is None else self.preview.as_json(),
+            "only_lesions": self.only_lesions,
+            "changes_image": self.changes_image,
         }
 
 

@@ -13,7 +13,7 @@ from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.synthesis.synthesizer import Synthesizer
-from mammosynth.task import IMAGE, UNCERTAINTY, Output, Placement, Rendering, Slot, SlotKind, TaskSpec
+from mammosynth.task import IMAGE, UNCERTAINTY, Output, Placement, Remark, Rendering, Slot, SlotKind, TaskSpec
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 
 PAINTING = TaskSpec(
@@ -60,6 +60,16 @@ class Inverting:
         made = (1 - source.pixels, source.pixels / 8)
         roles = self.outputs(parameters)
         return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=False))
+
+
+class Counting(Inverting):
+    """Also counts what is drawn."""
+
+    tells_of = ("lesions",)
+
+    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
+        count = int((inputs["lesions"].labels > 0).sum())
+        return (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
 
 
 class PaintingParameters(Parameters):

@@ -150,8 +150,8 @@ def in_words(found: LesionInterval) -> str:
     is_held = found.low <= 0 <= found.high
     of_none = "lies between them: no enhancement is within" if is_held else "does not: no enhancement is outside"
     return (
-        f"{found.name}: expected contrast {found.contrast:+.2f} (brightness above the tissue around it, where black is "
-        f"0 and white is 1); 90 % of lesions like it lie between {found.low:+.2f} and {found.high:+.2f}. 0 {of_none} "
+        f"{found.name}: expected contrast {found.contrast:+z.2f} (brightness above the tissue around it, where black "
+        f"is 0 and white is 1); 90 % of lesions like it lie between {found.low:+z.2f} and {found.high:+z.2f}. 0 {of_none} "
         "what is expected."
     )
 
