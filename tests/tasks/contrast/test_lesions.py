@@ -121,9 +121,8 @@ def test_a_sentence_says_whether_no_enhancement_is_within_the_interval_or_why_no
     place = {"name": "Mass", "row": 1, "column": 2, "pixels": 9}
     held = in_words(LesionInterval(**place, contrast=0.06, low=-0.21, high=0.33))
     assert held == (
-        "Mass: expected contrast +0.06 (brightness above the tissue around it, where black is 0 and white is 1); 90 % "
-        "of lesions like it lie between -0.21 and +0.33. 0 lies between them: no enhancement is within what is "
-        "expected."
+        "Mass: expected contrast +0.06 to the tissue around it (black is 0, white is 1); 90 % of lesions like it lie "
+        "between -0.21 and +0.33. 0 lies between them: no enhancement is within what is expected."
     )
     outside = in_words(LesionInterval(**place, contrast=0.5, low=0.2, high=0.8))
     assert outside.endswith("and +0.80. 0 does not: no enhancement is outside what is expected.")
