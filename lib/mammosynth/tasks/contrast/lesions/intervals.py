@@ -70,7 +70,7 @@ def lesion_intervals(
     Raises:
         InvalidParameterError: If the model promises nothing.
         MissingAttributeError: If the source has no view position.
-        UnsupportedImageError: If shapes differ, nothing is drawn or only slips of the pen, or no breast is found.
+        UnsupportedImageError: If shapes differ, nothing is drawn, or no breast is found.
     """
     if not synthesizer.has_members or synthesizer.calibration == BARE:
         raise InvalidParameterError(
@@ -111,11 +111,6 @@ def lesion_intervals(
         row, column = (round(float(place)) for place in ndimage.center_of_mass(lesion))
         name = (names or {}).get(number) or f"Lesion {len(found) + 1}"
         found.append(LesionInterval(name, row, column, int(lesion.sum()), *_measured(case, framed, framed_half)))
-    if not found:
-        raise UnsupportedImageError(
-            f"what is drawn has fewer than {LEAST_PX} pixels where the breast fills {FRAME[0]}, expected a whole "
-            "lesion; draw around all of it"
-        )
     calls, known = Counter(each.name for each in found), set((names or {}).values())
     return [each if calls[each.name] == 1 and each.name in known else _with_place(each) for each in found]
 
