@@ -80,6 +80,10 @@ def test_a_drawn_lesion_is_told_of_beside_the_outcome_and_drawing_again_makes_no
     assert again[0] != first
     assert again[1].startswith("Lesion 2: expected contrast ")
     assert not told.locator("#drawn-since").is_visible()
+    assert accessibility_faults(page, "mammosynth-panel") == []
+    for part in ("ul", "details > p:last-child"):  # of many lesions the list is scrolled, what they are not for stays
+        box = told.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= page.viewport_size["height"]
     screenshot(page, f"lesions-told-again-{screen}")
     assert len(server.get(f"/studies/{study}/segmentations").json()["segmentations"]) == 2
     assert len(server.get(f"/studies/{study}/synthesized").json()["series"]) == 1

@@ -8,14 +8,14 @@ import { studyUid } from './viewer.js';
 
 const own = new CSSStyleSheet();
 own.replaceSync(`
-  details { max-height: 32vh; overflow-y: auto; font-size: 13px; }
-  ul { margin: 4px 0; padding-left: 16px; }
+  details { font-size: 13px; }
+  ul { max-height: 24vh; overflow-y: auto; margin: 4px 0; padding-left: 16px; }
 `);
 
 const html = `
   <details class="notice" open>
     <summary></summary>
-    <ul aria-live="polite"></ul>
+    <ul aria-live="polite" aria-label="What is told of each" tabindex="0"></ul>
     <p id="drawn-since" class="muted" hidden>
       This is told of the drawing that was saved. What is drawn now is another one: generate again.
     </p>
