@@ -74,7 +74,7 @@ def test_what_is_drawn_is_told_of_and_drawing_again_makes_no_other_image(archive
         assert remark["source_sop_instance_uid"] == source.sop_instance_uid
         assert remark["role"] == "lesions"
         assert remark["sentence"].startswith("Mass: expected contrast +0.00 ")
-        assert remark["sentence"].endswith("0 lies between them: no enhancement is within what is expected.")
+        assert remark["sentence"].endswith("and +0.17: no enhancement is within what is expected.")
         assert remark["values"]["pixels"] == pixels
         assert remark["values"]["high"] == pytest.approx(1.645 * np.sqrt(0.0004 + 0.1**2), abs=1e-3)
         json.dumps(made)

@@ -143,11 +143,10 @@ def in_words(found: LesionInterval) -> str:
     if found.contrast is None or found.low is None or found.high is None:
         return f"{found.name}: no contrast is told; {WHERE}."
     expected, low, high = (f"{value:+z.2f}" for value in (found.contrast, found.low, found.high))
-    is_held = found.low <= 0 <= found.high
-    of_none = "lies between them: no enhancement is within" if is_held else "does not: no enhancement is outside"
+    none = "within" if found.low <= 0 <= found.high else "outside"
     return (
         f"{found.name}: expected contrast {expected} to the tissue around it (black is 0, white is 1); 90 % of lesions "
-        f"like it lie between {low} and {high}. 0 {of_none} what is expected."
+        f"like it lie between {low} and {high}: no enhancement is {none} what is expected."
     )
 
 
