@@ -126,7 +126,9 @@ def test_a_sentence_says_whether_no_enhancement_is_within_the_interval_or_why_no
     )
     outside = in_words(LesionInterval(**place, contrast=0.5, low=0.2, high=0.8))
     assert outside.endswith("between +0.20 and +0.80: no enhancement is outside what is expected.")
-    assert in_words(LesionInterval(**place)).startswith("Mass: no contrast is told; the lesion must lie 30 pixels")
+    assert in_words(LesionInterval(**place)).startswith(
+        "Mass: no contrast is told. It lies nearer to the skin than about 6 %"
+    )
 
 
 def test_only_a_calibrated_ensemble_tells_of_lesions() -> None:

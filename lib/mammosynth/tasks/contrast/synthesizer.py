@@ -96,9 +96,7 @@ class ContrastSynthesizer:
             MissingAttributeError: If the source has no view position.
             UnsupportedImageError: If no breast is found, or what is drawn is too small.
         """
-        from mammosynth.tasks.contrast.lesions.told import (
-            lesions_told,
-        )  # its regions are the evaluation's, of this here
+        from mammosynth.tasks.contrast.lesions.told import lesions_told  # training runs where highdicom is not
 
         return lesions_told(self, inputs[SOURCE], inputs[LESIONS])
 

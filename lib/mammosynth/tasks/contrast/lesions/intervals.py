@@ -19,7 +19,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.frame import BreastFrame
 from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
-from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, RING, SKIN, Case
+from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, SKIN, Case
 
 if TYPE_CHECKING:
     from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
@@ -56,7 +56,7 @@ class LesionInterval:
 def lesion_intervals(
     synthesizer: ContrastSynthesizer, source: Mammogram, drawn: np.ndarray, names: Mapping[int, str] | None = None
 ) -> list[LesionInterval]:
-    """Every drawn lesion, from top to bottom; what touches is one, unless its numbers differ.
+    """Every drawn lesion, by its number, then from top to bottom; what touches is one, unless numbers differ.
 
     A lesion near skin or nipple, or with too little tissue around it, has no contrast: intervals were never judged
     there.
@@ -139,19 +139,16 @@ def _measured(case: Case, image: np.ndarray, half: np.ndarray) -> tuple[float, f
 
 
 def in_words(found: LesionInterval) -> str:
-    """What is told of a lesion, in a sentence or two."""
+    """What is told of a lesion, for a person."""
     if found.contrast is None or found.low is None or found.high is None:
-        return f"{found.name}: no contrast is told; {WHERE}."
+        skin, nipple = (f"{100 * distance / FRAME[0]:.0f} %" for distance in (SKIN, NIPPLE))
+        return (
+            f"{found.name}: no contrast is told. It lies nearer to the skin than about {skin} of the breast's height, "
+            f"or to the nipple than {nipple}, or has too little tissue around it; intervals were never judged there."
+        )
     expected, low, high = (f"{value:+z.2f}" for value in (found.contrast, found.low, found.high))
     none = "within" if found.low <= 0 <= found.high else "outside"
     return (
         f"{found.name}: expected contrast {expected} to the tissue around it (black is 0, white is 1); 90 % of lesions "
         f"like it lie between {low} and {high}: no enhancement is {none} what is expected."
     )
-
-
-WHERE = (
-    f"the lesion must lie {SKIN} pixels and more under the skin and {NIPPLE} from the nipple, with tissue {RING[0]} to "
-    f"{RING[1]} pixels around it, where the breast fills {FRAME[0]}"
-)
-"""Where contrasts are known, for people."""
