@@ -124,4 +124,5 @@ class _NrrdFile:
             Path(name).unlink()
             raise
         more = {output.role: _MORE for output in result.outputs if output.role != IMAGE}
-        return name, {"kind": "image", "provenance": result.provenance.as_json(), **more}
+        told = {"remarks": [remark.as_json() for remark in result.remarks]} if result.remarks else {}
+        return name, {"kind": "image", "provenance": result.provenance.as_json(), **told, **more}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -35,12 +35,14 @@ class Stored:
         address: Where it lies.
         source_sop_instance_uid: What it was made from; None for a task that starts from no image.
         provenance: As JSON values; None if it was made before.
+        remarks: On inputs that left the image as it is, as JSON values.
     """
 
     role: str
     address: InstanceAddress
     source_sop_instance_uid: str | None
     provenance: dict[str, Any] | None = None
+    remarks: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_label_map(self) -> bool:
@@ -123,7 +125,7 @@ class ArchiveSink:
         return stored
 
     def store(self, work: Work, result: Result) -> list[Stored]:
-        """Store what the archive does not hold."""
+        """Store what the archive does not hold; remarks go with the image."""
         identify = self._identify(work)
         instances = derive_instances(
             result.outputs,
@@ -139,10 +141,12 @@ class ArchiveSink:
         stored = []
         for output, dataset in zip(result.outputs, instances, strict=True):
             address = _address_of(dataset)
-            if self._archive.find(address) is None:
+            is_new = self._archive.find(address) is None
+            if is_new:
                 self._archive.store(dataset)
-            stored.append(self._stored(output.role, address, provenance))
-        return stored
+            stored.append(self._stored(output.role, address, provenance if is_new else None))
+        remarks = tuple(remark.as_json() for remark in result.remarks)
+        return [replace(stored[0], remarks=remarks), *stored[1:]]
 
     def _stored(self, role: str, address: InstanceAddress, provenance: dict[str, Any] | None = None) -> Stored:
         return Stored(role, address, self._source.sop_instance_uid if self._source else None, provenance)

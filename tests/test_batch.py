@@ -21,7 +21,7 @@ from mammosynth.terms import ViewPosition
 from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, nested_sequences, packed_zeros, too_long_rle_file
 from tests.support.image_files import NAMES, image_file
 from tests.support.instances import as_file, breast_values, build_instance
-from tests.support.models import PAINTING, Inverting, Painter, bundle_of
+from tests.support.models import PAINTING, Counting, Inverting, Painter, bundle_of
 from tests.support.mutants import mutants
 
 VALUES = breast_values()
@@ -404,3 +404,17 @@ def test_an_instance_that_was_refused_is_tried_again_in_another_file(tmp_path: P
     report = run(tmp_path / "in", output=tmp_path / "out")
     assert [path.name for path in report.written] == ["b_contrast.dcm"]
     assert [name for name, _ in report.refused] == ["a.dcm"]
+
+
+def test_what_is_told_of_a_drawing_comes_with_the_report_and_changes_no_file(tmp_path: Path) -> None:
+    path, lesions = png(tmp_path / "in" / "L_CC.png"), drawn(tmp_path / "lesions.png")
+    order = Order.parse(bundle_of(Counting()), {"burned_in_mark": False})
+    (without,) = synthesize_files([path], tmp_path / "out", order).written
+    before = (without.read_bytes(), without.stat().st_mtime_ns)
+    options = FileOptions(skip_existing=True)
+    kept = synthesize_files([path], tmp_path / "out", order, others={"lesions": lesions}, options=options)
+    assert (kept.kept, kept.written, kept.remarks) == (1, (), (("L_CC.png", "10 pixels are drawn."),))
+    assert (without.read_bytes(), without.stat().st_mtime_ns) == before
+    made = synthesize_files([path], tmp_path / "other", order, others={"lesions": lesions})
+    assert made.remarks == kept.remarks
+    assert made.written[0].read_bytes() == before[0]

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -114,8 +115,27 @@ def test_masks_are_what_is_drawn_on_the_source_and_a_rendering_may_be_a_paramete
     assert written == {"P1_L_CC_view.png", "P1_L_CC_view_mask.png", "P1_L_CC_view_band.png"}
     assert main([*command, "--parameter", "rendering=nonsense"]) == 1
     assert "nonsense" in capsys.readouterr().err
-    assert main(["synthesize", "contrast", *command[2:], "--masks", str(tmp_path / "mask.png")]) == 1
-    assert "nothing is drawn on the source of contrast" in capsys.readouterr().err
+    assert main(["synthesize", "mask", *command[2:], "--masks", str(tmp_path / "mask.png")]) == 1
+    assert "nothing is drawn on the source of mask" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_contrast_tells_of_what_is_drawn_beside_the_image_that_it_makes(tmp_path, low_energy, capsys):
+    Image.fromarray((low_energy * 255).astype(np.uint8)).save(tmp_path / "P1_L_CC.png")
+    mask = np.zeros(low_energy.shape, np.uint8)
+    rows, columns = np.nonzero(low_energy > 0.1)
+    mask[int(np.median(rows)) + np.arange(-3, 4)[:, None], int(np.median(columns)) + np.arange(-3, 4)] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    command = ["synthesize", "contrast", str(tmp_path / "P1_L_CC.png"), "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    without = (tmp_path / "out" / "P1_L_CC_contrast.png").read_bytes()
+    assert "Lesion" not in capsys.readouterr().out
+    assert main([*command, "--masks", str(tmp_path / "mask.png")]) == 0
+    assert (tmp_path / "out" / "P1_L_CC_contrast.png").read_bytes() == without
+    assert re.search(r"P1_L_CC\.png: Lesion 1, row \d+, column \d+: expected contrast [+-]0", capsys.readouterr().out)
+    cyclegan = [*command, "--bundle", "breast_cem_cyclegan_narrow", "--masks", str(tmp_path / "mask.png")]
+    assert main(cyclegan) == 1
+    assert "input 'lesions' is unknown, expected none" in capsys.readouterr().err
 
 
 def test_an_unknown_bundle_is_answered_with_the_known_ones(tmp_path, capsys):

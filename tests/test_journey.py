@@ -14,7 +14,7 @@ from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.synthesis.result import Result
 from mammosynth.terms import ViewPosition
-from tests.support.models import PAINTING, Inverting, Painter, bundle_of
+from tests.support.models import PAINTING, Counting, Inverting, Painter, bundle_of
 
 
 class Shelf:
@@ -75,6 +75,19 @@ def test_an_input_sees_those_that_were_read_before_it() -> None:
     perform(order, {"source": given(image()), "lesions": Given("y", lesions)}, shelf)
     assert shelf.result is not None
     assert [source.role for source in shelf.result.provenance.sources] == ["source", "lesions"]
+
+
+def test_an_input_that_is_only_told_of_is_no_part_of_the_work_and_is_told_of_also_if_the_image_is_there() -> None:
+    order = Order.parse(bundle_of(Counting()), {})
+    drawn = LabelMap(np.ones((8, 6), np.uint8), "drawn")
+    without, told = Shelf(), Shelf("known")
+    perform(order, {"source": given(image())}, without)
+    assert perform(order, {"source": given(image()), "lesions": given(drawn)}, told) == "stored"
+    assert told.work is not None
+    assert without.work is not None
+    assert told.work.ingredients() == without.work.ingredients()
+    assert told.result is not None
+    assert [remark.sentence for remark in told.result.remarks] == ["48 pixels are drawn."]
 
 
 def test_the_network_runs_where_it_is_told_to() -> None:

@@ -12,7 +12,7 @@ from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.task import Rendering, Slot, SlotKind, check_inputs, task_named, tasks
 from mammosynth.terms import ViewPosition
-from tests.support.models import PAINTING, Inverting, Painter, bundle_of
+from tests.support.models import PAINTING, Counting, Inverting, Painter, bundle_of
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
 SLOTS = (
@@ -85,7 +85,28 @@ def test_slots_describe_themselves_to_clients() -> None:
     assert SLOTS[1].as_json() == {
         "role": "lesions", "kind": "label_map", "description": "Drawn on it.", "required": False, "on": "source",
         "classes": {"1": "benign"}, "lesions": [], "from_image": False, "json_schema": None, "preview": None,
+        "only_lesions": False, "changes_image": True,
     }  # fmt: skip
+
+
+def test_a_model_has_a_slot_that_changes_no_image_only_where_it_tells_of_it() -> None:
+    assert [slot.role for slot in bundle_of(Inverting()).slots] == ["source"]
+    (_, lesions) = bundle_of(Counting()).slots
+    assert (lesions.role, lesions.as_json()["changes_image"], lesions.required) == ("lesions", False, False)
+    with pytest.raises(InvalidParameterError, match="input 'lesions' is unknown, expected source"):
+        bundle_of(Inverting()).synthesize({"source": image(), "lesions": drawn()})
+
+
+def test_what_a_model_only_tells_of_leaves_pixels_and_provenance_as_they_are() -> None:
+    bundle = bundle_of(Counting())
+    without, told = bundle.synthesize({"source": image()}), bundle.synthesize({"source": image(), "lesions": drawn()})
+    np.testing.assert_array_equal(told.image.pixels, without.image.pixels)
+    assert dataclasses.replace(told.provenance, created=without.provenance.created) == without.provenance
+    assert told.inputs.keys() == {"source"}
+    assert [remark.as_json() for remark in told.remarks] == [
+        {"role": "lesions", "sentence": "48 pixels are drawn.", "values": {"pixels": 48}}
+    ]
+    assert without.remarks == ()
 
 
 def test_tasks_are_found_by_their_names() -> None:

@@ -73,6 +73,7 @@ class BatchReport:
         notes: (name, message) of results that are not quite what was asked for.
         warnings: (name, message) of what had to be assumed about an input.
         kept: How many results were there already.
+        remarks: (name, sentence) of what is told of inputs that change no image.
     """
 
     written: tuple[Path, ...]
@@ -81,6 +82,7 @@ class BatchReport:
     notes: tuple[tuple[str, str], ...]
     warnings: tuple[tuple[str, str], ...] = ()
     kept: int = 0
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,7 @@ class _Outcome:
     notes: tuple[tuple[str, str], ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
     kept: int = 0
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 def _report(outcomes: Sequence[_Outcome], skipped: int) -> BatchReport:
@@ -216,7 +219,15 @@ def _report(outcomes: Sequence[_Outcome], skipped: int) -> BatchReport:
         return tuple(each for outcome in outcomes for each in getattr(outcome, name))
 
     kept = sum(outcome.kept for outcome in outcomes)
-    return BatchReport(all_of("written"), all_of("refused"), skipped, all_of("notes"), all_of("warnings"), kept)
+    return BatchReport(
+        all_of("written"),
+        all_of("refused"),
+        skipped,
+        all_of("notes"),
+        all_of("warnings"),
+        kept,
+        all_of("remarks"),
+    )
 
 
 def _plan(found: Sequence[FoundImage], common: _Common) -> list[tuple[_Planned, ...]]:
@@ -247,9 +258,8 @@ def _synthesize(common: _Common, same: tuple[_Planned, ...]) -> list[_Outcome]:
         except MammoSynthError as error:
             outcomes.append(_Outcome(refused=((name, str(error)),), notes=sink.named(sink.notes)))
         else:
-            outcomes.append(
-                _Outcome(tuple(sink.written), (), sink.named(sink.notes), sink.named(sink.warnings), sink.kept)
-            )
+            notes, warnings, remarks = (sink.named(each) for each in (sink.notes, sink.warnings, sink.remarks))
+            outcomes.append(_Outcome(tuple(sink.written), (), notes, warnings, sink.kept, remarks))
     return outcomes
 
 
@@ -421,6 +431,7 @@ class _Files:
         self.written: list[Path] = []
         self.notes: list[str] = []
         self.warnings: list[str] = []
+        self.remarks: list[str] = []
         self.kept = 0
         self._common, self._planned = common, planned
         self._options, self._item = common.options, planned.item
@@ -440,7 +451,10 @@ class _Files:
         return targets
 
     def store(self, work: Work, result: Result) -> list[Path]:
-        """Write every output as a file."""
+        """Write every output as a file, unless all are kept."""
+        self.remarks += [remark.sentence for remark in result.remarks]
+        if self.kept:
+            return self._targets(work.roles)
         run = self._common.run
         result = replace(result, provenance=replace(result.provenance, created=run.created))
         self.warnings += result.provenance.warnings

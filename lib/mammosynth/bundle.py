@@ -22,8 +22,18 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.provenance import Provenance, Source
 from mammosynth.synthesis.result import Result
-from mammosynth.synthesis.synthesizer import Synthesizer
-from mammosynth.task import Rendering, Slot, SlotKind, TaskSpec, check_inputs, task_named, tasks
+from mammosynth.synthesis.synthesizer import Synthesizer, Teller
+from mammosynth.task import (
+    Remark,
+    Rendering,
+    Slot,
+    SlotKind,
+    TaskSpec,
+    check_inputs,
+    task_named,
+    tasks,
+    that_change_image,
+)
 from mammosynth.terms import ViewPosition
 
 METADATA = Path("configs", "metadata.json")
@@ -43,7 +53,7 @@ class Bundle:
         name: The folder's name.
         version: From its metadata.
         task: What it synthesizes.
-        slots: What it is made from: the task's, of which it may require more and accept fewer views.
+        slots: What it is made from, and tells of: the task's, of which it may require more and accept fewer views.
         renderings: Those that it can; the first one is what is made unless another is asked for.
         description: One or two sentences for a person.
         metadata: All of metadata.json.
@@ -72,7 +82,7 @@ class Bundle:
         seed: int = 0,
         progress: Callable[[float, str], None] | None = None,
     ) -> Result:
-        """What the model makes of its inputs, and where that comes from.
+        """What the model makes of its inputs, where that comes from, and what it tells of those that change nothing.
 
         The same inputs, parameters, rendering and seed give the same pixels. May be called from several threads.
 
@@ -90,10 +100,14 @@ class Bundle:
             UnsupportedImageError: If an input cannot be used for this task.
         """
         check_inputs(self.slots, inputs)
+        made_from = that_change_image(self.slots, inputs)
         kind = self.synthesizer.parameters
         resolved = parameters if isinstance(parameters, kind) else kind(**dict(parameters or {}))
         chosen = self.rendering(rendering)
-        outputs = self.synthesizer(inputs, resolved, rendering=chosen, seed=seed, progress=progress)
+        remarks: tuple[Remark, ...] = ()
+        if len(made_from) < len(inputs) and isinstance(self.synthesizer, Teller):
+            remarks = self.synthesizer.tell(inputs)  # first: what it refuses need not be waited for
+        outputs = self.synthesizer(made_from, resolved, rendering=chosen, seed=seed, progress=progress)
         provenance = Provenance(
             task=self.task.name,
             bundle=self.name,
@@ -104,11 +118,11 @@ class Bundle:
             seed=seed,
             parameters=resolved.as_json(),
             created=datetime.now().astimezone(),
-            sources=tuple(Source.of(role, value) for role, value in inputs.items()),
-            warnings=tuple(warning for value in inputs.values() for warning in getattr(value, "warnings", ())),
+            sources=tuple(Source.of(role, value) for role, value in made_from.items()),
+            warnings=tuple(warning for value in made_from.values() for warning in getattr(value, "warnings", ())),
             changed=resolved.not_default(),
         )
-        return Result(self.task, inputs, outputs, provenance)
+        return Result(self.task, made_from, outputs, provenance, remarks)
 
     def rendering(self, asked: Rendering | str | None) -> Rendering:
         """The rendering that is made when this one is asked for; the first one where none is.
@@ -234,7 +248,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
         name=name,
         version=str(metadata["version"]),
         task=task,
-        slots=_seen(_slots(task, ours.get("requires", []), name), ours.get("views"), name),
+        slots=told(_seen(_slots(task, ours.get("requires", []), name), ours.get("views"), name), synthesizer),
         renderings=_renderings(ours.get("renderings", [Rendering.EXPECTED]), name),
         description=str(metadata.get("description", "")),
         metadata=metadata,
@@ -267,6 +281,12 @@ def _slots(task: TaskSpec, required: Any, name: str) -> tuple[Slot, ...]:
             f"{name}/{METADATA.as_posix()}: 'requires' is {required!r}, expected a list of {', '.join(known)}"
         )
     return tuple(replace(slot, required=slot.required or slot.role in required) for slot in task.slots)
+
+
+def told(slots: tuple[Slot, ...], synthesizer: Synthesizer) -> tuple[Slot, ...]:
+    """The slots without those that would change nothing, unless the synthesizer tells something of them."""
+    roles = synthesizer.tells_of if isinstance(synthesizer, Teller) else ()
+    return tuple(slot for slot in slots if slot.changes_image or slot.role in roles)
 
 
 def _seen(slots: tuple[Slot, ...], views: Any, name: str) -> tuple[Slot, ...]:

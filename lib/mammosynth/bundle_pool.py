@@ -11,7 +11,7 @@ import torch
 from mammosynth.bundle import Bundle
 from mammosynth.provenance import Provenance
 from mammosynth.synthesis.result import Result
-from mammosynth.task import Output
+from mammosynth.task import Output, Remark
 
 _Progress = Callable[[float, str], None]
 
@@ -52,8 +52,8 @@ def synthesize_in(
         progress: Told a fraction in [0, 1] and what happens.
         **settings: Further arguments of `Bundle.synthesize`.
     """
-    outputs, provenance = pool.call(bundle.name, (inputs, settings), progress=progress, is_unwanted=is_unwanted)
-    return Result(bundle.task, inputs, outputs, provenance)
+    made_from, *made = pool.call(bundle.name, (inputs, settings), progress=progress, is_unwanted=is_unwanted)
+    return Result(bundle.task, {role: inputs[role] for role in made_from}, *made)
 
 
 def _load(bundle: Bundle, device: str) -> Callable[..., Any]:
@@ -63,7 +63,8 @@ def _load(bundle: Bundle, device: str) -> Callable[..., Any]:
 
 def _synthesize(
     bundle: Bundle, job: tuple[Mapping[str, Any], Mapping[str, Any]], progress: _Progress
-) -> tuple[tuple[Output, ...], Provenance]:
+) -> tuple[tuple[str, ...], tuple[Output, ...], Provenance, tuple[Remark, ...]]:
+    """What a result is; of what it was made from the roles alone: the inputs need not travel back."""
     inputs, settings = job
     result = bundle.synthesize(inputs, progress=progress, **settings)
-    return result.outputs, result.provenance
+    return tuple(result.inputs), result.outputs, result.provenance, result.remarks

@@ -18,7 +18,7 @@ from mammosynth.bundle import Bundle
 from mammosynth.errors import InvalidParameterError
 from mammosynth.parameters import Parameters, merged_schema
 from mammosynth.synthesis.result import Result
-from mammosynth.task import Rendering
+from mammosynth.task import Rendering, that_change_image
 from mammosynth.terms import ImageLaterality, ViewPosition
 
 Progress = Callable[[float, str], None]
@@ -115,7 +115,7 @@ class Work:
 
     Attributes:
         order: What was asked for.
-        identities: `Given.identity` of every input, by role.
+        identities: `Given.identity` of every input that changes the image, by role.
     """
 
     order: Order
@@ -152,7 +152,7 @@ class Sink(Protocol[Stored]):
         """What is stored of the work already; None if any of it is missing."""
 
     def store(self, work: Work, result: Result) -> Stored:
-        """Mark the result and store all of it.
+        """Mark the result and store what of it is missing; what is told goes back with it.
 
         Raises:
             OutputError: If it cannot be written.
@@ -169,6 +169,9 @@ def perform(
 ) -> Stored:
     """Make one result and store it, unless it is there already.
 
+    One that is there is made again, and not stored again, where something is to be told of an input: the network has to
+    run for that.
+
     Args:
         order: What was asked for.
         inputs: By role, those first that others are drawn on.
@@ -180,8 +183,9 @@ def perform(
         MammoSynthError: If an input cannot be read or used, or the result cannot be stored.
     """
     report = progress or (lambda fraction, message: None)
-    work = Work(order, {role: given.identity for role, given in inputs.items()})
-    if (known := sink.find(work)) is not None:
+    made_from = that_change_image(order.bundle.slots, inputs)
+    work = Work(order, {role: given.identity for role, given in made_from.items()})
+    if (known := sink.find(work)) is not None and len(made_from) == len(inputs):
         report(1.0, "this was synthesized before")
         return known
     report(0.0, "fetching the source")

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from mammosynth.errors import InvalidParameterError, MissingAttributeError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 
 ENTRY_POINTS = "mammosynth.tasks"
+Value = TypeVar("Value")
 
 
 class Placement(StrEnum):
@@ -93,6 +94,10 @@ class Slot:
             image shows, which it is given by a function; None if a drawing has to be whole already.
         json_schema: Of JSON values.
         preview: Of JSON values that stand for a label map; None if they do not.
+        only_lesions: Of a label map: whether parts of the breast have no place in it, so that clients offer no drawing
+            that has some.
+        changes_image: Otherwise the image is the same without it: a model tells something of the value, and models that
+            cannot have no such slot.
     """
 
     role: str
@@ -107,6 +112,8 @@ class Slot:
     complete: Callable[[LabelMap, Callable[[], Mammogram]], LabelMap] | None = None
     json_schema: Mapping[str, Any] | None = None
     preview: Preview | None = None
+    only_lesions: bool = False
+    changes_image: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """What a client needs to offer it."""
@@ -121,6 +128,8 @@ class Slot:
             "from_image": self.from_image is not None,
             "json_schema": None if self.json_schema is None else dict(self.json_schema),
             "preview": None if self.preview is None else self.preview.as_json(),
+            "only_lesions": self.only_lesions,
+            "changes_image": self.changes_image,
         }
 
 
@@ -135,6 +144,25 @@ class Output:
 
     role: str
     value: Mammogram | LabelMap
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a model tells of an input that leaves the image as it is.
+
+    Attributes:
+        role: Of the input.
+        sentence: For a person.
+        values: The numbers in it, as JSON values.
+    """
+
+    role: str
+    sentence: str
+    values: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """What a client is told."""
+        return {"role": self.role, "sentence": self.sentence, "values": dict(self.values)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +234,12 @@ def task_named(name: str) -> TaskSpec:
     if name not in tasks():
         raise InvalidParameterError(f"no task {name[:64]!r}, expected one of {', '.join(tasks())}")
     return tasks()[name]
+
+
+def that_change_image(slots: Sequence[Slot], inputs: Mapping[str, Value]) -> dict[str, Value]:
+    """The inputs, by role, that an image is made from; the others are told of."""
+    told_of = {slot.role for slot in slots if not slot.changes_image}
+    return {role: value for role, value in inputs.items() if role not in told_of}
 
 
 def check_inputs(slots: Sequence[Slot], inputs: Mapping[str, Any]) -> None:

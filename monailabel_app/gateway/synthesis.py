@@ -24,8 +24,8 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
     job fails only if none could be used. What is stored stays, also if the job is cancelled.
 
     Returns:
-        outputs (see `Stored.as_json`), viewer_url, provenance (one per image that was made now), refused (messages) and
-        message.
+        outputs (see `Stored.as_json`), viewer_url, provenance (one per image that was made now), remarks (on inputs
+        that left images as they are: source_sop_instance_uid, role, sentence, values), refused (messages) and message.
 
     Raises:
         MammoSynthError: If nothing could be synthesized.
@@ -52,6 +52,11 @@ def run_job(app: MammoSynthApp, archive: DicomWebStudies, request: JobRequest, r
         "outputs": [each.as_json() for each in stored],
         "viewer_url": _viewer_url(works[0][0], _drawn_on(archive, task.bundle.slots, references), stored),
         "provenance": _distinct([each.provenance for each in stored if each.provenance]),
+        "remarks": [
+            {"source_sop_instance_uid": each.source_sop_instance_uid, **remark}
+            for each in stored
+            for remark in each.remarks
+        ],
         "refused": [str(error) for error in refused],
         "message": f"done; {len(refused)} of {count_of(len(works), 'image')} could not be used" if refused else "done",
     }

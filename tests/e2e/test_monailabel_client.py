@@ -30,7 +30,7 @@ def test_info_lists_the_task_as_something_stock_clients_do_not_show_as_a_label(c
     properties = contrast["parameters"]["properties"]
     assert set(properties) >= {"seed", "rendering", "view_position"}
     assert all({"type", "default", "description"} <= set(each) for each in properties.values())
-    assert [slot["role"] for slot in contrast["slots"]] == ["source"]
+    assert [slot["role"] for slot in contrast["slots"]] == ["source", "lesions"]
     assert "steps" in info["trainers"]["contrast"]["config"]
 
 

@@ -310,14 +310,15 @@ class PanelTestCase(_Case):
         self.ui.generateButton.click()
         assert self.message() == "Lesions: nothing is drawn on R CC; paint something first"
 
-    def made(self, placement, volume):
+    def made(self, placement, volume, *remarks):
         """What the panel shows once an image came back that lies where the chosen one does."""
         model = Model("mask", "Mask", placement=placement)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "result.nrrd"
             write_nrrd(self.scene.volume(breast()), file)
             sources = [{"role": "source", "name": "1.2.3"}, {"role": "remark", "name": "remark"}]
-            self.panel._made([logic.Made("image", {"seed": 3, "sources": sources}, file)], model, volume)
+            made = logic.Made("image", {"seed": 3, "sources": sources}, file, remarks=remarks)
+            self.panel._made([made], model, volume)
         return next(node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if is_generated(node))
 
     def test_a_result_on_its_source_is_linked_with_it_one_of_another_geometry_is_not(self):
@@ -339,6 +340,11 @@ class PanelTestCase(_Case):
         cells = self.ui.provenance._cells
         rows = {cells[row, 0].text(): cells[row, 1].text() for row in range(self.ui.provenance._rows)}
         assert rows == {"seed": "3", "sources": "source: 1.2.3; remark: remark"}
+
+    def test_what_is_told_of_a_drawing_is_said_and_kept_with_the_result(self):
+        result = self.made("on_source", self.scene.volume(breast(), "R CC"), "Mass: +0.1.", "Focus: +0.2.")
+        assert self.message() == "SYNTHESIZED R CC: done\nMass: +0.1.\nFocus: +0.2."
+        assert provenance_of(result)["remarks"] == "Mass: +0.1.\nFocus: +0.2."
 
     def test_a_result_whose_source_was_removed_meanwhile_is_not_shown(self):
         volume = self.scene.volume(np.ones((8, 8), np.uint16))

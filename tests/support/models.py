@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from mammosynth.bundle import Bundle
+from mammosynth.bundle import Bundle, told
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.synthesis.synthesizer import Synthesizer
-from mammosynth.task import IMAGE, UNCERTAINTY, Output, Placement, Rendering, Slot, SlotKind, TaskSpec
+from mammosynth.task import IMAGE, UNCERTAINTY, Output, Placement, Remark, Rendering, Slot, SlotKind, TaskSpec
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 
 PAINTING = TaskSpec(
@@ -62,6 +62,16 @@ class Inverting:
         return tuple(Output(role, source.with_pixels(pixels)) for role, pixels in zip(roles, made, strict=False))
 
 
+class Counting(Inverting):
+    """Also counts what is drawn."""
+
+    tells_of = ("lesions",)
+
+    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
+        count = int((inputs["lesions"].labels > 0).sum())
+        return (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
+
+
 class PaintingParameters(Parameters):
     """None."""
 
@@ -101,7 +111,7 @@ def bundle_of(
         name=name,
         version="1",
         task=task,
-        slots=task.slots,
+        slots=told(task.slots, synthesizer),
         renderings=renderings,
         description="",
         metadata={"mammosynth": {}},

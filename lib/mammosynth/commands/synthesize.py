@@ -117,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
         f"{len(report.written)} written to {args.output}{kept}, {len(report.refused)} refused, "
         f"{report.skipped} no images"
     )
+    for name, sentence in report.remarks:
+        print(f"  {name}: {sentence}")
     if not (report.written or report.refused or report.kept):
         print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
     for name, message in (*report.warnings, *report.notes, *report.refused):

@@ -332,7 +332,8 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
         raise UnsupportedImageError(
             f"{name}: the segmentation is of image {', '.join(images) or 'none'}, not of {source_sop_instance_uid}"
         )
-    described = {number: item for item in items_of(dataset, "SegmentSequence") if (number := _number(item))}
+    items = {number: item for item in items_of(dataset, "SegmentSequence") if (number := _number(item))}
+    described = described_segments(dataset)
     if not described or max(described) > MAX_SEGMENTS:
         raise UnsupportedImageError(
             f"{name}: {label_of('SegmentSequence')} has {count_of(len(described), 'segment')}, the highest number is "
@@ -349,15 +350,18 @@ def read_segments(dataset: Dataset, source_sop_instance_uid: str, name: str) -> 
         if number in masks and (source_sop_instance_uid in shown if shown else len(images) == 1):
             masks[number] |= frame
     return tuple(
-        Segment(
-            number,
-            str(value_of(item, "SegmentLabel") or f"Segment {number}"),
-            masks[number],
-            _class_of(item),
-            _is_lesion(item),
-        )
-        for number, item in sorted(described.items())
+        Segment(number, label, masks[number], _class_of(items[number]), is_lesion)
+        for number, (label, is_lesion) in described.items()
     )
+
+
+def described_segments(header: Dataset) -> dict[int, tuple[str, bool]]:
+    """What a segmentation calls each of its segments, by number, and whether that is a lesion; without its pixels."""
+    described = {number: item for item in items_of(header, "SegmentSequence") if (number := _number(item))}
+    return {
+        number: (str(value_of(item, "SegmentLabel") or f"Segment {number}"), _is_lesion(item))
+        for number, item in sorted(described.items())
+    }
 
 
 def pixel_area_mm2(*headers: Dataset) -> float | None:

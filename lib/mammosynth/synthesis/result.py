@@ -9,7 +9,7 @@ from typing import Any
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.provenance import Provenance
-from mammosynth.task import IMAGE, Output, TaskSpec
+from mammosynth.task import IMAGE, Output, Remark, TaskSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +21,14 @@ class Result:
         inputs: What it was made from, by role.
         outputs: The image first.
         provenance: Complete enough to make it again.
+        remarks: On inputs that left the image as it is.
     """
 
     task: TaskSpec
     inputs: Mapping[str, Any]
     outputs: tuple[Output, ...]
     provenance: Provenance
+    remarks: tuple[Remark, ...] = ()
 
     def __getitem__(self, role: str) -> Mammogram | LabelMap:
         """The value of the output of that role."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from mammosynth.parameters import Parameters
-from mammosynth.task import Output, Rendering
+from mammosynth.task import Output, Remark, Rendering
 
 Progress = Callable[[float, str], None]
 
@@ -58,4 +58,28 @@ class Synthesizer(Protocol):
             InvalidParameterError: If this network cannot do what the parameters ask for.
             MissingAttributeError: If an input lacks an attribute that the model needs.
             UnsupportedImageError: If an input cannot be used, for example because no breast is found.
+        """
+
+
+@runtime_checkable
+class Teller(Protocol):
+    """A synthesizer that also tells something of inputs which leave the image as it is.
+
+    Attributes:
+        tells_of: Their roles.
+    """
+
+    @property
+    def tells_of(self) -> tuple[str, ...]:
+        """See the class."""
+
+    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
+        """What there is to say of those that are given.
+
+        Args:
+            inputs: By role; they were checked.
+
+        Raises:
+            MissingAttributeError: If an input lacks an attribute that the model needs.
+            UnsupportedImageError: If an input cannot be used.
         """

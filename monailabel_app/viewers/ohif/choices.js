@@ -14,8 +14,10 @@ export const DRAWING = 'drawing';
 export function choicesFor(slot, { segmentations, on, hasDrawing, instead = '' }) {
   const { parts } = tableOf(slot);
   const isPart = ({ label, is_lesion }) => is_lesion !== false || !parts.length || classOf({ label }, parts);
+  const isLesion = ({ is_lesion }) => is_lesion !== false;
   const fitting = segmentations.filter(
-    each => (!slot.on || each.source_sop_instance_uid === on) && each.segments.every(isPart)
+    each =>
+      (!slot.on || each.source_sop_instance_uid === on) && each.segments.every(slot.only_lesions ? isLesion : isPart)
   );
   const textOf = each => [labelsOf(each), madeAt(each)].filter(Boolean).join(', ');
   const stored = fitting.map(each => [each.sop_instance_uid, textOf(each)]);

@@ -10,13 +10,16 @@ import { describe, displaySetsOf, forget, loadSeries, mammograms, studyUid, view
 
 const FOUR_PAIRS = 'mammosynth.current-synthesized';
 const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];
-const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '' };
+const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '' };
 
 const changes = new EventTarget();
 let controller = null;
 let state = NOTHING;
 
-/** {running, progress 0-1, message, error, refused: sentences, link: address of a new study} of the last synthesis. */
+/**
+ * {running, progress 0-1, message, error, refused: sentences, link: address of a new study, remarks of `study` on what
+ * was drawn: {source_sop_instance_uid, role, sentence}} of the last synthesis.
+ */
 export const generationState = () => state;
 
 /** Call back with every new state; returns what ends it. */
@@ -32,7 +35,8 @@ export async function generate(order, study) {
   set({ ...NOTHING, running: true, message: 'Sending the request' });
   try {
     const result = await synthesize(order, ({ progress, message }) => set({ progress, message }), controller.signal);
-    set({ progress: 1, message: 'Loading the result', refused: result.refused.map(each => readable(each, nameOf)) });
+    const refused = result.refused.map(each => readable(each, nameOf));
+    set({ progress: 1, message: 'Loading the result', refused, remarks: result.remarks ?? [], study });
     set({ ...(await show(result, study)), running: false });
   } catch (error) {
     const cancelled = error.name === 'AbortError';
@@ -114,7 +118,7 @@ const holds = ({ instances }, uid) => instances.some(({ SOPInstanceUID }) => SOP
 const holding = (displaySets, uid) => displaySets.find(set => set.instances && holds(set, uid));
 
 /** What an image that is loaded is called; '' for others. */
-function nameOf(sopInstanceUid) {
+export function nameOf(sopInstanceUid) {
   const displaySet = holding(mammograms(), sopInstanceUid);
   return displaySet ? describe({ displaySet, sopInstanceUid }) : '';
 }

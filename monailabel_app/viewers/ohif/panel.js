@@ -7,6 +7,7 @@ import { activeProtocol, hang, protocols } from './hanging.js';
 import './history.js';
 import { onDrawing } from './lesions.js';
 import { buildControls, keptValues, readValues, validValues } from './parameters.js';
+import './remarks.js';
 import { scoreRow } from './scores.js';
 import { onSegmentations } from './segmentations.js';
 import { previewCss } from './preview.js';
@@ -88,6 +89,7 @@ const markup = `
         <progress id="progress" max="1" value="0" aria-label="Progress of the synthesis" hidden></progress>
         <p id="status" class="muted" role="status"></p>
         <p id="new-study" hidden><a>Open the new study</a></p>
+        <mammosynth-remarks hidden></mammosynth-remarks>
       </div>
       <div id="refused" class="notice" hidden>
         <p>Not generated:</p>
@@ -250,6 +252,7 @@ export class MammoSynthPanel extends HTMLElement {
       images: this.sources.accepted.map(asChoice),
     });
     const { refusal } = this.sources;
+    this.find('mammosynth-remarks').show();
     this.find('#refusal').hidden = !refusal;
     if (this.find('#refusal').textContent !== refusal) this.find('#refusal').textContent = refusal;
     this.allow();
@@ -289,6 +292,7 @@ export class MammoSynthPanel extends HTMLElement {
     const sentence = capitalized(message);
     const status = this.find('#status');
     if (status.textContent !== sentence) status.textContent = sentence; // a screen reader says every change
+    this.find('mammosynth-remarks').show();
     this.find('#new-study').hidden = !link;
     this.find('#new-study a').href = link;
     this.find('#refused').hidden = !refused.length;

@@ -94,7 +94,8 @@ export class SlotControls {
   #drawn(slot) {
     const image = this.#imageOf(slot)?.sopInstanceUid;
     const drawing = existingDrawing(image);
-    const isUnsaved = Boolean(drawing?.isUnsaved && drawing.isDrawn);
+    const isFitting = drawing?.isDrawn && !(slot.only_lesions && drawing.hasBreast);
+    const isUnsaved = Boolean(drawing?.isUnsaved && isFitting);
     return { image, state: drawing?.state, preferred: preferredOn(image), isUnsaved };
   }
 

@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.preprocessing.pairs import ContrastPair
@@ -21,11 +23,12 @@ from mammosynth.tasks.contrast.evaluation.coverage import held, image_and_spread
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.lesions import command
-from mammosynth.tasks.contrast.lesions.intervals import lesion_intervals
+from mammosynth.tasks.contrast.lesions.intervals import LesionInterval, in_words, lesion_intervals
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import half_ellipse
+from tests.support.instances import build_instance
 
 BREAST = half_ellipse(512, 512)
 CALIBRATION = Calibration(constant=0.0004, spread=4.0, grey=0.01, contrast=0.9)
@@ -98,6 +101,41 @@ def test_no_contrast_is_told_at_the_skin_and_slips_of_the_pen_are_left_out() -> 
     assert (found.contrast, found.low, found.high) == (None, None, None)
 
 
+def test_lesions_are_called_what_their_segments_are_called_and_by_their_place_where_that_does_not_tell() -> None:
+    upper, lower, other = square(190, 100), square(242, 100), square(242, 140)
+    labels = (4 * upper + 4 * lower + 9 * other).astype(np.uint8)
+    image = source(upper, lower, other)
+    found = lesion_intervals(synthesizer(), image, labels, {4: "Mass", 9: "Focus"})
+    assert [each.name for each in found] == ["Mass, row 210, column 120", "Mass, row 262, column 120", "Focus"]
+    (both, _) = lesion_intervals(synthesizer(), image, labels > 0)  # of one number, what touches is one
+    assert both.name == "Lesion 1, row 210, column 120"
+    header = draw_segmentation(
+        [Segment(1, "Mass", lower)], build_instance(BREAST.astype(np.uint16)), software_version="1"
+    )
+    (told,) = synthesizer().tell({"source": image, "lesions": LabelMap(lower.astype(np.uint8), "1.2", header=header)})
+    assert told.sentence.startswith("Mass: expected contrast +0.1")
+    assert told.values["low"] < told.values["contrast"] < told.values["high"]
+
+
+def test_a_sentence_says_whether_no_enhancement_is_within_the_interval_or_why_nothing_is_told() -> None:
+    place = {"name": "Mass", "row": 1, "column": 2, "pixels": 9}
+    held = in_words(LesionInterval(**place, contrast=0.06, low=-0.21, high=0.33))
+    assert held == (
+        "Mass: expected contrast +0.06 to the tissue around it (black is 0, white is 1); 90 % of lesions like it lie "
+        "between -0.21 and +0.33: no enhancement is within what is expected."
+    )
+    outside = in_words(LesionInterval(**place, contrast=0.5, low=0.2, high=0.8))
+    assert outside.endswith("between +0.20 and +0.80: no enhancement is outside what is expected.")
+    assert in_words(LesionInterval(**place)).startswith(
+        "Mass: no contrast is told. It lies nearer to the skin than about 6 %"
+    )
+
+
+def test_only_a_calibrated_ensemble_tells_of_lesions() -> None:
+    assert synthesizer().tells_of == ("lesions",)
+    assert synthesizer(calibration=None).tells_of == ()
+
+
 def test_models_and_drawings_that_cannot_be_used_are_refused() -> None:
     lesion = square(236, 100)
     with pytest.raises(InvalidParameterError, match="no calibrated uncertainty"):
@@ -106,6 +144,9 @@ def test_models_and_drawings_that_cannot_be_used_are_refused() -> None:
         lesion_intervals(synthesizer(), source(lesion), lesion[:256])
     with pytest.raises(UnsupportedImageError, match="nothing is drawn"):
         lesion_intervals(synthesizer(), source(lesion), lesion & False)
+    slip = LabelMap(square(300, 150, side=2).astype(np.uint8), "d.png")
+    with pytest.raises(UnsupportedImageError, match=r"^d\.png: what is drawn has fewer than 16 pixels"):
+        synthesizer().tell({"source": source(lesion), "lesions": slip})
 
 
 def test_the_command_tells_of_the_released_model_what_may_not_enhance(
@@ -120,7 +161,7 @@ def test_the_command_tells_of_the_released_model_what_may_not_enhance(
     args = parser.parse_args(["lesions", *map(str, paths)])
     assert args.run(args) == 0
     told = capsys.readouterr().out
-    assert "lesion 1, row 256, column 120: " in told
+    assert told.startswith("Lesion 1, row 256, column 120: expected contrast +0.")
     (found,) = json.loads((tmp_path / "found.json").read_text())["lesions"]
     assert found["low"] < found["contrast"] < found["high"]
-    assert ("may not enhance" in told) == (found["low"] <= 0)
+    assert told.endswith(": no enhancement is within what is expected.\n") == (found["low"] <= 0)

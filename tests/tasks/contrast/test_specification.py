@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from mammosynth.dicom.segmentation import Segment, draw_segmentation
 from mammosynth.errors import UnsupportedImageError
+from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
 from mammosynth.task import task_named
-from mammosynth.tasks.contrast.specification import SPECIFICATION, accept_low_energy
+from mammosynth.tasks.contrast.specification import SPECIFICATION, accept_lesions, accept_low_energy
+from tests.support.instances import build_instance
 
 
 def described(description: str) -> Mammogram:
@@ -37,3 +40,22 @@ def test_a_name_tells_where_there_is_no_header(name: str) -> None:
 @pytest.mark.parametrize("part", ["dataset", "objectives", "evaluation"])
 def test_every_part_that_it_names_exists(part: str) -> None:
     assert SPECIFICATION.load(part)
+
+
+def test_lesions_are_drawn_alone() -> None:
+    labels = np.ones((4, 4), np.uint8)
+    accept_lesions(LabelMap(labels, "drawn.png"))
+    with pytest.raises(UnsupportedImageError, match=r"^drawn\.png: nothing is drawn"):
+        accept_lesions(LabelMap(labels * 0, "drawn.png"))
+    image = build_instance(np.zeros((4, 4), np.uint16))
+    for is_lesion in (True, False):
+        segment = Segment(1, "Mass" if is_lesion else "adipose", labels > 0, is_lesion=is_lesion)
+        header = draw_segmentation([segment], image, software_version="1")
+        drawn = LabelMap(labels, "1.2.3", header=header)
+        if is_lesion:
+            accept_lesions(drawn)
+        else:
+            with pytest.raises(
+                UnsupportedImageError, match="segment 1, 'adipose', is no lesion, expected lesions alone"
+            ):
+                accept_lesions(drawn)

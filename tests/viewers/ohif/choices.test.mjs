@@ -56,6 +56,13 @@ test('segmentations of tissues that the slot does not know are not offered', () 
   assert.deepEqual(known.map(([value]) => value), ['', '1.1']);
 });
 
+test('a slot of lesions alone is offered no drawing with parts of the breast', () => {
+  const tissue = { ...stored('1.3', '9.1', 'adipose'), segments: [{ label: 'adipose', is_lesion: false }, { label: 'Mass' }] };
+  const values = slot => choicesFor(slot, { segmentations: [tissue, ...segmentations], on: '9.1' }).map(([value]) => value);
+  assert.deepEqual(values({ ...lesions, only_lesions: true }), ['', '1.1']);
+  assert.deepEqual(values(lesions), ['', '1.3', '1.1']);
+});
+
 test('a lesion without a class is told before anything is sent', () => {
   const slot = { classes: { 1: 'adipose', 7: 'malignant lesion', 8: 'calcification' } };
   const entry = (label, lesionClass = null) => ({ label, lesionClass });

@@ -17,11 +17,11 @@ from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.frame import fill_outside
 from mammosynth.synthesis.engine import run_whole
 from mammosynth.synthesis.synthesizer import Progress
-from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
+from mammosynth.task import IMAGE, UNCERTAINTY, Output, Remark, Rendering
 from mammosynth.tasks.contrast.calibration import BARE, Calibration
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing, PreparedMammogram
 from mammosynth.tasks.contrast.sampled import LEAST_OCTAVE, draw_contrast, finer_grain
-from mammosynth.tasks.contrast.specification import CONTRAST, SOURCE
+from mammosynth.tasks.contrast.specification import CONTRAST, LESIONS, SOURCE
 from mammosynth.tasks.contrast.style import StyledEnsemble
 from mammosynth.terms import ViewPosition
 
@@ -80,6 +80,25 @@ class ContrastSynthesizer:
     def has_members(self) -> bool:
         """Whether there is a spread to be uncertain by."""
         return isinstance(self.network, Ensemble) and len(self.network.members) > 1
+
+    @property
+    def tells_of(self) -> tuple[str, ...]:
+        """Drawn lesions, if the spread is calibrated: see `lesions.intervals`."""
+        return (LESIONS,) if self.has_members and self.calibration != BARE else ()
+
+    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
+        """Of each drawn lesion its contrast in the expected image and the 90 % interval, whatever the rendering.
+
+        Args:
+            inputs: `source`, and `lesions` drawn on it.
+
+        Raises:
+            MissingAttributeError: If the source has no view position.
+            UnsupportedImageError: If no breast is found, or what is drawn is too small.
+        """
+        from mammosynth.tasks.contrast.lesions.told import lesions_told  # training runs where highdicom is not
+
+        return lesions_told(self, inputs[SOURCE], inputs[LESIONS])
 
     def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
         """The image, and its uncertainty if that is asked for.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mammosynth.atomic import write_json
-from mammosynth.errors import InvalidParameterError, UnsupportedImageError
+from mammosynth.errors import InvalidParameterError
 from mammosynth.terms import ViewPosition
 
 
@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     from mammosynth.bundle import default_bundle, find_bundle, load_bundle
     from mammosynth.files import read_image, read_label_map
-    from mammosynth.tasks.contrast.lesions.intervals import WHERE, lesion_intervals
+    from mammosynth.tasks.contrast.lesions.intervals import in_words
+    from mammosynth.tasks.contrast.lesions.told import intervals_of
     from mammosynth.tasks.contrast.specification import CONTRAST
     from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
@@ -45,17 +46,9 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(find_bundle(args.bundle) if args.bundle else default_bundle(CONTRAST))
     if not isinstance(bundle.synthesizer, ContrastSynthesizer):
         raise InvalidParameterError(f"--bundle {bundle.name}: promises no intervals of contrast; choose another")
-    try:
-        found = lesion_intervals(bundle.synthesizer, image, drawn.labels > 0)
-    except UnsupportedImageError as error:
-        raise UnsupportedImageError(f"{args.mask.name}: {error}") from None
-    for number, each in enumerate(found, start=1):
-        place = f"lesion {number}, row {each.row}, column {each.column}"
-        if each.contrast is None or each.low is None or each.high is None:
-            print(f"{place}: no contrast is told; {WHERE}")
-            continue
-        says = "" if each.low > 0 else "; it may not enhance at all"
-        print(f"{place}: {each.contrast:+.2f}, 90 % interval {each.low:+.2f} to {each.high:+.2f}{says}")
+    found = intervals_of(bundle.synthesizer, image, drawn)
+    for each in found:
+        print(in_words(each))
     if args.json:
         model = {"name": bundle.name, "version": bundle.version, "weights_sha256": bundle.weights_sha256}
         lesions = [asdict(each) for each in found]

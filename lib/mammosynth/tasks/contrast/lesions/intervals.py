@@ -6,7 +6,10 @@ its frame of 512 pixels, which the breast fills.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -16,8 +19,10 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.preprocessing.frame import BreastFrame
 from mammosynth.tasks.contrast.calibration import BARE, NORMAL_90
 from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
-from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, RING, SKIN, Case
-from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, SKIN, Case
+
+if TYPE_CHECKING:
+    from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
 CONNECTED = np.ones((3, 3), int)
 """Pixels that touch by a corner are one lesion."""
@@ -30,6 +35,7 @@ class LesionInterval:
     """One lesion.
 
     Attributes:
+        name: What it is called; with its place where nobody gave it a name, or two have the same.
         row: Of its centre, in the source's matrix.
         column: Likewise.
         pixels: How many of the source are drawn.
@@ -38,6 +44,7 @@ class LesionInterval:
         high: Upper end.
     """
 
+    name: str
     row: int
     column: int
     pixels: int
@@ -46,8 +53,10 @@ class LesionInterval:
     high: float | None = None
 
 
-def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn: np.ndarray) -> list[LesionInterval]:
-    """Every drawn lesion, from top to bottom; what touches is one.
+def lesion_intervals(
+    synthesizer: ContrastSynthesizer, source: Mammogram, drawn: np.ndarray, names: Mapping[int, str] | None = None
+) -> list[LesionInterval]:
+    """Every drawn lesion, by its number, then from top to bottom; what touches is one, unless numbers differ.
 
     A lesion near skin or nipple, or with too little tissue around it, has no contrast: intervals were never judged
     there.
@@ -55,7 +64,8 @@ def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn:
     Args:
         synthesizer: Of a calibrated ensemble.
         source: A low-energy view; its view position is set.
-        drawn: (H, W) bool, in the matrix of the source.
+        drawn: (H, W) bool or uint8, in the matrix of the source; 0 is no lesion.
+        names: What numbers of it are called; others are "Lesion 1" and so on.
 
     Raises:
         InvalidParameterError: If the model promises nothing.
@@ -72,8 +82,7 @@ def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn:
             f"the drawing has {drawn.shape[0]} x {drawn.shape[1]} pixels, the image {source.pixels.shape[0]} x "
             f"{source.pixels.shape[1]}; draw on the image itself"
         )
-    numbered, count = ndimage.label(drawn, CONNECTED)
-    if not count:
+    if not drawn.any():
         raise UnsupportedImageError("nothing is drawn, expected at least one lesion; draw it on the low-energy image")
     prediction = synthesizer.predict(source)
     image = synthesizer.expected(prediction)
@@ -81,11 +90,9 @@ def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn:
     frame = BreastFrame.around(prediction.prepared.source_breast_mask, FRAME, source.source_name)
     maps = image, half, source.pixels, prediction.prepared.source_breast_mask
     framed, framed_half, low_energy, breast = (frame.apply(each) for each in maps)
-    outside = frame.apply(drawn) <= 0.5
-    found = []
-    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
-        lesion = np.zeros_like(drawn)
-        lesion[box] = numbered[box] == number
+    outside = frame.apply(drawn > 0) <= 0.5
+    found: list[LesionInterval] = []
+    for number, lesion in _lesions(drawn):
         region = frame.apply(lesion) > 0.5
         if region.sum() < LEAST_PX:
             continue
@@ -102,8 +109,24 @@ def lesion_intervals(synthesizer: ContrastSynthesizer, source: Mammogram, drawn:
             lesion=inside & region,
         )
         row, column = (round(float(place)) for place in ndimage.center_of_mass(lesion))
-        found.append(LesionInterval(row, column, int(lesion.sum()), *_measured(case, framed, framed_half)))
-    return found
+        name = (names or {}).get(number) or f"Lesion {len(found) + 1}"
+        found.append(LesionInterval(name, row, column, int(lesion.sum()), *_measured(case, framed, framed_half)))
+    calls, known = Counter(each.name for each in found), set((names or {}).values())
+    return [each if calls[each.name] == 1 and each.name in known else _with_place(each) for each in found]
+
+
+def _lesions(drawn: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and (H, W) bool of each."""
+    for value in sorted({int(value) for value in np.unique(drawn)} - {0}):
+        numbered, _ = ndimage.label(drawn == value, CONNECTED)
+        for number, box in enumerate(ndimage.find_objects(numbered), start=1):
+            lesion = np.zeros(drawn.shape, bool)
+            lesion[box] = numbered[box] == number
+            yield value, lesion
+
+
+def _with_place(found: LesionInterval) -> LesionInterval:
+    return replace(found, name=f"{found.name}, row {found.row}, column {found.column}")
 
 
 def _measured(case: Case, image: np.ndarray, half: np.ndarray) -> tuple[float, float, float] | tuple[()]:
@@ -115,8 +138,17 @@ def _measured(case: Case, image: np.ndarray, half: np.ndarray) -> tuple[float, f
     return contrast, contrast - width, contrast + width
 
 
-WHERE = (
-    f"the lesion must lie {SKIN} pixels and more under the skin and {NIPPLE} from the nipple, with tissue {RING[0]} to "
-    f"{RING[1]} pixels around it, where the breast fills {FRAME[0]}"
-)
-"""Where contrasts are known, for people."""
+def in_words(found: LesionInterval) -> str:
+    """What is told of a lesion, for a person."""
+    if found.contrast is None or found.low is None or found.high is None:
+        skin, nipple = (f"{100 * distance / FRAME[0]:.0f} %" for distance in (SKIN, NIPPLE))
+        return (
+            f"{found.name}: no contrast is told. It lies nearer to the skin than about {skin} of the breast's height, "
+            f"or to the nipple than {nipple}, or has too little tissue around it; intervals were never judged there."
+        )
+    expected, low, high = (f"{value:+z.2f}" for value in (found.contrast, found.low, found.high))
+    none = "within" if found.low <= 0 <= found.high else "outside"
+    return (
+        f"{found.name}: expected contrast {expected} to the tissue around it (black is 0, white is 1); 90 % of lesions "
+        f"like it lie between {low} and {high}: no enhancement is {none} what is expected."
+    )

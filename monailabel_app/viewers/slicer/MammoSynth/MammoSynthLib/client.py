@@ -191,7 +191,7 @@ class Client:
             should_stop: Asked while waiting; the server's own work then ends unheard.
 
         Returns:
-            A 16-bit NRRD, and the provenance.
+            A 16-bit NRRD, and what is said of it: `provenance`, and `remarks` on inputs that left it as it is.
 
         Raises:
             ServerError: If it failed, with the server's reason.
@@ -205,7 +205,7 @@ class Client:
             lambda: self._request("POST", f"/infer/{model}", timeout=_INFER_TIMEOUT_S, **sent), should_stop
         )
         parts = _parts(answer)
-        return parts["image"], json.loads(parts["params"])["provenance"]
+        return parts["image"], json.loads(parts["params"])
 
     def save_segmentation(
         self, study: str, image: str, mask: np.ndarray, segments: list[dict[str, Any]], name: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -74,12 +74,14 @@ class Made:
         provenance: How it was made.
         file: NRRD or DICOM of an image.
         mask: What a label map holds, on the image that comes first.
+        remarks: Sentences on what was drawn, with the image that comes first.
     """
 
     role: str
     provenance: Mapping[str, Any]
     file: Path | None = None
     mask: Mask | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def prepare(
@@ -167,12 +169,12 @@ def generate(order: Order, folder: Path, progress: Progress, should_stop: Callab
         return _stored(order, client, references, folder, progress, should_stop)
     progress(-1, "synthesizing")
     named = {role: value if role in order.data else value["sop_instance_uid"] for role, value in references.items()}
-    content, provenance = client.infer(
+    content, said = client.infer(
         order.model.name, parameters.values, named, order.upload if sent else None, should_stop
     )
     file = folder / "result.nrrd"
     file.write_bytes(content)
-    return [Made("image", provenance, file)]
+    return [Made("image", said["provenance"], file, remarks=_sentences(said))]
 
 
 def show(scene: Any, made: list[Made], model: Model, source_volume: Any) -> list[Any]:
@@ -197,8 +199,9 @@ def show(scene: Any, made: list[Made], model: Model, source_volume: Any) -> list
     nodes: list[Any] = []
     for one in made:
         called = f"{_CALLED.get(one.role, one.role.upper() + ' of')} {name}"
+        said = {**one.provenance, "remarks": "\n".join(one.remarks)} if one.remarks else one.provenance
         if one.mask is None:
-            nodes.append(load_result(scene, one.file, called, one.provenance, under))
+            nodes.append(load_result(scene, one.file, called, said, under))
         else:
             node = load_mask(scene, one.mask, nodes[0])
             node.SetName(called)
@@ -317,7 +320,12 @@ def _stored(
     result = client.synthesize(request, progress, should_stop)
     progress(1.0, "loading the result")
     outputs = sorted(result["outputs"], key=lambda output: output["modality"] == "SEG")  # they lie on the images
-    return [_fetched(client, output, result["provenance"], folder) for output in outputs]
+    made = [_fetched(client, output, result["provenance"], folder) for output in outputs]
+    return [replace(made[0], remarks=_sentences(result)), *made[1:]]
+
+
+def _sentences(said: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(remark["sentence"] for remark in said.get("remarks", ()))
 
 
 def _fetched(client: Client, output: Mapping[str, Any], provenance: list[Any], folder: Path) -> Made:

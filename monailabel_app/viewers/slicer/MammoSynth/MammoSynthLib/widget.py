@@ -223,7 +223,7 @@ class Widget:
             hang(application, volume, nodes[0], linked=model.placement == ON_SOURCE)
             qt.QTimer.singleShot(_FIT_AFTER_MS, lambda: fit(application))
         self._show_provenance(nodes[0])
-        self._say(f"{nodes[0].GetName()}: done")
+        self._say("\n".join((f"{nodes[0].GetName()}: done", *made[0].remarks)))
 
     # State of the controls
 

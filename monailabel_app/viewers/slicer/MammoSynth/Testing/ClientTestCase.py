@@ -99,7 +99,7 @@ class ClientTestCase(unittest.TestCase):
             file = Path(folder) / "source.nrrd"
             file.write_bytes(b"pixels of the source")
             made = client.infer("mirror", {"seed": 3}, {"remark": {"text": "x"}}, file, lambda: False)
-        self.assertEqual(made, (b"NRRD", {"seed": 3}))
+        self.assertEqual(made, (b"NRRD", {"provenance": {"seed": 3}}))
         (request,) = server.sent
         self.assertEqual(request.path_url, "/infer/mirror?output=all")
         parts = _parts(_Answer(request.headers["content-type"], request.body))
@@ -121,7 +121,8 @@ class LiveClientTestCase(unittest.TestCase):
         model = self.client.info()["models"]["contrast"]
         self.assertTrue(model["description"])
         self.assertEqual((model["title"], model["placement"]), ("Contrast", "on_source"))
-        self.assertEqual([(slot["role"], slot["kind"]) for slot in model["slots"]], [("source", "image")])
+        slots = [(slot["role"], slot["kind"], slot["required"]) for slot in model["slots"]]
+        self.assertEqual(slots, [("source", "image", True), ("lesions", "label_map", False)])
         self.assertTrue(model["parameters"]["properties"]["seed"]["advanced"])
 
     def test_studies_are_called_by_date_and_patient_and_images_by_side_and_view(self):

@@ -318,6 +318,24 @@ class LiveLogicTestCase(unittest.TestCase):
         self.assertTrue((again.pixels == drawn + 2 * other).all())
         self.assertEqual([one["lesion_class"] for one in again.segments], ["malignant", None])
 
+    def test_lesions_are_told_of_stored_or_not_and_the_image_is_the_one_without(self):
+        volume = self.dicom()
+        drawn = np.zeros(slicer.util.arrayFromVolume(volume).shape[1:], np.uint8)
+        drawn[28:41, 8:17] = 1
+        lesions = self.scene.segmentation(volume, drawn)
+        for is_stored in (True, False):
+            parameters = replace(self.parameters, store_in_study=is_stored)
+            (made,) = self.made(parameters, volume, lesions=lesions)
+            (sentence,) = made.remarks
+            self.assertTrue(sentence.startswith("Lesion 1: expected contrast "), sentence)
+            (node,) = logic.show(self.scene.mrml, [made], self.model, volume)
+            self.assertEqual(provenance_of(node)["remarks"], sentence)
+            self.assertEqual([one["role"] for one in json.loads(provenance_of(node)["sources"])], ["source"])
+            (without,) = self.made(parameters, volume)
+            self.assertEqual(without.remarks, ())
+            pixels = slicer.util.arrayFromVolume(self.show(parameters, volume)[0])
+            self.assertTrue((slicer.util.arrayFromVolume(node) == pixels).all())
+
     def mirrored(self, volume, name="malignant"):
         """Lesions drawn on an image, for a model that cannot do without and gives a study of its own."""
         self.model = self.models["mirror"]
