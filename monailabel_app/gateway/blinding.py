@@ -88,7 +88,7 @@ class BlindingJobs:
         Raises:
             NotFoundError: If there is no such study.
         """
-        found = self._progress.get(name)  # before the key is asked, or a run that ends in between is "done", not blinded
+        found = self._progress.get(name)  # before the key: a run that ends in between would be "done", not blinded
         store = StudyStore(self._place)
         try:
             is_blinded = store.is_blinded(name)
