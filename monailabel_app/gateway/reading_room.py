@@ -73,6 +73,7 @@ class Left(Body):
     seconds: float
     hidden_s: float = 0.0
     focus_losses: int = 0
+    position: Position | None = None
 
 
 class Showing(Body):

@@ -169,6 +169,10 @@ def test_every_class_is_drawn_saved_and_loaded_again(page, panel, server):
     drawing.locator("#status", has_text="Saved:").wait_for()
     (saved,) = _segmentations(server, study_of(server, "EXAM"))
     assert [each["is_lesion"] for each in saved["segments"]] == [False] * 5 + [True] * 4
+    page.evaluate("sessionStorage.clear()")  # the model that is chosen
+    open_study(page, server, study_of(server, "EXAM"))
+    page.get_by_text("1 drawing of a whole breast, not listed").wait_for()
+    assert not page.get_by_text("None yet. Draw above").is_visible()
     panel = _open(page, server)
     view = views(page)[0]
     page.get_by_role("button", name="Load Label map with").click()

@@ -28,6 +28,13 @@ _TURN = """async ([flip, rotation]) => {
 }"""
 
 
+# As browsers do to bring into sight what lies beyond the window: how far the panel moves.
+_SCROLL = """panel => {
+  const before = panel.getBoundingClientRect().x;
+  for (let each = panel; each; each = each.parentElement) each.scrollLeft = 100;
+  return panel.getBoundingClientRect().x - before;
+}"""
+
 # Layouts and pairs in turn, each left before its images are there.
 _HURRY = """async () => {
   const [{ hang }, { showBeside }, viewer] = await Promise.all(
@@ -89,6 +96,7 @@ def test_an_exam_of_four_views_opens_with_all_of_them_in_place(page, server, scr
     open_study(page, server, study_of(server, screen))
     assert_in_place(page, 4)
     screenshot(page, f"fit-four-views-{screen}")
+    assert page.locator("mammosynth-panel").evaluate(_SCROLL) == 0, "nothing moves the page aside"
     if screen == "1280x800":
         boxes = [view.box for view in views(page)]
         assert max(box[2] for box in boxes) - min(box[0] for box in boxes) >= 0.7 * 1280

@@ -60,7 +60,7 @@ QUESTIONS = {
     "realism": {
         "type": "likert",
         "title": "These images look real",
-        "labels": ["strongly disagree", "disagree", "undecided", "agree", "strongly agree"],
+        "labels": ["strongly disagree", "Bildverarbeitungsartefaktverdacht", "undecided", "agree", "strongly agree"],
     },
     "lesions": {"type": "marks", "title": "Mark each lesion, and rate how suspicious it is"},
     "origin": {
@@ -440,6 +440,26 @@ def test_every_kind_of_question_is_answered_by_keys(fourth, place):
     }
     assert (mark["shape"], mark["rating"]) == ("ellipse", 55)
     assert mark["radius_y"] > mark["radius_x"] > 0
+
+
+def test_what_kept_a_reader_from_going_on_is_told_until_it_is_over(fourth):
+    page, panel = fourth
+    questions = panel.locator("#scroll")
+    assert questions.evaluate("each => each.scrollWidth <= each.clientWidth"), "the longest word is broken"
+    page.context.set_offline(True)
+    page.keyboard.press("2")
+    for key in ("y", "n"):
+        page.keyboard.press(key)
+        page.keyboard.type("80")
+        page.keyboard.press("Enter")
+    page.keyboard.press("4")
+    panel.get_by_text("Not saved yet, trying again").wait_for()
+    page.keyboard.press("Control+Enter")
+    panel.get_by_role("alert").get_by_text("cannot be reached").wait_for()
+    page.context.set_offline(False)
+    saved(panel)
+    panel.get_by_role("alert").wait_for(state="hidden")
+    page.faults.clear()  # requests without a network
 
 
 def _free_port():

@@ -141,6 +141,20 @@ def test_attention_is_kept_for_no_longer_than_the_reading_was_shown(store: Study
             Attention(*wrong)
 
 
+def test_a_window_that_another_one_left_behind_moves_nobody_when_it_closes(store: StudyStore, clock: Clock) -> None:
+    store.start_session("small", "ann", 1)
+    store.show("small", "ann", 1, 1)
+    answer(store, 1)
+    clock.now += timedelta(seconds=30)
+    store.show("small", "ann", 1, 2, Attention(20.0, position=1))
+    assert store.show("small", "ann", 1, 1, Attention(25.0, position=1)) is None
+    assert answer(store, 2), "it is shown still"
+    store.show("small", "ann", 1, 2, Attention(25.0, position=1))  # as a request that comes twice
+    store.show("small", "ann", 1, 3, Attention(0.0, position=2))
+    shown = [json.loads(each["content"]) for each in store.content("small")["records"] if each["kind"] == "shown"]
+    assert [each["left"] and each["left"]["position"] for each in shown] == [None, 1, 2]
+
+
 def test_looking_again_at_a_reading_begins_the_wash_out_anew(store: StudyStore, clock: Clock) -> None:
     read_all(store)
     clock.now += timedelta(days=13)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 
 import jsonschema
@@ -99,6 +100,15 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     told = refusal("alpha: 0.05", "alpha: 5", CEM.replace("sessions: 2", "sessions: 0")).splitlines()
     assert len(told) == 2
     assert all(line.startswith("study.yaml, line ") for line in told)
+
+
+def test_a_slip_in_every_one_of_many_cases_is_told_at_once() -> None:
+    cases = [f"  case-{n}: {{patient: P{n}, breast: [R], images: {{clinical: [C{n}]}}}}\n" for n in range(2000)]
+    text = CEM[: CEM.index("\ncases:")] + "\ncases:\n" + "".join(cases)
+    started = time.process_time()
+    with pytest.raises(ProtocolError, match="and 1980 more"):
+        parse_protocol(text, "study.yaml")
+    assert time.process_time() - started < 5, "seconds; ten milliseconds a case took twenty"
 
 
 def test_aliases_which_could_grow_without_bounds_are_refused() -> None:

@@ -19,6 +19,7 @@ class Attention:
         seconds: From its images on the screen until it is left, without pauses.
         hidden_s: Of these, without the window in front.
         focus_losses: How often the window lost the focus.
+        position: Of the reading in its session; None: of the one that was shown last.
 
     Raises:
         InvalidParameterError: If a value is negative, no number, or too large.
@@ -27,6 +28,7 @@ class Attention:
     seconds: float
     hidden_s: float = 0.0
     focus_losses: int = 0
+    position: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""

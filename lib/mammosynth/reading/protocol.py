@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -250,9 +250,15 @@ def _shown(value: Any) -> str:
     return repr(value)[:_SHOWN]
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    """Of a protocol; one that is wrong in the same way in every case asks for it as often."""
+    return Protocol.model_json_schema()
+
+
 def _known(location: Sequence[int | str]) -> list[str]:
     """The settings that there are where an unknown one was found."""
-    schema = Protocol.model_json_schema()
+    schema = _schema()
     node: Any = schema
     for part in location[:-1]:
         node = _resolved(_inner(_resolved(node, schema), part), schema)

@@ -189,10 +189,11 @@ class StudyStore:
             reader: Who reads.
             number: Of the session.
             position: Of the reading in it; None, or one more than there are once all are complete: nothing.
-            left: How the reading that was seen before was looked at; counted for no longer than it was shown.
+            left: How the reading that was seen before was looked at; counted for no longer than it was shown, and not
+                at all if another one was seen last: a second window of the reader has gone on.
 
         Returns:
-            None if it is seen already, and nothing is said of it.
+            None if it is seen already, and nothing is said of it; also if a window that others have left behind closes.
 
         Raises:
             NotFoundError: If there is no such reading.
@@ -208,6 +209,10 @@ class StudyStore:
             else:
                 queries.reading_in_turn(db, study, protocol, reader, number, position)
             before = queries.last_shown(db, study, reader)
+            if left is not None and before is not None and left.position not in (None, before.position):
+                if position == left.position:
+                    return None
+                left = None
             is_shown = before is not None and (before.session, before.position) == (number, position)
             if is_shown and left is None and queries.seen(db, reader) is before:
                 return None
@@ -218,7 +223,7 @@ class StudyStore:
         if seen.position is None:
             return None
         since = (self._clock() - datetime.fromisoformat(seen.at)).total_seconds()
-        return {"session": seen.session, "position": seen.position, **left.within(max(since, 0.0)).as_json()}
+        return {**left.within(max(since, 0.0)).as_json(), "session": seen.session, "position": seen.position}
 
     def visible(self, reader: str) -> tuple[str, Reading, Reading | None] | None:
         """What a reader sees of all studies: the study, the reading, and the one that comes after it; None: nothing."""
@@ -324,7 +329,10 @@ class StudyStore:
         with self._writing(name) as (db, study, protocol):
             reading = queries.reading_in_turn(db, study, protocol, reader, number, position)
             if queries.shown(db, study, reader) != reading:
-                raise ConflictError(f"reading {position} of session {number} is not shown now; show it to answer")
+                raise ConflictError(
+                    f"reading {position} of session {number} is not shown now, perhaps since another window of "
+                    "yours went on; reload this one, or show it, to answer"
+                )
             receipts = [self._save(db, study, protocol, reading, answer) for answer in answers(reading)]
             return Saved(reading, receipts, queries.is_complete(db, study, protocol, reading))
 

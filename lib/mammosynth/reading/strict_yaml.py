@@ -39,6 +39,7 @@ class Document:
 
     def __init__(self, text: str, name: str) -> None:
         self.name = name
+        self._children: dict[yaml.Node, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # of mappings that were asked for
         try:
             self._check_events(text)
             self._root = yaml.compose(text, Loader=_LOADER)
@@ -60,11 +61,20 @@ class Document:
         """
         node, line = self._root, 1
         for part in location:
-            found = _child(node, part)
+            found = self._child(node, part)
             if found is not None:
                 key, node = found
                 line = key.start_mark.line + 1
         return line
+
+    def _child(self, node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+        if isinstance(node, yaml.MappingNode):
+            if node not in self._children:
+                self._children[node] = {key.value: (key, value) for key, value in node.value}
+            return self._children[node].get(str(part))
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            return node.value[part], node.value[part]
+        return None
 
     def _check_events(self, text: str) -> None:
         """Refuse what must not be built: the faster loader calls itself once a level, until the process crashes."""
@@ -114,14 +124,6 @@ class Document:
 
 
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
-
-
-def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part]
-    return None
 
 
 def read_document(file: Path) -> Document:

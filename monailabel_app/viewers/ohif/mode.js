@@ -1,6 +1,10 @@
 // What our modes of OHIF share: the tools of the build's own viewer, our panel on the right, nothing written twice.
 
+import { restyle } from './style.js';
+
 const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
+// OHIF 3.10 hides what is wider than the window, and browsers scroll there when something is brought into sight.
+const UNMOVED = '.flex-nowrap.items-stretch.overflow-hidden { overflow: clip; }';
 const VIEWPORT = '@ohif/extension-cornerstone.viewportModule.cornerstone';
 
 // Made anew each time: OHIF takes the panels out of what it is given.
@@ -35,7 +39,7 @@ export const modeOf = ({ name, panels, hidden, tools, enter, ...own }) => ({
       ...own,
       onModeEnter(given) {
         base.onModeEnter.call(this, given);
-        ends = enter();
+        ends = [...enter(), restyle(UNMOVED)];
         const { customizationService, toolbarService } = given.servicesManager.services;
         customizationService.addModeCustomizations(hidden.map(id => ({ id, items: [] })));
         toolbarService.clearButtonSection('primary');

@@ -67,7 +67,7 @@ own.replaceSync(`
     border-radius: 4px; color: #fff; cursor: pointer;
   }
   label.choice input { margin: 0; }
-  label.choice .words { color: #c7d5ec; }
+  label.choice .words { color: #c7d5ec; overflow-wrap: anywhere; }
   label.choice:has(:checked) { background: #1c4f8a; border-color: #9fe3f4; }
   label.choice:has(:focus-visible) { outline: 2px solid #fff; outline-offset: 2px; }
   label.choice:has(:disabled) { cursor: default; }
@@ -116,7 +116,7 @@ export class ReadingPanel extends HTMLElement {
     const on = (name, act) => reading.addEventListener(name, act, { signal: this.listening.signal });
     on('case', () => this.showCase());
     on('answer', () => this.update());
-    on('saved', () => this.update());
+    on('saved', () => this.onSaving());
     on('failed', () => this.update());
     on('place', () => this.showPlace());
     on('chosen', ({ detail }) => this.leadOn(detail));
@@ -184,6 +184,12 @@ export class ReadingPanel extends HTMLElement {
     this.showSaving();
     this.showFeedback();
     if (isReady && !this.isFocused) this.begin();
+  }
+
+  /** What kept the reader from going on is over once all is saved. */
+  onSaving() {
+    if (this.isHeldUp && reading.outbox.state === 'saved') this.tell('');
+    this.update();
   }
 
   showWay() {
@@ -307,6 +313,7 @@ export class ReadingPanel extends HTMLElement {
       this.tell('');
     } catch (error) {
       this.tell(error.message);
+      this.isHeldUp = !reading.outbox.isEmpty;
       if (reading.outbox.state === 'refused') reading.outbox.sendAgain();
     } finally {
       this.setGoing(false);
@@ -320,6 +327,7 @@ export class ReadingPanel extends HTMLElement {
   }
 
   tell(problem) {
+    this.isHeldUp = false;
     setText(this.find('#problem'), problem);
     this.find('#problem').hidden = !problem;
   }

@@ -129,7 +129,7 @@ export class ReadingSession extends EventTarget {
   async go(step) {
     const { session, position, study_instance_uid } = this.current;
     if (!(await this.outbox.settled())) throw new Error(this.#unsaved());
-    const next = await this.#post('show', { session, position: position + step, left: this.clock.attention });
+    const next = await this.#post('show', { session, position: position + step, left: this.#left });
     this.#storage.keep(KEPT + study_instance_uid, null);
     if (next.state === 'reading') await this.#take(next);
     else this.#end(next);
@@ -147,12 +147,17 @@ export class ReadingSession extends EventTarget {
   leave() {
     if (!this.isReady || this.ending) return;
     const { session, position } = this.current;
-    this.#post('show', { session, position, left: this.clock.attention }, { keepalive: true }).catch(() => null);
+    this.#post('show', { session, position, left: this.#left }, { keepalive: true }).catch(() => null);
     this.clock = this.#newClock();
   }
 
   /** What to say of answers that are not with the server. */
   #unsaved = () => this.outbox.message || 'Some answers are not saved yet; wait a moment.';
+
+  /** How the case was looked at, and which one, since another window of the reader may have gone on. */
+  get #left() {
+    return { ...this.clock.attention, position: this.current.position };
+  }
 
   #end(next) {
     this.ending = next;

@@ -4,6 +4,7 @@
 import { isKnown, onTable } from './classes.js';
 import { drawingOf } from './lesions.js';
 import { labelsOf, madeAt, onSegmentations, prefer, refreshSegmentations, segmentationsOf } from './segmentations.js';
+import { counted } from './sentences.js';
 import { deleteSegmentation, segmentationMask, uploadSegmentation } from './server.js';
 import { sheet } from './style.js';
 import { isForLater, Turns } from './turns.js';
@@ -20,6 +21,7 @@ const html = `
     <h3 id="title">Drawings saved in this study</h3>
     <ul id="stored" aria-labelledby="title"></ul>
     <p id="none" class="muted">None yet. Draw above and press Save to the study, or upload one.</p>
+    <p id="others" class="muted" hidden></p>
     <label class="upload"><span>Upload a DICOM SEG</span>
       <input id="file" class="visually-hidden" type="file" accept=".dcm,application/dicom">
     </label>
@@ -82,13 +84,18 @@ export class StoredSection extends HTMLElement {
 
   /** List what can be drawn, by the names of what the viewer holds and the classes of the model. */
   #show() {
-    const found = segmentationsOf(this.#study).filter(isKnown);
+    const all = segmentationsOf(this.#study);
+    const found = all.filter(isKnown);
+    const others = all.length - found.length;
     const list = this.#find('stored');
-    const key = JSON.stringify(found.map(each => [each, summary(each)]));
+    const key = JSON.stringify([others, found.map(each => [each, summary(each)])]);
     if (list.dataset.listed !== key) {
       list.replaceChildren(...found.map(each => this.#item(each)));
       list.dataset.listed = key;
-      this.#find('none').hidden = found.length > 0;
+      this.#find('none').hidden = all.length > 0;
+      this.#find('others').hidden = !others;
+      this.#find('others').textContent =
+        `${counted(others, 'drawing')} of a whole breast, not listed: choose a model that knows its parts, as of the task mask.`;
     }
     this.#opening.put({ study: this.#study, isOfNow: true });
   }

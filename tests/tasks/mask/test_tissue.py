@@ -66,6 +66,17 @@ def test_it_obeys_the_drawing(drawing: Drawing) -> None:
     assert 0 <= image.min() <= image.max() <= 1
 
 
+def test_a_nipple_that_is_not_in_profile_leaves_no_line_to_the_skin() -> None:
+    labels = drawn_breast(512)
+    labels[labels == BreastClass.NIPPLE] = BreastClass.SKIN
+    labels[250:270, 100:120] = BreastClass.NIPPLE
+    drawing = Drawing.of(labels)
+    row = int(drawing.nipple[0])
+    for seed in range(3):
+        steps = np.abs(np.diff(made(drawing, seed), axis=0))[row - 20 : row + 20, 160:210].mean(axis=1)
+        assert steps[20] < 1.5 * np.median(steps)
+
+
 def test_the_seed_decides_and_nothing_else(drawing: Drawing) -> None:
     first, same, other = made(drawing, 1), made(drawing, 1), made(drawing, 2)
     assert np.array_equal(first, same)

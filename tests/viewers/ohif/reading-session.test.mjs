@@ -110,7 +110,7 @@ test('the next case comes with the times of the one before; after the last one t
   assert.equal(ended, true);
   const shows = server.asked.filter(([action]) => action === 'show').map(([, body]) => body);
   assert.deepEqual(shows.map(({ position }) => position), [1, 2, 3]);
-  assert.deepEqual(shows[0].left, { seconds: 0, hidden_s: 0, focus_losses: 0 });
+  assert.deepEqual(shows[0].left, { seconds: 0, hidden_s: 0, focus_losses: 0, position: 2 });
 });
 
 test('answers of a training case are sent when the truth is asked for, and stay then', async () => {

@@ -187,6 +187,9 @@ def _bent_grid(drawing: Drawing, random: np.random.Generator) -> tuple[_Grid, to
     bends = [gain * _bend(random, size, (height, width)) for size, gain in BENDS]
     down, inwards = torch.stack(bends).sum(0)
     row, column = drawing.nipple
+    skin = np.flatnonzero(drawing.breast[int(row) : int(row) + 2].any(axis=0)).max(initial=0)
+    if skin > column + BEHIND_NIPPLE_PX:  # drawn within the breast: angles would leap at a line from there to the skin
+        column = float(skin)
     y = torch.arange(height, dtype=torch.float32)[:, None] - row
     x = column + BEHIND_NIPPLE_PX - torch.arange(width, dtype=torch.float32)[None]
     distance = torch.hypot(*torch.broadcast_tensors(y, x))
