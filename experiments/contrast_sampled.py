@@ -183,21 +183,39 @@ class Spots:
         return (self.excess * np.concatenate([[0.0], shares])[self.labels]).astype(np.float32)
 
 
-def judge_spots(cases: Sequence[Case], spots: Sequence[Spots], expected: Sequence[np.ndarray]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SpotNumbers:
+    """What is told of the spots of one image.
+
+    Attributes:
+        patient_id: Whose it is.
+        ratios: See `Spots`.
+        spots: See `Spots.moments`.
+        drawn: Contrast of the lesions that readers drew, real and expected; NaN: none is large enough.
+    """
+
+    patient_id: str
+    ratios: np.ndarray
+    spots: tuple[float, float]
+    drawn: tuple[float, float]
+
+    @classmethod
+    def of(cls, case: Case, expected: np.ndarray) -> SpotNumbers:
+        """Of an expected image, turned as the case."""
+        spots = Spots.of(case, expected)
+        real, own = (lesion_contrast(image, case)[0] for image in (case.recombined, expected))
+        return cls(case.patient_id, spots.ratios, spots.moments, (real, own))
+
+
+def judge_spots(numbers: Sequence[SpotNumbers]) -> dict[str, Any]:
     """Real as a multiple of expected contrast: of spots of the expected image, and of what readers have drawn."""
-    weights = resample_patients([case.patient_id for case in cases], 2000)
-    real, own = np.array([each.moments for each in spots]).T
-    drawn = np.array(
-        [
-            [lesion_contrast(image, case)[0] for image in (case.recombined, made)]
-            for case, made in zip(cases, expected, strict=True)
-        ]
-    )
-    ratios = np.concatenate([each.ratios for each in spots])
+    weights = resample_patients([each.patient_id for each in numbers], 2000)
+    spots, drawn = (np.array(pairs).T for pairs in ([each.spots for each in numbers], [each.drawn for each in numbers]))
+    ratios = np.concatenate([each.ratios for each in numbers])
     return {
-        "images": len(cases),
-        "real / expected, spots of the expected image": interval(weighted_ratio(real, own, weights)),
-        "real / expected, lesions that readers drew": interval(weighted_ratio(drawn[:, 0], drawn[:, 1], weights)),
+        "images": len(numbers),
+        "real / expected, spots of the expected image": interval(weighted_ratio(*spots, weights)),
+        "real / expected, lesions that readers drew": interval(weighted_ratio(*drawn, weights)),
         "one spot, percentiles 5, 25, 50, 75, 95": np.nanpercentile(ratios, [5, 25, 50, 75, 95]).round(2).tolist(),
     }
 
@@ -276,21 +294,19 @@ def main() -> None:
     pairs = {split: read_cdd_cesm(args.data, split) for split in ("train", "val")}
     released = cast(ContrastSynthesizer, load_bundle(default_model_zoo() / BUNDLE).synthesizer)
     folds = folds_of([pair.patient_id for pair in pairs["train"]])
-    found: dict[str, tuple[list[Case], list[np.ndarray], list[Spots]]] = {}
     members = [train_member(fold, pairs["train"], args.output) for fold in range(USED)]
-    for split in ("train", "val"):
-        used = np.flatnonzero(folds < USED) if split == "train" else np.arange(len(pairs["val"]))
-        cases, images = [], []
-        for at in used:
-            pair = pairs[split][at]
-            synthesizer = members[folds[at]] if split == "train" else released
-            cases.append(Case.from_pair(pair))
-            images.append(cases[-1].turn(synthesizer.expected(synthesizer.predict(pair.low_energy))))
-        found[split] = cases, images, [Spots.of(*each) for each in zip(cases, images, strict=True)]
-    spots = {split: judge_spots(cases, each, images) for split, (cases, images, each) in found.items()}
+    numbers: dict[str, list[SpotNumbers]] = {"train": [], "val": []}
+    for split, found in numbers.items():
+        for number, pair in enumerate(pairs[split]):
+            if split == "val" or folds[number] < USED:
+                synthesizer = released if split == "val" else members[folds[number]]
+                case = Case.from_pair(pair)
+                found.append(
+                    SpotNumbers.of(case, case.turn(synthesizer.expected(synthesizer.predict(pair.low_energy))))
+                )
+    spots = {split: judge_spots(found) for split, found in numbers.items()}
     (args.output / "spots.json").write_text(json.dumps(spots, indent=2) + "\n")
-    ratios = np.concatenate([each.ratios for each in found["train"][2]])
-    found.clear()
+    ratios = np.concatenate([each.ratios for each in numbers["train"]])
     results, auc = score_rows(pairs["val"], released, ratios)
     (args.output / "results.json").write_text(json.dumps({"auc": auc, "rows": results}, indent=2) + "\n")
     write_table(results, args.output / "table.md", title="added to a sample", digits={"psnr": 2})

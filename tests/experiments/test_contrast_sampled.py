@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.contrast_sampled import GAINS, Spots, judge_spots, plans, spread_of_auc
+from experiments.contrast_sampled import GAINS, SpotNumbers, Spots, judge_spots, plans, spread_of_auc
 from tests.support.evaluation import phantom_case
 
 
@@ -19,7 +19,7 @@ def test_a_spot_that_is_half_as_bright_as_in_the_real_image_is_told_and_gets_its
     number = np.bincount(found.labels[case.interior_lesion]).argmax()
     assert number > 0, "the lesion is the spot"
     assert found.ratios[number - 1] == pytest.approx(2, abs=0.2)
-    told = judge_spots([case], [found], [halved])
+    told = judge_spots([SpotNumbers.of(case, halved)])
     assert told["real / expected, lesions that readers drew"]["value"] == pytest.approx(2, abs=0.1)
     shares = np.zeros(len(found.ratios))
     shares[number - 1] = 0.5
