@@ -352,11 +352,11 @@ def score_rows(train: Sequence[Shown], val: Sequence[Shown]) -> dict[str, dict[s
     real = [lesion_contrast(each.case.recombined, each.case) for each in val]
     patient_ids = [each.case.patient_id for each in val]
     results = compare_rows(rows, [each[0] for each in real], patient_ids, MEANS)
-    _add_enhances(results, rows, np.array([each[1] for each in real]), resample_patients(patient_ids, 2000))
+    add_enhances(results, rows, np.array([each[1] for each in real]), resample_patients(patient_ids, 2000))
     return results
 
 
-def _add_enhances(
+def add_enhances(
     results: dict[str, dict[str, dict[str, Any]]],
     rows: Mapping[str, Sequence[Mapping[str, float]]],
     real: np.ndarray,

@@ -52,6 +52,19 @@ def test_a_seed_gives_the_same_bytes_on_any_number_of_threads_and_another_seed_a
     assert np.abs(sample(network, source, seed=4) - images[0]).mean() > 0.005
 
 
+def test_images_of_one_seed_are_drawn_independently_of_each_other() -> None:
+    network, pixels = styled(), textured(300, 211)
+    other = np.where(pixels > 0, pixels + np.float32(1 / 255), 0).astype(np.float32)
+    changes = [
+        sample(network, mammogram(each), seed) - sample(network, mammogram(each), seed + 1)
+        for seed in (0, 2)
+        for each in (pixels, other)
+    ]
+    inside = pixels > 0
+    for one, another in (changes[:2], changes[2:]):
+        assert abs(np.corrcoef(one[inside], another[inside])[0, 1]) < 0.5
+
+
 @pytest.mark.parametrize("view", list(ViewPosition))
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("shape", [(64, 48), (301, 211), (40, 33), (12, 9), (700, 333)])
@@ -66,7 +79,7 @@ def test_images_of_any_size_are_within_range_and_black_in_air(
     assert image.min() >= 0
     assert image.max() <= 1
     assert not image[edge == 0].any()
-    assert image[edge > 0.5].mean() == pytest.approx(0.3, abs=0.12)
+    assert image[edge > 0.5].mean() == pytest.approx(0.3, abs=0.2)  # a window is drawn
 
 
 def test_bands_are_about_as_strong_as_in_the_images_that_were_learned_from() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -187,6 +188,18 @@ class ContrastSynthesizer:
     def sampled(self, prediction: Prediction, seed: int) -> np.ndarray:
         """One plausible image, float32 in [0, 1], in the source's matrix.
 
+        The samples that one seed gives of several images are independent of each other: the source's pixels say what is
+        drawn, too. With the same numbers in each, all images of a set would have the same window, grain and relief.
+
+        Raises:
+            InvalidParameterError: If the network knows no style.
+        """
+        pixels = np.ascontiguousarray(prediction.prepared.source.pixels)
+        return self.drawn(prediction, np.random.default_rng([seed, zlib.crc32(pixels.data)]))
+
+    def drawn(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
+        """As `sampled`, from a generator; two images drawn from equal ones share all that is random.
+
         Raises:
             InvalidParameterError: If the network knows no style.
         """
@@ -195,7 +208,7 @@ class ContrastSynthesizer:
                 "parameter 'rendering' is 'sampled', but this model knows no style to draw from; choose expected, or "
                 "fit one with objective sampled"
             )
-        prepared, random = prediction.prepared, np.random.default_rng(seed)
+        prepared = prediction.prepared
         is_mlo = prepared.view_position is ViewPosition.MLO
         drawn = draw_contrast(
             prediction.fields, prepared.low_energy, prepared.breast_mask, is_mlo, self.network.style, random
