@@ -185,8 +185,11 @@ def test_the_time_of_an_answer_does_not_tell_the_arm(room: Room) -> None:
     for here, _ in read_session(ann):
         for _ in range(15):
             began = time.perf_counter()
+            ann.current("small")
+            between = time.perf_counter()
             ann.frame(here["images"][0], here["study_instance_uid"])
-            times[arm_of[here["position"]]].append(time.perf_counter() - began)
+            took, usual = time.perf_counter() - between, between - began
+            times[arm_of[here["position"]]].append(took / usual)  # the machine's own pace changes between cases
     assert min(map(len, times.values())) >= 30
     assert mannwhitneyu(*times.values()).pvalue > 1e-3, "once in a thousand runs by chance"
 
