@@ -8,7 +8,7 @@ from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import open_study, options, wait_for
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import assert_in_place, screenshot, views, watched_page
+from tests.support.viewports import assert_in_place, chosen_in_screening, screenshot, views, watched_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 0.9
@@ -37,11 +37,7 @@ def test_a_drawn_lesion_is_told_of_beside_the_outcome_and_drawing_again_makes_no
     page = watched_page(browser, screen)
     study, _ = find_series(server, "P1")["L CC low energy"]
     panel = open_study(page, server, study)
-    panel.locator("#model").select_option("contrast")
-    panel.locator("#layout").select_option("mammosynth.screening")
-    assert_in_place(page, 4)
-    source = next(view for view in views(page) if view.name == "L CC")
-    page.mouse.click(*source.at(60, 100))
+    chosen_in_screening(page, panel, "contrast", "L CC")
     told, lesions = panel.locator("mammosynth-remarks"), panel.get_by_label("Lesions", exact=True)
     _generate(panel)
     assert not told.is_visible()

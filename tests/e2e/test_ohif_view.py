@@ -5,7 +5,7 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, options, wait_for
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import assert_in_place, screenshot, views, watched_page
+from tests.support.viewports import assert_in_place, chosen_in_screening, screenshot, watched_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 0.9
@@ -84,11 +84,7 @@ def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_
     page = watched_page(browser, "1280x800")
     study, _ = find_series(server, "P1")["L CC low energy"]
     panel = open_study(page, server, study)
-    panel.locator("#model").select_option("view")
-    panel.locator("#layout").select_option("mammosynth.screening")
-    assert_in_place(page, 4)
-    source = next(view for view in views(page) if view.name == "L CC")
-    page.mouse.click(*source.at(60, 100))
+    source = chosen_in_screening(page, panel, "view", "L CC")
     drawing = panel.locator("mammosynth-drawing")
     drawing.get_by_role("button", name="New lesion").click()
     source.drag((60, 90), (75, 90), (75, 110), (60, 110), steps=4)

@@ -155,3 +155,13 @@ def open_pair(page: Any, server: Server, source: tuple[str, str], result: dict[s
             return found[0], found[1]
         page.wait_for_timeout(500)
     pytest.fail("the pair was not drawn")
+
+
+def chosen_in_screening(page, panel, model: str, name: str):
+    """The view of an image, once a model is chosen, the screening exam hangs and that image was clicked."""
+    panel.locator("#model").select_option(model)
+    panel.locator("#layout").select_option("mammosynth.screening")
+    assert_in_place(page, 4)
+    source = next(view for view in views(page) if view.name == name)
+    page.mouse.click(*source.at(60, 100))
+    return source
