@@ -135,29 +135,6 @@ def chest_wall_on_left(breast_mask: np.ndarray) -> bool:
     return int(box[:, :half].sum()) >= int(box[:, box.shape[1] - half :].sum())
 
 
-def closed_at_wall(breast_mask: np.ndarray, *, wall_on_left: bool | None = None, columns: int = 1) -> np.ndarray:
-    """The mask with its holes that are open to the chest wall filled.
-
-    Fat at the chest wall may be as dark as air; `segment_breast` fills only what breast surrounds.
-
-    Args:
-        breast_mask: (H, W) bool with at least one True.
-        wall_on_left: Where the chest wall is; told by the outline if None.
-        columns: At the border of the image, in which breast reaches the wall.
-    """
-    wall_on_left = chest_wall_on_left(breast_mask) if wall_on_left is None else wall_on_left
-    turned = breast_mask if wall_on_left else breast_mask[:, ::-1]
-    wall = np.flatnonzero(turned[:, :columns].any(axis=1))
-    if not wall.size:
-        return breast_mask
-    closed = np.pad(turned, ((0, 0), (1, 0)))
-    closed[wall[0] : wall[-1] + 1, 0] = True
-    for row in wall[[0, -1]]:
-        closed[row, : np.argmax(turned[row]) + 1] = True
-    closed = filled(closed)[:, 1:]
-    return closed if wall_on_left else closed[:, ::-1]
-
-
 def skin_distance(breast_mask: np.ndarray) -> np.ndarray:
     """Distance of every breast pixel to the skin; chest wall, upper and lower image edge do not count as skin.
 

@@ -25,9 +25,9 @@ from mammosynth.preprocessing.breast import (
     EDGE_SHARE,
     NO_BACKGROUND,
     chest_wall_on_left,
-    closed_at_wall,
     segment_breast,
 )
+from mammosynth.preprocessing.chest_wall import closed_at_wall
 from mammosynth.reading.blinding.rule import BlindingRule
 from mammosynth.terms import ImageLaterality
 

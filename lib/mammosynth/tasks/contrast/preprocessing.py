@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from mammosynth.errors import MissingAttributeError
 from mammosynth.mammogram import Mammogram
-from mammosynth.preprocessing.breast import closed_at_wall, find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.breast import chest_wall_on_left, find_edge, segment_breast, skin_distance
+from mammosynth.preprocessing.chest_wall import without_bites
 from mammosynth.preprocessing.frame import BreastFrame, extend_smoothly
 from mammosynth.terms import ViewPosition
 
@@ -44,10 +45,16 @@ class PreparedMammogram:
 
     @cached_property
     def source_edge(self) -> np.ndarray:
-        """How much of each pixel of the source's matrix is breast, float32 in [0, 1]; see `find_edge`.
+        """How much of each pixel of the source's matrix is breast, float32 in [0, 1], fat as dark as air included.
 
         The network never sees it, and training never needs it.
         """
+        source, wall_on_left = self.source, chest_wall_on_left(self.source_breast_mask)
+        edge = without_bites(self._found_edge, source.pixels, wall_on_left=wall_on_left)
+        return edge if source.valid is None else edge * source.valid
+
+    @cached_property
+    def _found_edge(self) -> np.ndarray:
         return find_edge(self.source.pixels, self.source_breast_mask, self.source.valid)
 
     @cached_property
@@ -56,7 +63,7 @@ class PreparedMammogram:
 
         Nearer to the air no loss is counted, and a network may say anything.
         """
-        framed = np.pad(self.frame.apply(self.source_edge), 3, mode="edge")
+        framed = np.pad(self.frame.apply(self._found_edge), 3, mode="edge")
         whole = ndimage.gaussian_filter(framed, WHOLE_SMOOTHING_PX)[3:-3, 3:-3] > WHOLE
         return whole if whole.any() else self.breast_mask
 
@@ -98,7 +105,8 @@ class BreastFramePreprocessing:
             )
         mask = segment_breast(source.pixels, source.valid)
         if mask.any():
-            mask = closed_at_wall(mask)
+            edge = mask.astype(np.float32)
+            mask = without_bites(edge, source.pixels, wall_on_left=chest_wall_on_left(mask)) > 0.5
             mask = mask if source.valid is None else mask & source.valid
         frame = BreastFrame.around(mask, self.frame_shape, source.source_name)
         framed_mask = frame.apply(mask) > 0.5
