@@ -5,7 +5,6 @@ import pytest
 
 from mammosynth.preprocessing.breast import (
     chest_wall_on_left,
-    closed_at_wall,
     find_edge,
     segment_breast,
     skin_distance,
@@ -34,25 +33,6 @@ def test_dark_hole_belongs_to_the_breast() -> None:
     pixels = np.where(half_ellipse(256, 200), 0.5, 0).astype(np.float32)
     pixels[120:130, 50:60] = 0
     assert segment_breast(pixels)[120:130, 50:60].all()
-
-
-@pytest.mark.parametrize("wall_on_left", [True, False])
-def test_dark_fat_at_the_chest_wall_belongs_to_the_breast(wall_on_left: bool) -> None:
-    breast = half_ellipse(256, 200)
-    breast[100:130, :20] = False
-    filled = closed_at_wall(breast if wall_on_left else breast[:, ::-1])
-    assert np.array_equal(filled if wall_on_left else filled[:, ::-1], half_ellipse(256, 200))
-
-
-@pytest.mark.parametrize("wall_on_left", [True, False])
-def test_dark_fat_belongs_to_a_breast_that_ends_just_before_the_border(wall_on_left: bool) -> None:
-    breast = half_ellipse(256, 200)
-    whole = breast.copy()
-    breast[:, :3], breast[100:130, :20] = False, False
-    first, last = np.flatnonzero(breast[:, :4].any(axis=1))[[0, -1]]
-    whole[:first, :3] = whole[last + 1 :, :3] = False
-    filled = closed_at_wall(breast if wall_on_left else breast[:, ::-1], wall_on_left=wall_on_left, columns=4)
-    assert np.array_equal(filled if wall_on_left else filled[:, ::-1], whole)
 
 
 def test_padding_is_not_breast_even_if_it_is_bright() -> None:

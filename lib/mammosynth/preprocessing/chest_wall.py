@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import REFERENCE_SIDE, THRESHOLD, chest_wall_on_left
-from mammosynth.preprocessing.regions import Regions, filled
+from mammosynth.preprocessing.regions import Regions, close, dilate, filled
 
 WALL_PX = 4
 """In pixels of the reference grid: within so many of the chest wall, breast reaches it."""
@@ -84,7 +84,7 @@ def without_bites(edge: np.ndarray, pixels: np.ndarray, *, wall_on_left: bool) -
     wall = chest_wall_column(shown, breast)
     end = int(np.flatnonzero(breast.any(axis=0))[-1]) + 1
     part = np.s_[:, wall : wall + max(1, (end - wall) // 2)]
-    added = _bites(_reduced(turned[part], edge.shape), _reduced(shown[part], edge.shape))
+    added = _bites(_reduced(breast[part], edge.shape), shown[part])
     if not added.any():
         return edge
     whole = turned.copy()
@@ -94,37 +94,33 @@ def without_bites(edge: np.ndarray, pixels: np.ndarray, *, wall_on_left: bool) -
     return whole if wall_on_left else np.ascontiguousarray(whole[:, ::-1])
 
 
-def _bites(edge: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """What is added on the reduced grid, float32 in [0, 1]; its first column is the chest wall."""
-    breast = edge > 0.5
-    if not breast.any():
-        return np.zeros(edge.shape, np.float32)
+def _bites(breast: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """What is added on the reduced grid, float32 in [0, 1]; the first column is the chest wall.
+
+    Args:
+        breast: (h, w) bool.
+        pixels: As many as the image has there.
+    """
     whole = closed_at_wall(breast, wall_on_left=True, columns=WALL_PX)
-    closed = _closed(whole)
+    closed = close(whole, square=round(0.41 * BITE_PX), diamond=round(0.59 * BITE_PX)) if whole.any() else whole
     bites = Regions(closed & ~whole)
     wanted = np.zeros(bites.count, bool)
     for number in np.flatnonzero(bites.areas >= BITE_LEAST_PX):
-        around = ndimage.binary_dilation(bites.mask(np.arange(bites.count) == number), iterations=3) & breast
-        wanted[number] = around.any() and np.median(pixels[around]) < DARK
-    bite = bites.mask(wanted) | whole & ~breast
-    if not bite.any():
-        return np.zeros(edge.shape, np.float32)
+        around = dilate(bites.mask(np.arange(bites.count) == number), 0, 3) & breast
+        rows, columns = np.nonzero(around)
+        near = pixels[rows * pixels.shape[0] // breast.shape[0], columns * pixels.shape[1] // breast.shape[1]]
+        wanted[number] = near.size and np.median(near) < DARK
+    added = bites.mask(wanted) | whole & ~breast
+    if not added.any():
+        return np.zeros(breast.shape, np.float32)
     padded = np.pad(closed, ((1, 1), (BITE_PX, BITE_PX)), mode="edge")
     share = np.clip(ndimage.distance_transform_edt(padded)[1:-1, BITE_PX:-BITE_PX] / BITE_FADE_PX, 0, 1)
-    near = ndimage.binary_dilation(bite, iterations=4)
-    return (share * share * (3 - 2 * share) * near).astype(np.float32)
+    return (share * share * (3 - 2 * share) * dilate(added, 2, 2)).astype(np.float32)
 
 
-def _closed(breast: np.ndarray) -> np.ndarray:
-    """Closed by a disk; at the grid's border the breast goes on."""
-    margin = 2 * BITE_PX + 2
-    padded = np.pad(breast, margin, mode="edge")
-    grown = ndimage.distance_transform_edt(~padded) <= BITE_PX
-    return (ndimage.distance_transform_edt(grown) > BITE_PX)[margin:-margin, margin:-margin] | breast
-
-
-def _reduced(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A part of an image, on the grid of its whole."""
+def _reduced(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A part of a mask of the given shape, on the grid on which a breast is segmented."""
     scale = max(1.0, max(shape) / REFERENCE_SIDE)
-    size = (max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale)))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image, np.float32)).resize(size, Image.Resampling.BOX))
+    size = (max(1, round(mask.shape[1] / scale)), max(1, round(mask.shape[0] / scale)))
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.resize(size, Image.Resampling.BOX)) > 127

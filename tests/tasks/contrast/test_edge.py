@@ -109,3 +109,21 @@ def test_fat_at_the_chest_wall_as_dark_as_air_is_synthesized_too(mirrored: bool)
     source = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
     edge = BreastFramePreprocessing(FRAME).prepare(Mammogram(source, "IM1.dcm", ViewPosition.CC)).source_edge
     assert ((edge[:, ::-1] if mirrored else edge)[100:130, :20] == 1).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_network_sees_breast_where_a_window_cut_fat_to_black_beside_padding(mirrored: bool) -> None:
+    pixels = np.pad(0.2 * breast_image(256, 160), ((0, 0), (40, 0)))
+    whole = pixels > 0
+    pixels[60:90, 40:60] = 0
+    pixels[130:150, 40:70] = 0
+    shown = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+    made = ContrastSynthesizer(BreastFramePreprocessing(FRAME), Fields().eval())
+    source = Mammogram(shown, "IM1.dcm", ViewPosition.CC)
+    found = made.preprocessing.prepare(source).source_breast_mask
+    image = made({"source": source}, ContrastParameters())[0].value.pixels
+    found, image = (each[:, ::-1] if mirrored else each for each in (found, image))
+    assert (found & whole).sum() > 0.99 * whole.sum()
+    for bite in (np.s_[62:88, 42:58], np.s_[132:148, 42:68]):
+        assert image[bite].min() > 0.25  # the offset; black before
+    assert not image[:, :39].any()

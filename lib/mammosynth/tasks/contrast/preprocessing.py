@@ -49,9 +49,8 @@ class PreparedMammogram:
 
         The network never sees it, and training never needs it.
         """
-        source, wall_on_left = self.source, chest_wall_on_left(self.source_breast_mask)
-        edge = without_bites(self._found_edge, source.pixels, wall_on_left=wall_on_left)
-        return edge if source.valid is None else edge * source.valid
+        edge = without_bites(self._found_edge, self.source.pixels, wall_on_left=not self.frame.mirrored)
+        return edge if self.source.valid is None else edge * self.source.valid
 
     @cached_property
     def _found_edge(self) -> np.ndarray:
