@@ -19,6 +19,8 @@ BITE_FADE_PX = 8.0
 """In pixels of the reference grid: how softly a filled bite ends in the air."""
 BITE_LEAST_PX = 12
 """Pixels of the reference grid of the smallest bite."""
+TISSUE_PX = (2, 7)
+"""In pixels of the reference grid: from where to where around a bite tissue is looked at, beneath what fades into air."""
 DARK = 0.1
 """Grey of tissue around a bite: skin, which ends a breast, is brighter. Chosen."""
 
@@ -102,19 +104,23 @@ def _bites(breast: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         pixels: As many as the image has there.
     """
     whole = closed_at_wall(breast, wall_on_left=True, columns=WALL_PX)
-    closed = close(whole, square=round(0.41 * BITE_PX), diamond=round(0.59 * BITE_PX)) if whole.any() else whole
+    margin = BITE_PX + 1
+    padded = np.pad(whole, margin, mode="edge")
+    padded = close(padded, square=round(0.41 * BITE_PX), diamond=round(0.59 * BITE_PX))
+    closed = padded[margin:-margin, margin:-margin]
     bites = Regions(closed & ~whole)
     wanted = np.zeros(bites.count, bool)
     for number in np.flatnonzero(bites.areas >= BITE_LEAST_PX):
-        around = dilate(bites.mask(np.arange(bites.count) == number), 0, 3) & breast
+        bite = bites.mask(np.arange(bites.count) == number)
+        around = dilate(bite, 0, TISSUE_PX[1]) & ~dilate(bite, 0, TISSUE_PX[0]) & breast
         rows, columns = np.nonzero(around)
         near = pixels[rows * pixels.shape[0] // breast.shape[0], columns * pixels.shape[1] // breast.shape[1]]
         wanted[number] = near.size and np.median(near) < DARK
     added = bites.mask(wanted) | whole & ~breast
     if not added.any():
         return np.zeros(breast.shape, np.float32)
-    padded = np.pad(closed, ((1, 1), (BITE_PX, BITE_PX)), mode="edge")
-    share = np.clip(ndimage.distance_transform_edt(padded)[1:-1, BITE_PX:-BITE_PX] / BITE_FADE_PX, 0, 1)
+    depth = ndimage.distance_transform_edt(padded)[margin:-margin, margin:-margin]
+    share = np.clip(depth / BITE_FADE_PX, 0, 1)
     return (share * share * (3 - 2 * share) * dilate(added, 2, 2)).astype(np.float32)
 
 
