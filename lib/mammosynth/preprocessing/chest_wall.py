@@ -14,13 +14,13 @@ WALL_PX = 4
 WALL_SEARCH_PX = 16
 """In pixels of the reference grid: how far inside the rim of the found breast the chest wall may lie."""
 BITE_PX = 16
-"""In pixels of the reference grid: half the width of a bite that is filled. Chosen: folds under the breast are wider."""
+"""In pixels of the reference grid: half the width of a bite that is filled. Chosen: folds are wider."""
 BITE_FADE_PX = 8.0
 """In pixels of the reference grid: how softly a filled bite ends in the air."""
 BITE_LEAST_PX = 12
 """Pixels of the reference grid of the smallest bite."""
 TISSUE_PX = (2, 7)
-"""In pixels of the reference grid: from where to where around a bite tissue is looked at, beneath what fades into air."""
+"""In pixels of the reference grid: from where to where around a bite tissue is looked at: beneath what fades."""
 DARK = 0.1
 """Grey of tissue around a bite: skin, which ends a breast, is brighter. Chosen."""
 
