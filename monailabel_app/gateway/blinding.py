@@ -147,7 +147,10 @@ def archive_images(archive: DicomWebStudies) -> Read:
         try:
             check_uid(source, "image")
         except InvalidParameterError as error:
-            hint = "images that are files are blinded at the server: mammosynth study blind NAME --images FOLDER"
+            hint = (
+                "images that are files are read by commands at the server alone: mammosynth study blind NAME --images "
+                "FOLDER, mammosynth study export NAME --sr --images FOLDER"
+            )
             raise InvalidParameterError(f"{error}; {hint}") from error
         found = archive.views(source, ViewRequest(), accept_generated=True)
         if len(found) != 1:

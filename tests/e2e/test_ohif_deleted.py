@@ -48,8 +48,13 @@ def test_a_result_that_is_deleted_elsewhere_leaves_the_screen_and_that_is_said(p
     assert accessibility_faults(page, "mammosynth-panel") == []
     shot(page, "deleted-elsewhere", server)
     panel.get_by_role("button", name="Generate", exact=True).click()
-    panel.get_by_text("Done: the result hangs beside its source.").wait_for()
+    done = panel.get_by_text("Done: the result hangs beside its source.")
+    done.wait_for()
     assert not notice.is_visible()
+    panel.get_by_role("button", name="Delete SYNTHETIC contrast R CC").first.click()
+    panel.get_by_role("button", name="Delete for good").click()
+    panel.get_by_text("Deleted: SYNTHETIC contrast R CC").wait_for()
+    assert not done.is_visible()
 
 
 def test_a_result_that_the_list_leaves_out_but_the_archive_has_stays(page, server, result):

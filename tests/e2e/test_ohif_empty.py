@@ -2,9 +2,10 @@
 
 import pydicom
 import pytest
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLosslessSV1, SecondaryCaptureImageStorage, generate_uid
 
-from tests.support.ohif import open_study
+from tests.support.ohif import open_study, shot
 from tests.support.server import find_series, stow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -48,6 +49,14 @@ def test_a_server_without_models_says_how_to_add_one(page, exam_server, study):
     assert panel.get_by_role("button", name="Generate", exact=True).is_disabled()
 
 
+def test_an_image_that_cannot_be_shown_says_why_where_it_would_hang(page, exam_server, tmp_path):
+    page.goto(f"{exam_server.address}/ohif/synthesis?StudyInstanceUIDs={_undecodable(exam_server, tmp_path)}")
+    label = page.locator(".mammosynth-label").first
+    label.get_by_text("This image cannot be shown. The instance: (7FE0,0010) Pixel Data cannot be decoded").wait_for()
+    assert "the image is truncated or damaged, fetch it again." in label.inner_text()
+    shot(page, "unshown", exam_server)
+
+
 def test_a_study_without_mammograms_says_where_to_go(page, exam_server, tmp_path):
     page.goto(f"{exam_server.address}/ohif/synthesis?StudyInstanceUIDs={_photograph(exam_server, tmp_path)}")
     panel = page.locator("mammosynth-panel")
@@ -57,12 +66,31 @@ def test_a_study_without_mammograms_says_where_to_go(page, exam_server, tmp_path
 
 def _photograph(server, tmp_path):
     """Study UID of an image that is no mammogram, stored in the archive."""
-    image = pydicom.dcmread(next((server.data_dir / "studies").rglob("*.dcm")))
+    image = _of_another_study(server)
     image.Modality, image.SOPClassUID = "XC", SecondaryCaptureImageStorage
     image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.PatientID = "PHOTOGRAPH"
+    return _stored(server, image, tmp_path / "photograph.dcm")
+
+
+def _undecodable(server, tmp_path):
+    """Study UID of a mammogram whose pixels are no such thing as its header says, stored in the archive."""
+    image = _of_another_study(server)
+    image.PatientID = "UNDECODABLE"
+    image.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    image.PixelData = encapsulate([b"no picture at all"])
+    image["PixelData"].is_undefined_length = True
+    return _stored(server, image, tmp_path / "undecodable.dcm")
+
+
+def _of_another_study(server):
+    image = pydicom.dcmread(next((server.data_dir / "studies").rglob("*.dcm")))
     image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID = (generate_uid() for _ in range(3))
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    image.PatientID = "PHOTOGRAPH"
-    image.save_as(tmp_path / "photograph.dcm")
-    stow(server, [tmp_path / "photograph.dcm"]).raise_for_status()
+    return image
+
+
+def _stored(server, image, file):
+    image.save_as(file)
+    stow(server, [file]).raise_for_status()
     return image.StudyInstanceUID

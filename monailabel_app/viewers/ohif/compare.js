@@ -9,7 +9,7 @@ import { viewName } from './orientation.js';
 import { imageToCanvas } from './overlay.js';
 import { addShortcuts, showShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
-import { onChange, pair, services } from './viewer.js';
+import { isSynthesized, isUncertainty, onChange, pair, services, views } from './viewer.js';
 
 const MODES = { side: 'Side by side', overlay: 'Overlay', difference: 'Difference', swipe: 'Swipe' };
 const CAPTIONS = {
@@ -172,7 +172,7 @@ export class CompareSection extends HTMLElement {
     this.#tellUncertainty();
     this.#find('about').textContent = now
       ? `${found.source.displaySet.SeriesDescription} and ${found.synthesized.displaySet.SeriesDescription}`
-      : 'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
+      : nothingToCompare();
     this.#show();
   }
 
@@ -240,6 +240,13 @@ export class CompareSection extends HTMLElement {
   #find(id) {
     return this.shadowRoot.getElementById(id);
   }
+}
+
+function nothingToCompare() {
+  const isMade = ({ displaySet }) => isSynthesized(displaySet) && !isUncertainty(displaySet);
+  return views().some(isMade)
+    ? 'Nothing to compare: no acquired image that this one was made from hangs beside it.'
+    : 'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
 }
 
 /** The side and view of what a viewport shows. */

@@ -10,7 +10,7 @@ import { describe, displaySetsOf, forget, loadSeries, mammograms, studyUid, view
 
 const FOUR_PAIRS = 'mammosynth.current-synthesized';
 const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];
-const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '' };
+const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '', series: [] };
 
 const changes = new EventTarget();
 let controller = null;
@@ -18,7 +18,7 @@ let state = NOTHING;
 
 /**
  * {running, progress 0-1, message, error, refused: sentences, link: address of a new study, remarks of `study` on what
- * was drawn: {source_sop_instance_uid, role, sentence}} of the last synthesis.
+ * was drawn: {source_sop_instance_uid, role, sentence}, series: UIDs of what was made} of the last synthesis.
  */
 export const generationState = () => state;
 
@@ -36,7 +36,8 @@ export async function generate(order, study) {
   try {
     const result = await synthesize(order, ({ progress, message }) => set({ progress, message }), controller.signal);
     const refused = result.refused.map(each => readable(each, nameOf));
-    set({ progress: 1, message: 'Loading the result', refused, remarks: result.remarks ?? [], study });
+    const series = result.outputs.map(output => output.series_instance_uid);
+    set({ progress: 1, message: 'Loading the result', refused, remarks: result.remarks ?? [], study, series });
     set({ ...(await show(result, study)), running: false });
   } catch (error) {
     const cancelled = error.name === 'AbortError';
@@ -52,6 +53,9 @@ export function cancelGeneration() {
 
 /** Forget what the last synthesis said. */
 export const clearGeneration = () => state.running || set(NOTHING);
+
+/** Forget it if one of these series was its result: they were deleted. */
+export const clearGenerationOf = series => series.some(uid => state.series.includes(uid)) && clearGeneration();
 
 /** Show a result; resolves to what to say of it. */
 async function show({ outputs, viewer_url }, study) {

@@ -2,7 +2,7 @@
 
 import { showBeside } from './beside.js';
 import { imageOf, provenanceOf, summaryOf } from './entries.js';
-import { onGeneration } from './generation.js';
+import { clearGenerationOf, onGeneration } from './generation.js';
 import { deleteSynthesized, synthesized } from './server.js';
 import { sheet } from './style.js';
 import { displaySetsOf, forget, forgetDeleted, loadSeries, onChange, sourceOf, sourcesOf, studyUid } from './viewer.js';
@@ -39,7 +39,7 @@ export class MammoSynthHistory extends HTMLElement {
       this.find('#deleted').hidden = true;
       this.refresh();
     };
-    const ended = ({ running, error }) => !running && !error && begin();
+    const ended = ({ running, message, error }) => !running && message && !error && begin();
     const moved = () => studyUid() !== this.study && begin();
     this.subscriptions = [onGeneration(ended), onChange(moved), onReturn(() => this.refresh())];
     this.refresh();
@@ -71,6 +71,7 @@ export class MammoSynthHistory extends HTMLElement {
   /** Say what has gone from the screen, as somebody else, or another tab, has deleted it. */
   tellDeleted(displaySets) {
     if (!displaySets.length) return;
+    clearGenerationOf(displaySets.map(({ SeriesInstanceUID }) => SeriesInstanceUID));
     const names = [...new Set(displaySets.map(({ SeriesDescription }) => SeriesDescription))].join(', ');
     const notice = this.find('#deleted');
     notice.textContent = `Deleted from the archive meanwhile, and so no longer shown: ${names}.`;
@@ -152,6 +153,7 @@ export class MammoSynthHistory extends HTMLElement {
   async remove({ series_instance_uid, series_description }) {
     await deleteSynthesized(this.study, series_instance_uid);
     forget(displaySetsOf(series_instance_uid));
+    clearGenerationOf([series_instance_uid]);
     await this.refresh();
     this.find('#status').textContent = `Deleted: ${series_description}`;
     this.find('#heading').focus();

@@ -1,7 +1,9 @@
-// Words on each viewport: side and view, whether its image was synthesized, by which model, and how it was rendered.
+// Words on each viewport: side and view, whether its image was synthesized, by which model, and how it was rendered; or why
+// it is black.
 
 import { cornerstone, viewportOf } from './ohif.js';
 import { conventionalEdge, viewName } from './orientation.js';
+import { onUnshown, UNSHOWN, unshownBecause, watchImages } from './unshown.js';
 import { isSynthesized, isUncertainty, onChange, views } from './viewer.js';
 
 const SMALL = 300; // pixels: a narrower viewport has smaller words
@@ -30,10 +32,10 @@ export function labelViewports(lines = linesOf) {
     labels.get(element).remove();
     labels.delete(element);
   };
-  const stop = onChange(follow);
+  const ends = [onChange(follow), onUnshown(follow), watchImages()];
   follow();
   return () => {
-    stop();
+    ends.forEach(end => end());
     [...labels.keys()].forEach(remove);
   };
 }
@@ -60,12 +62,13 @@ function write(label, element, { displaySet, sopInstanceUid }, linesFor) {
   const heading = document.createElement('strong');
   heading.textContent = view || '';
   heading.style.cssText = 'display: block; font-size: 1.4em;';
-  label.replaceChildren(heading, ...lines.map(lineOf));
+  label.replaceChildren(heading, ...[...lines, unshownBecause(sopInstanceUid)].filter(Boolean).map(lineOf));
 }
 
 function lineOf(text) {
   const line = Object.assign(document.createElement('div'), { textContent: text });
   if (text.startsWith('SYNTHETIC')) line.style.cssText = 'color: #ffd166; font-weight: 600;';
+  if (text.startsWith(UNSHOWN)) line.style.cssText = 'color: #ff9f92; font-weight: 600;';
   return line;
 }
 
