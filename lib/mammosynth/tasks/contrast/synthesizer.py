@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from mammosynth.networks.ensemble import Ensemble
 from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.frame import fill_outside
 from mammosynth.synthesis.engine import run_whole
+from mammosynth.synthesis.entropy import entropy_of
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Remark, Rendering
 from mammosynth.tasks.contrast.calibration import BARE, Calibration
@@ -188,14 +188,12 @@ class ContrastSynthesizer:
     def sampled(self, prediction: Prediction, seed: int) -> np.ndarray:
         """One plausible image, float32 in [0, 1], in the source's matrix.
 
-        The samples that one seed gives of several images are independent of each other: the source's pixels say what is
-        drawn, too. With the same numbers in each, all images of a set would have the same window, grain and relief.
+        The samples that one seed gives of several images are independent of each other, see `entropy_of`.
 
         Raises:
             InvalidParameterError: If the network knows no style.
         """
-        pixels = np.ascontiguousarray(prediction.prepared.source.pixels)
-        return self.drawn(prediction, np.random.default_rng([seed, zlib.crc32(pixels.data)]))
+        return self.drawn(prediction, np.random.default_rng(entropy_of(seed, prediction.prepared.source.pixels)))
 
     def drawn(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
         """As `sampled`, from a generator; two images drawn from equal ones share all that is random.
