@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from PIL import Image
 from pydicom.uid import JPEGLSLossless
 
 from mammosynth.batch import BatchReport, FileOptions, synthesize_files
+from mammosynth.dicom.provenance_element import read_provenance
 from mammosynth.errors import InvalidParameterError, OutputError
 from mammosynth.journey import Order
-from mammosynth.task import Slot, SlotKind
-from mammosynth.terms import ViewPosition
+from mammosynth.mammogram import Mammogram
+from mammosynth.task import IMAGE, Output, Placement, Slot, SlotKind
+from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.bombs import DEFLATED, EXPLICIT, beginning_of_file, nested_sequences, packed_zeros, too_long_rle_file
 from tests.support.image_files import NAMES, image_file
 from tests.support.instances import as_file, breast_values, build_instance
@@ -418,3 +421,43 @@ def test_what_is_told_of_a_drawing_comes_with_the_report_and_changes_no_file(tmp
     made = synthesize_files([path], tmp_path / "other", order, others={"lesions": lesions})
     assert made.remarks == kept.remarks
     assert made.written[0].read_bytes() == before[0]
+
+
+class Sowing(Painter):
+    """A grey breast, as bright as its seed."""
+
+    def __call__(self, inputs: Mapping[str, Any], parameters: Any, *, seed: int, **rest: Any) -> tuple[Output, ...]:
+        shown = inputs["lesions"].labels > 0
+        pixels = (shown * np.float32(seed / 65535)).astype(np.float32)
+        return (Output(IMAGE, Mammogram(pixels, "sown", ViewPosition.CC, ImageLaterality.LEFT)),)
+
+
+def sow(*inputs: Path, output: Path, **options: Any) -> BatchReport:
+    slots = (Slot("lesions", SlotKind.LABEL_MAP, "Anything."),)
+    task = replace(PAINTING, slots=slots, placement=Placement.NEW_STUDY)
+    settings = {"burned_in_mark": False, "seed": options.pop("seed", 7)}
+    order = Order.parse(bundle_of(Sowing(), task=task), settings)
+    return synthesize_files(inputs, output, order, options=FileOptions(**options))
+
+
+def test_label_maps_of_a_folder_have_seeds_of_their_own_with_which_each_is_made_again_by_itself(tmp_path: Path) -> None:
+    names = [f"{letter}.png" for letter in "abc"]
+    first, broken, last = (drawn(tmp_path / "in" / name) for name in names)
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    report = sow(tmp_path / "in", output=tmp_path / "out", file_format="dicom")
+    seeds = [read_provenance(pydicom.dcmread(path))["seed"] for path in report.written]
+    assert seeds == [7, 9]
+    pictures = [np.asarray(Image.open(path)).max() for path in sow(tmp_path / "in", output=tmp_path / "out").written]
+    assert pictures == seeds
+    for path, seed in zip((first, last), seeds, strict=True):
+        (again,) = sow(path, output=tmp_path / "again", seed=seed).written
+        assert again.read_bytes() == (tmp_path / "out" / again.name).read_bytes()
+    greatest = sow(first, last, output=tmp_path / "end", seed=2**31 - 1)
+    assert [np.asarray(Image.open(path)).max() for path in greatest.written] == [65535, 0]
+
+
+def test_images_of_a_folder_have_the_seed_that_was_asked_for(tmp_path: Path) -> None:
+    for name in "ab":
+        dicom(tmp_path / "in" / f"{name}.dcm", SOPInstanceUID=f"1.2.3.4.{ord(name)}")
+    report = run(tmp_path / "in", output=tmp_path / "out", seed=7)
+    assert [read_provenance(pydicom.dcmread(path))["seed"] for path in report.written] == [7, 7]

@@ -24,7 +24,7 @@ from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnreadableImageError
 from mammosynth.files import mask_as_first_class, read_image, read_label_map, write_image, write_label_map
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
-from mammosynth.journey import Given, Order, Work, perform
+from mammosynth.journey import SEEDS, Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
 from mammosynth.parallel.engine import Engine
 from mammosynth.parallel.local import LocalEngine
@@ -132,7 +132,8 @@ def synthesize_files(
     Args:
         inputs: Files, and folders, which are searched through.
         output: Where results go; made if missing.
-        order: Model, settings and parameters, the same for every file.
+        order: Model, settings and parameters, the same for every file; but where a task starts from no image, its seed
+            is that of the first file, and those that follow have the next ones.
         others: Of the other slots by role: a file for all inputs, or a folder with one of the same stem for each.
         options: How files are read and written.
         engine: Where the work is done, which must see the same folders; None: in this process.
@@ -253,7 +254,7 @@ def _synthesize(common: _Common, same: tuple[_Planned, ...]) -> list[_Outcome]:
                 sink.notes.append(f"the same image as {done}; synthesized once")
             else:
                 with one_thread():  # what a sum over several is depends on their number
-                    perform(common.order, _given(planned.item, common, sink.notes), sink)
+                    perform(_order_for(planned, common.order), _given(planned.item, common, sink.notes), sink)
                 done = name
         except MammoSynthError as error:
             outcomes.append(_Outcome(refused=((name, str(error)),), notes=sink.named(sink.notes)))
@@ -261,6 +262,14 @@ def _synthesize(common: _Common, same: tuple[_Planned, ...]) -> list[_Outcome]:
             notes, warnings, remarks = (sink.named(each) for each in (sink.notes, sink.warnings, sink.remarks))
             outcomes.append(_Outcome(tuple(sink.written), (), notes, warnings, sink.kept, remarks))
     return outcomes
+
+
+def _order_for(planned: _Planned, order: Order) -> Order:
+    """The order of one file; what is drawn for a source depends on its pixels, without one on the seed alone."""
+    if order.bundle.task.source_role is not None:
+        return order
+    settings = order.settings
+    return replace(order, settings=settings.changed(seed=(settings.seed + planned.number) % SEEDS))
 
 
 def _given(item: FoundImage, common: _Common, notes: list[str]) -> dict[str, Given]:

@@ -106,8 +106,11 @@ class Bundle:
         chosen = self.rendering(rendering)
         remarks: tuple[Remark, ...] = ()
         if len(made_from) < len(inputs) and isinstance(self.synthesizer, Teller):
-            remarks = self.synthesizer.tell(inputs)  # first: what it refuses need not be waited for
-        outputs = self.synthesizer(made_from, resolved, rendering=chosen, seed=seed, progress=progress)
+            outputs, remarks = self.synthesizer.make_and_tell(
+                inputs, resolved, rendering=chosen, seed=seed, progress=progress
+            )
+        else:
+            outputs = self.synthesizer(made_from, resolved, rendering=chosen, seed=seed, progress=progress)
         provenance = Provenance(
             task=self.task.name,
             bundle=self.name,

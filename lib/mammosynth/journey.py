@@ -25,6 +25,8 @@ Progress = Callable[[float, str], None]
 Synthesize = Callable[..., Result]
 """Runs a network as `Bundle.synthesize` does, wherever that is; its first argument is the bundle."""
 Stored = TypeVar("Stored", covariant=True)  # what a sink gives back
+SEEDS = 2**31
+"""How many there are; the first is 0."""
 _ADVANCED: dict[str, Any] = {"advanced": True}
 _OF_SOURCE: dict[str, Any] = _ADVANCED | {"empty": "as in the header"}
 
@@ -34,7 +36,7 @@ class OrderSettings(Parameters):
 
     rendering: Rendering | None = Field(default=None, strict=False)
     """expected: least error, smooth. sampled: one plausible image by its seed, which looks real."""
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, json_schema_extra=_ADVANCED)
+    seed: int = Field(default=0, ge=0, le=SEEDS - 1, json_schema_extra=_ADVANCED)
     """Seed of the synthesis; the same seed gives the same image."""
     burned_in_mark: bool = Field(default=True, json_schema_extra=_ADVANCED)
     """Write SYNTHETIC - NOT FOR DIAGNOSIS into the pixels of a free corner."""

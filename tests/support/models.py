@@ -67,9 +67,11 @@ class Counting(Inverting):
 
     tells_of = ("lesions",)
 
-    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
+    def make_and_tell(
+        self, inputs: Mapping[str, Any], parameters: InvertingParameters, **order: Any
+    ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
         count = int((inputs["lesions"].labels > 0).sum())
-        return (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
+        return self(inputs, parameters, **order), (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
 
 
 class PaintingParameters(Parameters):

@@ -66,7 +66,12 @@ def add(commands: Any) -> None:
     add_device(parser)
     add_engine(parser, "--jobs", workers="1, and one per core with --cases")
     parser.add_argument("--rendering", choices=[str(r) for r in Rendering], help="(default: the model's first)")
-    parser.add_argument("--seed", type=int, help="(default: 0, or what --spec says)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="of everything random; of several label maps that of the first, the next one for each that follows "
+        "(default: 0, or what --spec says)",
+    )
     add_set(parser, "--parameter", "of the model; for example uncertainty=true, where the model is an ensemble")
     parser.add_argument("--format", choices=FORMATS, default="same", help="(default: %(default)s)")
     parser.add_argument("--compress", action="store_true", help="write DICOM lossless compressed")

@@ -73,13 +73,24 @@ class Teller(Protocol):
     def tells_of(self) -> tuple[str, ...]:
         """See the class."""
 
-    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
-        """What there is to say of those that are given.
+    def make_and_tell(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: Any,
+        *,
+        rendering: Rendering,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
+        """What a call gives without these inputs, and what there is to say of them; the network runs once for both.
 
         Args:
-            inputs: By role; they were checked.
+            inputs: By role, at least one of `tells_of` among them; they were checked.
+            parameters: As for a call, and likewise what follows.
+            rendering: See there.
+            seed: See there.
+            progress: See there.
 
         Raises:
-            MissingAttributeError: If an input lacks an attribute that the model needs.
-            UnsupportedImageError: If an input cannot be used.
+            MammoSynthError: As a call.
         """

@@ -25,10 +25,11 @@ from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.lesions import command
 from mammosynth.tasks.contrast.lesions.intervals import LesionInterval, in_words, lesion_intervals
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
-from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import half_ellipse
 from tests.support.instances import build_instance
+from tests.support.models import bundle_of
 
 BREAST = half_ellipse(512, 512)
 CALIBRATION = Calibration(constant=0.0004, spread=4.0, grey=0.01, contrast=0.9)
@@ -112,7 +113,8 @@ def test_lesions_are_called_what_their_segments_are_called_and_by_their_place_wh
     header = draw_segmentation(
         [Segment(1, "Mass", lower)], build_instance(BREAST.astype(np.uint16)), software_version="1"
     )
-    (told,) = synthesizer().tell({"source": image, "lesions": LabelMap(lower.astype(np.uint8), "1.2", header=header)})
+    inputs = {"source": image, "lesions": LabelMap(lower.astype(np.uint8), "1.2", header=header)}
+    _, (told,) = synthesizer().make_and_tell(inputs, ContrastParameters())
     assert told.sentence.startswith("Mass: expected contrast +0.1")
     assert told.values["low"] < told.values["contrast"] < told.values["high"]
 
@@ -131,6 +133,21 @@ def test_a_sentence_says_whether_no_enhancement_is_within_the_interval_or_why_no
     )
 
 
+def test_the_network_runs_once_for_the_image_and_for_what_is_told_and_not_for_nothing_drawn() -> None:
+    lesion, made, runs = square(236, 100), synthesizer(), []
+    made.network.register_forward_hook(lambda *_: runs.append(1))
+    model, drawn = bundle_of(made), LabelMap(square(236, 100).astype(np.uint8), "d.png")
+    inputs = {"source": source(lesion), "lesions": drawn}
+    both = model.synthesize(inputs)
+    assert (len(runs), len(both.remarks)) == (1, 1)
+    alone = model.synthesize({"source": inputs["source"]})
+    np.testing.assert_array_equal(both.image.pixels, alone.image.pixels)
+    runs.clear()
+    with pytest.raises(UnsupportedImageError, match="nothing is drawn"):
+        model.synthesize({**inputs, "lesions": LabelMap(drawn.labels * 0, "d.png")})
+    assert runs == []
+
+
 def test_only_a_calibrated_ensemble_tells_of_lesions() -> None:
     assert synthesizer().tells_of == ("lesions",)
     assert synthesizer(calibration=None).tells_of == ()
@@ -146,7 +163,7 @@ def test_models_and_drawings_that_cannot_be_used_are_refused() -> None:
         lesion_intervals(synthesizer(), source(lesion), lesion & False)
     slip = LabelMap(square(300, 150, side=2).astype(np.uint8), "d.png")
     with pytest.raises(UnsupportedImageError, match=r"^d\.png: what is drawn has fewer than 16 pixels"):
-        synthesizer().tell({"source": source(lesion), "lesions": slip})
+        synthesizer().make_and_tell({"source": source(lesion), "lesions": slip}, ContrastParameters())
 
 
 def test_the_command_tells_of_the_released_model_what_may_not_enhance(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mammosynth.preprocessing.breast import skin_distance
 from mammosynth.preprocessing.look import Look
@@ -49,6 +50,18 @@ def test_a_muscle_leaves_a_place_free_where_it_can():
     left = [draw_muscle(BREAST, MUSCLES[Look.FILM], np.random.default_rng(n), free)[0] for n in range(8)]
     assert max(each[free].max() for each in covered) > 0.9
     assert np.median([each[free].max() for each in left]) < 0.1
+
+
+@pytest.mark.slow
+def test_a_muscle_that_is_drawn_again_leaves_the_grain_as_it_is(styles):
+    free = NOTHING.copy()
+    free[170:200, 20:60] = True
+    grain = [
+        each - ndimage.gaussian_filter(each, 1)
+        for each in (drawn(styles, source(6)), drawn(styles, source(6), kept_free=free))
+    ]
+    beside = np.s_[380:460, 20:100]
+    assert np.corrcoef(grain[0][beside].ravel(), grain[1][beside].ravel())[0, 1] > 0.95
 
 
 @pytest.mark.slow

@@ -57,6 +57,38 @@ def test_a_seed_gives_the_same_sample_and_another_seed_another(synthesizer):
     assert np.abs(first - other).mean() > 0.005
 
 
+def brighter(case):
+    """The same breast, one grey value of 255 brighter."""
+    pixels = case.views.cc.pixels
+    changed = np.where(pixels > 0, pixels + np.float32(1 / 255), 0).astype(np.float32)
+    return replace(case, views=replace(case.views, cc=case.views.cc.with_pixels(changed)))
+
+
+@pytest.mark.parametrize("role", [IMAGE, UNCERTAINTY])
+def test_views_of_one_seed_are_drawn_independently_of_each_other(synthesizer, role, monkeypatch):
+    monkeypatch.setattr("mammosynth.tasks.view.synthesizer.SAMPLES", 2)
+    case, asked = view_case(39), {"lesions": False, "uncertainty": role == UNCERTAINTY}
+    one, another = (
+        made(synthesizer, each, seed=1, **asked)[role].pixels - made(synthesizer, each, seed=2, **asked)[role].pixels
+        for each in (case, brighter(case))
+    )
+    inside = (np.abs(one) > 0) & (np.abs(another) > 0)
+    assert inside.mean() > 0.2
+    assert abs(np.corrcoef(one[inside], another[inside])[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("shift", [None, 30])
+def test_a_lesion_that_is_moved_or_taken_away_leaves_the_breast_of_a_seed_as_it_is(synthesizer, shift):
+    case = view_case(34)
+    moved = replace(case, views=replace(case.views, cc_lesion=np.roll(case.views.cc_lesion, shift or 0, axis=0)))
+    first, second = made(synthesizer, case, seed=3), made(synthesizer, moved, seed=3, lesions=shift is not None)
+    masks = [each[MASK].labels > 0 for each in (first, second) if MASK in each]
+    beside = ~ndimage.binary_dilation(np.logical_or.reduce(masks), iterations=40)
+    one, another = (each[IMAGE].pixels - ndimage.gaussian_filter(each[IMAGE].pixels, 1) for each in (first, second))
+    inside = beside & ndimage.binary_erosion(first[IMAGE].pixels > 0.05, iterations=12)
+    assert np.corrcoef(one[inside], another[inside])[0, 1] > 0.8
+
+
 def test_an_expected_view_is_smooth_and_knows_no_seed_a_sampled_one_is_as_fine_as_a_real_one(synthesizer):
     case = view_case(33)
     expected, again, sampled = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mammosynth.networks.ensemble import Ensemble
 from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.frame import fill_outside
 from mammosynth.synthesis.engine import run_whole
+from mammosynth.synthesis.entropy import entropy_of
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Remark, Rendering
 from mammosynth.tasks.contrast.calibration import BARE, Calibration
@@ -87,19 +88,34 @@ class ContrastSynthesizer:
         """Drawn lesions, if the spread is calibrated: see `lesions.intervals`."""
         return (LESIONS,) if self.has_members and self.calibration != BARE else ()
 
-    def tell(self, inputs: Mapping[str, Any]) -> tuple[Remark, ...]:
-        """Of each drawn lesion its contrast in the expected image and the 90 % interval, whatever the rendering.
+    def make_and_tell(
+        self,
+        inputs: Mapping[str, Any],
+        parameters: ContrastParameters,
+        *,
+        rendering: Rendering = Rendering.EXPECTED,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
+        """A call, and of each drawn lesion its contrast in the expected image and the 90 % interval.
 
         Args:
             inputs: `source`, and `lesions` drawn on it.
+            parameters: As for a call, and likewise what follows.
+            rendering: Of the image; what is told is the same for all.
+            seed: See there.
+            progress: See there.
 
         Raises:
-            MissingAttributeError: If the source has no view position.
-            UnsupportedImageError: If no breast is found, or what is drawn is too small.
+            MammoSynthError: As a call.
+            UnsupportedImageError: If what is drawn is too small, before anything is made.
         """
         from mammosynth.tasks.contrast.lesions.told import lesions_told  # training runs where highdicom is not
 
-        return lesions_told(self, inputs[SOURCE], inputs[LESIONS])
+        self.outputs(parameters)
+        predict = cache(partial(self.predict, inputs[SOURCE], progress))
+        remarks = lesions_told(self, inputs[SOURCE], inputs[LESIONS], predict)
+        return self._made(predict(), parameters, rendering, seed, progress), remarks
 
     def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
         """The image, and its uncertainty if that is asked for.
@@ -144,10 +160,19 @@ class ContrastSynthesizer:
             MissingAttributeError: If the source has no view position.
             UnsupportedImageError: If no breast is found.
         """
-        source: Mammogram = inputs[SOURCE]
-        roles = self.outputs(parameters)
+        self.outputs(parameters)  # refuses what it cannot do before the network runs
+        return self._made(self.predict(inputs[SOURCE], progress), parameters, rendering, seed, progress)
+
+    def _made(
+        self,
+        prediction: Prediction,
+        parameters: ContrastParameters,
+        rendering: Rendering,
+        seed: int,
+        progress: Progress | None,
+    ) -> tuple[Output, ...]:
         report = progress or (lambda fraction, message: None)
-        prediction = self.predict(source, report)
+        roles, source = self.outputs(parameters), prediction.prepared.source
         report(0.8, "returning to the source's matrix")
         made = [self.sampled(prediction, seed) if rendering is Rendering.SAMPLED else self.expected(prediction)]
         if UNCERTAINTY in roles:
@@ -188,14 +213,12 @@ class ContrastSynthesizer:
     def sampled(self, prediction: Prediction, seed: int) -> np.ndarray:
         """One plausible image, float32 in [0, 1], in the source's matrix.
 
-        The samples that one seed gives of several images are independent of each other: the source's pixels say what is
-        drawn, too. With the same numbers in each, all images of a set would have the same window, grain and relief.
+        The samples that one seed gives of several images are independent of each other, see `entropy_of`.
 
         Raises:
             InvalidParameterError: If the network knows no style.
         """
-        pixels = np.ascontiguousarray(prediction.prepared.source.pixels)
-        return self.drawn(prediction, np.random.default_rng([seed, zlib.crc32(pixels.data)]))
+        return self.drawn(prediction, np.random.default_rng(entropy_of(seed, prediction.prepared.source.pixels)))
 
     def drawn(self, prediction: Prediction, random: np.random.Generator) -> np.ndarray:
         """As `sampled`, from a generator; two images drawn from equal ones share all that is random.

@@ -145,7 +145,8 @@ def draw_view(
     base = base + COARSE_SPREAD * _coarse(random, base, breast)
     muscle, contrast = np.zeros(breast.shape, np.float32), 0.0
     if to is ViewPosition.MLO:
-        muscle, contrast = draw_muscle(breast, MUSCLES[look], random, kept_free)
+        (tries,) = random.spawn(1)  # as many as there need be, without another grain or border
+        muscle, contrast = draw_muscle(breast, MUSCLES[look], tries, kept_free)
     seen = erode(breast, DEEP_PX) & (muscle < MUSCLE_FREE)
     greys = flat[erode(inside, DEEP_PX) & ~source.muscle]
     toned = _as_strong(_toned(base + fine, seen, greys), fine, seen)

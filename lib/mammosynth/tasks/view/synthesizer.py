@@ -16,6 +16,7 @@ from mammosynth.mammogram import Mammogram
 from mammosynth.parameters import Parameters
 from mammosynth.preprocessing.breast import segment_breast
 from mammosynth.preprocessing.look import Look
+from mammosynth.synthesis.entropy import entropy_of
 from mammosynth.synthesis.synthesizer import Progress
 from mammosynth.task import IMAGE, UNCERTAINTY, Output, Rendering
 from mammosynth.tasks.view.expected import expect_view
@@ -113,7 +114,7 @@ class ViewSynthesizer:
             inputs: `source`, and `lesions` drawn on it.
             parameters: What the source does not say.
             rendering: Expected: the image of least error, smooth. Sampled: one plausible image.
-            seed: Of a sampled image.
+            seed: Of a sampled image. Of several sources each is drawn by itself; a mirrored one gets the mirror image.
             progress: Told a fraction in [0, 1] and what happens.
 
         Returns:
@@ -128,14 +129,16 @@ class ViewSynthesizer:
         given = self._given(source, parameters.look)
         report(0.2, "predicting the view")
         parts = self._parts(given, drawn)
-        made, placed = self._make(given, parts, rendering, np.random.default_rng(seed))
+        turned = _turned(source.pixels, given.frame)
+        entropy = entropy_of(seed, turned)
+        made, placed = self._make(given, parts, rendering, np.random.default_rng(entropy))
         # An expected view fades where its chest wall is not sure; it is laid by where breast is likely.
         likely = draw_outline(given.chance, None)
         matrix = ResultMatrix.of(given.frame, given.source.breast, likely if likely.any() else made.breast)
         report(0.6, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(made.pixels, order=1 if made.laid is None else 3), 0, 1)
         if made.laid is not None and matrix.scale > 1:
-            pixels = _with_finer(pixels, source.pixels, given, made, matrix)
+            pixels = _with_finer(pixels, turned, given, made, matrix)
         result = Mammogram(
             pixels.astype(np.float32),
             source.source_name,
@@ -146,7 +149,7 @@ class ViewSynthesizer:
         outputs = [Output(IMAGE, result)]
         if parameters.uncertainty:
             report(0.8, "drawing samples")
-            spread = self._spread(given, parts, seed)
+            spread = self._spread(given, parts, entropy)
             outputs.append(Output(UNCERTAINTY, result.with_pixels(np.clip(matrix.restore(spread), 0, 1))))
         if drawn is not None:
             outputs += self._drawn(drawn, parts, placed, made, matrix, result)
@@ -186,12 +189,13 @@ class ViewSynthesizer:
         random: np.random.Generator,
     ) -> tuple[_Made, list[Placed]]:
         sampled = rendering is Rendering.SAMPLED
+        (places,) = random.spawn(1)  # lesions have numbers of their own, so that the breast is the same without them
         breast = draw_outline(given.chance, random) if sampled else segment_breast(given.expected, background=0.0)
         breast = breast if breast.any() else draw_outline(given.chance, None)
         way = self.network.way_to(OTHER[given.source.view])
         model = way.lesion(given.source.look)
         placed = [
-            place_lesion(given.source.pixels, given.source.breast, part, breast, model, random if sampled else None)
+            place_lesion(given.source.pixels, given.source.breast, part, breast, model, places if sampled else None)
             for _, part in parts
         ]
         pixels, laid = given.expected, None
@@ -212,10 +216,10 @@ class ViewSynthesizer:
             pixels = show_lesion(pixels, breast, one, share=share, smooth=not sampled)
         return _Made(pixels, breast, laid), placed
 
-    def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], seed: int) -> np.ndarray:
+    def _spread(self, given: _Given, parts: list[tuple[int, np.ndarray]], entropy: tuple[int, int]) -> np.ndarray:
         """(512, 512) float32: standard deviation over samples."""
         samples = [
-            self._make(given, parts, Rendering.SAMPLED, np.random.default_rng([seed, number]))[0].pixels
+            self._make(given, parts, Rendering.SAMPLED, np.random.default_rng([*entropy, number]))[0].pixels
             for number in range(SAMPLES)
         ]
         return np.std(samples, axis=0, dtype=np.float32)
@@ -244,10 +248,14 @@ class ViewSynthesizer:
         ]
 
 
-def _with_finer(pixels: np.ndarray, source: np.ndarray, given: _Given, made: _Made, matrix: ResultMatrix) -> np.ndarray:
+def _turned(pixels: np.ndarray, frame: ViewFrame) -> np.ndarray:
+    """An image of the source's matrix with the chest wall on the left."""
+    return pixels[:, ::-1] if frame.mirrored else pixels
+
+
+def _with_finer(pixels: np.ndarray, turned: np.ndarray, given: _Given, made: _Made, matrix: ResultMatrix) -> np.ndarray:
     """The sample with what the source has beyond the frame's detail, at the places that its tissue came from."""
     assert made.laid is not None
-    turned = source[:, ::-1] if given.frame.mirrored else source
     finer = turned - ndimage.gaussian_filter(turned, 0.5 * matrix.scale)
     rows, columns = given.frame.place_in_image(*(matrix.restore(each) for each in made.laid.where))
     detail = ndimage.map_coordinates(finer, [rows, columns], order=1, mode="nearest")

@@ -7,7 +7,7 @@ its frame of 512 pixels, which the breast fills.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from mammosynth.tasks.contrast.evaluation.metrics import lesion_contrast
 from mammosynth.tasks.contrast.evaluation.protocol import FRAME, NIPPLE, SKIN, Case
 
 if TYPE_CHECKING:
-    from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+    from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer, Prediction
 
 CONNECTED = np.ones((3, 3), int)
 """Pixels that touch by a corner are one lesion."""
@@ -54,7 +54,12 @@ class LesionInterval:
 
 
 def lesion_intervals(
-    synthesizer: ContrastSynthesizer, source: Mammogram, drawn: np.ndarray, names: Mapping[int, str] | None = None
+    synthesizer: ContrastSynthesizer,
+    source: Mammogram,
+    drawn: np.ndarray,
+    names: Mapping[int, str] | None = None,
+    *,
+    predict: Callable[[], Prediction] | None = None,
 ) -> list[LesionInterval]:
     """Every drawn lesion, by its number, then from top to bottom; what touches is one, unless numbers differ.
 
@@ -66,6 +71,7 @@ def lesion_intervals(
         source: A low-energy view; its view position is set.
         drawn: (H, W) bool or uint8, in the matrix of the source; 0 is no lesion.
         names: What numbers of it are called; others are "Lesion 1" and so on.
+        predict: Gives what the network says of the source, for who needs it as well; None: it is run here.
 
     Raises:
         InvalidParameterError: If the model promises nothing.
@@ -84,7 +90,7 @@ def lesion_intervals(
         )
     if not drawn.any():
         raise UnsupportedImageError("nothing is drawn, expected at least one lesion; draw it on the low-energy image")
-    prediction = synthesizer.predict(source)
+    prediction = synthesizer.predict(source) if predict is None else predict()
     image = synthesizer.expected(prediction)
     half = NORMAL_90 * synthesizer.calibration.contrast * synthesizer.uncertainty(prediction, image)
     frame = BreastFrame.around(prediction.prepared.source_breast_mask, FRAME, source.source_name)

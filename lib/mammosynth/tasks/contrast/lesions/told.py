@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,25 +18,33 @@ from mammosynth.tasks.contrast.lesions.intervals import LEAST_PX, LesionInterval
 from mammosynth.tasks.contrast.specification import LESIONS
 
 if TYPE_CHECKING:
-    from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
+    from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer, Prediction
 
 
-def intervals_of(synthesizer: ContrastSynthesizer, source: Mammogram, drawn: LabelMap) -> list[LesionInterval]:
+def intervals_of(
+    synthesizer: ContrastSynthesizer,
+    source: Mammogram,
+    drawn: LabelMap,
+    *,
+    predict: Callable[[], Prediction] | None = None,
+) -> list[LesionInterval]:
     """As `lesion_intervals`, by the names of segments where somebody gave them; errors name the drawing.
 
     Args:
         synthesizer: Of a calibrated ensemble.
         source: A low-energy view; its view position is set.
         drawn: On it. Of a picture every value but 0 is lesion, since masks are often saved with soft edges.
+        predict: As for `lesion_intervals`.
 
     Raises:
         MammoSynthError: As `lesion_intervals`.
         UnsupportedImageError: If there is nothing but slips of the pen.
     """
-    names = {} if drawn.header is None else described_segments(drawn.header)
-    labels: np.ndarray = drawn.labels if names else drawn.labels > 0
+    described = {} if drawn.header is None else described_segments(drawn.header)
+    labels: np.ndarray = drawn.labels if described else drawn.labels > 0
     try:
-        found = lesion_intervals(synthesizer, source, labels, {number: label for number, (label, _) in names.items()})
+        names = {number: label for number, (label, _) in described.items()}
+        found = lesion_intervals(synthesizer, source, labels, names, predict=predict)
     except UnsupportedImageError as error:
         raise UnsupportedImageError(f"{drawn.source_name}: {error}") from None
     if not found:
@@ -46,6 +55,9 @@ def intervals_of(synthesizer: ContrastSynthesizer, source: Mammogram, drawn: Lab
     return found
 
 
-def lesions_told(synthesizer: ContrastSynthesizer, source: Mammogram, drawn: LabelMap) -> tuple[Remark, ...]:
+def lesions_told(
+    synthesizer: ContrastSynthesizer, source: Mammogram, drawn: LabelMap, predict: Callable[[], Prediction]
+) -> tuple[Remark, ...]:
     """A remark for each lesion; see `intervals_of`."""
-    return tuple(Remark(LESIONS, in_words(each), asdict(each)) for each in intervals_of(synthesizer, source, drawn))
+    found = intervals_of(synthesizer, source, drawn, predict=predict)
+    return tuple(Remark(LESIONS, in_words(each), asdict(each)) for each in found)
