@@ -188,5 +188,7 @@ def test_no_other_study_is_begun(jobs: BlindingJobs, tmp_path: Path) -> None:
 
 def test_images_that_are_files_are_refused_with_the_command_that_takes_them() -> None:
     read = archive_images(DicomWebStudies("http://127.0.0.1:9/dicom-web"))
-    with pytest.raises(InvalidParameterError, match="'P1_R_CC', not a DICOM UID.*study blind NAME --images FOLDER.*export NAME --sr"):
+    with pytest.raises(
+        InvalidParameterError, match="'P1_R_CC', not a DICOM UID.*study blind NAME --images FOLDER.*export NAME --sr"
+    ):
         read("P1_R_CC")
