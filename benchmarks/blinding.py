@@ -51,6 +51,7 @@ def main() -> None:
     phantoms = actions.add_parser("phantoms")
     phantoms.add_argument("--cases", type=int, default=30)
     phantoms.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the phantoms (default: %(default)s)")
+    phantoms.add_argument("--draw", type=int, default=0, help="added to the seeds of samples (default: %(default)s)")
     folders = actions.add_parser("folders")
     folders.add_argument("real", type=Path)
     folders.add_argument("synthesized", type=Path)
@@ -60,7 +61,7 @@ def main() -> None:
         action.add_argument("--blindings", type=int, default=3, help="each with other noise")
     args = parser.parse_args()
     if args.action == "phantoms":
-        pairs = phantom_pairs(args.cases, args.first_seed)
+        pairs = phantom_pairs(args.cases, args.first_seed, args.draw)
     else:
         pairs = {"folders": list(pairs_of(args.real, args.synthesized, args.real_view, args.view))}
     for name, own in pairs.items():
@@ -99,7 +100,7 @@ def _exhibit(patient: str, image: Mammogram, rule: BlindingRule, order: int, ran
     return Exhibit(patient, header, pixels, pixels.nbytes, random.bytes(16).hex(), 946_684_800.0, order)
 
 
-def phantom_pairs(cases: int, first_seed: int = FIRST_SEED) -> dict[str, list[Pair]]:
+def phantom_pairs(cases: int, first_seed: int = FIRST_SEED, draw: int = 0) -> dict[str, list[Pair]]:
     """By task, phantoms' own images and what the released models make of their low-energy CC views."""
     bundles = {task: load_bundle(default_model_zoo() / name) for task, name in MODELS.items()}
     pairs: dict[str, list[Pair]] = {task: [] for task in MODELS}
@@ -114,7 +115,7 @@ def phantom_pairs(cases: int, first_seed: int = FIRST_SEED) -> dict[str, list[Pa
         }
         for task, image in real.items():
             source = {"label_map": label_map_of(low_energy)} if task == "mask" else {"source": low_energy}
-            made = bundles[task].synthesize(source, rendering=Rendering.SAMPLED, seed=seed).image
+            made = bundles[task].synthesize(source, rendering=Rendering.SAMPLED, seed=seed + draw).image
             known = replace(made, image_laterality=image.image_laterality, view_position=image.view_position)
             pairs[task].append((f"P{seed}", image, known))
     return pairs

@@ -30,11 +30,21 @@ def attacks() -> dict[str, list[Attack]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", MODELS)
-def test_a_model_is_told_by_its_edge_alone_and_by_all_scores_together_but_by_chance(task: str) -> None:
-    found = attacks()[task]
-    told = Counter(kind for each in found for kind in {leak.kind for leak in each.leaks})
-    assert {kind for kind, times in told.items() if times > 1} <= {EDGE}  # what other noise hides was chance
-    assert sum(each.classifier[1] <= 0.5 for each in found) >= BLINDINGS - 1
+def test_no_single_score_tells_a_model_but_its_edge(task: str) -> None:
+    told = Counter(kind for each in attacks()[task] for kind in {leak.kind for leak in each.leaks})
+    often = {kind for kind, times in told.items() if times > 1}  # what other noise hides was chance
+    assert often <= {EDGE, CLASSIFIER}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["contrast", "mask"])
+def test_all_scores_together_tell_a_model_but_by_chance(task: str) -> None:
+    assert sum(each.classifier[1] <= 0.5 for each in attacks()[task]) >= BLINDINGS - 1
+
+
+@pytest.mark.slow
+def test_all_scores_together_tell_views_of_phantoms_weakly() -> None:
+    assert max(each.classifier[1] for each in attacks()["view"]) < 0.65
 
 
 @pytest.mark.slow
