@@ -23,6 +23,7 @@ from typing import Any
 
 import monailabel_app
 from mammosynth.counts import count_of
+from mammosynth.imports import imports_that_stay
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions, archive_credentials, parse_studies
 from monailabel_app.tokens import TokenBook, is_plain
@@ -100,8 +101,9 @@ def serve(
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
-        _import_monai()
-        server = _server(options, studies, credentials, port, tokens, pool)
+        with imports_that_stay():
+            _import_monai()
+            server = _server(options, studies, credentials, port, tokens, pool)
         return _run_until_stopped(server, listener, options, address, started, say, when_ready)
 
 
