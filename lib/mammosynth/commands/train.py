@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mammosynth.commands.options import add_set, add_task, check_device, named_texts
 from mammosynth.errors import InvalidParameterError
-from mammosynth.imports import imports_that_stay
+from mammosynth.imports import import_monai, imports_that_stay
 from mammosynth.task import task_named
 
 _TYPES = {"integer": int, "number": float, "string": str}
@@ -60,6 +60,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     with imports_that_stay():
+        import_monai()
         from mammosynth.bundle import find_bundle
         from mammosynth.training.dataset import read_splits
         from mammosynth.training.recipe import TrainingRecipe
