@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 OPTIONAL_TO_MONAI = ("ignite", "matplotlib.pyplot", "mlflow", "pandas")
 
@@ -37,7 +38,8 @@ def import_monai() -> None:
     alone: MONAI goes on without these packages there. Whoever imports one of them afterwards gets it.
     """
     without = [name for name in OPTIONAL_TO_MONAI if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(without))  # None is an ImportError to whoever asks, which MONAI is prepared for
+    refused: dict[str, Any] = dict.fromkeys(without)
+    sys.modules.update(refused)  # None is an ImportError to whoever asks, which MONAI is prepared for
     try:
         importlib.import_module("monai")
     finally:
