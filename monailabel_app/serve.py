@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import importlib
 import json
 import os
 import secrets
@@ -12,7 +11,6 @@ import shutil
 import signal
 import socket
 import stat
-import sys
 import tempfile
 import threading
 import time
@@ -23,11 +21,10 @@ from typing import Any
 
 import monailabel_app
 from mammosynth.counts import count_of
+from mammosynth.imports import import_monai, imports_that_stay
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions, archive_credentials, parse_studies
 from monailabel_app.tokens import TokenBook, is_plain
-
-_OPTIONAL_TO_MONAI = ("ignite", "matplotlib.pyplot", "mlflow", "pandas")
 
 
 def parse_options(args: argparse.Namespace) -> ServeOptions:
@@ -100,8 +97,9 @@ def serve(
         address = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}"  # noqa: S104
         say("Loading models ...")
         _configure_platform(options, studies, credentials)
-        _import_monai()
-        server = _server(options, studies, credentials, port, tokens, pool)
+        with imports_that_stay():
+            import_monai()
+            server = _server(options, studies, credentials, port, tokens, pool)
         return _run_until_stopped(server, listener, options, address, started, say, when_ready)
 
 
@@ -167,21 +165,6 @@ def _configure_platform(options: ServeOptions, studies: str, credentials: tuple[
         PYTHONPATH=os.pathsep.join(filter(None, [str(app_dir.parent), os.environ.get("PYTHONPATH", "")])),
     )
     configure_logging(as_json=options.log_as_json)
-
-
-def _import_monai() -> None:
-    """Import MONAI without what is optional to it and of no use to a server, which is a third of the time.
-
-    MONAI 1.6 imports all of itself at once, and with it what it finds installed. Training runs in a process of its own,
-    and whoever imports one of these packages afterwards gets it.
-    """
-    without = [name for name in _OPTIONAL_TO_MONAI if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(without))  # None is an ImportError to whoever asks, which MONAI is prepared for
-    try:
-        importlib.import_module("monai")
-    finally:
-        for name in without:
-            del sys.modules[name]
 
 
 def _tokens(options: ServeOptions, say: Callable[[str], None]) -> TokenBook | None:

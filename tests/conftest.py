@@ -1,6 +1,5 @@
 """What holds for all tests: workers that share nothing by accident, and servers and browsers for e2e tests only."""
 
-import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mammosynth.imports import import_monai, imports_that_stay
 from tests.support.processes import note_test
 from tests.support.shared import made_once
 
@@ -25,14 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """What is imported stays: looking for garbage among half a million objects would take a fifth of all time."""
-    gc.disable()
-    try:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """As the commands do it; who only hands out tests imports none."""
+    with imports_that_stay():
+        if _IS_WORKER or not session.config.getoption("numprocesses", None):
+            import_monai()
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from mammosynth import __version__
 from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import MammoSynthError
+from mammosynth.imports import imports_that_stay
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if everything that was asked for was done; 1 if something was refused or failed; 2 for wrong usage.
     """
-    args = build_parser().parse_args(arguments)
+    with imports_that_stay():
+        parser = build_parser()
+    args = parser.parse_args(arguments)
     try:
         return args.run(args)
     except MammoSynthError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mammosynth.commands.options import add_device
 from mammosynth.errors import DatabaseError
+from mammosynth.imports import imports_that_stay
 
 
 def add(commands: Any) -> None:
@@ -20,7 +21,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from monailabel_app.serve import parse_options, serve
+    with imports_that_stay():
+        from monailabel_app.serve import parse_options, serve
 
     return serve(parse_options(args))
 

@@ -27,7 +27,8 @@ ROOT = Path(monailabel.__file__).parent / "endpoints" / "static" / "ohif"
 _FONTS = re.compile(
     r"<link[^>]+fonts\.(?:googleapis|gstatic)\.com[^>]*>|@import url\(https://fonts\.googleapis[^)]*\);"
 )
-_ASKS_FOR_FONTS = {"index.html": "text/html", "app.bundle.css": "text/css"}
+_ICONS, _ICONS_HERE = '"/assets/', '"/ohif/assets/'  # the manifest takes the root of the server for the viewer's
+_MENDED = {"index.html": "text/html", "app.bundle.css": "text/css", "manifest.json": "application/manifest+json"}
 _NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{20}\.(?:js|wasm)$")  # other content has another name
 _FOR_EVER = "private, max-age=31536000, immutable"
 _CONFIG: dict[str, Any] = {
@@ -60,8 +61,8 @@ def create_ohif() -> APIRouter:
     """Routes below /ohif; every address that is no file answers with the single page."""
     router = APIRouter()
     pages = {
-        name: Response(_FONTS.sub("", (ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
-        for name, media_type in _ASKS_FOR_FONTS.items()
+        name: Response(_mended((ROOT / name).read_text(encoding="utf-8")), media_type=media_type)
+        for name, media_type in _MENDED.items()
     }
     page = pages["index.html"].body.decode()
     pages["index.html"].headers["content-security-policy"] = _page_policy(page)
@@ -102,6 +103,10 @@ def create_ohif() -> APIRouter:
         return pages["index.html"]
 
     return router
+
+
+def _mended(text: str) -> str:
+    return _FONTS.sub("", text).replace(_ICONS, _ICONS_HERE)
 
 
 def _config(scope: ViewerScope) -> Response:

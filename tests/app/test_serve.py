@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mammosynth.imports import OPTIONAL_TO_MONAI
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions
-from monailabel_app.serve import _OPTIONAL_TO_MONAI, _close_to_others, _own_files, _temporary_files, serve
+from monailabel_app.serve import _close_to_others, _own_files, _temporary_files, serve
 
 
 def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
@@ -79,10 +80,10 @@ def test_what_a_killed_server_left_of_uploads_is_gone_after_the_next_start(tmp_p
 def test_a_server_starts_without_packages_that_only_training_with_monai_needs_and_they_can_be_had_afterwards() -> None:
     program = f"""
 import sys
-from monailabel_app.serve import _import_monai
-_import_monai()
+from mammosynth.imports import import_monai
+import_monai()
 import monailabel_app.gateway.app
-print([name for name in {_OPTIONAL_TO_MONAI} if name in sys.modules])
+print([name for name in {OPTIONAL_TO_MONAI} if name in sys.modules])
 import ignite.engine, pandas, matplotlib.pyplot
 """
     answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

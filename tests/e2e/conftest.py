@@ -6,11 +6,11 @@ import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.archives import ARCHIVES
-from tests.support.ohif import CHROMIUM, FLAGS, WAIT_MS
+from tests.support.ohif import CHROMIUM, FLAGS
 from tests.support.processes import refuse_unless_marked
 from tests.support.server import Server, running, running_over, stow
 from tests.support.shared import made_once
-from tests.support.viewports import SCREENS, watched_page
+from tests.support.viewports import SCREENS, clean_page, watched_page
 
 PIXEL_MM = 1.8  # 127 x 106 pixels
 
@@ -52,7 +52,7 @@ def exam_server(tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="package")
-def browser():
+def browser(tmp_path_factory):
     """One Chromium for all tests of the package: while it lives, nothing else in this process may run an event loop."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
@@ -60,9 +60,10 @@ def browser():
 
     refuse_unless_marked()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+        folder = tmp_path_factory.mktemp("profile")
+        profile = playwright.chromium.launch_persistent_context(folder, executable_path=CHROMIUM, args=FLAGS)
+        yield profile.browser
+        profile.close()
 
 
 @pytest.fixture(scope="module", params=SCREENS)
@@ -75,7 +76,7 @@ def sized_page(browser, screen):
     """A page of the screen's size that remembers nothing of other tests."""
     page = watched_page(browser, screen)
     yield page
-    page.context.close()
+    page.close()
 
 
 @pytest.fixture
@@ -88,9 +89,6 @@ def nothing_went_wrong(page):
 
 @pytest.fixture
 def page(browser):
-    context = browser.new_context(viewport={"width": 1600, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.set_default_navigation_timeout(WAIT_MS)
+    page = clean_page(browser, 1600, 900)
     yield page
-    context.close()
+    page.close()

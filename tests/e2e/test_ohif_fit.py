@@ -67,7 +67,7 @@ def page(browser, screen):
     """One page a size, since opening it takes longer than the tests do."""
     page = watched_page(browser, screen)
     yield page
-    page.context.close()
+    page.close()
 
 
 def reset(page):

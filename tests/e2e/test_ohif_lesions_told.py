@@ -92,4 +92,4 @@ def test_a_drawn_lesion_is_told_of_beside_the_outcome_and_drawing_again_makes_no
     assert lesions.count() == 0
     assert any(option.startswith("L CC") for option in options(panel))
     assert page.faults == []
-    page.context.close()
+    page.close()

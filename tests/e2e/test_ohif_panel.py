@@ -13,7 +13,7 @@ from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import SCREENS, screenshot, views
+from tests.support.viewports import screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -82,22 +82,9 @@ def server(tmp_path_factory):
         yield it
 
 
-@pytest.fixture(scope="module")
-def context(browser, screen):
-    """One for each size, so that its pages load the viewer once."""
-    width, height = SCREENS[screen]
-    context = browser.new_context(viewport={"width": width, "height": height})
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(context, screen):
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.size = screen
-    yield page
-    page.close()
+def page(sized_page):
+    return sized_page
 
 
 def _study(server, patient="EXAM"):

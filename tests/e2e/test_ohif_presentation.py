@@ -26,6 +26,7 @@ from tests.support.instances import as_file, build_instance, build_raw_instance,
 from tests.support.ohif import SHOTS
 from tests.support.provenance import provenance
 from tests.support.server import Server, stow
+from tests.support.viewports import clean_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 BARS, ROWS, COLUMNS = 12, 150, 120  # vertical bars of equal width, dark to bright
@@ -123,9 +124,9 @@ def pairs(request, tmp_path_factory) -> Iterator[dict[str, Pair]]:
 
 @pytest.fixture(scope="module")
 def page(browser):
-    context = browser.new_context(viewport={"width": 1600, "height": 700})
-    yield context.new_page()
-    context.close()
+    page = clean_page(browser, 1600, 700)
+    yield page
+    page.close()
 
 
 # Where on the screen points of the image are, by viewport from left to right; nothing before images are there.

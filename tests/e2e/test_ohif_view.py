@@ -54,7 +54,7 @@ def test_the_other_view_is_generated_and_hangs_beside_its_source(browser, server
     stored = find_series(server, "P1")
     assert any(name.startswith(f"SYNTHETIC view L {to}") for name in stored)
     assert page.faults == []
-    page.context.close()
+    page.close()
 
 
 @pytest.mark.parametrize("screen", ["1280x800", "2560x1440"])
@@ -77,7 +77,7 @@ def test_views_of_views_twice_back_and_after_a_reload_each_hang_beside_their_own
     assert wait_for(page, lambda: any("R MLO" in option for option in options(panel)[1:]))
     assert not [option for option in options(panel)[1:] if "SYNTHETIC view" in option]
     assert page.faults == []
-    page.context.close()
+    page.close()
 
 
 def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_one_of_the_source(browser, server):
@@ -98,7 +98,7 @@ def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_
     assert drawn == [["Lesion 1"], ["malignant lesion"]]
     screenshot(page, "view-lesion")
     assert page.faults == []
-    page.context.close()
+    page.close()
 
 
 def _hang(page, pair: tuple[str, str]) -> bool:

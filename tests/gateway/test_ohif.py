@@ -49,6 +49,14 @@ def test_nothing_outside_the_folder_is_served(client, name):
     assert "MammoSynth" not in client.get(f"/ohif/extensions/{name}").text
 
 
+def test_every_icon_that_the_viewer_names_is_there(client):
+    icons = client.get("/ohif/manifest.json").json()["icons"]
+    assert len(icons) > 1
+    for icon in icons:
+        answer = client.get(icon["src"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png"), icon
+
+
 def test_a_missing_module_is_named(client):
     answer = client.get("/ohif/extensions/other.js")
     assert answer.status_code == 404

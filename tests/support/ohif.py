@@ -68,12 +68,12 @@ def plain_names(page):
     return [name.partition(" expected ")[0] for name in names(page)]
 
 
-def wait_for(page, question, timeout_s=WAIT_MS / 1000):
+def wait_for(page, question, timeout_s=WAIT_MS / 1000, *, every_ms=100):
     """The first answer that is true; None if there is none in time."""
-    for _ in range(int(timeout_s * 4)):
+    for _ in range(int(timeout_s * 1000 / every_ms)):
         if answer := question():
             return answer
-        page.wait_for_timeout(250)
+        page.wait_for_timeout(every_ms)
     return None
 
 
@@ -100,6 +100,6 @@ def wait_until_drawn(page, count=None):
         wanted = len(shown(page)) if count is None and found else count
         return found if found and len(found) >= wanted and all(p.std() > 10 for p in found) else None
 
-    found = wait_for(page, drawn)
+    found = wait_for(page, drawn, every_ms=250)  # a screenshot takes longer than most answers
     assert found, f"expected {count or 'as many as there are'} viewports that show an image, found {names(page)}"
     return found

@@ -19,6 +19,7 @@ from mammosynth.commands.options import (
     open_bundle,
     write_report,
 )
+from mammosynth.imports import import_monai, imports_that_stay
 from mammosynth.progress import measured
 from mammosynth.task import task_named
 
@@ -52,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
     check_device(args.device)
     task = task_named(args.task)
-    evaluation = task.load("evaluation")
+    with imports_that_stay():
+        import_monai()
+        evaluation = task.load("evaluation")
     options = evaluation.options(**evaluation.options.from_text(named_texts(args.set, "--set")))
     bundles = [open_bundle(name, task, args.device) for name in args.bundle or [None]]
     with measured(f"evaluate {args.split}") as progress:

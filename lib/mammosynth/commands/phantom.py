@@ -11,6 +11,7 @@ from typing import Any
 from mammosynth.commands.options import add_device, add_engine, check_device, chosen_engine, list_of
 from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
+from mammosynth.imports import imports_that_stay
 from mammosynth.progress import counted
 from mammosynth.terms import ImageLaterality, ViewPosition
 
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     check_device(args.device)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # read when numpy and torch load: sums over several threads depend on their number
-    from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
+    with imports_that_stay():
+        from mammosynth.phantom.clinic.cohort import reproduce_cohort, write_cohort
 
     if args.cases < 1:
         raise InvalidParameterError(f"--cases is {args.cases}, expected 1 or more")

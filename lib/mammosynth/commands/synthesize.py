@@ -23,6 +23,7 @@ from mammosynth.commands.options import (
 )
 from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
+from mammosynth.imports import import_monai, imports_that_stay
 from mammosynth.progress import counted
 from mammosynth.task import Rendering, SlotKind, TaskSpec, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -98,7 +99,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from mammosynth.batch import FileOptions, synthesize_files
+    with imports_that_stay():
+        import_monai()
+        from mammosynth.batch import FileOptions, synthesize_files
 
     check_device(args.device)
     if args.output is None:

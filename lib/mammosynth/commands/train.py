@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mammosynth.commands.options import add_set, add_task, check_device, named_texts
 from mammosynth.errors import InvalidParameterError
+from mammosynth.imports import import_monai, imports_that_stay
 from mammosynth.task import task_named
 
 _TYPES = {"integer": int, "number": float, "string": str}
@@ -58,11 +59,13 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; returns the exit status."""
-    from mammosynth.bundle import find_bundle
-    from mammosynth.training.dataset import read_splits
-    from mammosynth.training.recipe import TrainingRecipe
-    from mammosynth.training.template import Template
-    from mammosynth.training.train import train_model
+    with imports_that_stay():
+        import_monai()
+        from mammosynth.bundle import find_bundle
+        from mammosynth.training.dataset import read_splits
+        from mammosynth.training.recipe import TrainingRecipe
+        from mammosynth.training.template import Template
+        from mammosynth.training.train import train_model
 
     check_device(args.device)
     task = task_named(args.task)

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from mammosynth.errors import DataError
+from mammosynth.imports import imports_that_stay
 from mammosynth.parallel.engine import THREAD_COUNTS
 
 _Job = TypeVar("_Job")
@@ -96,7 +97,8 @@ def _begin(pickled: bytes) -> None:
     """Ctrl-C reaches all processes of a terminal; only the first one decides."""
     global _function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _function = pickle.loads(pickled)
+    with imports_that_stay():
+        _function = pickle.loads(pickled)
 
 
 def _call(job: Any) -> Any:

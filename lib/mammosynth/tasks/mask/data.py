@@ -40,7 +40,7 @@ DRAWN = "cases.csv"
 DRAWN_COLUMNS = ("split", "patient", "image", "labels", "view", "side", "density", "look")
 HASH_COLUMNS = ("image_sha256", "labels_sha256")
 """Of generated images only, which are read where the table knows their bytes, and nowhere else."""
-_FEW = 8
+_FEW = 20
 """Cases that one process makes label maps for faster than several start."""
 _BENIGN, _MALIGNANT = BreastClass.BENIGN_LESION, BreastClass.MALIGNANT_LESION
 _Row = dict[str, Any]
