@@ -127,6 +127,10 @@ def test_a_lesion_of_the_source_is_moved_and_taken_out_and_the_result_hangs_besi
     other, made = _generate(panel, server)
     np.testing.assert_array_equal(made, without)
     assert other != address
+    page.keyboard.press("Control+z")
+    np.testing.assert_array_equal(_drawn(page, view), moved)
+    again, _ = _generate(panel, server)
+    assert again == address
     for name, place in (("moved", address), ("without", other)):
         page.goto(server.address + place)
         wait_until_drawn(page, 2)

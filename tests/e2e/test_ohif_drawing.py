@@ -14,14 +14,20 @@ from tests.support.viewports import open_pair, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PIXEL_MM = 1.8  # 127 x 106 pixels
-SOURCE = "L CC low energy"
+MARKUP = "<img src=x onerror=alert(1)>"
+SOURCE = f"L CC low energy {MARKUP}"
 BRUSH_MM = 18.0
 
 
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory):
+    """Files of an exam whose names are markup."""
     folder = tmp_path_factory.mktemp("exam")
-    write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001")
+    for file in write_exam(folder / "P001", seed=1, pixel_mm=PIXEL_MM, patient_id="P001"):
+        image = pydicom.dcmread(file)
+        image.PatientName = f"{MARKUP}^{MARKUP}"
+        image.SeriesDescription += f" {MARKUP}"
+        image.save_as(file)
     return folder / "P001"
 
 
@@ -72,7 +78,7 @@ def source(page, server):
           for (const { sopInstanceUid } of views()) {
             const drawing = existingDrawing(sopInstanceUid);
             while (drawing?.canUndo) drawing.undo();
-            drawing?.markSaved(undefined);
+            drawing?.markSaved(drawing.state);
           }
           services().viewportGridService.setActiveViewportId(views()[0].viewportId);
           const panel = document.querySelector('mammosynth-panel').shadowRoot;
@@ -293,7 +299,7 @@ def _seg_of(image, mask):
     """A SEG as another tool would write it."""
     description = highdicom.seg.SegmentDescription(
         segment_number=1,
-        segment_label="Elsewhere",
+        segment_label=f"Elsewhere {MARKUP}",
         segmented_property_category=highdicom.sr.CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure"),
         segmented_property_type=highdicom.sr.CodedConcept("52988006", "SCT", "Lesion"),
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
@@ -329,6 +335,11 @@ def test_a_seg_made_elsewhere_can_be_uploaded_and_another_file_is_refused_in_wor
     page.get_by_role("button", name="Load Elsewhere").click()
     page.locator("mammosynth-stored #status", has_text="Loaded").wait_for(timeout=60000)
     np.testing.assert_array_equal(_drawn(page, source), mask)
+    assert page.locator("mammosynth-drawing .lesion input[type=text]").input_value() == f"Elsewhere {MARKUP}"
+    for section in ("stored #stored", "drawing #image", "compare #about"):
+        assert MARKUP in page.locator(f"mammosynth-{section}").inner_text()
+    assert page.locator("img[src=x]").count() == 0, "a name became an element"
+    screenshot(page, "drawing-names-of-markup")
     chooser.set_input_files(files[source.sop_instance_uid])
     error = page.locator("mammosynth-stored #error")
     error.wait_for(timeout=60000)

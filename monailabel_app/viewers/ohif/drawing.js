@@ -242,15 +242,17 @@ export class DrawingSection extends HTMLElement {
     const item = document.createElement('li');
     item.className = 'part';
     item.innerHTML = `
-      <input type="radio" name="active" id="part-${number}" value="${entry}">
+      <input type="radio" name="active">
       <span class="swatch"></span>
-      <label for="part-${number}"></label>
-      <span class="area muted" data-area="${entry}"></span>`;
-    item.querySelector('label').textContent = title(name);
-    const swatch = item.querySelector('.swatch');
+      <label></label>
+      <span class="area muted"></span>`;
+    const [radio, swatch, label, area] = item.children;
+    Object.assign(radio, { id: `part-${number}`, value: entry });
+    Object.assign(label, { htmlFor: radio.id, textContent: title(name) });
+    area.setAttribute('data-area', String(entry));
     if (entry === BACKGROUND) swatch.classList.add('none');
-    else item.querySelector('.swatch').setAttribute('style', `background: ${colourOf(number)}`);
-    item.querySelector('input').addEventListener('change', () => {
+    else swatch.setAttribute('style', `background: ${colourOf(number)}`);
+    radio.addEventListener('change', () => {
       if (entry === BACKGROUND) this.#drawing.active = BACKGROUND;
       else this.#drawing.choosePart(name);
       this.#showDrawing();
@@ -300,15 +302,21 @@ export class DrawingSection extends HTMLElement {
     const item = document.createElement('li');
     item.className = 'lesion';
     item.innerHTML = `
-      <input type="radio" name="active" value="${number}" data-focus="active-${number}">
-      <span class="swatch" style="background: ${coloursOf(this.#drawing.lesions).get(number)}"></span>
-      <input type="text" maxlength="64" data-focus="label-${number}">
-      <span class="area muted" data-area="${number}"></span>
-      <select data-focus="class-${number}"></select>
-      <button class="danger" data-focus="delete-${number}">Delete</button>`;
+      <input type="radio" name="active">
+      <span class="swatch"></span>
+      <input type="text" maxlength="64">
+      <span class="area muted"></span>
+      <select></select>
+      <button class="danger">Delete</button>`;
     const [radio, name] = item.querySelectorAll('input');
     const [select, remove] = [item.querySelector('select'), item.querySelector('button')];
     const drawing = this.#drawing;
+    Object.entries({ active: radio, label: name, class: select, delete: remove }).forEach(([what, control]) => {
+      control.setAttribute('data-focus', `${what}-${number}`);
+    });
+    item.querySelector('.swatch').setAttribute('style', `background: ${coloursOf(drawing.lesions).get(number)}`);
+    item.querySelector('.area').setAttribute('data-area', String(number));
+    radio.value = String(number);
     name.value = label;
     name.readOnly = isClassName(label);
     select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
