@@ -72,7 +72,7 @@ def source(page, server):
           for (const { sopInstanceUid } of views()) {
             const drawing = existingDrawing(sopInstanceUid);
             while (drawing?.canUndo) drawing.undo();
-            drawing?.markSaved(undefined);
+            drawing?.markSaved(drawing.state);
           }
           services().viewportGridService.setActiveViewportId(views()[0].viewportId);
           const panel = document.querySelector('mammosynth-panel').shadowRoot;

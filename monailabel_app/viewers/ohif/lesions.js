@@ -40,7 +40,9 @@ export function onDrawing(callback) {
 export class Drawing extends EventTarget {
   #done = [];
   #undone = [];
-  #saved;
+  #base = {}; // the state that undo cannot go behind
+  #saved = this.#base;
+  #archived = new WeakMap(); // UID of the segmentation that holds a state
   #kept;
   #touched = null;
   #isWithinBreast = false; // of the stroke that has begun
@@ -65,9 +67,14 @@ export class Drawing extends EventTarget {
     return this.state !== this.#saved;
   }
 
-  /** The last step; another one after every change. */
+  /** The last step; another one after every change, and the same one again after undo. */
   get state() {
-    return this.#done.at(-1);
+    return this.#done.at(-1) ?? this.#base;
+  }
+
+  /** SOP Instance UID of the segmentation that holds what is drawn now; undefined if none was stored or loaded. */
+  get archivedAs() {
+    return this.#archived.get(this.state);
   }
 
   /** Whether a part of the breast is drawn. */
@@ -177,19 +184,19 @@ export class Drawing extends EventTarget {
   }
 
   /** Replace everything by a stored label map, which can be undone. */
-  load(pixels, segments) {
+  load(pixels, segments, sopInstanceUid) {
     this.#replace(pixels, segments);
     this.keep();
-    this.markSaved(this.#done.at(-1));
+    this.markSaved(this.state, sopInstanceUid);
   }
 
   /** Begin with a stored label map, if nothing was drawn or loaded yet: what undo comes back to. */
-  begin(pixels, segments) {
+  begin(pixels, segments, sopInstanceUid) {
     if (this.#done.length || this.#undone.length || this.isStroking) return;
     this.#replace(pixels, segments);
     this.#kept = { columns: this.columns, pixels: this.pixels.slice(), lesions: this.lesions };
     this.#touched = null;
-    this.#changed(null);
+    this.markSaved(this.state, sopInstanceUid);
   }
 
   /** Make what changed since the last step a step that can be undone. */
@@ -203,7 +210,7 @@ export class Drawing extends EventTarget {
       return;
     }
     this.#done.push(step);
-    if (this.#done.length > STEPS) this.#done.shift();
+    if (this.#done.length > STEPS) this.#base = this.#done.shift();
     this.#undone = [];
     this.#apply(step.after, step.touched);
   }
@@ -216,9 +223,10 @@ export class Drawing extends EventTarget {
     this.#move(this.#undone, this.#done, 'after');
   }
 
-  /** What `forArchive` gave is in the archive; drawing may have gone on since. */
-  markSaved(state) {
+  /** What `forArchive` gave is in the archive, as that segmentation; drawing may have gone on since. */
+  markSaved(state, sopInstanceUid) {
     this.#saved = state;
+    this.#archived.set(state, sopInstanceUid);
     this.#changed(null);
   }
 

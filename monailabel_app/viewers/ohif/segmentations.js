@@ -29,12 +29,19 @@ export async function refreshSegmentations(study) {
   return found;
 }
 
-/** Store what is drawn on an image in its study; it is the one that is meant from then on. */
+/**
+ * Store what is drawn on an image in its study, unless it is there already, as after undo: stored twice it would be
+ * another input, with results of its own. It is the one that is meant from then on.
+ */
 export async function storeDrawing(study, drawing) {
+  const { archivedAs } = drawing;
   const { segments, mask, state } = drawing.forArchive();
-  const saved = await server.saveSegmentation(study, { sop_instance_uid: drawing.sopInstanceUid, segments }, mask);
-  drawing.markSaved(state);
-  await refreshSegmentations(study);
+  const isSame = ({ sop_instance_uid }) => sop_instance_uid === archivedAs;
+  const there = archivedAs && (await refreshSegmentations(study)).find(isSame);
+  const saved =
+    there || (await server.saveSegmentation(study, { sop_instance_uid: drawing.sopInstanceUid, segments }, mask));
+  drawing.markSaved(state, saved.sop_instance_uid);
+  if (!there) await refreshSegmentations(study);
   prefer(saved);
   return saved;
 }

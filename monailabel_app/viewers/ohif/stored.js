@@ -172,7 +172,8 @@ export async function drawStored(study, segmentation) {
   if (!instance) throw new Error('The image that this segmentation was drawn on is not loaded in the viewer.');
   const drawing = drawingOf(instance);
   const wasUnsaved = drawing.isUnsaved;
-  drawing.load(await segmentationMask(study, segmentation.sop_instance_uid), segmentation.segments);
+  const uid = segmentation.sop_instance_uid;
+  drawing.load(await segmentationMask(study, uid), segmentation.segments, uid);
   begun.add(instance.SOPInstanceUID);
   prefer(segmentation);
   return wasUnsaved;
@@ -190,7 +191,7 @@ async function drawOnOpening(study) {
       if (isForLater(error)) begun.delete(uid);
       throw error;
     });
-    drawingOf(instance).begin(mask, segmentation.segments);
+    drawingOf(instance).begin(mask, segmentation.segments, segmentation.sop_instance_uid);
   }
 }
 

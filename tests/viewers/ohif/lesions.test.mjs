@@ -19,6 +19,13 @@ test('fifty steps can be undone and done again', () => {
   assert.equal(drawn(drawing), 3000);
 });
 
+test('what undo does not reach any more is not saved for that', () => {
+  const drawing = new Drawing(image);
+  for (let step = 0; step < 51; step++) drawing.outline(row(step));
+  for (let step = 0; step < 51; step++) drawing.undo();
+  assert.deepEqual([drawn(drawing), drawing.canUndo, drawing.isUnsaved], [60, false, true]);
+});
+
 test('a drawing that began with stored lesions is saved already, and undo comes back to them', () => {
   const drawing = new Drawing(image);
   drawing.begin(stored(), segments);
