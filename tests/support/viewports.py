@@ -43,6 +43,7 @@ _TELL = """
     error && !isLateScroll(error) && console.error(`not caught: ${error.stack || error}`));
   new MutationObserver(changes => changes
     .flatMap(({ addedNodes }) => [...addedNodes])
+    .flatMap(node => [node, ...(node.querySelectorAll?.('*') ?? [])]) // the first one comes with its list
     .filter(node => node.matches?.('[data-sonner-toast]'))
     .forEach(toast => console.error(`toast: ${toast.innerText}`))
   ).observe(document, { childList: true, subtree: true });

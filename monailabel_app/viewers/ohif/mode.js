@@ -19,6 +19,14 @@ const layoutOf = panels => ({
 });
 
 /**
+ * Let OHIF load the whole study, as we do, where an address asks for some series: it calls each other series that comes
+ * later "not part of the current study" (3.10, defaultRouteInit). Those that the address names are hung (roles.js).
+ */
+async function withoutFilter({ filters }) {
+  delete filters.seriesInstanceUID;
+}
+
+/**
  * A mode of a name, which is its path, too. `panels()` gives those of the layout; `hidden` are overlays of OHIF's own
  * that it goes without, `tools` its toolbar; `enter()` begins what lasts as long as the mode, and returns what ends it.
  * Anything else is as OHIF has it.
@@ -34,7 +42,7 @@ export const modeOf = ({ name, panels, hidden, tools, enter, ...own }) => ({
       ...base,
       id: `mammosynth.${name}`,
       routeName: name,
-      routes: [{ path: name, layoutTemplate: () => layoutOf(panels()) }],
+      routes: [{ path: name, layoutTemplate: () => layoutOf(panels()), init: withoutFilter }],
       sopClassHandlers: [STACK],
       ...own,
       onModeEnter(given) {

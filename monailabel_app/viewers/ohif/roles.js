@@ -60,7 +60,7 @@ export function opening() {
 /** The images that the address names, else those that were active, else the newest result with its source. */
 function toHang() {
   const isLoaded = image => mammograms().includes(image?.displaySet);
-  const named = (new URLSearchParams(location.search).get('initialSeriesInstanceUID') || '').split(',');
+  const named = namedSeries();
   const isNamed = ({ SeriesInstanceUID }) => named.includes(SeriesInstanceUID);
   const first = displaySet => displaySet && { displaySet, sopInstanceUid: displaySet.instances[0].SOPInstanceUID };
   const alone = results().filter(set => !sourceOf(set));
@@ -70,6 +70,12 @@ function toHang() {
   const synthesized = first(results().find(isNamed) || results().filter(sourceOf).sort(byAge)[0]);
   return { source: (synthesized && imageBefore(synthesized)) || single, synthesized, single };
 }
+
+/** Series that the address names, as ours do or by OHIF's own filter; OHIF reads names in any case. */
+const namedSeries = () =>
+  [...new URLSearchParams(location.search)]
+    .filter(([name]) => ['initialseriesinstanceuid', 'seriesinstanceuids', 'seriesinstanceuid'].includes(name.toLowerCase()))
+    .flatMap(([, value]) => value.split(','));
 
 /** The image that a result was made from, as {displaySet, sopInstanceUid}. */
 function imageBefore({ displaySet, sopInstanceUid }) {
