@@ -62,9 +62,9 @@ def test_a_full_disk_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_a_bundle_without_weights_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "R_CC.png").touch()
-    command = ["synthesize", "contrast", str(tmp_path / "R_CC.png"), "--output", str(tmp_path / "out")]
-    assert cli.main([*command, "--bundle", "breast_cem_cyclegan"]) == 1
-    assert "breast_cem_cyclegan has no weights" in capsys.readouterr().err
+    command = ["synthesize", "mask", str(tmp_path / "R_CC.png"), "--output", str(tmp_path / "out")]
+    assert cli.main([*command, "--bundle", "breast_mg_mask_dcgan_128"]) == 1
+    assert "breast_mg_mask_dcgan_128 has no weights" in capsys.readouterr().err
 
 
 def test_a_model_is_installed_once_and_replaced_on_request(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

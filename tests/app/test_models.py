@@ -12,7 +12,7 @@ from monailabel_app.options import AppOptions
 @pytest.mark.slow
 def test_the_default_model_of_a_task_goes_by_its_name_and_comes_first(tmp_path):
     models = load_bundles(AppOptions((default_model_zoo(),), trained_models=tmp_path))
-    assert list(models)[:2] == ["contrast", "breast_cem_cyclegan_narrow"]
+    assert list(models)[:2] == ["contrast", "breast_cem_cyclegan"]
     assert models["contrast"].name == "breast_cem_residual"
 
 

@@ -20,7 +20,7 @@ from tests.support.phantom_views import left_cc
 
 GOLDEN = Path(__file__).with_name("released.json")
 HEADS = "breast_cem_residual_heads"
-BUNDLES = ("breast_cem_residual", HEADS, "breast_cem_cyclegan_narrow")
+BUNDLES = ("breast_cem_residual", HEADS, "breast_cem_cyclegan", "breast_cem_cyclegan_narrow")
 TOLERANCE = 2e-4  # in grey values from 0 to 1; half a level of 8 bits is ten times as much
 
 
