@@ -1,8 +1,9 @@
 """What contrast costs and how sharp it is: reference against fast mode, all members, /infer, power of detail.
 
-Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/contrast.py [--full-resolution DIR]`; DIR holds pairs
-`<name>_DM_<view>.jpg` and `<name>_CM_<view>.jpg`. Time does not depend on weights, so bundles without weights are timed
-as they are built. Absolute times depend on the machine and on what else it does; ratios are of one run.
+Run from the root: `PYTHONPATH=. .venv/bin/python benchmarks/contrast.py [--full-resolution DIR] [--pairs DIR]`. The
+first DIR holds pairs `<name>_DM_<view>.jpg` and `<name>_CM_<view>.jpg`, the second is a folder as `evaluate contrast`
+reads it. Time does not depend on weights, so bundles without weights are timed as they are built. Absolute times depend
+on the machine and on what else it does; ratios are of one run.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from mammosynth.networks.resnet_generator import MULTIPLE
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.synthesis.engine import run_whole, run_windows
+from mammosynth.tasks.contrast.data import ContrastDataset
 from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.tasks.contrast.specification import SOURCE
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
-from mammosynth.tasks.contrast.windowed import OVERLAP, STRIDE, TILE, WINDOW, tile_side
+from mammosynth.tasks.contrast.windowed import FAST, OVERLAP, REFERENCE, STRIDE, TILE, WINDOW, tile_side
 from mammosynth.terms import ViewPosition
 from tests.support.phantom_views import left_cc
 from tests.support.server import find_series, running
@@ -44,8 +46,8 @@ LIMIT_S, LIMIT_MIB, LEAST_RATIO = 10, 4096, 50
 NATIVE = (2296, 1916)
 """Matrix of a full-field detector with 0.1 mm pixels, padded to multiples of 4."""
 REPEATS, MOST_RATIO = 5, 2.0
-RIM = 100
-"""Pixels of the rim that are left out of the spectra: skin."""
+RIM, RIM_IN_FRAME = 100, 3
+"""Pixels of the rim that are left out of the spectra, and of the scores: skin."""
 
 
 def main() -> None:
@@ -54,10 +56,12 @@ def main() -> None:
     parser.add_argument("--windowed", default="breast_cem_cyclegan", help="bundle with a reference mode")
     parser.add_argument("--bundle", default="breast_cem_residual", help="bundle to serve and to measure sharpness of")
     parser.add_argument("--full-resolution", type=Path, metavar="DIR")
-    parser.add_argument("--only", choices=["modes", "members", "infer", "sharpness"])
+    parser.add_argument("--pairs", type=Path, metavar="DIR", help="to score both modes on its split 'val'")
+    parser.add_argument("--only", choices=["modes", "scores", "members", "infer", "sharpness"])
     args = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "modes": lambda: _print_modes(args.windowed),
+        "scores": lambda: _print_scores(args.windowed, args.pairs),
         "members": lambda: _print_members(args.bundle),
         "infer": lambda: _print_infer(args.bundle),
         "sharpness": lambda: _print_sharpness(args.bundle, args.full_resolution),
@@ -90,6 +94,23 @@ def _print_modes(name: str) -> None:
     windows = math.prod(math.ceil((side - WINDOW) / STRIDE) + 1 for side in NATIVE)
     label = f"{NATIVE[0]} x {NATIVE[1]}, {windows} windows or {tiles} tiles, scaled up from 8 and a quarter"
     _print_ratio(label, windows * one_window, tiles * one_tile)
+
+
+def _print_scores(name: str, place: Path | None) -> None:
+    if place is None:
+        print("\nno --pairs: the modes are not scored")
+        return
+    bundle, found = load_bundle(default_model_zoo() / name), {mode: [] for mode in (FAST, REFERENCE)}
+    for pair in ContrastDataset().read(place, "val"):
+        breast = segment_breast(pair.low_energy.pixels)
+        shown = segment_breast(pair.recombined) if pair.recombined_breast is None else pair.recombined_breast
+        inside = erode(breast, RIM_IN_FRAME) & erode(shown, RIM_IN_FRAME)
+        for mode, values in found.items():
+            made = bundle.synthesize({SOURCE: pair.low_energy}, parameters={"mode": mode}).image.pixels
+            values.append(-10 * math.log10(np.square(made - pair.recombined)[inside].mean()))
+    print(f"\n{name}, mean PSNR inside both breasts, val")
+    for mode, values in found.items():
+        print(f"{mode:<12}{statistics.mean(values):6.2f} dB of {len(values)} images")
 
 
 def _print_infer(name: str) -> None:
