@@ -33,6 +33,8 @@ from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.synthesis.engine import run_whole, run_windows
 from mammosynth.tasks.contrast.data import ContrastDataset
+from mammosynth.tasks.contrast.evaluation.metrics import psnr
+from mammosynth.tasks.contrast.evaluation.protocol import Case, into_frame
 from mammosynth.tasks.contrast.evaluation.sharpness import BAND_EDGES, band_powers
 from mammosynth.tasks.contrast.specification import SOURCE
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
@@ -46,8 +48,8 @@ LIMIT_S, LIMIT_MIB, LEAST_RATIO = 10, 4096, 50
 NATIVE = (2296, 1916)
 """Matrix of a full-field detector with 0.1 mm pixels, padded to multiples of 4."""
 REPEATS, MOST_RATIO = 5, 2.0
-RIM, RIM_IN_FRAME = 100, 3
-"""Pixels of the rim that are left out of the spectra, and of the scores: skin."""
+RIM = 100
+"""Pixels of the rim that are left out of the spectra: skin."""
 
 
 def main() -> None:
@@ -102,12 +104,11 @@ def _print_scores(name: str, place: Path | None) -> None:
         return
     bundle, found = load_bundle(default_model_zoo() / name), {mode: [] for mode in (FAST, REFERENCE)}
     for pair in ContrastDataset().read(place, "val"):
-        breast = segment_breast(pair.low_energy.pixels)
-        shown = segment_breast(pair.recombined) if pair.recombined_breast is None else pair.recombined_breast
-        inside = erode(breast, RIM_IN_FRAME) & erode(shown, RIM_IN_FRAME)
+        framed = into_frame(pair)
+        case = Case.from_pair(framed)
         for mode, values in found.items():
-            made = bundle.synthesize({SOURCE: pair.low_energy}, parameters={"mode": mode}).image.pixels
-            values.append(-10 * math.log10(np.square(made - pair.recombined)[inside].mean()))
+            made = bundle.synthesize({SOURCE: framed.low_energy}, parameters={"mode": mode}).image.pixels
+            values.append(psnr(case.turn(made)[case.scored], case.recombined[case.scored]))
     print(f"\n{name}, mean PSNR inside both breasts, val")
     for mode, values in found.items():
         print(f"{mode:<12}{statistics.mean(values):6.2f} dB of {len(values)} images")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mammosynth.preprocessing.regions import Part, Regions, box_around, close, dilate, filled, largest
+from mammosynth.preprocessing.regions import Part, Regions, box_around, close_round, dilate, filled, largest
 
 REFERENCE_SIDE = 512
 """Longest side in pixels of the grid on which a breast is segmented; the filters below are sized for it."""
@@ -112,7 +112,7 @@ def find_edge(pixels: np.ndarray, breast_mask: np.ndarray, valid: np.ndarray | N
 def _cleaned(breast: np.ndarray, outside: np.ndarray, fading: np.ndarray, scale: float) -> np.ndarray:
     """The share of breast in every pixel without what is no edge: holes, notches, and specks and folds in the air."""
     found = Regions(breast)
-    breast = _without_notches(found.mask(found.areas >= (EDGE_SPECK_PX * scale) ** 2), EDGE_NOTCH_PX * scale)
+    breast = close_round(found.mask(found.areas >= (EDGE_SPECK_PX * scale) ** 2), EDGE_NOTCH_PX * scale)
     air = Regions(~largest(breast))
     breast = ~air.mask(air.holding(outside))
     # What fades from the breast is its edge; noise, marks and folds of skin elsewhere are not.
@@ -273,8 +273,3 @@ def _enlarged_box(box: Part, grid_shape: tuple[int, ...], shape: tuple[int, ...]
         for part, side, size in zip(box, grid_shape, shape, strict=True)
     )
     return rows, columns
-
-
-def _without_notches(mask: np.ndarray, radius: float) -> np.ndarray:
-    """The mask closed with an octagon; at the image's border the breast goes on."""
-    return close(mask, square=round(0.41 * radius), diamond=round(0.59 * radius))

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mammosynth.preprocessing.breast import REFERENCE_SIDE, THRESHOLD, chest_wall_on_left
-from mammosynth.preprocessing.regions import Regions, close, dilate, filled
+from mammosynth.preprocessing.regions import Regions, close_round, dilate, filled
 
 WALL_PX = 4
 """In pixels of the reference grid: within so many of the chest wall, breast reaches it."""
@@ -79,12 +79,12 @@ def without_bites(edge: np.ndarray, pixels: np.ndarray, *, wall_on_left: bool) -
     Returns:
         (H, W) float32 in [0, 1], nowhere less than `edge`; nothing is added in the half of the breast at the nipple.
     """
-    if not (edge > 0.5).any():
-        return edge
     turned, shown = (array if wall_on_left else array[:, ::-1] for array in (edge, pixels))
     breast = turned > 0.5
-    wall = chest_wall_column(shown, breast)
-    end = int(np.flatnonzero(breast.any(axis=0))[-1]) + 1
+    columns = np.flatnonzero(breast.any(axis=0))
+    if not columns.size:
+        return edge
+    wall, end = chest_wall_column(shown, breast), int(columns[-1]) + 1
     part = np.s_[:, wall : wall + max(1, (end - wall) // 2)]
     added = _bites(_reduced(breast[part], edge.shape), shown[part])
     if not added.any():
@@ -105,8 +105,7 @@ def _bites(breast: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """
     whole = closed_at_wall(breast, wall_on_left=True, columns=WALL_PX)
     margin = BITE_PX + 1
-    padded = np.pad(whole, margin, mode="edge")
-    padded = close(padded, square=round(0.41 * BITE_PX), diamond=round(0.59 * BITE_PX))
+    padded = close_round(np.pad(whole, margin, mode="edge"), BITE_PX)
     closed = padded[margin:-margin, margin:-margin]
     bites = Regions(closed & ~whole)
     wanted = np.zeros(bites.count, bool)

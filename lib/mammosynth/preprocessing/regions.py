@@ -91,6 +91,11 @@ def close(mask: np.ndarray, square: int, diamond: int) -> np.ndarray:
     return ~dilate(~dilate(mask, square, diamond), square, diamond)
 
 
+def close_round(mask: np.ndarray, radius: float) -> np.ndarray:
+    """As `close`, by the octagon that is nearest to a disk of a radius in pixels."""
+    return close(mask, square=round(0.41 * radius), diamond=round(0.59 * radius))
+
+
 def largest(mask: np.ndarray) -> np.ndarray:
     """The largest region of a mask."""
     regions = Regions(mask)
