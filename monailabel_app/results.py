@@ -113,6 +113,7 @@ class ArchiveSink:
             number: Of the source in its series, if that holds several images.
         """
         self._archive, self._source, self._number = archive, source, number
+        self._found: list[Stored] | None = None
 
     def find(self, work: Work) -> list[Stored] | None:
         """The instances, if the archive holds all of them."""
@@ -122,10 +123,15 @@ class ArchiveSink:
             if address is None:
                 return None
             stored.append(self._stored(role, address))
+        self._found = stored
         return stored
 
     def store(self, work: Work, result: Result) -> list[Stored]:
         """Store what the archive does not hold; remarks go with the image."""
+        first, *others = self._found or self._store(work, result)
+        return [replace(first, remarks=tuple(remark.as_json() for remark in result.remarks)), *others]
+
+    def _store(self, work: Work, result: Result) -> list[Stored]:
         identify = self._identify(work)
         instances = derive_instances(
             result.outputs,
@@ -145,8 +151,7 @@ class ArchiveSink:
             if is_new:
                 self._archive.store(dataset)
             stored.append(self._stored(output.role, address, provenance if is_new else None))
-        remarks = tuple(remark.as_json() for remark in result.remarks)
-        return [replace(stored[0], remarks=remarks), *stored[1:]]
+        return stored
 
     def _stored(self, role: str, address: InstanceAddress, provenance: dict[str, Any] | None = None) -> Stored:
         return Stored(role, address, self._source.sop_instance_uid if self._source else None, provenance)

@@ -88,6 +88,7 @@ def test_an_input_that_is_only_told_of_is_no_part_of_the_work_and_is_told_of_als
     assert told.work.ingredients() == without.work.ingredients()
     assert told.result is not None
     assert [remark.sentence for remark in told.result.remarks] == ["48 pixels are drawn."]
+    assert told.result.outputs == ()
 
 
 def test_the_network_runs_where_it_is_told_to() -> None:

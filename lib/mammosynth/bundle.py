@@ -81,6 +81,7 @@ class Bundle:
         rendering: Rendering | None = None,
         seed: int = 0,
         progress: Callable[[float, str], None] | None = None,
+        only_tell: bool = False,
     ) -> Result:
         """What the model makes of its inputs, where that comes from, and what it tells of those that change nothing.
 
@@ -92,6 +93,7 @@ class Bundle:
             rendering: None for the first one of `renderings`.
             seed: Of everything random.
             progress: Told a fraction in [0, 1] and what happens.
+            only_tell: Make no outputs where there is an input to tell of: somebody has them.
 
         Raises:
             InvalidParameterError: If a parameter or an input is unknown or out of range, or the model lacks the
@@ -107,7 +109,7 @@ class Bundle:
         remarks: tuple[Remark, ...] = ()
         if len(made_from) < len(inputs) and isinstance(self.synthesizer, Teller):
             outputs, remarks = self.synthesizer.make_and_tell(
-                inputs, resolved, rendering=chosen, seed=seed, progress=progress
+                inputs, resolved, rendering=chosen, seed=seed, progress=progress, only_tell=only_tell
             )
         else:
             outputs = self.synthesizer(made_from, resolved, rendering=chosen, seed=seed, progress=progress)

@@ -151,10 +151,12 @@ class Sink(Protocol[Stored]):
     """Where results go."""
 
     def find(self, work: Work) -> Stored | None:
-        """What is stored of the work already; None if any of it is missing."""
+        """What is stored of the work already; None if any of it is missing. Comes before `store`, if that comes."""
 
     def store(self, work: Work, result: Result) -> Stored:
         """Mark the result and store what of it is missing; what is told goes back with it.
+
+        A result has no outputs if all of them were found.
 
         Raises:
             OutputError: If it cannot be written.
@@ -171,8 +173,7 @@ def perform(
 ) -> Stored:
     """Make one result and store it, unless it is there already.
 
-    One that is there is made again, and not stored again, where something is to be told of an input: the network has to
-    run for that.
+    Where something is to be told of an input, the network runs also for one that is there, but no image is made.
 
     Args:
         order: What was asked for.
@@ -201,6 +202,7 @@ def perform(
         rendering=order.settings.rendering,
         seed=order.settings.seed,
         progress=lambda fraction, message: report(0.2 + 0.6 * fraction, message),
+        only_tell=known is not None,
     )
     report(0.85, "storing the result")
     return sink.store(work, result)

@@ -68,10 +68,11 @@ class Counting(Inverting):
     tells_of = ("lesions",)
 
     def make_and_tell(
-        self, inputs: Mapping[str, Any], parameters: InvertingParameters, **order: Any
+        self, inputs: Mapping[str, Any], parameters: InvertingParameters, *, only_tell: bool = False, **order: Any
     ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
         count = int((inputs["lesions"].labels > 0).sum())
-        return self(inputs, parameters, **order), (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
+        remarks = (Remark("lesions", f"{count} pixels are drawn.", {"pixels": count}),)
+        return () if only_tell else self(inputs, parameters, **order), remarks
 
 
 class PaintingParameters(Parameters):

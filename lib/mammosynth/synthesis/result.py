@@ -19,7 +19,7 @@ class Result:
     Attributes:
         task: Which synthesis; says where the result belongs.
         inputs: What it was made from, by role.
-        outputs: The image first.
+        outputs: The image first; none if only remarks were asked for.
         provenance: Complete enough to make it again.
         remarks: On inputs that left the image as it is.
     """

@@ -81,6 +81,7 @@ class Teller(Protocol):
         rendering: Rendering,
         seed: int,
         progress: Progress | None = None,
+        only_tell: bool = False,
     ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
         """What a call gives without these inputs, and what there is to say of them; the network runs once for both.
 
@@ -90,6 +91,7 @@ class Teller(Protocol):
             rendering: See there.
             seed: See there.
             progress: See there.
+            only_tell: Make no outputs: somebody has them.
 
         Raises:
             MammoSynthError: As a call.

@@ -148,6 +148,14 @@ def test_the_network_runs_once_for_the_image_and_for_what_is_told_and_not_for_no
     assert runs == []
 
 
+def test_of_an_image_that_is_there_the_same_is_told_and_nothing_is_made() -> None:
+    lesion = square(236, 100)
+    inputs = {"source": source(lesion), "lesions": LabelMap(lesion.astype(np.uint8), "d.png")}
+    outputs, told = synthesizer().make_and_tell(inputs, ContrastParameters())
+    assert [output.role for output in outputs] == ["image"]
+    assert synthesizer().make_and_tell(inputs, ContrastParameters(), only_tell=True) == ((), told)
+
+
 def test_only_a_calibrated_ensemble_tells_of_lesions() -> None:
     assert synthesizer().tells_of == ("lesions",)
     assert synthesizer(calibration=None).tells_of == ()

@@ -96,6 +96,7 @@ class ContrastSynthesizer:
         rendering: Rendering = Rendering.EXPECTED,
         seed: int = 0,
         progress: Progress | None = None,
+        only_tell: bool = False,
     ) -> tuple[tuple[Output, ...], tuple[Remark, ...]]:
         """A call, and of each drawn lesion its contrast in the expected image and the 90 % interval.
 
@@ -105,6 +106,7 @@ class ContrastSynthesizer:
             rendering: Of the image; what is told is the same for all.
             seed: See there.
             progress: See there.
+            only_tell: Compose no image: somebody has it.
 
         Raises:
             MammoSynthError: As a call.
@@ -115,7 +117,7 @@ class ContrastSynthesizer:
         self.outputs(parameters)
         predict = cache(partial(self.predict, inputs[SOURCE], progress))
         remarks = lesions_told(self, inputs[SOURCE], inputs[LESIONS], predict)
-        return self._made(predict(), parameters, rendering, seed, progress), remarks
+        return () if only_tell else self._made(predict(), parameters, rendering, seed, progress), remarks
 
     def outputs(self, parameters: ContrastParameters) -> tuple[str, ...]:
         """The image, and its uncertainty if that is asked for.
