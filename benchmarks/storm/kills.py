@@ -72,7 +72,6 @@ class Kept:
     kills: dict[str, int] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     half: list[str] = field(default_factory=list)
-    unasked: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     unfinished_jobs: list[str] = field(default_factory=list)

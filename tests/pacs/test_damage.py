@@ -31,7 +31,6 @@ from tests.support.mutants import mutants
 
 pytestmark = pytest.mark.slow  # several seconds in all
 
-INFINITE = (float("nan"), float("inf"), float("-inf"))
 Spoiler = Callable[[FileDataset], None]
 
 

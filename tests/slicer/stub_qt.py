@@ -225,9 +225,6 @@ class QComboBox(QWidget):
         self._texts = []
         self.setCurrentIndex(-1)
 
-    def findText(self, text):  # noqa: N802
-        return self._texts.index(text) if text in self._texts else -1
-
     def setCurrentIndex(self, index):  # noqa: N802
         changed = index != self.currentIndex
         self.currentIndex = index

@@ -21,7 +21,7 @@ from tests.support.instances import as_file, build_instance
 
 EXPLICIT, IMPLICIT = str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)
 BIG, DEFLATED = str(ExplicitVRBigEndian), str(DeflatedExplicitVRLittleEndian)
-KNOWN, PRIVATE = (0x0040, 0x0275), (0x0009, 0x1001)  # Request Attributes Sequence; somebody's
+KNOWN = (0x0040, 0x0275)  # Request Attributes Sequence
 
 
 def beginning_of_file(syntax: str) -> bytes:

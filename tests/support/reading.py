@@ -18,11 +18,9 @@ def van_dyke() -> Ratings:
     return Ratings.from_table(van_dyke_table())
 
 
-def drawn_ratings(
-    treatments: int = 2, readers: int = 3, cases: int = 24, *, levels: int = 5, seed: int = 0, per_patient: int = 1
-) -> Ratings:
+def drawn_ratings(treatments: int = 2, readers: int = 3, cases: int = 24, *, levels: int = 5, seed: int = 0) -> Ratings:
     """Ratings on a scale, so that there are ties."""
     random = np.random.default_rng(seed)
     truth = random.permutation(np.arange(cases) % 2 == 0)
     scores = random.integers(0, levels, (treatments, readers, cases)) + truth
-    return Ratings.from_arrays(scores, truth, np.arange(cases) // per_patient)
+    return Ratings.from_arrays(scores, truth, np.arange(cases))

@@ -106,11 +106,9 @@ def series_identity(
     return {"series_instance_uid": series_instance_uid, **_read_as(view_position, image_laterality)}
 
 
-def content_identity(
-    content: bytes, *, view_position: str | None = None, image_laterality: str | None = None
-) -> dict[str, Any]:
-    """What stands for an image or a label map without UIDs: its file's bytes; see `instance_identity`."""
-    return {"content_sha256": hashlib.sha256(content).hexdigest(), **_read_as(view_position, image_laterality)}
+def content_identity(content: bytes) -> dict[str, Any]:
+    """What stands for a label map without UIDs: its bytes."""
+    return {"content_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def value_identity(value: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _DTYPES = {
     1024: "i8",
     1280: "u8",
 }
-_DIM, _DATATYPE, _BITPIX, _PIXDIM, _VOX_OFFSET, _SCALING = 40, 70, 72, 76, 108, 112
+_DIM, _DATATYPE, _PIXDIM, _VOX_OFFSET, _SCALING = 40, 70, 76, 108, 112
 _QFORM_CODE, _SFORM_CODE, _QUATERNION, _AFFINE, _MAGIC = 252, 254, 256, 280, 344
 _TEXTS = (slice(148, 228), slice(228, 252), slice(328, 344))  # descrip, aux_file, intent_name
 

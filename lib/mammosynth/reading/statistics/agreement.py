@@ -34,25 +34,6 @@ class Measurement(StrEnum):
     INTERVAL = "interval"
 
 
-def category_numbers(answers: np.ndarray, categories: Sequence[str]) -> np.ndarray:
-    """Numbers of answers in the order of their categories.
-
-    Args:
-        answers: Texts in any shape; empty where there is none.
-        categories: In their order.
-
-    Returns:
-        int in the shape of `answers`, -1 where there is none.
-
-    Raises:
-        DataError: If an answer is none of the categories.
-    """
-    number = {"": MISSING, **{category: index for index, category in enumerate(categories)}}
-    if unknown := sorted(set(np.ravel(answers)) - set(number)):
-        raise DataError(f"answer {unknown[0]!r} is unknown, expected {', '.join(categories)} or none")
-    return np.vectorize(number.__getitem__, otypes=[int])(answers)
-
-
 def cohen_kappa(
     first: np.ndarray,
     second: np.ndarray,

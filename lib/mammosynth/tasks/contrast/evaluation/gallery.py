@@ -103,9 +103,9 @@ class Pictures:
             self.greys[model] = self.greys.get(model, 0) + counts
 
 
-def worst_cases(report: Mapping[str, Any], model: str = MODEL, count: int = 5) -> list[int]:
+def worst_cases(report: Mapping[str, Any], count: int = 5) -> list[int]:
     """Positions of the cases with the lowest lesion AUROC, worst first; cases without a lesion are left out."""
-    scores = [case["scores"][model]["auroc_lesion"] for case in report["cases"]]
+    scores = [case["scores"][MODEL]["auroc_lesion"] for case in report["cases"]]
     known = [index for index, score in enumerate(scores) if score is not None]
     return sorted(known, key=lambda index: scores[index])[:count]
 
