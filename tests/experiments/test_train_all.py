@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from mammosynth.bundle import (
 from mammosynth.errors import BundleError
 from mammosynth.task import Rendering
 from tests.support.data_sets import write_data_sets
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 BLOCKED = (
@@ -77,14 +77,6 @@ def write_small_zoo(folder: Path) -> Path:
             (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / name / path).write_text(json.dumps(config))
     return folder
-
-
-def wait_for(happens: Callable[[], bool], seconds: float = 300) -> None:
-    """Until something has happened."""
-    ends = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def test_every_released_model_that_can_be_trained_is_in_the_queue() -> None:
@@ -148,7 +140,7 @@ def test_all_models_are_trained_from_start_to_resumed_end_where_little_is_instal
 
     begun = subprocess.Popen([*command, "--minutes", "30"], env=environment)
     log = output / "log.txt"
-    wait_for(lambda: log.is_file() and " step 2 of 12" in log.read_text())
+    until(lambda: log.is_file() and " step 2 of 12" in log.read_text(), 300)
     begun.send_signal(signal.SIGTERM)
     assert begun.wait(300) == 0
     assert "stopped; run it again to go on" in log.read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from monailabel_app.gateway.blinding import BlindingJobs, archive_images
 from monailabel_app.studies import DicomWebStudies
 from tests.support.archives import embedded_store
 from tests.support.studies import protocol
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -56,11 +56,9 @@ def study_of(folder: Path) -> Protocol:
     return protocol(cases=cases, blinding={"rows": 128, "columns": 104, "edge": 2, "fade": 2})
 
 
-def until_it_ends(jobs: BlindingJobs, timeout_s: float = 60.0) -> dict[str, Any]:
-    deadline = time.monotonic() + timeout_s
-    while (found := jobs.progress("small"))["state"] == "running" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+def until_it_ends(jobs: BlindingJobs, within_s: float = 60.0) -> dict[str, Any]:
+    until(lambda: jobs.progress("small")["state"] != "running", within_s)
+    return jobs.progress("small")
 
 
 @pytest.fixture

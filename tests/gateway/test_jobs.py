@@ -2,6 +2,7 @@ import statistics
 import threading
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -17,6 +18,7 @@ from monailabel_app.gateway.worker import Worker
 from monailabel_app.studies import DicomWebStudies
 from tests.support.full_disk import full_disk
 from tests.support.odd_archives import odd_archive, silent
+from tests.support.waiting import until
 
 
 def _request(study="1.2", requester="a"):
@@ -339,26 +341,19 @@ def test_a_full_disk_is_told_in_words_at_every_write_and_it_goes_on_with_space(s
     action(store, job_id)
 
 
-def _eventually(is_so, timeout_s=5.0):
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.01)
-
-
 def test_the_worker_says_that_the_disk_is_full_refuses_new_jobs_and_goes_on_with_space(store):
     worker = Worker(store, lambda request, report: {}, pause_s=0.05)
     job_id = store.submit(_request())
     with full_disk():
         worker.start()
-        _eventually(lambda: worker.state()["state"] == "failing")
+        until(lambda: worker.state()["state"] == "failing")
         with pytest.raises(
             BusyError, match=r"jobs cannot be run since \d{4}-.*: jobs cannot be written down"
         ) as refusal:
             worker.check()
     assert (refusal.value.status, set(worker.state())) == (NOT_NOW, {"state", "failed", "since"})
     _wait(store, job_id, "done")
-    _eventually(lambda: worker.state() == {"state": "waiting"})
+    until(lambda: worker.state() == {"state": "waiting"})
     worker.check()
     worker.stop()
     assert worker.state() == {"state": "stopped"}
@@ -382,7 +377,7 @@ def test_work_that_is_done_is_not_lost_to_a_full_disk(store):
     assert is_full.wait(5)
     with full_disk():
         may_end.set()
-        _eventually(lambda: worker.state()["state"] == "failing")
+        until(lambda: worker.state()["state"] == "failing")
         time.sleep(0.1)
     assert _wait(store, job_id, "done")["result"] == {"made": 1}
     worker.stop()
@@ -392,21 +387,22 @@ def test_work_that_is_done_is_not_lost_to_a_full_disk(store):
 def test_a_job_is_held_until_its_end_is_written_down(database, monkeypatch):
     class Broken(JobStore):
         def end(self, *args):
-            if len(refused) < 4:
-                refused.append(args)
+            if is_away.is_set():
                 raise BusyError("the database is away")
             return super().end(*args)
 
-    refused, runs = [], []
+    is_away, runs = threading.Event(), []
+    is_away.set()
     monkeypatch.setattr(jobs_module, "LEASE_S", 0.2)
     store, other = Broken(database, holder="one"), JobStore(database, holder="two")
-    worker = Worker(store, lambda request, report: runs.append(request) or {"made": 1}, pause_s=0.3, renew_s=0.05)
+    worker = Worker(store, lambda request, report: runs.append(request) or {"made": 1}, pause_s=0.05, renew_s=0.05)
     job_id = store.submit(_request())
     worker.start()
-    _eventually(lambda: worker.state()["state"] == "failing")
+    until(lambda: worker.state()["state"] == "failing")
     for _ in range(8):  # for twice the lease
         assert other.claim_next() is None
         time.sleep(0.05)
+    is_away.clear()
     assert _wait(store, job_id, "done")["result"] == {"made": 1}
     worker.stop()
     assert len(runs) == 1
@@ -421,15 +417,15 @@ def test_asking_whether_it_works_does_not_make_the_worker_try_again(database):
     asked = []
     worker = Worker(Broken(database), lambda request, report: {}, pause_s=0.05)
     worker.start()
-    _eventually(lambda: len(asked) == 4)  # it waits for 0.8 s now
-    for _ in range(10):
+    until(lambda: len(asked) == 4)  # it waits for 0.4 s now
+    for _ in range(3):
         with pytest.raises(BusyError, match="jobs cannot be run since"):
             worker.check()
         time.sleep(0.02)
     assert len(asked) == 4
     with pytest.raises(BusyError, match="jobs cannot be run since"):
         worker.accept()
-    _eventually(lambda: len(asked) == 5, timeout_s=0.3)
+    until(lambda: len(asked) == 5, 0.25)
     worker.stop()
 
 
@@ -465,10 +461,8 @@ def test_a_queue_that_cannot_be_read_is_tried_again_less_and_less_often(database
     worker.start()
     _wait(store, job_id, "done")
     worker.stop()
-    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)][:3]
-    assert pauses == sorted(pauses)
-    assert pauses[0] >= 0.05
-    assert pauses[2] >= 0.2
+    pauses = [later - earlier for earlier, later in pairwise(asked[:4])]
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True)), pauses
 
 
 @pytest.mark.slow
@@ -507,13 +501,9 @@ def _job_that_loses_its_worker(store: JobStore, times: int) -> dict:
     job_id = store.submit(JobRequest("contrast", {}, {}, "a"))
     worker.start()
     try:
-        deadline = time.monotonic() + 10
-        while (status := store.status(job_id))["state"] not in ENDED and time.monotonic() < deadline:
-            worker.wake()
-            time.sleep(0.02)
+        return _wait(store, job_id, *ENDED)
     finally:
         worker.stop()
-    return status
 
 
 def test_a_job_that_loses_its_worker_is_queued_again_once(store):
@@ -538,17 +528,13 @@ def test_jobs_wait_while_there_are_no_workers_and_are_run_when_they_are_back(sto
     job_id = store.submit(JobRequest("contrast", {}, {}, "a"))
     worker.start()
     try:
-        deadline = time.monotonic() + 10
-        while worker.state()["state"] != "failing" and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: worker.state()["state"] == "failing")
         assert store.status(job_id)["state"] == JobState.QUEUED
         with pytest.raises(BusyError, match="the Ray cluster does not answer"):
             worker.accept()
         is_away.clear()
         worker.wake()
-        while store.status(job_id)["state"] != JobState.DONE and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert store.status(job_id)["state"] == JobState.DONE
+        _wait(store, job_id, JobState.DONE)
     finally:
         worker.stop()
 
@@ -609,9 +595,7 @@ def test_several_jobs_run_at_once_and_none_twice(store):
     jobs = [store.submit(JobRequest("contrast", {}, {"number": number}, "a")) for number in range(6)]
     worker = Worker(store, run, at_once=3)
     worker.start()
-    deadline = time.monotonic() + 15
-    while sum(store.present().values()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: not sum(store.present().values()), 15)
     worker.stop()
     assert sorted(runs) == list(range(6))
     assert {store.status(job)["state"] for job in jobs} == {JobState.DONE}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ray_cluster import temporary_cluster
 from tests.support.server import Server, find_series, made, order, retrieve, running
+from tests.support.waiting import until
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'mammosynth[ray]'")
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -28,16 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         temporary_cluster(2) as started,
         running(folder / "d", "--studies", str(folder / "studies"), "--ray-address", started.address) as each,
     ):
-        _until(lambda: _workers(each)["idle"] == 2, 90)
+        until(lambda: _workers(each)["idle"] == 2, 90)
         yield each
-
-
-def _until(is_so: Callable[[], Any], within_s: float = 60.0) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := is_so()):
-        assert time.monotonic() < deadline, f"not within {within_s} s"
-        time.sleep(0.05)
-    return found
 
 
 def _workers(server: Server) -> dict[str, float]:
@@ -103,31 +95,31 @@ def test_two_jobs_run_at_once_and_models_are_loaded_once(server: Server) -> None
 
 def test_a_job_whose_worker_is_killed_once_is_done_once(server: Server) -> None:
     job = _submit(server, 7)
-    _until(_kill_what_runs)
+    until(_kill_what_runs, 60)
     status = server.wait(job, "done", timeout_s=90)
     assert len(status["result"]["outputs"]) == 1
-    _until(lambda: "mammosynth_pool_deaths_total 0.0" not in server.get("/metrics").text)
-    _until(lambda: _workers(server)["idle"] == 2, 90)
+    until(lambda: "mammosynth_pool_deaths_total 0.0" not in server.get("/metrics").text, 60)
+    until(lambda: _workers(server)["idle"] == 2, 90)
 
 
 def test_a_job_is_done_though_all_workers_die_at_once(server: Server) -> None:
     job = _submit(server, 8)
-    _until(lambda: server.get(f"/synthesis/{job}").json()["state"] == "running")
+    until(lambda: server.get(f"/synthesis/{job}").json()["state"] == "running", 60)
     for process in _processes():  # the idle one, too, before anybody has noticed
         process.send_signal(signal.SIGKILL)
     assert server.wait(job, "done", timeout_s=90)
-    _until(lambda: _workers(server)["idle"] == 2, 90)
+    until(lambda: _workers(server)["idle"] == 2, 90)
 
 
 def test_a_job_that_is_cancelled_while_it_runs_frees_its_worker(server: Server) -> None:
     jobs = [_submit(server, seed) for seed in range(200, 206)]
-    _until(lambda: server.get(f"/synthesis/{jobs[0]}").json()["state"] == "running")
+    until(lambda: server.get(f"/synthesis/{jobs[0]}").json()["state"] == "running", 60)
     for job in jobs:
         server.request("DELETE", f"/synthesis/{job}")
     ended = ("cancelled", "done")  # the first may have been quicker
-    states = [_until(lambda job=job: _in(server, job, ended)) for job in jobs]
+    states = [until(lambda job=job: _in(server, job, ended), 60) for job in jobs]
     assert "cancelled" in states
-    _until(lambda: _workers(server)["idle"] == 2, 20)
+    until(lambda: _workers(server)["idle"] == 2, 20)
     assert server.wait(_submit(server, 300), "done")
 
 
@@ -162,11 +154,11 @@ def test_without_its_cluster_a_server_lives_is_not_ready_and_stops_leaving_nothi
         with running(tmp_path / "d", *options) as server:
             assert server.wait(_submit(server, 1), "done", timeout_s=90)
             started.shutdown()
-            _until(lambda: server.get("/ready").status_code == 503)
+            until(lambda: server.get("/ready").status_code == 503, 60)
             assert server.get("/ready").json()["pool"] != "ok"
             assert server.get("/health").status_code == 200
             assert "mammosynth_pool_up 0.0" in server.get("/metrics").text
-            refused = _until(lambda: _refused(server))
+            refused = until(lambda: _refused(server), 60)
             assert "the Ray cluster" in refused
             children = psutil.Process(server.process.pid).children(recursive=True)
         assert not [child for child in children if child.is_running()]

@@ -24,6 +24,7 @@ from monailabel_app.gateway.worker import Worker
 from tests.support import queue_server
 from tests.support.postgresql import empty_database
 from tests.support.relay import relay_to
+from tests.support.waiting import until
 
 _JOBS_A_KILL = 40
 _REQUEST = JobRequest("contrast", {}, {}, "a")
@@ -109,10 +110,7 @@ def test_a_job_is_cancelled_through_another_server(servers: tuple[JobStore, JobS
     worker.start()
     assert begun.wait(5)
     two.cancel(job_id)
-    deadline = time.monotonic() + 5
-    while two.status(job_id)["state"] != JobState.CANCELLED and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert two.status(job_id)["state"] == JobState.CANCELLED
+    until(lambda: two.status(job_id)["state"] == JobState.CANCELLED)
     worker.stop()
 
 
@@ -135,30 +133,23 @@ def test_a_database_server_that_goes_away_is_said_and_the_job_that_runs_is_done_
             worker = Worker(store, run, pause_s=0.05, renew_s=0.05)
             job_id = store.submit(_REQUEST)
             worker.start()
-            _until(lambda: bool(runs))
+            until(lambda: bool(runs))
             relay.cut()
             for ask in (lambda: store.status(job_id), store.present, lambda: store.submit(_REQUEST)):
                 with pytest.raises(BusyError, match="at the moment"):
                     ask()
             assert b"mammosynth_jobs_database_up 0.0" in metrics.text()
             may_end.set()
-            _until(lambda: worker.state()["state"] == "failing")
+            until(lambda: worker.state()["state"] == "failing")
             with pytest.raises(BusyError, match="jobs cannot be run since"):
                 worker.check()
             time.sleep(0.2)
             relay.mend()
-            _until(lambda: worker.state()["state"] == "waiting")
+            until(lambda: worker.state()["state"] == "waiting")
             assert store.status(job_id)["result"] == {"made": 1}
             assert b"mammosynth_jobs_database_up 1.0" in metrics.text()
             worker.stop()
     assert len(runs) == 1
-
-
-def _until(is_so: Callable[[], bool], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {within_s} s"
-        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -183,9 +174,7 @@ def test_servers_that_are_killed_lose_no_job_and_do_none_twice_that_is_done(url:
             running[name].send_signal(signal.SIGKILL)
             running[name].wait()
             running[name] = start(name)
-        deadline = time.monotonic() + 60
-        while sum(store.present().values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: not sum(store.present().values()), 60)
     finally:
         for process in running.values():
             process.kill()

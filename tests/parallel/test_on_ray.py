@@ -32,6 +32,7 @@ from mammosynth.task import task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.orders import Logged, die, later_the_smaller, lines, refuse
 from tests.support.ray_cluster import add_node, temporary_cluster
+from tests.support.waiting import until
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'mammosynth[ray]'")
 from mammosynth.parallel.on_ray import RayEngine
@@ -182,10 +183,7 @@ def test_an_interrupted_command_that_started_ray_leaves_no_process(tmp_path: Pat
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.communicate(timeout=60)[1].endswith("interrupted\n")
     assert process.returncode == 130
-    deadline = time.monotonic() + 15
-    while left := _marked(mark):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
+    until(lambda: not _marked(mark), 15)
     assert 0 < len(read_manifest(tmp_path / "p")[1]["cases"]) < 40
 
 

@@ -29,6 +29,7 @@ from mammosynth.phantom.clinic.write import write_case
 from mammosynth.phantom.parameters import CaseParameters, Density, LesionKind, ParenchymalEnhancement, Vendor
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.cohort import SEEDS, SETTINGS
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -154,10 +155,7 @@ def test_an_interrupted_command_leaves_no_process_and_goes_on(tmp_path: Path) ->
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
     assert process.communicate(timeout=30)[1].endswith("interrupted\n")
     assert process.returncode == 130
-    deadline = time.monotonic() + 10
-    while left := _alive(process.pid):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    until(lambda: not _alive(process.pid))
     assert 0 < len(read_manifest(tmp_path / "p")[1]["cases"]) < 6
     subprocess.run(command, check=True, capture_output=True)
     settings, manifest = read_manifest(tmp_path / "p")
