@@ -37,10 +37,11 @@ from mammosynth.preprocessing.pairs import read_cdd_cesm
 from mammosynth.tasks.contrast.evaluation.metrics import score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.framed import Batch
-from mammosynth.tasks.contrast.objectives.losses import contrast_loss, masked_mean, masked_ssim
+from mammosynth.tasks.contrast.objectives.losses import contrast_loss, masked_ssim
 from mammosynth.tasks.contrast.objectives.residual import ResidualObjective, compose
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.training.objective import GENERATOR, Objective
+from mammosynth.training.similarity import masked_mean
 from mammosynth.training.template import Template
 from mammosynth.training.train import train_model
 

@@ -114,11 +114,12 @@ def _check_scalar(value: Any, name: str) -> None:
         raise InvalidParameterError(f"{name} holds a whole number of {value.bit_length()} bits, expected up to 63")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidParameterError(f"{name} holds {value}, expected a finite number")
-    if isinstance(value, str) and not _is_text(value):
+    if isinstance(value, str) and not is_unicode(value):
         raise InvalidParameterError(f"{name} holds half of a surrogate pair, expected text in Unicode")
 
 
-def _is_text(value: str) -> bool:
+def is_unicode(value: str) -> bool:
+    """Whether a text can be written down as UTF-8: it holds no half of a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:

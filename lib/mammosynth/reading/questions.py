@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mammosynth.errors import InvalidParameterError
+from mammosynth.parameters import is_unicode
 
 YES, NO = "yes", "no"
 REAL, GENERATED = "real", "generated"
@@ -296,7 +297,7 @@ class Text(_Question):
         """Text."""
         _expect(isinstance(value, str), value, "text")
         _expect(len(value) <= self.max_characters, f"{len(value)} characters", f"up to {self.max_characters}")
-        _expect("\0" not in value and _is_unicode(value), "text with characters that are none", "text in Unicode")
+        _expect("\0" not in value and is_unicode(value), "text with characters that are none", "text in Unicode")
         return value
 
 
@@ -324,14 +325,6 @@ def _whole(value: Any, low: int, high: int) -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     _expect(is_whole and low <= value <= high, value, f"a whole number from {low} to {high}")
     return int(value)
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _list(words: Any) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
-from mammosynth.training.similarity import ssim_map
+from mammosynth.training.similarity import masked_mean, ssim_map
 
 REDUCTION = 4
 """Correlation is taken on means of so many by so many pixels: enhancement is wider than noise and misregistration."""
@@ -65,11 +65,6 @@ def lesion_contrast_error(
     ring = (outer - inner).clamp_min(0) * small
     usable = (inside.sum(dim=(1, 2, 3)) >= LEAST) & (ring.sum(dim=(1, 2, 3)) >= LEAST)
     return (masked_mean(difference, inside) - masked_mean(difference, ring)).abs() * usable
-
-
-def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """(B,) weighted mean of (B, 1, H, W) values over each image; 0 where nothing has weight."""
-    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
 def masked_ssim(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:

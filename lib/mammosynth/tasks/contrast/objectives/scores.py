@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from mammosynth.tasks.contrast.objectives.losses import enhancement_correlation, masked_mean, masked_ssim
+from mammosynth.tasks.contrast.objectives.losses import enhancement_correlation, masked_ssim
+from mammosynth.training.similarity import masked_mean
 
 
 def frame_scores(generated: torch.Tensor, recombined: torch.Tensor, scored: torch.Tensor) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from mammosynth.training.processes import sum_over_processes
-from mammosynth.training.similarity import ssim_map
+from mammosynth.training.similarity import masked_mean, ssim_map
 
 _SIGMA, _REACH = 1.5, 5
 _LEAST = 8.0
@@ -35,11 +35,11 @@ def lesion_radiomics(image: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
         image: (B, 1, H, W) float32 in [0, 1].
         lesion: (B, 1, H, W) in [0, 1].
     """
-    mean = _mean_within(image, lesion)
+    mean = masked_mean(image, lesion)
     centred = image - mean[:, None, None, None]
-    deviation = (_mean_within(centred.square(), lesion) + 1e-5).sqrt()
+    deviation = (masked_mean(centred.square(), lesion) + 1e-5).sqrt()
     scaled = centred / deviation[:, None, None, None]
-    third, fourth = _mean_within(scaled**3, lesion), _mean_within(scaled**4, lesion)
+    third, fourth = masked_mean(scaled**3, lesion), masked_mean(scaled**4, lesion)
     pairs = [
         (scaled[..., :, 1:], scaled[..., :, :-1], torch.minimum(lesion[..., :, 1:], lesion[..., :, :-1])),
         (scaled[..., 1:, :], scaled[..., :-1, :], torch.minimum(lesion[..., 1:, :], lesion[..., :-1, :])),
@@ -51,7 +51,7 @@ def lesion_radiomics(image: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
         lambda a, b: 1 / (1 + (a - b).square()),
         lambda a, b: a * b,
     ):
-        told.append(torch.stack([_mean_within(measure(a, b), weight) for a, b, weight in pairs]).mean(dim=0))
+        told.append(torch.stack([masked_mean(measure(a, b), weight) for a, b, weight in pairs]).mean(dim=0))
     return torch.stack([each.clamp(-4, 4) for each in told], dim=1)
 
 
@@ -61,10 +61,6 @@ def lesion_radiomics_error(made: torch.Tensor, real: torch.Tensor, lesion: torch
     error = (lesion_radiomics(made, lesion) - lesion_radiomics(real, lesion)).abs().mean(dim=1)
     wrong, count = sum_over_processes(torch.stack([(error * there).sum(), there.sum()]))
     return wrong / count.clamp_min(1)
-
-
-def _mean_within(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
 def _smoothed(images: torch.Tensor) -> torch.Tensor:
