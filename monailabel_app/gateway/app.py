@@ -15,31 +15,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import BackgroundTasks, FastAPI, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, Response
 from monailabel.endpoints.infer import ResultType, send_response
-from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 import mammosynth
-from mammosynth.atomic import is_of_the_disk, write_bytes
+from mammosynth.atomic import write_bytes
 from mammosynth.bundle_pool import parts_of, synthesize_in
 from mammosynth.database import Database
-from mammosynth.errors import InvalidParameterError, MammoSynthError
+from mammosynth.errors import InvalidParameterError
 from mammosynth.parameters import check_json_bounds
 from mammosynth.task import Slot
 from monailabel_app.app import MammoSynthApp
 from monailabel_app.archive_session import is_unwanted
 from monailabel_app.database import LAYOUTS
 from monailabel_app.dicom_json import Uid
-from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.admission import Admission
 from monailabel_app.gateway.answers import LastResort
 from monailabel_app.gateway.audit import concerns
 from monailabel_app.gateway.blinding import BlindingJobs, archive_images
-from monailabel_app.gateway.busy import BusyError
 from monailabel_app.gateway.docs_site import create_docs_site
 from monailabel_app.gateway.guard import identity_of
 from monailabel_app.gateway.history import create_history
@@ -57,6 +53,7 @@ from monailabel_app.gateway.readiness import Readiness
 from monailabel_app.gateway.reading_dicom import create_reading_dicom
 from monailabel_app.gateway.reading_room import create_reading_room
 from monailabel_app.gateway.reading_rooms import ReadingRooms
+from monailabel_app.gateway.refusals import answer_errors
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.gateway.synthesis import run_job, sources_of
 from monailabel_app.gateway.trainings import Trainings
@@ -159,7 +156,7 @@ def create_gateway(
     gateway.state.readiness = Readiness({**parts, "pool": pool.check_ready} if pool else parts)
     gateway.add_middleware(Admission)
     gateway.add_middleware(LastResort)
-    _add_error_handlers(gateway)
+    answer_errors(gateway)
     gateway.include_router(
         create_operations(gateway.state.readiness, gateway.state.metrics, lambda: _worker_state(gateway))
     )
@@ -389,38 +386,3 @@ def _parse_params(text: str) -> dict[str, Any]:
     if not isinstance(values.get("inputs") or {}, dict):
         raise InvalidParameterError(f"inputs is a JSON {type(values['inputs']).__name__}, expected an object")
     return values
-
-
-def _add_error_handlers(gateway: FastAPI) -> None:
-    def answer(status: int, detail: str) -> JSONResponse:
-        return JSONResponse({"detail": detail}, status_code=status)
-
-    @gateway.exception_handler(BusyError)
-    def busy(request: Request, error: BusyError) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after_s)}
-        return JSONResponse({"detail": str(error)}, error.status, headers)
-
-    @gateway.exception_handler(MammoSynthError)
-    def known(request: Request, error: MammoSynthError) -> JSONResponse:
-        return answer(http_status(error), str(error))
-
-    @gateway.exception_handler(MONAILabelException)
-    def of_platform(request: Request, error: MONAILabelException) -> JSONResponse:
-        return answer(400, str(error.msg))
-
-    @gateway.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors())
-        return answer(422, problems or "the request body is not what is expected; see /openapi.json")
-
-    @gateway.exception_handler(HTTPException)
-    def of_framework(request: Request, error: HTTPException) -> JSONResponse:
-        if is_of_the_disk(error.__cause__):  # while it takes in a body, which it then calls a bad one
-            return of_system(request, error.__cause__)
-        return answer(error.status_code, str(error.detail))
-
-    @gateway.exception_handler(OSError)
-    def of_system(request: Request, error: OSError) -> JSONResponse:
-        if not is_of_the_disk(error):
-            raise error
-        return answer(507, f"the server's disk cannot be written on ({error.strerror}); make room, then try again")

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
-from mammosynth.errors import MammoSynthError
-from monailabel_app.errors import http_status
 from monailabel_app.gateway.app import create_gateway
 from monailabel_app.gateway.guard import Guard
 from monailabel_app.gateway.proxy import create_proxy
+from monailabel_app.gateway.refusals import answer_errors
 from monailabel_app.gateway.scope import EVERYTHING, READING, ViewerScope, may_ask, viewer_scope
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
@@ -160,11 +158,7 @@ class OneStudy:
         scope = ViewerScope(study_instance_uids=frozenset({str(self.mine.StudyInstanceUID)}))
         app = FastAPI()
         app.include_router(create_proxy(archive.url, None, lambda request: scope)[0])
-
-        @app.exception_handler(MammoSynthError)
-        def known(request: object, error: MammoSynthError) -> JSONResponse:
-            return JSONResponse({"detail": str(error)}, http_status(error))
-
+        answer_errors(app)
         self.client = TestClient(app)
 
     def found(self, path: str, **headers: str) -> list[str]:

@@ -5,12 +5,11 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from monailabel_app.errors import NotFoundError
 from monailabel_app.gateway.ohif import EXTENSIONS, ROOT, create_ohif, viewer_url
+from monailabel_app.gateway.refusals import answer_errors
 from tests.support.asgi import as_asked_by
 
 
@@ -18,11 +17,7 @@ from tests.support.asgi import as_asked_by
 def client():
     app = FastAPI()
     app.include_router(create_ohif())
-
-    @app.exception_handler(NotFoundError)
-    def answer(request: Request, error: NotFoundError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 404)
-
+    answer_errors(app)
     return TestClient(as_asked_by(app), follow_redirects=False)
 
 

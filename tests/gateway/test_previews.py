@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from mammosynth.errors import MammoSynthError
 from mammosynth.phantom.clinic.exam import write_exam
 from mammosynth.task import Slot, task_named
-from monailabel_app.errors import ConflictError, NotFoundError, http_status
+from monailabel_app.errors import ConflictError, NotFoundError
 from monailabel_app.gateway.previews import create_previews
+from monailabel_app.gateway.refusals import answer_errors
 from monailabel_app.gateway.scope import may_ask
 from monailabel_app.identity import Identity, Role
 from monailabel_app.studies import DicomWebStudies, ViewRequest
@@ -52,11 +51,7 @@ class Client:
     def __init__(self, archive: DicomWebStudies | None = None) -> None:
         app = FastAPI()
         app.include_router(create_previews(slots_of, lambda: archive or no_archive()))
-
-        @app.exception_handler(MammoSynthError)
-        def known(request: Any, error: MammoSynthError) -> Any:
-            return JSONResponse({"detail": str(error)}, http_status(error))
-
+        answer_errors(app)
         self.client = TestClient(app, raise_server_exceptions=False)
 
     def post(self, body: Any, path: str = "/preview/mask/breast") -> Any:

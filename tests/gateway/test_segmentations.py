@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -23,8 +22,7 @@ from mammosynth.dicom.bounded import MAX_ELEMENTS
 from mammosynth.dicom.breast_codes import FIBROGLANDULAR_TISSUE
 from mammosynth.dicom.generated import phantom_uid
 from mammosynth.dicom.segmentation import Segment, draw_segmentation
-from mammosynth.errors import MammoSynthError
-from monailabel_app.errors import http_status
+from monailabel_app.gateway.refusals import answer_errors
 from monailabel_app.gateway.segmentations import create_segmentations
 from monailabel_app.identity import LOCAL, Identity, Role
 from monailabel_app.studies import DicomWebStudies
@@ -47,11 +45,7 @@ class Client:
     def __init__(self, archive: DicomWebStudies, identity: Identity = LOCAL) -> None:
         app = FastAPI()
         app.include_router(create_segmentations(lambda: archive))
-
-        @app.exception_handler(MammoSynthError)
-        def known(request: Any, error: MammoSynthError) -> Any:
-            return JSONResponse({"detail": str(error)}, http_status(error))
-
+        answer_errors(app)
         self.client = TestClient(as_asked_by(app, identity))
         self.image = mammogram(1, laterality="R", ImagerPixelSpacing=[0.1, 0.1], SeriesNumber=4)
         archive.store(self.image)
