@@ -24,6 +24,7 @@ import psutil
 import pydicom
 import requests
 
+from benchmarks.server import timed
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.archives import free_port
 
@@ -41,7 +42,7 @@ def main() -> None:
         folder, index_folder = Path(name, "studies"), Path(name, "index")
         images = write_studies(folder, args.studies)
         say("images", f"{images} of {args.studies} studies")
-        say("headers read once by pydicom", f"{seconds(lambda: read_headers(folder)):.1f} s")
+        say("headers read once by pydicom", f"{timed(lambda: read_headers(folder)):.1f} s")
         with serving(folder, index_folder, "first start") as (_, progress):
             say("sentences of progress", str(progress()))
         size = sum(file.stat().st_size for file in index_folder.iterdir())
@@ -146,7 +147,7 @@ def answers(url: str) -> bool:
 def times(session: requests.Session, address: str) -> list[float]:
     """Seconds of each of several requests after the first."""
     session.get(address, timeout=60).raise_for_status()
-    return [seconds(lambda: session.get(address, timeout=60).raise_for_status()) for _ in range(_REPEATS)]
+    return [timed(lambda: session.get(address, timeout=60).raise_for_status()) for _ in range(_REPEATS)]
 
 
 def with_clients(addresses: list[str]) -> list[float]:
@@ -157,7 +158,7 @@ def with_clients(addresses: list[str]) -> list[float]:
         session = requests.Session()
         for number in range(_REQUESTS_PER_CLIENT):
             address = addresses[number % len(addresses)]
-            waits.append(seconds(lambda: session.get(address, timeout=60).raise_for_status()))  # noqa: B023
+            waits.append(timed(lambda: session.get(address, timeout=60).raise_for_status()))  # noqa: B023
 
     threads = [threading.Thread(target=work) for _ in range(_CLIENTS)]
     for thread in threads:
@@ -165,13 +166,6 @@ def with_clients(addresses: list[str]) -> list[float]:
     for thread in threads:
         thread.join()
     return sorted(waits)
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """How long it takes."""
-    started = time.monotonic()
-    action()
-    return time.monotonic() - started
 
 
 def say(name: str, value: str) -> None:

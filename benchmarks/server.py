@@ -10,7 +10,9 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -32,16 +34,16 @@ def main() -> None:
         source = read_mammogram(next(file for file in files if "L-CC" in file.name))
         bundle = load_bundle(default_bundle("contrast"))
         bundle.synthesize({"source": source})
-        synthesis = [_timed(lambda: bundle.synthesize({"source": source})) for _ in range(args.repeats)]
+        synthesis = [timed(lambda: bundle.synthesize({"source": source})) for _ in range(args.repeats)]
         started = time.monotonic()
         with running(Path(folder) / "data", "--studies", str(studies)) as server:
             cold_start = time.monotonic() - started
             process = psutil.Process(server.process.pid)
             at_rest = process.memory_info().rss
             series = find_series(server, "BENCH")["L CC low energy"][1]
-            first = _timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
+            first = timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
             infer = [
-                _timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
+                timed(lambda: server.post(f"/infer/contrast?image={series}&output=image").raise_for_status())
                 for _ in range(args.repeats)
             ]
             peak = peak_rss_mib(server.process.pid)
@@ -56,14 +58,15 @@ def main() -> None:
     print(f"memory, peak                       {peak:.0f} MiB")
 
 
-def _timed(action) -> float:  # type: ignore[no-untyped-def]
+def timed(action: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
     started = time.monotonic()
     action()
     return time.monotonic() - started
 
 
 def peak_rss_mib(pid: int) -> float:
-    """MiB, from Linux's own accounting."""
+    """MiB that a process has ever used, from Linux's own accounting: what lies between two looks counts, too."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024

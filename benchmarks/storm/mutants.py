@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.server import peak_rss_mib
 from benchmarks.storm.seeds import (
     Named,
     hostile_instances,
@@ -30,7 +31,6 @@ from benchmarks.storm.setting import (
     Place,
     Table,
     end_of_process,
-    highest_memory_mib,
     make_place,
     progress,
     serving,
@@ -288,7 +288,7 @@ def _send_until_dead(server: Server, sent: Sent, waiting: list[tuple[str, str, b
         if len(waiting) % 50 == 0:
             progress(f"over HTTP: {len(waiting)} left")
     with contextlib.suppress(OSError):
-        sent.peak_mib = max(sent.peak_mib, highest_memory_mib(server.process.pid))
+        sent.peak_mib = max(sent.peak_mib, peak_rss_mib(server.process.pid))
 
 
 def _send_one(server: Server, sent: Sent, kind: str, name: str, content: bytes) -> bool:

@@ -9,11 +9,10 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -113,14 +112,6 @@ def memory_mib(process: psutil.Process) -> float:
     return total / 2**20
 
 
-def highest_memory_mib(pid: int) -> float:
-    """MiB that a process has ever used, from Linux's own accounting: what lies between two looks counts, too."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
-
-
 @dataclass
 class Table:
     """What was found, against what must be reached.
@@ -162,13 +153,6 @@ class Table:
 def percentile(seconds: Sequence[float], share: float) -> float:
     """The smallest value that is not exceeded by that share of all; NaN of none."""
     return sorted(seconds)[math.ceil(share * len(seconds)) - 1] if seconds else float("nan")
-
-
-def timed(action: Callable[[], Any]) -> float:
-    """Seconds that a call takes."""
-    started = time.monotonic()
-    action()
-    return time.monotonic() - started
 
 
 def progress(text: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import torch
 
-from benchmarks.storm.setting import CONTROL, Table, control_series, make_place, percentile, progress, serving, timed
+from benchmarks.server import timed
+from benchmarks.storm.setting import CONTROL, Table, control_series, make_place, percentile, progress, serving
 from mammosynth.bundle import default_bundle, load_bundle
 from mammosynth.dicom.read import read_mammogram
 
