@@ -1,4 +1,3 @@
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mammosynth.evaluation.realism import (
     summary_statistics,
 )
 from mammosynth.phantom.parameters import Density
+from tests.support.tables import write_table
 
 
 def power_law_field(beta: float, size: int = 512, seed: int = 0) -> np.ndarray:
@@ -155,10 +155,7 @@ def test_too_few_images_are_refused() -> None:
 
 def write_data(folder: Path, rows: list[dict[str, str]]) -> Path:
     (folder / "full" / "cc_low_energy").mkdir(parents=True)
-    with (folder / "full" / "cc_index.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(folder / "full" / "cc_index.csv", rows)
     return folder
 
 

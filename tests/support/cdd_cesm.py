@@ -1,12 +1,12 @@
 """Folders in the layout of CDD-CESM."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from tests.support.breasts import half_ellipse
+from tests.support.tables import write_table
 
 
 def write_folder(folder: Path, rows: list[dict[str, str]], side: int = 64) -> Path:
@@ -33,8 +33,5 @@ def write_folder(folder: Path, rows: list[dict[str, str]], side: int = 64) -> Pa
         ):
             Image.fromarray(image.astype(np.uint8)).save(folder / "512" / "images" / name)
             Image.fromarray((255 * mask).astype(np.uint8)).save(folder / "512" / "masks" / name)
-    with (folder / "pairs.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
+    write_table(folder / "pairs.csv", table)
     return folder

@@ -1,6 +1,5 @@
 """A folder of small data sets, as `experiments.train_all` reads it: painted breasts in the layouts of the real sets."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from PIL import Image
 
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.cases import ViewCase
+from tests.support.tables import write_table
 from tests.support.view_pairs import view_case
 
 SPLITS = ("train", "train", "train", "val")
@@ -37,9 +37,9 @@ def _write_digital(folder: Path) -> None:
         breasts.append({**known, "cc_low_energy": names["CC"], "mlo_low_energy": names["MLO"]})
         _save(folder / "full" / "cc_low_energy" / names["CC"], case.views.cc.pixels)
         full.append({**known, "file": names["CC"], "category": "malignant", "mask": ""})
-    _table(folder / "pairs.csv", pairs)
-    _table(folder / "breasts_cc_mlo.csv", breasts)
-    _table(folder / "full" / "cc_index.csv", full)
+    write_table(folder / "pairs.csv", pairs)
+    write_table(folder / "breasts_cc_mlo.csv", breasts)
+    write_table(folder / "full" / "cc_index.csv", full)
 
 
 def _write_film(folder: Path) -> None:
@@ -53,8 +53,8 @@ def _write_film(folder: Path) -> None:
             drawn = {"mask_kind": "drawn", "aspect": "measured", "pathology": ("BENIGN", "MALIGNANT")[number % 2]}
             images.append({**known, "file": names[view], "view": view, **drawn})
         breasts.append({**known, "cc": names["CC"], "mlo": names["MLO"], "aspects": "measured+measured"})
-    _table(folder / "index.csv", images)
-    _table(folder / "breasts_cc_mlo.csv", breasts)
+    write_table(folder / "index.csv", images)
+    write_table(folder / "breasts_cc_mlo.csv", breasts)
 
 
 def _views(case: ViewCase) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -68,10 +68,3 @@ def _save(path: Path, image: np.ndarray) -> None:
     """An image, or a mask, in [0, 1]."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)).save(path)
-
-
-def _table(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,12 @@ from mammosynth.tasks.mask.data import DATASET
 from mammosynth.terms import ViewPosition
 from tests.support.drawn_breasts import drawn_breast, mask_case, painted
 from tests.support.drawn_set import write_drawn_set
+from tests.support.tables import write_table
 
 
 def _grey(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(path)
-
-
-def _table(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def test_a_drawn_set_is_read_as_it_was_drawn(tmp_path: Path) -> None:
@@ -59,7 +52,7 @@ def test_film_masses_get_their_class_and_guessed_shapes_are_left_out(tmp_path: P
         _grey(tmp_path / "masks" / name.replace("jpg", "png"), mask)
         known = {"split": "train", "file": name, "patient": f"P{number}", "side": "L", "view": "CC", "density": "3"}
         rows.append({**known, "mask_kind": kind, "aspect": aspect, "pathology": pathology})
-    _table(tmp_path / "index.csv", rows)
+    write_table(tmp_path / "index.csv", rows)
     benign, malignant = DATASET.read(tmp_path, "train")
     assert (benign.look, benign.density) == (Look.FILM, "c")
     assert (benign.labels.labels == BreastClass.BENIGN_LESION).sum() > 500

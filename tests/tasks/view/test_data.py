@@ -1,6 +1,5 @@
 """The folders that hold both views of breasts."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from mammosynth.errors import DataError
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.data import DATASET
 from tests.support.breasts import breast_image
+from tests.support.tables import write_table
 
 
 def write_picture(path: Path, values: np.ndarray) -> None:
@@ -22,10 +22,7 @@ def write_film(place: Path, rows: list[dict[str, str]]) -> Path:
     """As prepared from CBIS-DDSM: a table of breasts beside one of images."""
     place.mkdir(exist_ok=True)
     (place / "index.csv").write_text("file\n")
-    with (place / "breasts_cc_mlo.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(place / "breasts_cc_mlo.csv", rows)
     mask = np.zeros((64, 48), np.uint8)
     mask[20:30, 10:20], mask[40:44, 10:20] = 255, 128
     for row in rows:

@@ -1,6 +1,5 @@
 """The evaluation on painted breasts: reality is perfect, floors are not, another source makes the scores fall."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from mammosynth.errors import DataError
 from mammosynth.tasks.view.evaluation import EVALUATION
 from mammosynth.tasks.view.evaluation.evaluate import REAL, SAME_DEPTH, SHUFFLED
 from mammosynth.tasks.view.evaluation.floors import ITSELF, MEDIAN, RANDOM, RIDGE
+from tests.support.tables import write_table
 from tests.support.view_pairs import view_case
 
 pytestmark = pytest.mark.slow
@@ -38,10 +38,7 @@ def write_set(place: Path, **splits: range) -> Path:
                 row[key] = name
             rows.append(row)
     (place / "index.csv").write_text("file\n")
-    with (place / "breasts_cc_mlo.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(place / "breasts_cc_mlo.csv", rows)
     return place
 
 

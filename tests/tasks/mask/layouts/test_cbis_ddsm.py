@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from mammosynth.tasks.mask.layouts import cbis_ddsm
 from mammosynth.terms import ImageLaterality, ViewPosition
 from tests.support.drawn_breasts import drawn_breast, painted
 from tests.support.instances import as_file, build_instance
+from tests.support.tables import write_table
 
 UIDS = "1.3.6.1.4.1.9590.100.1.2.1/1.3.6.1.4.1.9590.100.1.2.2"
 SHAPE = (256, 192)
@@ -47,12 +47,8 @@ def values_of(subject: str, number: int = 1, pathology: str = "MALIGNANT", **cha
     }
 
 
-def write_table(place: Path, rows: list[dict[str, str]], kind: str = "train") -> None:
-    place.mkdir(exist_ok=True)
-    with (place / f"mass_case_description_{kind}_set.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def describe(place: Path, rows: list[dict[str, str]], kind: str = "train") -> None:
+    write_table(place / f"mass_case_description_{kind}_set.csv", rows)
 
 
 def write_image(place: Path, subject: str, shape: tuple[int, int] = SHAPE) -> None:
@@ -76,7 +72,7 @@ def write_mass(
 
 def write_set(place: Path, subject: str = "Mass-Training_P_00001_LEFT_CC", mask: int = 2) -> Path:
     """One image with one mass."""
-    write_table(place, [values_of(subject)])
+    describe(place, [values_of(subject)])
     write_image(place, subject)
     write_mass(place, f"{subject}_1", BOX, mask=mask)
     return place
@@ -97,7 +93,7 @@ def test_mask_is_told_from_crop_by_its_size_whatever_the_table_says(tmp_path, ma
 def test_masses_of_an_image_are_one_case_with_their_classes(tmp_path):
     subject, place = "Mass-Test_P_00016_RIGHT_MLO", tmp_path / "set"
     rows = [values_of(subject), values_of(subject, 2, "BENIGN_WITHOUT_CALLBACK")]
-    write_table(place, rows, "test")
+    describe(place, rows, "test")
     write_image(place, subject)
     for number, box in ((1, BOX), (2, OTHER_BOX)):
         write_mass(place, f"{subject}_{number}", (box[0], slice(192 - box[1].stop, 192 - box[1].start)))
@@ -119,8 +115,8 @@ def test_large_images_are_reduced_with_their_masks(tmp_path, monkeypatch):
 def test_training_patients_are_divided_and_test_patients_are_not(tmp_path):
     place = tmp_path / "set"
     names = [f"Mass-Training_P_{number:05d}_{side}_CC" for number in range(60) for side in ("LEFT", "RIGHT")]
-    write_table(place, [values_of(name) for name in names])
-    write_table(place, [values_of("Mass-Test_P_00100_LEFT_CC")], "test")
+    describe(place, [values_of(name) for name in names])
+    describe(place, [values_of("Mass-Test_P_00100_LEFT_CC")], "test")
     assert DATASET.splits(place) == ["test", "train", "val"]
     rows = published.read_rows(place)
     assert all(len({row["split"] for row in rows if row["patient"] == f"P_{n:05d}"}) == 1 for n in range(60))
@@ -137,7 +133,7 @@ def test_training_patients_are_divided_and_test_patients_are_not(tmp_path):
 )
 def test_rows_that_cannot_be_understood_are_told_with_number_and_column(tmp_path, column, value, told):
     place, name = tmp_path / "set", "Mass-Training_P_00001_LEFT_CC"
-    write_table(place, [values_of(name), values_of(name, 2, **{column: value})])
+    describe(place, [values_of(name), values_of(name, 2, **{column: value})])
     with pytest.raises(DataError) as refusal:
         DATASET.splits(place)
     assert f"mass_case_description_train_set.csv, row 3: {told}" in str(refusal.value)
@@ -145,7 +141,7 @@ def test_rows_that_cannot_be_understood_are_told_with_number_and_column(tmp_path
 
 def test_missing_columns_are_told(tmp_path):
     rows = [{key: value for key, value in values_of("Mass-Training_P_00001_LEFT_CC").items() if key != "pathology"}]
-    write_table(tmp_path / "set", rows)
+    describe(tmp_path / "set", rows)
     with pytest.raises(
         DataError, match=r"mass_case_description_train_set.csv: columns pathology are missing, expected"
     ):
@@ -154,7 +150,7 @@ def test_missing_columns_are_told(tmp_path):
 
 def test_folders_that_are_missing_and_masks_of_another_size_are_told_together(tmp_path):
     place, names = tmp_path / "set", [f"Mass-Test_P_0000{number}_LEFT_CC" for number in (1, 2, 3)]
-    write_table(place, [values_of(name) for name in names], "test")
+    describe(place, [values_of(name) for name in names], "test")
     for name in names[1:]:
         write_image(place, name)
     write_mass(place, f"{names[2]}_1", BOX, shape=(256, 190))
