@@ -48,7 +48,11 @@ class Mammogram:
             raise ValueError(f"valid has shape {self.valid.shape}, pixels have {self.pixels.shape}")
 
     def with_pixels(self, pixels: np.ndarray) -> Mammogram:
-        """The same view with other pixels of the same shape."""
+        """The same view with other (H, W) float32 pixels.
+
+        Raises:
+            ValueError: If they have another shape.
+        """
         if pixels.shape != self.pixels.shape:
             raise ValueError(f"pixels have shape {pixels.shape}, expected {self.pixels.shape}")
         return replace(self, pixels=pixels)

@@ -1,4 +1,8 @@
-"""Intervals by resampling patients: every statistic takes case weights, one row per resample."""
+"""Intervals by resampling patients: every statistic takes case weights, one row per resample.
+
+Values are (N,), one a case, NaN where a case has none; weights are (R, N), see `resample_patients`; a statistic is
+(R,) float64, NaN where it is not defined.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,9 @@ def split_of(patient: str, percent: Mapping[str, int]) -> str:
     Args:
         patient: Within the set.
         percent: Split to its share; they add up to 100.
+
+    Raises:
+        ValueError: If they do not.
     """
     place, reached = int(hashlib.sha256(patient.encode()).hexdigest(), 16) % 100, 0
     for split, share in percent.items():

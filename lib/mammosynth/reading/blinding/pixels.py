@@ -128,6 +128,9 @@ def placed(image: Mammogram, rule: BlindingRule) -> tuple[np.ndarray, Frame, Pla
     Returns:
         (rows + 2 border, columns + border) float32 in [0, 1]; the rows and columns of it that the image covers; where
         the source lies in the matrix.
+
+    Raises:
+        UnsupportedImageError: If nobody says which breast it is, or it does not fit into the matrix.
     """
     if image.image_laterality is None:
         raise UnsupportedImageError(
@@ -259,7 +262,12 @@ def without_air(canvas: np.ndarray, weight: np.ndarray, frame: Frame) -> np.ndar
 
 
 def low_passed(pixels: np.ndarray, detail: float) -> np.ndarray:
-    """An image without what is finer than a detail, in cycles a pixel; at its border it goes on as in a mirror."""
+    """An (H, W) image without what is finer than a detail; at its border it goes on as in a mirror.
+
+    Args:
+        pixels: (H, W) float32.
+        detail: In cycles a pixel, up to 0.5.
+    """
     spectrum = fft.dctn(pixels, norm="ortho")
     y, x = (np.arange(side, dtype=np.float32) / (2 * side) for side in pixels.shape)
     frequency = np.hypot(y[:, None], x[None, :])
@@ -293,7 +301,7 @@ def breast_depth(
 
 
 def floor_weight(depth: np.ndarray, rule: BlindingRule) -> np.ndarray:
-    """How much of the floor is shown, 0 to 1."""
+    """How much of the floor is shown, 0 to 1, by the (H, W) `breast_depth`."""
     return _rise(depth, rule.edge, rule)
 
 

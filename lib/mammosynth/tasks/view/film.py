@@ -49,7 +49,7 @@ def border_of(pixels: np.ndarray, breast: np.ndarray) -> int:
 
 
 def without_border(pixels: np.ndarray, width: int) -> np.ndarray:
-    """The image with what lies beside its border mirrored into it; its fading column, too."""
+    """An (N, N) image with what lies beside its border mirrored into it; its fading column, too."""
     if not width:
         return pixels
     last = width + 1
@@ -57,7 +57,7 @@ def without_border(pixels: np.ndarray, width: int) -> np.ndarray:
 
 
 def with_border(pixels: np.ndarray, width: int, random: np.random.Generator, *, above: bool = True) -> np.ndarray:
-    """The image with a border beside the chest wall, and, if it is asked for, one above of drawn width."""
+    """An (N, N) image with a border beside the chest wall, and, if it is asked for, one above of drawn width."""
     drawn = float(np.interp(random.uniform(), np.linspace(0, 1, len(ABOVE_PX)), ABOVE_PX)) if above else 0.0
     rows, columns = (np.clip(np.arange(pixels.shape[axis]) + 1 - wide, 0, 1) for axis, wide in ((0, drawn), (1, width)))
     return (pixels * rows[:, None] * columns).astype(np.float32)

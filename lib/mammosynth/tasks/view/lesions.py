@@ -55,7 +55,7 @@ class Box:
         return cls(float(columns[0]), float(columns[-1] + 1), float(rows[0]), float(rows[-1] + 1))
 
     def place(self, mask: np.ndarray) -> tuple[float, float]:
-        """Depth from the nipple as a share of the breast's, and height as a share, of what is drawn."""
+        """Depth from the nipple as a share of the breast's, and height as a share, of an (N, N) bool mask."""
         row, column = ndimage.center_of_mass(mask)
         return (self.right - column) / (self.right - self.left), (row - self.top) / (self.bottom - self.top)
 
@@ -127,7 +127,13 @@ class Placed:
 
 
 def lesion_contrast(pixels: np.ndarray, mask: np.ndarray, breast: np.ndarray) -> float:
-    """Mean grey of a lesion minus that of its ring in the breast; NaN where one of them is empty."""
+    """Mean grey of a lesion minus that of its ring in the breast; NaN where one of them is empty.
+
+    Args:
+        pixels: (N, N) float32 in [0, 1].
+        mask: (N, N) bool, of the lesion.
+        breast: (N, N) bool.
+    """
     distance = ndimage.distance_transform_edt(~mask)
     ring = (distance > RING[0]) & (distance <= RING[1]) & breast
     return float(pixels[mask].mean() - pixels[ring].mean()) if mask.any() and ring.any() else float("nan")

@@ -25,7 +25,7 @@ FEWEST = 100
 
 
 def skin_profile(pixels: np.ndarray, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Skin distances in pixels, and the median grey there of scored tissue far from lesions.
+    """(S,) skin distances in pixels, and the (S,) median grey there of scored tissue far from lesions; S may be 0.
 
     Medians, because vessels and enhancing tissue are bright but few. Steps with too few pixels end the profile.
     """
@@ -41,7 +41,7 @@ def skin_profile(pixels: np.ndarray, case: Case) -> tuple[np.ndarray, np.ndarray
 
 
 def crest_prominence(profile: np.ndarray) -> float:
-    """Height of the highest crest above the lower ground on both sides of it; 0 for a monotonic profile."""
+    """Height of the highest crest of an (S,) profile above the lower ground on both sides; 0 if it is monotonic."""
     if profile.size < 3:
         return 0.0
     outside = np.minimum.accumulate(profile)

@@ -1,4 +1,8 @@
-"""Metrics of one generated recombined image against the real one. Float arithmetic, range 1.0."""
+"""Metrics of one generated recombined image against the real one. Float arithmetic, range 1.0.
+
+Images are (512, 512) float32 in [0, 1], turned as the case; those of `psnr`, `affine_psnr` and `correlation` may be the
+(N,) pixels of a region, the same of both images.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +87,10 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Chance that a positive value exceeds a negative one, ties counted half (Mann-Whitney); NaN if a side is empty."""
+    """Chance that one of (P,) positive values exceeds one of (N,) negative ones, ties counted half (Mann-Whitney).
+
+    NaN if a side is empty.
+    """
     if not len(positive) or not len(negative):
         return float("nan")
     labels = np.repeat(np.array([1, 0], np.int8), (len(positive), len(negative)))  # wider ones take three times as long
@@ -91,7 +98,7 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Twice the overlap over the sum; NaN if both are empty."""
+    """Twice the overlap of two bool masks of one shape over their sum; NaN if both are empty."""
     total = int(a.sum()) + int(b.sum())
     return float(2 * (a & b).sum() / total) if total else float("nan")
 

@@ -147,7 +147,7 @@ def rank(made: Shown, own: int, pool: np.ndarray) -> float:
 
 
 def concordance(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Lin's concordance correlation coefficient (1989), doi:10.2307/2532051."""
+    """Concordance correlation coefficient of two series of (N,) values: Lin (1989), doi:10.2307/2532051."""
     x, y = np.asarray(a, float), np.asarray(b, float)
     covariance = ((x - x.mean()) * (y - y.mean())).mean()
     return float(2 * covariance / max(x.var() + y.var() + (x.mean() - y.mean()) ** 2, 1e-12))
