@@ -81,8 +81,13 @@ def _parse_reference(slot: Slot, value: Any) -> Any:
     if slot.kind not in _REFERENCES:
         check_json(slot, value)
         return value
+    kind = _REFERENCES[slot.kind]
+    if not isinstance(value, Mapping):
+        raise InvalidParameterError(
+            f"inputs.{slot.role} is a JSON {type(value).__name__}, expected an object of {', '.join(kind.model_fields)}"
+        )
     try:
-        return _REFERENCES[slot.kind].model_validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
         raise InvalidParameterError(field_problems(error, "inputs", slot.role)) from None
 

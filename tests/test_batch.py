@@ -372,6 +372,17 @@ def test_results_that_are_there_can_be_kept(tmp_path: Path) -> None:
     assert "cannot be read" in gone.refused[0][1]
 
 
+def test_a_result_of_another_image_is_not_kept_for_this_one(tmp_path: Path) -> None:
+    first = dicom(tmp_path / "a" / "L_CC.dcm", SOPInstanceUID="1.2.3.1")
+    second = dicom(tmp_path / "b" / "L_CC.dcm", SOPInstanceUID="1.2.3.2")
+    before = run(first, output=tmp_path / "out").written[0].read_bytes()
+    report = run(second, output=tmp_path / "out", skip_existing=True)
+    assert (report.written, report.kept) == ((), 0)
+    assert "L_CC_contrast.dcm is there already, and was made of another image" in report.refused[0][1]
+    assert (tmp_path / "out" / "L_CC_contrast.dcm").read_bytes() == before
+    assert run(first, output=tmp_path / "out", skip_existing=True).kept == 1
+
+
 def test_dicom_can_be_written_lossless_compressed(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm")
     plain, packed = (

@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mammosynth.bundle import METADATA, default_bundle, read_config
 from mammosynth.cli import main
 from mammosynth.commands.synthesize import FORMATS
 from mammosynth.phantom.clinic.exam import write_exam
+from tests.support.instances import as_file, build_instance
 from tests.support.phantom_views import left_cc
 
 
@@ -38,6 +40,27 @@ def test_a_server_without_its_packages_is_told_in_a_sentence(monkeypatch, tmp_pa
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["serve", "--data-dir", str(tmp_path)]) == 1
     assert "error: uvicorn is not installed, which this command needs" in capsys.readouterr().err
+
+
+def test_an_interruption_before_the_command_begins_is_a_word(monkeypatch, capsys):
+    monkeypatch.setattr("mammosynth.cli.build_parser", Mock(side_effect=KeyboardInterrupt))
+    assert main(["synthesize"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_name_that_is_no_text_ends_no_command(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.dcm").touch()
+    assert main(["labels", str(tmp_path / "in"), "--output", str(tmp_path / "out\udcff")]) == 1
+    assert "0 written to" in capsys.readouterr().out
+
+
+def test_what_a_file_says_does_not_command_the_terminal(tmp_path, capsys):
+    (tmp_path / "a\nb.dcm").write_bytes(as_file(build_instance(Modality="C\x1b[31mT")).getvalue())
+    assert main(["labels", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "\x1b[31M" not in told
+    assert "a\\nb.dcm: (0008,0060) Modality is 'C\\x1b[31MT', expected MG" in told
 
 
 def test_every_format_that_can_be_written_can_be_asked_for():

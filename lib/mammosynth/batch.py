@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from mammosynth.dicom.attributes import integer_of, text_of
+from mammosynth.dicom.attributes import integer_of, items_of, text_of
 from mammosynth.dicom.bounded import open_regular, parse_instance
 from mammosynth.dicom.compress import compress_instance
 from mammosynth.dicom.derive import derive_instances
@@ -23,6 +23,7 @@ from mammosynth.dicom.mark import burn_in_mark
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnreadableImageError
 from mammosynth.files import mask_as_first_class, read_image, read_label_map, write_image, write_label_map
+from mammosynth.files.find import FoundImage, find_images, real_path
 from mammosynth.files.formats import ENDINGS, FileFormat, ending_of, format_of_file, stem_of
 from mammosynth.journey import SEEDS, Given, Order, Work, perform
 from mammosynth.label_map import LabelMap
@@ -83,19 +84,6 @@ class BatchReport:
     warnings: tuple[tuple[str, str], ...] = ()
     kept: int = 0
     remarks: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class FoundImage:
-    """A file that is, or by its name should be, an image.
-
-    Attributes:
-        path: Where it is.
-        name: Relative to the folder that was asked for; the file's name for files that were named themselves.
-    """
-
-    path: Path
-    name: Path
 
 
 @dataclass(frozen=True)
@@ -323,45 +311,6 @@ def _file_for(path: Path, item: FoundImage, slot: Slot) -> Path | None:
     return files[0]
 
 
-def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[FoundImage], int]:
-    """Every input once, in the order asked for; and how many files in folders are hidden or no images.
-
-    Args:
-        inputs: Files, and folders, which are searched through.
-        output: Folder for the results, in which none is looked for.
-    """
-    found: dict[Path, FoundImage] = {}
-    skipped = 0
-    for asked in inputs:
-        if not asked.is_dir():
-            found.setdefault(asked.resolve(), FoundImage(asked, Path(asked.name)))
-            continue
-        for path in sorted(asked.rglob("*")):
-            if not path.is_file() or output.resolve() in path.resolve().parents and not _is_within(asked, output):
-                continue
-            name = path.relative_to(asked)
-            if any(part.startswith(".") for part in name.parts) or not _is_image(path):
-                skipped += 1
-            else:
-                found.setdefault(path.resolve(), FoundImage(path, name))
-    return list(found.values()), skipped
-
-
-def _is_within(folder: Path, parent: Path) -> bool:
-    """Whether a folder is, or lies in, another one; such an input was asked for, whatever the output is."""
-    return parent.resolve() in (folder.resolve(), *folder.resolve().parents)
-
-
-def _is_image(path: Path) -> bool:
-    """Whether a file is, or by its name should be, an image; unreadable ones count, so that they are reported."""
-    if ending_of(path):
-        return True
-    try:
-        return format_of_file(path) is not None
-    except OSError:
-        return True
-
-
 def _header(path: Path) -> Dataset:
     """Of a DICOM file, without pixels; empty of others, and of one that cannot be read: reading all of it says why."""
     try:
@@ -398,7 +347,7 @@ class _Names:
 
     @staticmethod
     def _key(path: Path) -> tuple[Path, str]:
-        return path.parent.resolve(), path.name.casefold()  # some file systems ignore case
+        return real_path(path.parent), path.name.casefold()  # some file systems ignore case
 
 
 class _InstanceNumbers:
@@ -456,6 +405,11 @@ class _Files:
         targets = self._targets(work.roles)
         if not all(target.is_file() for target in targets):
             return None
+        if self._is_of_another(targets[0]):
+            raise OutputError(
+                f"{targets[0].name} is there already, and was made of another image; write into another folder, or "
+                "leave out --skip-existing to replace it"
+            )
         self.kept += len(targets)
         return targets
 
@@ -477,6 +431,14 @@ class _Files:
         if self._options.file_format == SAME and ENDINGS.get(ending_of(self._item.path)) is FileFormat.JPEG:
             self.notes.append(f"written as {targets[0].name}, because JPEG does not hold 16 bits.")
         return targets
+
+    def _is_of_another(self, target: Path) -> bool:
+        """Whether a result that is there says that it was made of another image; only DICOM says so."""
+        if self._common.order.bundle.task.source_role is None:
+            return False
+        own = text_of(_header(self._item.path), "SOPInstanceUID")
+        sources = items_of(_header(target), "SourceImageSequence")
+        return bool(own and sources) and own not in [text_of(each, "ReferencedSOPInstanceUID") for each in sources]
 
     def _targets(self, roles: Sequence[str]) -> list[Path]:
         task = self._common.order.bundle.task.name

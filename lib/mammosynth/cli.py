@@ -7,6 +7,7 @@ without this package knowing it.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -15,6 +16,7 @@ from mammosynth import __version__
 from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import MammoSynthError
 from mammosynth.imports import imports_that_stay
+from mammosynth.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,13 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 if everything that was asked for was done; 1 if something was refused or failed; 2 for wrong usage.
     """
-    with imports_that_stay():
-        parser = build_parser()
-    args = parser.parse_args(arguments)
+    _print_every_name()
     try:
+        with imports_that_stay():
+            parser = build_parser()
+        args = parser.parse_args(arguments)
         return args.run(args)
     except MammoSynthError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_lines(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
         if not is_of_the_disk(error):
@@ -50,6 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _print_every_name() -> None:
+    """Let no character that a terminal cannot show, or that is none, end a command when its work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _lines(text: str) -> str:
+    """The lines of a message, each as a terminal may have it."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def build_parser() -> argparse.ArgumentParser:

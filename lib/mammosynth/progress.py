@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mammosynth.printable import printable
+
 
 @contextmanager
 def counted(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
@@ -16,7 +18,7 @@ def counted(description: str, unit: str) -> Iterator[Callable[[int, int, str], N
 
         def progress(done: int, total: int, name: str) -> None:
             bar.total = total
-            bar.set_postfix_str(name)
+            bar.set_postfix_str(printable(name))
             bar.update(done - bar.n)
 
         yield progress

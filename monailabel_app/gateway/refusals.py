@@ -35,7 +35,8 @@ def answer_errors(gateway: FastAPI) -> None:
 
     @gateway.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors())
+        found = [(".".join(map(str, each["loc"][1:])) or "the body", each["msg"]) for each in error.errors()]
+        problems = "; ".join(f"{where}: {message}" for where, message in found)
         return answer(422, problems or "the request body is not what is expected; see /openapi.json")
 
     @gateway.exception_handler(HTTPException)

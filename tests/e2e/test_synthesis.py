@@ -192,6 +192,13 @@ def test_the_mark_is_burned_in_unless_a_blinded_study_asks_for_none(server, tmp_
     assert pixels[0].max() == 65535
 
 
+def test_a_body_that_is_none_and_a_source_that_is_no_object_are_told_in_words(server):
+    assert server.post("/synthesis").json()["detail"] == "the body: Field required"
+    answer = server.post("/synthesis", json={"model": "contrast", "inputs": {"source": "1.2.3"}})
+    assert answer.status_code == 422
+    assert "inputs.source is a JSON str, expected an object of study_instance_uid, series" in answer.json()["detail"]
+
+
 def test_infer_asks_which_view_is_meant_and_takes_the_answer(server):
     _, series = find_series(server, "P002")["all views low energy"]
     answer = server.post(f"/infer/contrast?image={series}&output=json")

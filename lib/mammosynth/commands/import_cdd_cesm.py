@@ -9,6 +9,7 @@ from typing import Any
 
 from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
+from mammosynth.printable import printable
 from mammosynth.progress import counted
 
 
@@ -59,5 +60,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(report.refused)} refused, {len(report.odd)} odd; all are listed in {REPORT}")
     print("Whoever uses these data must repeat the citations in dataset_citation.txt.")
     for message in (*report.refused, *report.odd):
-        print(f"  {message}", file=sys.stderr)
+        print(f"  {printable(message)}", file=sys.stderr)
     return 1 if report.refused else 0

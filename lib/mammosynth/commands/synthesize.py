@@ -24,6 +24,7 @@ from mammosynth.commands.options import (
 from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.imports import import_monai, imports_that_stay
+from mammosynth.printable import printable
 from mammosynth.progress import counted
 from mammosynth.task import Rendering, SlotKind, TaskSpec, task_named
 from mammosynth.terms import ImageLaterality, ViewPosition
@@ -126,11 +127,11 @@ def run(args: argparse.Namespace) -> int:
         f"{report.skipped} no images"
     )
     for name, sentence in report.remarks:
-        print(f"  {name}: {sentence}")
+        print(f"  {printable(f'{name}: {sentence}')}")
     if not (report.written or report.refused or report.kept):
         print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
     for name, message in (*report.warnings, *report.notes, *report.refused):
-        print(f"  {message if name in message else f'{name}: {message}'}", file=sys.stderr)
+        print(f"  {printable(message if name in message else f'{name}: {message}')}", file=sys.stderr)
     return 0 if (report.written or report.kept) and not report.refused else 1
 
 
@@ -192,7 +193,7 @@ def _make_data_set(args: argparse.Namespace) -> int:
         f"{count_of(written.sheets, 'contact sheet')}"
     )
     for message in written.refused:
-        print(f"  {message}", file=sys.stderr)
+        print(f"  {printable(message)}", file=sys.stderr)
     return 1 if written.refused else 0
 
 

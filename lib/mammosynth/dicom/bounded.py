@@ -65,7 +65,10 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: If it is missing, may not be read, or is no regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(0, "it is a folder, perhaps one that is closed to this account")
+    if not stat.S_ISREG(mode):
         raise OSError(0, "no regular file")
     return path.open("rb")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mammosynth.errors import InvalidParameterError
 from mammosynth.preprocessing.look import DENSITIES
+from mammosynth.printable import printable
 from mammosynth.progress import counted
 from mammosynth.tasks.mask.classes import LESION_CLASSES
 from mammosynth.terms import ViewPosition
@@ -102,5 +103,5 @@ def _find(args: argparse.Namespace) -> int:
     if not (written.paths or written.refused):
         print("  no image files in what was named; name files or folders that hold some", file=sys.stderr)
     for message in (*written.warnings, *written.refused):
-        print(f"  {message}", file=sys.stderr)
+        print(f"  {printable(message)}", file=sys.stderr)
     return 0 if written.paths and not written.refused else 1

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mammosynth import __version__
-from mammosynth.batch import find_images
 from mammosynth.dicom.labels import segment_label_map
 from mammosynth.dicom.write import new_uid, write_instance
 from mammosynth.errors import InvalidParameterError, MammoSynthError, OutputError, UnsupportedImageError
 from mammosynth.files import read_image, read_label_map, write_label_map
+from mammosynth.files.find import find_images, real_path
 from mammosynth.files.formats import ending_of, stem_of
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
@@ -80,7 +80,7 @@ def write_label_maps(
         InvalidParameterError: If lesions are named and none of them belongs to an image.
     """
     found, _ = find_images(inputs, output)
-    taken = {image.path.resolve() for image in found}
+    taken = {real_path(image.path) for image in found}
     files = _by_stem(lesions.folder) if lesions else {}
     paths: list[Path] = []
     refused, warnings, matched, drawn = Problems(), Problems(), 0, 0
@@ -89,7 +89,7 @@ def write_label_maps(
         with refused.catching(MammoSynthError):
             image = read_image(path)
             target = output / name.parent / f"{stem_of(path)}{ENDING_OF_FORMAT[file_format]}"
-            if target.resolve() in taken:
+            if real_path(target) in taken:
                 raise OutputError(
                     f"{name.as_posix()}: {target.name} is an input, or the label map of another one; choose another "
                     "folder, or rename one of the images"
@@ -99,7 +99,7 @@ def write_label_maps(
             matched += file is not None
             labels = label_map_of(image, masks)
             _write(target, labels, image, file_format)
-            taken.add(target.resolve())
+            taken.add(real_path(target))
             paths.append(target)
             drawn += bool(masks)
             warnings.add(*image.warnings)
