@@ -197,7 +197,9 @@ def test_a_result_of_numbers_is_a_canvas(page, panel, server):
     wait_until_drawn(page, 1)
     panel = page.locator("mammosynth-panel")
     panel.get_by_text("Load the label map of this image").wait_for()
-    panel.get_by_text("Nothing to compare: this image was made from a breast that was drawn or given by numbers").wait_for()
+    panel.get_by_text(
+        "Nothing to compare: this image was made from a breast that was drawn or given by numbers"
+    ).wait_for()
     screenshot(page, f"breast-result-of-numbers-{page.size}")
     page.get_by_role("button", name="Load Label map without lesions").click()
     page.locator("mammosynth-stored #status", has_text="Loaded").wait_for()
