@@ -129,6 +129,8 @@ def test_a_lesion_of_the_source_is_moved_and_taken_out_and_the_result_hangs_besi
     assert other != address
     page.keyboard.press("Control+z")
     np.testing.assert_array_equal(_drawn(page, view), moved)
+    assert page.get_by_text("Not saved yet").is_hidden()
+    assert panel.locator("#slot-label_map").input_value() not in ("", "drawing")
     again, _ = _generate(panel, server)
     assert again == address
     for name, place in (("moved", address), ("without", other)):
@@ -137,6 +139,7 @@ def test_a_lesion_of_the_source_is_moved_and_taken_out_and_the_result_hangs_besi
         before, after = names(page)
         assert before == "R CC low energy"
         assert after.startswith("SYNTHETIC mask R CC")
+        page.get_by_text("even the one that was drawn on, is for the eye alone").wait_for()
         screenshot(page, f"breast-{name}-result-{page.size}")
     page.go_back()
     page.locator("mammosynth-stored #stored li").first.wait_for()
@@ -194,7 +197,9 @@ def test_a_result_of_numbers_is_a_canvas(page, panel, server):
     wait_until_drawn(page, 1)
     panel = page.locator("mammosynth-panel")
     panel.get_by_text("Load the label map of this image").wait_for()
-    panel.get_by_text("Nothing to compare: no acquired image that this one was made from").wait_for()
+    panel.get_by_text(
+        "Nothing to compare: this image was made from a breast that was drawn or given by numbers"
+    ).wait_for()
     screenshot(page, f"breast-result-of-numbers-{page.size}")
     page.get_by_role("button", name="Load Label map without lesions").click()
     page.locator("mammosynth-stored #status", has_text="Loaded").wait_for()

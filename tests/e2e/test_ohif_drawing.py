@@ -78,7 +78,6 @@ def source(page, server):
           for (const { sopInstanceUid } of views()) {
             const drawing = existingDrawing(sopInstanceUid);
             while (drawing?.canUndo) drawing.undo();
-            drawing?.markSaved(drawing.state);
           }
           services().viewportGridService.setActiveViewportId(views()[0].viewportId);
           const panel = document.querySelector('mammosynth-panel').shadowRoot;
@@ -276,6 +275,38 @@ def test_what_was_saved_is_drawn_again_by_another_page_and_can_be_edited(page, s
     page.get_by_role("button", name="Delete Lesion 1 (benign)").first.click()
     page.locator("mammosynth-stored #status", has_text="Deleted").wait_for(timeout=60000)
     assert _segmentations(server, place[0]) == before[1:]
+
+
+def test_it_is_said_of_every_step_back_and_forth_whether_the_study_holds_it(page, source):
+    unsaved, save = page.get_by_text("Not saved yet"), page.get_by_role("button", name="Save to the study")
+
+    def says_saved():
+        assert unsaved.is_hidden() is save.is_disabled()
+        return unsaved.is_hidden()
+
+    _draw_rectangle(page, source, 20, 30, 50, 60)
+    assert not says_saved()
+    _save(page)
+    assert says_saved()
+    _draw_rectangle(page, source, 60, 30, 70, 60)
+    assert not says_saved()
+    page.keyboard.press("Control+z")
+    np.testing.assert_array_equal(_drawn(page, source), _rectangle(source, 20, 30, 50, 60))
+    screenshot(page, "drawing-undo-to-saved")
+    assert says_saved()
+    page.keyboard.press("Control+Shift+Z")
+    assert not says_saved()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert not _drawn(page, source).any()
+    assert says_saved(), "nothing is drawn, so nothing could be lost"
+    page.keyboard.press("Control+Shift+Z")
+    assert says_saved()
+    page.get_by_role("button", name="Delete Lesion 1").last.click()
+    page.locator("mammosynth-stored #status", has_text="Deleted").wait_for(timeout=60000)
+    assert not says_saved()
+    _save(page)
+    assert says_saved()
 
 
 def test_a_drawing_is_kept_while_another_image_is_looked_at_and_warns_before_the_page_is_left(page, source):

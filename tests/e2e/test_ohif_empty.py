@@ -9,6 +9,14 @@ from tests.support.ohif import open_study, shot
 from tests.support.server import find_series, stow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+TOAST = "[data-sonner-toast]"
+OHIF_WAITS_MS = 500  # longer than it takes OHIF to say that nobody handles an error: a timer of 100 ms
+# An image that no viewport shows is asked for as viewports do, which leaves the error of its request to nobody.
+_FAIL_UNSEEN = """async () => {
+  const { cornerstone, views } = await import('/ohif/extensions/viewer.js');
+  const unknown = views()[0].imageId.replace(/instances\\/[^/]+/, 'instances/1.2.3');
+  cornerstone().cornerstone.imageLoader.loadImage(unknown, { retrieveOptions: { streaming: true } });
+}"""
 
 
 @pytest.fixture
@@ -49,12 +57,22 @@ def test_a_server_without_models_says_how_to_add_one(page, exam_server, study):
     assert panel.get_by_role("button", name="Generate", exact=True).is_disabled()
 
 
-def test_an_image_that_cannot_be_shown_says_why_where_it_would_hang(page, exam_server, tmp_path):
+def test_an_image_that_cannot_be_shown_says_why_where_it_would_hang_and_only_there(page, exam_server, tmp_path):
     page.goto(f"{exam_server.address}/ohif/synthesis?StudyInstanceUIDs={_undecodable(exam_server, tmp_path)}")
     label = page.locator(".mammosynth-label").first
     label.get_by_text("This image cannot be shown. The instance: (7FE0,0010) Pixel Data cannot be decoded").wait_for()
     assert "the image is truncated or damaged, fetch it again." in label.inner_text()
+    page.wait_for_timeout(OHIF_WAITS_MS)
+    assert page.locator(TOAST).count() == 0
     shot(page, "unshown", exam_server)
+    page.evaluate("() => { Promise.reject(new Error('of something else')); }")
+    page.locator(TOAST, has_text="Something went wrong").wait_for()
+
+
+def test_an_image_that_fails_where_no_viewport_can_say_it_is_told_by_ohif(page, exam_server, study):
+    open_study(page, exam_server, study)
+    page.evaluate(_FAIL_UNSEEN)
+    page.locator(TOAST, has_text="Something went wrong").wait_for()
 
 
 def test_a_study_without_mammograms_says_where_to_go(page, exam_server, tmp_path):

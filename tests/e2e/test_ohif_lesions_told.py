@@ -69,6 +69,16 @@ def test_a_drawn_lesion_is_told_of_beside_the_outcome_and_drawing_again_makes_no
     page.keyboard.press("f")
     told.locator("#drawn-since").wait_for()
     screenshot(page, f"lesions-drawn-since-{screen}")
+    steps = 0
+    while told.locator("#drawn-since").is_visible():
+        page.keyboard.press("Control+z")
+        steps += 1
+    assert steps > 1
+    assert re.fullmatch(r"[\d.]+", lesions.input_value()), "the UID of what is drawn again"
+    for _ in range(steps):
+        page.keyboard.press("Control+Shift+Z")
+    assert lesions.input_value() == "drawing"
+    assert told.locator("#drawn-since").is_visible()
     _generate(panel)
     assert wait_for(page, lambda: told.locator("li").count() == 2, 10)
     again = told.locator("li").all_inner_texts()

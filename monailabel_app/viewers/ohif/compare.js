@@ -9,7 +9,7 @@ import { viewName } from './orientation.js';
 import { imageToCanvas } from './overlay.js';
 import { addShortcuts, showShortcuts } from './shortcuts.js';
 import { sheet } from './style.js';
-import { isSynthesized, isUncertainty, onChange, pair, services, views } from './viewer.js';
+import { isMadeFromImage, isSynthesized, isUncertainty, onChange, pair, services, views } from './viewer.js';
 
 const MODES = { side: 'Side by side', overlay: 'Overlay', difference: 'Difference', swipe: 'Swipe' };
 const CAPTIONS = {
@@ -19,6 +19,12 @@ const CAPTIONS = {
 };
 const TICK = 'To get it, tick Uncertainty above and press Generate.';
 const NONE_OF_MODEL = 'The model that is chosen above gives none.';
+const NOTHING_HANGS =
+  'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
+const NO_SOURCE_HANGS = 'Nothing to compare: no acquired image that this one was made from hangs beside it.';
+const MADE_FROM_DRAWING =
+  'Nothing to compare: this image was made from a breast that was drawn or given by numbers, not from a mammogram. ' +
+  'It shows the tissue of no patient: a mammogram beside it, even the one that was drawn on, is for the eye alone.';
 const RANGES = [32, 64, 128, 255]; // displayed grey levels
 
 const css = `
@@ -243,10 +249,9 @@ export class CompareSection extends HTMLElement {
 }
 
 function nothingToCompare() {
-  const isMade = ({ displaySet }) => isSynthesized(displaySet) && !isUncertainty(displaySet);
-  return views().some(isMade)
-    ? 'Nothing to compare: no acquired image that this one was made from hangs beside it.'
-    : 'Nothing to compare on the screen. Generate, or press Show in the history below: source and result then hang side by side.';
+  const made = views().filter(({ displaySet }) => isSynthesized(displaySet) && !isUncertainty(displaySet));
+  if (!made.length) return NOTHING_HANGS;
+  return made.some(({ displaySet }) => isMadeFromImage(displaySet)) ? NO_SOURCE_HANGS : MADE_FROM_DRAWING;
 }
 
 /** The side and view of what a viewport shows. */

@@ -10,7 +10,7 @@ import { describe, displaySetsOf, forget, loadSeries, mammograms, studyUid, view
 
 const FOUR_PAIRS = 'mammosynth.current-synthesized';
 const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];
-const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '', series: [] };
+const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '', series: [], inputs: {} };
 
 const changes = new EventTarget();
 let controller = null;
@@ -18,7 +18,8 @@ let state = NOTHING;
 
 /**
  * {running, progress 0-1, message, error, refused: sentences, link: address of a new study, remarks of `study` on what
- * was drawn: {source_sop_instance_uid, role, sentence}, series: UIDs of what was made} of the last synthesis.
+ * was drawn: {source_sop_instance_uid, role, sentence}, series: UIDs of what was made, inputs: references by role} of
+ * the last synthesis.
  */
 export const generationState = () => state;
 
@@ -37,7 +38,7 @@ export async function generate(order, study) {
     const result = await synthesize(order, ({ progress, message }) => set({ progress, message }), controller.signal);
     const refused = result.refused.map(each => readable(each, nameOf));
     const series = result.outputs.map(output => output.series_instance_uid);
-    set({ progress: 1, message: 'Loading the result', refused, remarks: result.remarks ?? [], study, series });
+    set({ progress: 1, message: 'Loading the result', refused, remarks: result.remarks ?? [], study, series, inputs: order.inputs });
     set({ ...(await show(result, study)), running: false });
   } catch (error) {
     const cancelled = error.name === 'AbortError';

@@ -41,7 +41,6 @@ export class Drawing extends EventTarget {
   #done = [];
   #undone = [];
   #base = {}; // the state that undo cannot go behind
-  #saved = this.#base;
   #archived = new WeakMap(); // UID of the segmentation that holds a state
   #kept;
   #touched = null;
@@ -63,8 +62,14 @@ export class Drawing extends EventTarget {
     this.#kept = { columns: this.columns, pixels: this.pixels.slice(), lesions: this.lesions };
   }
 
+  /** Whether something is drawn that no segmentation holds. */
   get isUnsaved() {
-    return this.state !== this.#saved;
+    return this.lesions.length > 0 && !this.archivedAs;
+  }
+
+  /** Whether anything is drawn, or was. */
+  get isBegun() {
+    return this.lesions.length > 0 || this.canUndo || this.canRedo;
   }
 
   /** The last step; another one after every change, and the same one again after undo. */
@@ -225,9 +230,15 @@ export class Drawing extends EventTarget {
 
   /** What `forArchive` gave is in the archive, as that segmentation; drawing may have gone on since. */
   markSaved(state, sopInstanceUid) {
-    this.#saved = state;
     this.#archived.set(state, sopInstanceUid);
     this.#changed(null);
+  }
+
+  /** A segmentation is in the archive no more. */
+  markDeleted(sopInstanceUid) {
+    const held = [this.#base, ...this.#done, ...this.#undone].filter(each => this.#archived.get(each) === sopInstanceUid);
+    held.forEach(each => this.#archived.delete(each));
+    if (held.length) this.#changed(null);
   }
 
   /** Pixels of a lesion, their area (null without a spacing) and the rectangle that holds them. */

@@ -116,6 +116,7 @@ export class ReadingPanel extends HTMLElement {
     const on = (name, act) => reading.addEventListener(name, act, { signal: this.listening.signal });
     on('case', () => this.showCase());
     on('answer', () => this.update());
+    on('typed', () => this.showSaving());
     on('saved', () => this.onSaving());
     on('failed', () => this.update());
     on('place', () => this.showPlace());
@@ -204,7 +205,7 @@ export class ReadingPanel extends HTMLElement {
   }
 
   showSaving() {
-    const { state, message } = reading.outbox;
+    const { state, message } = reading.saving;
     const isHeld = reading.current.is_training && !reading.isTold;
     const words = {
       saved: isHeld ? 'Training: answers are sent when you ask for the truth.' : 'All answers are saved.',

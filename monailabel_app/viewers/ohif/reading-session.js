@@ -9,13 +9,14 @@ const KEPT = 'mammosynth.reading.'; // and the Study Instance UID, which is anot
 
 /**
  * One reader's way through a session. It dispatches 'case' with another case, 'answer' when an answer or what is known
- * of it changes, 'chosen' and 'place' as questions are gone through, 'request' for what the panel does, 'saved' with the
+ * of it changes, 'typed' while it is still being typed, 'chosen' and 'place' as questions are gone through, 'request' for what the panel does, 'saved' with the
  * state of saving, 'pause', 'failed' when images cannot be shown and 'again' to try once more, and 'end'.
  */
 export class ReadingSession extends EventTarget {
   #ask;
   #storage;
   #now;
+  #typed = new Set(); // placeIds of what is being typed, and goes to the server a moment later
   current = null;
   drafts = {}; // by placeId
   places = [];
@@ -67,6 +68,7 @@ export class ReadingSession extends EventTarget {
   change(place, draft) {
     if (this.isTold) return;
     this.drafts = { ...this.drafts, [placeId(place)]: draft };
+    this.#typed.delete(placeId(place));
     this.#keep();
     if (!this.current.is_training) this.#put(place);
     this.dispatchEvent(new Event('answer'));
@@ -76,7 +78,15 @@ export class ReadingSession extends EventTarget {
   type(place, draft) {
     if (this.isTold) return;
     this.drafts = { ...this.drafts, [placeId(place)]: draft };
+    if (!this.current.is_training) this.#typed.add(placeId(place));
     this.#keep();
+    this.dispatchEvent(new Event('typed'));
+  }
+
+  /** {state, message} of the way to the server, as the outbox has them; what is still being typed is on it, too. */
+  get saving() {
+    const { state, message } = this.outbox;
+    return { state: state === 'saved' && this.#typed.size ? 'saving' : state, message };
   }
 
   /** Take a choice, and say so, that the reader may be led on. */
@@ -175,6 +185,7 @@ export class ReadingSession extends EventTarget {
     this.current = current;
     this.isReady = false;
     this.place = null;
+    this.#typed.clear();
     this.clock = this.#newClock();
     if (!this.isReading) return;
     this.places = placesOf(current.questions);

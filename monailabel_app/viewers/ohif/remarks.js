@@ -38,7 +38,7 @@ export class Remarks extends HTMLElement {
 
   /** Follow the last synthesis, the study that is open, and what is drawn. */
   show() {
-    const { remarks, study } = generationState();
+    const { remarks, study, inputs } = generationState();
     this.hidden = !remarks.length || study !== studyUid();
     if (this.hidden) return;
     const find = selector => this.shadowRoot.querySelector(selector);
@@ -51,7 +51,8 @@ export class Remarks extends HTMLElement {
       list.replaceChildren(...sentences.map(item));
       list.dataset.sentences = JSON.stringify(sentences);
     }
-    find('#drawn-since').hidden = !existingDrawing(uid)?.isUnsaved;
+    const drawing = existingDrawing(uid);
+    find('#drawn-since').hidden = !drawing?.isBegun || drawing.archivedAs === inputs[role].sop_instance_uid;
   }
 }
 

@@ -1,15 +1,25 @@
 // The segmentations of the open study as the archive holds them, asked for once and told to every section.
 
+import { existingDrawing, onDrawing } from './lesions.js';
 import * as server from './server.js';
 
 const changes = new EventTarget();
 const preferred = new Map(); // SOP Instance UID of the segmentation last saved or loaded, by that of its image
 let known = { study: null, found: [] };
+const seen = new WeakMap(); // the state of each drawing
 let asked = 0; // how often the archive was asked
 let answered = 0; // the newest of those whose answer is known
 
 /** The segmentations of a study as far as they are known, newest first. */
 export const segmentationsOf = study => (known.study === study ? known.found : []);
+
+// What a step back or forth brings to the screen is the one that is meant, if a segmentation holds it.
+onDrawing(drawing => {
+  const { state, archivedAs, sopInstanceUid } = drawing;
+  if (state === seen.get(drawing)) return;
+  seen.set(drawing, state);
+  if (archivedAs) prefer({ sop_instance_uid: archivedAs, source_sop_instance_uid: sopInstanceUid });
+});
 
 /** Call back when they change; returns what ends it. */
 export function onSegmentations(callback) {
@@ -24,6 +34,9 @@ export async function refreshSegmentations(study) {
   const found = study ? await server.segmentations(study) : [];
   if (turn < answered) return found;
   answered = turn;
+  const isListed = ({ sop_instance_uid: uid }) => found.some(({ sop_instance_uid }) => sop_instance_uid === uid);
+  const gone = segmentationsOf(study).filter(each => !isListed(each));
+  gone.forEach(each => existingDrawing(each.source_sop_instance_uid)?.markDeleted(each.sop_instance_uid));
   known = { study, found };
   changes.dispatchEvent(new Event('change'));
   return found;

@@ -6,6 +6,7 @@ import { viewName } from './orientation.js';
 export { cornerstone, services } from './ohif.js';
 
 const APPEARS_WITHIN_MS = 30000;
+const SEGMENTATION = '1.2.840.10008.5.1.4.1.1.66.4'; // SOP class of DICOM SEG, PS3.4 B.5
 
 /** Whether a display set is a mammogram, acquired or synthesized. */
 export const isMammogram = displaySet => displaySet?.Modality === 'MG';
@@ -22,6 +23,12 @@ export const sourcesOf = ({ instances }, sopInstanceUid) =>
   list(instances)
     .filter(({ SOPInstanceUID }) => !sopInstanceUid || SOPInstanceUID === sopInstanceUid)
     .flatMap(sourceUids);
+
+/** Whether an image is among what it was made from, and not only a label map, or numbers. */
+export const isMadeFromImage = ({ instances }) =>
+  list(instances)
+    .flatMap(({ SourceImageSequence }) => list(SourceImageSequence))
+    .some(({ ReferencedSOPClassUID }) => ReferencedSOPClassUID !== SEGMENTATION);
 
 /** The image of a display set with that SOP Instance UID, or that was synthesized from it. */
 export const madeFrom = ({ instances }, sopInstanceUid) =>

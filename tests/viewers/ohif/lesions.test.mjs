@@ -28,7 +28,7 @@ test('what undo does not reach any more is not saved for that', () => {
 
 test('a drawing that began with stored lesions is saved already, and undo comes back to them', () => {
   const drawing = new Drawing(image);
-  drawing.begin(stored(), segments);
+  drawing.begin(stored(), segments, '1.2.3');
   assert.deepEqual([drawn(drawing), drawing.isUnsaved, drawing.canUndo, drawing.isStroking], [60, false, false, false]);
   drawing.outline(row(9));
   assert.deepEqual([drawn(drawing), drawing.isUnsaved], [120, true]);
@@ -36,12 +36,29 @@ test('a drawing that began with stored lesions is saved already, and undo comes 
   assert.deepEqual([drawn(drawing), drawing.isUnsaved, drawing.lesions[0].label], [60, false, 'Mass']);
 });
 
+test('every step that a segmentation holds is saved, until it is deleted; so is nothing', () => {
+  const drawing = new Drawing(image);
+  drawing.outline(row(0));
+  drawing.markSaved(drawing.state, '1.2.3');
+  drawing.outline(row(9));
+  drawing.markSaved(drawing.state, '1.2.4');
+  drawing.undo();
+  assert.deepEqual([drawing.isUnsaved, drawing.archivedAs], [false, '1.2.3']);
+  drawing.markDeleted('1.2.3');
+  assert.deepEqual([drawing.isUnsaved, drawing.archivedAs], [true, undefined]);
+  drawing.undo();
+  assert.deepEqual([drawing.isUnsaved, drawing.isBegun], [false, true]);
+  drawing.redo();
+  drawing.redo();
+  assert.deepEqual([drawing.isUnsaved, drawing.archivedAs], [false, '1.2.4']);
+});
+
 test('stored lesions never replace by themselves what was drawn', () => {
   const drawing = new Drawing(image);
   drawing.outline(row(9));
-  drawing.begin(stored(), segments);
+  drawing.begin(stored(), segments, '1.2.3');
   assert.equal(drawing.pixels[0], 0);
-  drawing.load(stored(), segments);
+  drawing.load(stored(), segments, '1.2.3');
   assert.deepEqual([drawing.pixels[0], drawing.isUnsaved], [1, false]);
   drawing.undo();
   assert.deepEqual([drawing.pixels[0], drawn(drawing)], [0, 60]);

@@ -82,10 +82,13 @@ test('text that is being typed is kept here before it is sent', async () => {
   const note = { name: 'note', type: 'text', per: 'case', targets: ['case'], required: false, keys: {} };
   const { session, storage, place } = await opened(caseAt(1, { questions: [note] }));
   session.type(place, 'A ves');
-  assert.equal(session.outbox.isEmpty, true);
+  assert.deepEqual([session.outbox.isEmpty, session.saving.state], [true, 'saving']);
   const again = await opened(caseAt(1, { questions: [note] }), storage);
   assert.equal(again.session.draftOf(again.place), 'A ves');
   assert.equal(await again.session.outbox.settled(), true);
+  session.change(place, 'A ves');
+  assert.equal(await session.outbox.settled(), true);
+  assert.equal(session.saving.state, 'saved');
 });
 
 test('nobody leaves a case before its answers are with the server', async () => {
