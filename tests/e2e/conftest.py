@@ -84,7 +84,7 @@ def nothing_went_wrong(page):
     """Neither an error in the console nor a toast, whatever a test does; for a `watched_page`."""
     page.faults.clear()
     yield
-    assert page.faults == []
+    assert page.faults == [], "\n".join(page.faults)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ export default {
   preRegistration(managers) {
     setManagers(managers);
     managers.appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
+    managers.appConfig.addWindowLevelActionMenu = false; // it fails on a viewport that a step back has taken away
     addAttributes();
     addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, MammoSynthPanel);
