@@ -64,7 +64,7 @@ ROWS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(NOT_DRAWN, (-1.0, -1.0, -0.93, -0.4, 0.26, 2.08, 4.0)),
     },
     "every spot as real ones of its size vary": {"HOT": 0.4},
-    "and 0.2 more (released)": {"HOT": sampled.HOT},
+    "and 0.2 more (0.5.0)": {"HOT": sampled.HOT},
     "and 0.6 more": {"HOT": 1.0},
 }
 """Of the table: constants of `mammosynth.tasks.contrast.sampled` that samples are drawn with."""
