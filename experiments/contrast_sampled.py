@@ -7,9 +7,9 @@ samples that one stream of random numbers made for all images, and of independen
 of other patients. The style that an image is drawn from was fitted without its patient.
 
 Lesions: how the contrast of a spot in a real image compares to that in the expected one, where members have not seen
-the patient (those of `experiments.contrast_lesion_map`, kept in the same folder); and what it brings and costs on `val`
-to make spots of a sample brighter, by a constant or by what real spots vary by. Writes `looks.json`, `spots.json`,
-`results.json` and `table.md`.
+the patient (those of `experiments.contrast_lesion_map`, kept in the same folder), of small and of large spots; and what
+it brings and costs on `val` to make spots of a sample brighter, by a constant or by what real spots vary by. Writes
+`looks.json`, `spots.json`, `results.json` and `table.md`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import numpy as np
 import torch
@@ -36,11 +37,13 @@ from mammosynth.evaluation.told_apart import told_apart
 from mammosynth.preprocessing.breast import erode, segment_breast
 from mammosynth.preprocessing.look import JPEG_QUALITY, Look
 from mammosynth.preprocessing.pairs import ContrastPair, read_cdd_cesm
+from mammosynth.tasks.contrast import sampled
 from mammosynth.tasks.contrast.evaluation.metrics import correlation, lesion_contrast, psnr
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.evaluation.sampled import INVERSE_PENALTY, SKIN_PX
 from mammosynth.tasks.contrast.objectives.sampled import SampledObjective, SampledRecipe
 from mammosynth.tasks.contrast.preflight import check_pairs
+from mammosynth.tasks.contrast.sampled import LARGE_PX, LEVELS
 from mammosynth.tasks.contrast.style import StyledEnsemble
 from mammosynth.tasks.contrast.synthesizer import ContrastSynthesizer
 
@@ -48,15 +51,23 @@ PATIENTS = (17, 31, 60)
 """As many as `val` and `test` have, and more."""
 DRAWS = 60
 SAMPLES = 16
-SALIENT = 1.5
-"""A spot exceeds its surroundings by more than so many standard deviations of what the interior's pixels do."""
 LEAST_SPOT = 30
 """Pixels; of a smaller one no contrast is told."""
-GAINS = (-1.0, 4.0)
-"""Between which what is added to a spot must lie, in multiples of it."""
 ONE, OWN = "one stream of random numbers for all images", "independent samples"
-Shares = Callable[[np.random.Generator, int], np.ndarray]
-"""Generator and number of spots to what is added to each, in multiples of it."""
+NOT_DRAWN = {"SMALL_GAINS": (0.0,) * len(LEVELS), "LARGE_GAINS": (0.0,) * len(LEVELS)}
+ROWS: dict[str, dict[str, Any]] = {
+    "all spots 1.4 times (0.4.1)": {"HOT": 0.4, **NOT_DRAWN},
+    "all spots 1.9 times": {"HOT": 0.9, **NOT_DRAWN},
+    "all spots 2.4 times": {"HOT": 1.4, **NOT_DRAWN},
+    "every spot as real ones vary, whatever its size": {
+        "HOT": 0.4,
+        **dict.fromkeys(NOT_DRAWN, (-1.0, -1.0, -0.93, -0.4, 0.26, 2.08, 4.0)),
+    },
+    "every spot as real ones of its size vary": {"HOT": 0.4},
+    "and 0.2 more (0.5.0)": {"HOT": sampled.HOT},
+    "and 0.6 more": {"HOT": 1.0},
+}
+"""Of the table: constants of `mammosynth.tasks.contrast.sampled` that samples are drawn with."""
 
 
 def styles_of_halves(
@@ -149,126 +160,92 @@ def judge_looks(pairs: dict[str, list[ContrastPair]], synthesizer: ContrastSynth
     }
 
 
-@dataclass(frozen=True, eq=False)
-class Spots:
-    """Where the expected image of a case is brighter than its surroundings.
-
-    Attributes:
-        excess: (512, 512) float32: by how much beyond what is usual; 0 elsewhere.
-        labels: (512, 512) int: the spot's number from 1; 0 elsewhere.
-        ratios: (S,) contrast of every spot in the real image as a multiple of that in the expected one; NaN: too small.
-        moments: Sums over the spots of the real and of the expected contrast.
-    """
-
-    excess: np.ndarray
-    labels: np.ndarray
-    ratios: np.ndarray
-    moments: tuple[float, float]
-
-    @classmethod
-    def of(cls, case: Case, expected: np.ndarray) -> Spots:
-        """Of an expected image, turned as the case."""
-        high = case.smooth(expected) - case.background(expected)
-        excess = np.maximum(high - SALIENT * high[case.interior].std(), 0) * case.interior
-        labels, count = ndimage.label(excess > 0)
-        numbers = np.arange(1, count + 1)
-        if not count:
-            return cls(excess, labels, np.empty(0), (0.0, 0.0))
-        real, own, area = (ndimage.sum(each, labels, numbers) for each in (case.real_high_pass, high, excess > 0))
-        ratios = np.where(area >= LEAST_SPOT, real / own, np.nan)
-        return cls(excess, labels, ratios, (float(real.sum()), float(own.sum())))
-
-    def brighter(self, shares: np.ndarray) -> np.ndarray:
-        """(512, 512) float32: what is added, of every spot its share."""
-        return (self.excess * np.concatenate([[0.0], shares])[self.labels]).astype(np.float32)
-
-
 @dataclass(frozen=True)
 class SpotNumbers:
-    """What is told of the spots of one image.
+    """What is told of the spots of one image: where the expected image is brighter than its surroundings.
 
     Attributes:
         patient_id: Whose it is.
-        ratios: See `Spots`.
-        spots: See `Spots.moments`.
+        ratios: (S,) contrast of every spot in the real image as a multiple of that in the expected one.
+        areas: (S,) of every spot, in pixels.
+        spots: Sums over the spots of the real and of the expected contrast.
         drawn: Contrast of the lesions that readers drew, real and expected; NaN: none is large enough.
     """
 
     patient_id: str
     ratios: np.ndarray
+    areas: np.ndarray
     spots: tuple[float, float]
     drawn: tuple[float, float]
 
     @classmethod
     def of(cls, case: Case, expected: np.ndarray) -> SpotNumbers:
         """Of an expected image, turned as the case."""
-        spots = Spots.of(case, expected)
-        real, own = (lesion_contrast(image, case)[0] for image in (case.recombined, expected))
-        return cls(case.patient_id, spots.ratios, spots.moments, (real, own))
+        high = case.smooth(expected) - case.background(expected)
+        found = case.interior & (high > sampled.HOT_FROM * high[case.interior].std())
+        labels, count = ndimage.label(found)
+        numbers = np.arange(1, count + 1)
+        real, own, areas = (
+            np.asarray(ndimage.sum(each, labels, numbers)) for each in (case.real_high_pass, high, found)
+        )
+        large = areas >= LEAST_SPOT
+        contrasts = [lesion_contrast(image, case)[0] for image in (case.recombined, expected)]
+        return cls(
+            case.patient_id,
+            ratios=real[large] / own[large],
+            areas=areas[large],
+            spots=(float(real.sum()), float(own.sum())),
+            drawn=(contrasts[0], contrasts[1]),
+        )
 
 
 def judge_spots(numbers: Sequence[SpotNumbers]) -> dict[str, Any]:
     """Real as a multiple of expected contrast: of spots of the expected image, and of what readers have drawn."""
     weights = resample_patients([each.patient_id for each in numbers], 2000)
     spots, drawn = (np.array(pairs).T for pairs in ([each.spots for each in numbers], [each.drawn for each in numbers]))
-    ratios = np.concatenate([each.ratios for each in numbers])
+    ratios, areas = (np.concatenate(parts) for parts in ([n.ratios for n in numbers], [n.areas for n in numbers]))
+    levels = 100 * np.array(LEVELS[1:-1])
     return {
         "images": len(numbers),
         "real / expected, spots of the expected image": interval(weighted_ratio(*spots, weights)),
         "real / expected, lesions that readers drew": interval(weighted_ratio(*drawn, weights)),
-        "one spot, percentiles 5, 25, 50, 75, 95": np.nanpercentile(ratios, [5, 25, 50, 75, 95]).round(2).tolist(),
-    }
-
-
-def plans(ratios: np.ndarray) -> dict[str, Shares]:
-    """Rows of the table; the first one changes nothing.
-
-    Args:
-        ratios: Of spots that no member has seen, real as multiples of expected contrast.
-    """
-    gains = np.clip(ratios[~np.isnan(ratios)] - 1, *GAINS)
-    return {
-        "today": lambda random, count: np.zeros(count),
-        "spots + 50 %": lambda random, count: np.full(count, 0.5),
-        "spots + 100 %": lambda random, count: np.full(count, 1.0),
-        "spots + 200 %": lambda random, count: np.full(count, 2.0),
-        "every spot as real ones vary": lambda random, count: random.choice(gains, count),
-        "as real ones vary, and + 100 %": lambda random, count: 1 + random.choice(gains, count),
+        "percentiles": levels.tolist(),
+        **{
+            f"one {name} spot, of {int(chosen.sum())}": np.percentile(ratios[chosen], levels).round(2).tolist()
+            for name, chosen in (("small", areas < LARGE_PX), ("large", areas >= LARGE_PX))
+            if chosen.any()
+        },
     }
 
 
 def score_rows(
-    pairs: Sequence[ContrastPair], synthesizer: ContrastSynthesizer, ratios: np.ndarray
+    pairs: Sequence[ContrastPair], synthesizer: ContrastSynthesizer
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, float]]:
     """Every row of the table on `val`, with the differences to the first; and the AUC of each."""
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in plans(ratios)}
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in ROWS}
     looks: dict[str, list[np.ndarray]] = {name: [] for name in rows}
     real, real_looks = [], []
-    for number, pair in enumerate(pairs):
+    for pair in pairs:
         case, prediction = Case.from_pair(pair), synthesizer.predict(pair.low_energy)
         expected = synthesizer.expected(prediction)
         uncertainty = case.turn(synthesizer.uncertainty(prediction, expected))[case.scored]
-        expected = case.turn(expected)
-        spots, target = Spots.of(case, expected), case.recombined[case.scored]
-        best = psnr(expected[case.scored], target)
-        samples = [case.turn(synthesizer.sampled(prediction, seed)) for seed in range(SAMPLES)]
+        target = case.recombined[case.scored]
+        best = psnr(case.turn(expected)[case.scored], target)
         breast = erode(segment_breast(pair.low_energy.pixels, background=0.0), SKIN_PX)
-        for name, shares in plans(ratios).items():
-            random = np.random.default_rng(number)
-            images = [
-                np.clip(each + spots.brighter(shares(random, len(spots.ratios))), 0, 1).astype(np.float32)
-                for each in samples
-            ]
-            mean, spread = np.mean(images, axis=0), np.std(images, axis=0)
+        for name, constants in ROWS.items():
+            with mock.patch.multiple(sampled, **constants):
+                images = [synthesizer.sampled(prediction, seed) for seed in range(SAMPLES)]
+            mean, spread = (case.turn(each(images, axis=0)) for each in (np.mean, np.std))
+            first = case.turn(images[0])
             rows[name].append(
                 {
-                    **score(case, images[0]),
-                    "psnr_drop": best - psnr(images[0][case.scored], target),
+                    **score(case, first),
+                    "psnr_drop": best - psnr(first[case.scored], target),
                     "mean_psnr_drop": best - psnr(mean[case.scored], target),
                     "spread_r": correlation(spread[case.scored], uncertainty),
                 }
             )
-            looks[name].append(features(through_codec(case.turn(images[0]), JPEG_QUALITY[Look.DIGITAL]), breast))
+            looks[name].append(features(through_codec(images[0], JPEG_QUALITY[Look.DIGITAL]), breast))
         real.append(lesion_contrast(case.recombined, case))
         published = pair.recombined if pair.published is None else pair.published
         real_looks.append(features(published, erode(segment_breast(published, background=0.0), SKIN_PX)))
@@ -306,8 +283,7 @@ def main() -> None:
                 )
     spots = {split: judge_spots(found) for split, found in numbers.items()}
     (args.output / "spots.json").write_text(json.dumps(spots, indent=2) + "\n")
-    ratios = np.concatenate([each.ratios for each in numbers["train"]])
-    results, auc = score_rows(pairs["val"], released, ratios)
+    results, auc = score_rows(pairs["val"], released)
     (args.output / "results.json").write_text(json.dumps({"auc": auc, "rows": results}, indent=2) + "\n")
     write_table(results, args.output / "table.md", title="added to a sample", digits={"psnr": 2})
     looks = judge_looks(pairs, released)

@@ -97,5 +97,5 @@ def test_weights_are_drawn_once(tmp_path: Path, capsys: pytest.CaptureFixture) -
 def test_the_zoo_that_comes_with_us_is_listed(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     assert cli.main(["bundle", "list", "--data-dir", str(tmp_path)]) == 0
     listed = capsys.readouterr().out
-    assert "breast_cem_residual  contrast  0.4.1  default" in listed
+    assert "breast_cem_residual  contrast  0.5.0  default" in listed
     assert len(listed.splitlines()) == len([p for p in default_model_zoo().iterdir() if (p / "configs").is_dir()])

@@ -105,7 +105,7 @@ def test_one_view_with_a_result_opens_as_the_pair_which_says_what_is_synthetic_a
     assert [name.split(" expected")[0] for name in names(page)] == ["R MLO low energy", "SYNTHETIC contrast R MLO"]
     source, result = labels(page)
     assert source[0] == result[0] == "R MLO"
-    assert result[1:] == ["SYNTHETIC, not for diagnosis", "breast_cem_residual 0.4.1", "expected"]
+    assert result[1:] == ["SYNTHETIC, not for diagnosis", "breast_cem_residual 0.5.0", "expected"]
     screenshot(page, f"opening-pair-{screen}")
 
 

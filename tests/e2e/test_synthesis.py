@@ -70,7 +70,7 @@ def test_every_view_of_a_series_is_synthesized_into_one_new_series(server):
     assert {output["series_instance_uid"] for output in result["outputs"]} == {uid}
     instances = {output["sop_instance_uid"] for output in result["outputs"]}
     assert len(instances) == 4
-    description = "SYNTHETIC contrast expected breast_cem_residual 0.4.1"  # of no view, since it holds several
+    description = "SYNTHETIC contrast expected breast_cem_residual 0.5.0"  # of no view, since it holds several
     assert description in find_series(server, "P002")
     metadata = server.get(f"/proxy/dicom/wado/studies/{study}/series/{uid}/metadata").json()
     assert {item["0008103E"]["Value"][0] for item in metadata} == {description}

@@ -10,25 +10,25 @@ from mammosynth.errors import InvalidParameterError
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.task import Rendering
 from mammosynth.tasks.contrast.preprocessing import BreastFramePreprocessing
-from mammosynth.tasks.contrast.sampled import finer_grain
+from mammosynth.tasks.contrast.sampled import draw_contrast, finer_grain
 from mammosynth.tasks.contrast.style import BANDS, GIVEN, LOOK, StyledEnsemble, Zones, measure_look
 from mammosynth.tasks.contrast.synthesizer import ContrastParameters, ContrastSynthesizer
 from mammosynth.terms import ViewPosition
 from tests.support.breasts import half_ellipse
 from tests.tasks.contrast.test_synthesizer import FRAME, Fields, mammogram, textured
 
-STRENGTH = np.log(0.03)
+STRENGTH = 0.03
 """Of every band of the real images that the style below was measured on."""
 
 
-def styled(*members: Fields, factor: float = 2.0) -> StyledEnsemble:
+def styled(*members: Fields, factor: float = 2.0, strength: float = STRENGTH, variety: float = 0.05) -> StyledEnsemble:
     """An ensemble that learned from real images as gray as 0.3, with strong detail."""
     random = np.random.default_rng(5)
     made = np.zeros((40, LOOK))
     made[:, 0], made[:, 1] = np.log(0.31), np.log(0.1)
-    made[:, BANDS] = STRENGTH
+    made[:, BANDS] = np.log(strength)
     network = StyledEnsemble(members or [Fields(0.2, 0.2), Fields(0.25, 0.2)])
-    network.style.looks.fit(random.normal(size=(40, GIVEN)), made + 0.05 * random.normal(size=made.shape))
+    network.style.looks.fit(random.normal(size=(40, GIVEN)), made + variety * random.normal(size=made.shape))
     network.style.factor.fill_(factor)
     return network.eval()
 
@@ -89,7 +89,7 @@ def test_bands_are_about_as_strong_as_in_the_images_that_were_learned_from() -> 
         measure_look(image, zones)[0][BANDS] for image in (0.2 + 0.2 * source.pixels, sample(styled(), source))
     )
     assert (made > expected).all()
-    assert np.abs(made - STRENGTH).mean() < 0.6
+    assert np.abs(made - np.log(STRENGTH)).mean() < 0.6
 
 
 def test_samples_differ_by_more_where_members_do() -> None:
@@ -97,6 +97,24 @@ def test_samples_differ_by_more_where_members_do() -> None:
     across = (Fields(0.3, 0.0, slopes=(-0.2, 0.0)), Fields(0.3, 0.0, slopes=(0.2, 0.0)))  # disagree at top and bottom
     spread = np.std([sample(styled(*across), source, seed) for seed in range(12)], axis=0)
     assert spread[8:20, 2:12].mean() > 1.3 * spread[28:36, 2:12].mean()
+
+
+def test_every_bright_spot_is_made_brighter_or_fainter_by_itself() -> None:
+    y, x = np.mgrid[:256, :192]
+    breast = half_ellipse(256, 192)
+    small, large = (np.hypot(y - row, x - 48) < radius for row, radius in ((80, 8), (176, 16)))
+    low_energy = textured(256, 192) * np.where(small | large, 1.0, 0.4).astype(np.float32)
+    fields = np.stack([np.zeros_like(low_energy), np.full_like(low_energy, 0.5)])[None]
+    network = styled(strength=1e-4, variety=0.0)  # nothing but spots is drawn
+    drawn = [
+        draw_contrast(fields, low_energy, breast, False, network.style, np.random.default_rng(seed)).fields[0]
+        for seed in range(60)
+    ]
+    one, other = np.array([[offset[spot].mean() for spot in (small, large)] for offset in drawn]).T
+    assert one.std() > 1.3 * other.std() > 0.02, "small ones by more"
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.4
+    assert min(one.min(), other.min()) < 0 < 0.1 < min(one.max(), other.max())
+    assert np.abs(np.array(drawn)[:, breast & (np.hypot(y - 128, x - 48) < 12)]).max() < 0.02
 
 
 def test_a_source_finer_than_the_frame_has_grain_of_its_own_and_no_other_has() -> None:
