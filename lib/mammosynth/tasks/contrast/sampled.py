@@ -189,8 +189,8 @@ def _spots(expected: np.ndarray, zones: Zones, random: np.random.Generator) -> n
     excess = np.maximum(high - np.float32(HOT_FROM * high[zones.inside].std()), 0) * weight
     labels, count = ndimage.label(excess)
     large, drawn = np.bincount(labels.ravel())[1:] >= LARGE_PX, random.random(count)
-    gains = HOT + np.where(large, *(np.interp(drawn, LEVELS, gains) for gains in (LARGE_GAINS, SMALL_GAINS)))
-    return excess * np.concatenate([[0], gains]).astype(np.float32)[labels]
+    gains = np.where(large, np.interp(drawn, LEVELS, LARGE_GAINS), np.interp(drawn, LEVELS, SMALL_GAINS))
+    return excess * np.concatenate([[0], HOT + gains]).astype(np.float32)[labels]
 
 
 def _noise(number: int, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
