@@ -171,9 +171,9 @@ class _TimedSink:
         with self.clock.of("find"):
             return self.sink.find(work)
 
-    def store(self, work: Work, result: Any) -> Any:
+    def store(self, work: Work, result: Any, known: Any) -> Any:
         with self.clock.of("store"):
-            return self.sink.store(work, result)
+            return self.sink.store(work, result, known)
 
 
 def _measured(order: Order, instances: Sequence[Dataset], folder: Path) -> Parts:

@@ -108,7 +108,7 @@ class _NrrdFile:
     def find(self, work: Work) -> None:
         """Nothing is kept."""
 
-    def store(self, work: Work, result: Result) -> tuple[str, dict[str, Any]]:
+    def store(self, work: Work, result: Result, known: tuple[str, dict[str, Any]] | None) -> tuple[str, dict[str, Any]]:
         """See `BundleInferTask.__call__`."""
         on_source = result.task.placement is Placement.ON_SOURCE and result.source is not None
         like = result.source if on_source and result.source is not None else result.image

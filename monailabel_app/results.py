@@ -113,7 +113,6 @@ class ArchiveSink:
             number: Of the source in its series, if that holds several images.
         """
         self._archive, self._source, self._number = archive, source, number
-        self._found: list[Stored] | None = None
 
     def find(self, work: Work) -> list[Stored] | None:
         """The instances, if the archive holds all of them."""
@@ -123,12 +122,11 @@ class ArchiveSink:
             if address is None:
                 return None
             stored.append(self._stored(role, address))
-        self._found = stored
         return stored
 
-    def store(self, work: Work, result: Result) -> list[Stored]:
+    def store(self, work: Work, result: Result, known: list[Stored] | None) -> list[Stored]:
         """Store what the archive does not hold; remarks go with the image."""
-        first, *others = self._found or self._store(work, result)
+        first, *others = known or self._store(work, result)
         return [replace(first, remarks=tuple(remark.as_json() for remark in result.remarks)), *others]
 
     def _store(self, work: Work, result: Result) -> list[Stored]:

@@ -29,7 +29,7 @@ class Shelf:
         self.work = work
         return self.known
 
-    def store(self, work: Work, result: Result) -> str:
+    def store(self, work: Work, result: Result, known: str | None) -> str:
         self.result = result
         return "stored"
 

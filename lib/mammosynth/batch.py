@@ -413,11 +413,11 @@ class _Files:
         self.kept += len(targets)
         return targets
 
-    def store(self, work: Work, result: Result) -> list[Path]:
+    def store(self, work: Work, result: Result, known: list[Path] | None) -> list[Path]:
         """Write every output as a file, unless all are kept."""
         self.remarks += [remark.sentence for remark in result.remarks]
-        if self.kept:
-            return self._targets(work.roles)
+        if known is not None:
+            return known
         run = self._common.run
         result = replace(result, provenance=replace(result.provenance, created=run.created))
         self.warnings += result.provenance.warnings
@@ -436,9 +436,11 @@ class _Files:
         """Whether a result that is there says that it was made of another image; only DICOM says so."""
         if self._common.order.bundle.task.source_role is None:
             return False
-        own = text_of(_header(self._item.path), "SOPInstanceUID")
-        sources = items_of(_header(target), "SourceImageSequence")
-        return bool(own and sources) and own not in [text_of(each, "ReferencedSOPInstanceUID") for each in sources]
+        sources = [
+            text_of(each, "ReferencedSOPInstanceUID") for each in items_of(_header(target), "SourceImageSequence")
+        ]
+        own = text_of(_header(self._item.path), "SOPInstanceUID") if sources else None
+        return bool(own) and own not in sources
 
     def _targets(self, roles: Sequence[str]) -> list[Path]:
         task = self._common.order.bundle.task.name

@@ -24,7 +24,7 @@ from mammosynth.terms import ImageLaterality, ViewPosition
 Progress = Callable[[float, str], None]
 Synthesize = Callable[..., Result]
 """Runs a network as `Bundle.synthesize` does, wherever that is; its first argument is the bundle."""
-Stored = TypeVar("Stored", covariant=True)  # what a sink gives back
+Stored = TypeVar("Stored")  # what a sink gives back
 SEEDS = 2**31
 """How many there are; the first is 0."""
 _ADVANCED: dict[str, Any] = {"advanced": True}
@@ -151,12 +151,15 @@ class Sink(Protocol[Stored]):
     """Where results go."""
 
     def find(self, work: Work) -> Stored | None:
-        """What is stored of the work already; None if any of it is missing. Comes before `store`, if that comes."""
+        """What is stored of the work already; None if any of it is missing."""
 
-    def store(self, work: Work, result: Result) -> Stored:
+    def store(self, work: Work, result: Result, known: Stored | None) -> Stored:
         """Mark the result and store what of it is missing; what is told goes back with it.
 
-        A result has no outputs if all of them were found.
+        Args:
+            work: What was made.
+            result: Without outputs if they are known.
+            known: What `find` gave.
 
         Raises:
             OutputError: If it cannot be written.
@@ -205,4 +208,4 @@ def perform(
         only_tell=known is not None,
     )
     report(0.85, "storing the result")
-    return sink.store(work, result)
+    return sink.store(work, result, known)

@@ -35,13 +35,17 @@ def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[FoundImage],
     """
     found: dict[Path, FoundImage] = {}
     skipped = 0
+    results = real_path(output)
     for asked in inputs:
         if not asked.is_dir():
             found.setdefault(real_path(asked), FoundImage(asked, Path(asked.name)))
             continue
+        searched = real_path(asked)
+        # A folder in that of the results was asked for, whatever the output is.
+        are_left_out = results not in (searched, *searched.parents)
         for path in _below(asked):
             real = real_path(path)
-            if real_path(output) in real.parents and not _is_within(asked, output):
+            if are_left_out and results in real.parents:
                 continue
             name = path.relative_to(asked)
             if _is_hidden(name) or not _is_image(path):
@@ -79,11 +83,6 @@ def _below(asked: Path) -> Iterator[Path]:
 
 def _is_hidden(name: Path) -> bool:
     return any(part.startswith(".") for part in name.parts)
-
-
-def _is_within(folder: Path, parent: Path) -> bool:
-    """Whether a folder is, or lies in, another one; such an input was asked for, whatever the output is."""
-    return real_path(parent) in (real_path(folder), *real_path(folder).parents)
 
 
 def _is_image(path: Path) -> bool:

@@ -192,7 +192,7 @@ class _Folder:
         """Nothing: a case that is there was found by its record."""
         return
 
-    def store(self, work: Work, result: Result) -> dict[str, Any]:
+    def store(self, work: Work, result: Result, known: dict[str, Any] | None) -> dict[str, Any]:
         """Write image, label map and record, which is given back."""
         result = replace(result, provenance=replace(result.provenance, created=CREATED))
         digest = work_digest(**work.ingredients())
