@@ -17,8 +17,6 @@ export default {
   version: '0.1.0',
   preRegistration(managers) {
     setManagers(managers);
-    managers.appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
-    managers.appConfig.addWindowLevelActionMenu = false; // it fails on a viewport that a step back has taken away
     addAttributes();
     addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, MammoSynthPanel);

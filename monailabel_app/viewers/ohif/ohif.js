@@ -4,9 +4,12 @@ const COMMON = '@ohif/extension-cornerstone.utilityModule.common';
 
 let managers;
 
-/** Keep what OHIF hands over at the registration. */
+/** Keep what OHIF hands over at the registration, and take from OHIF what fails. */
 export function setManagers(given) {
   managers = given;
+  const { appConfig } = given;
+  appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
+  appConfig.addWindowLevelActionMenu = false; // of colours and overlays; fails on a viewport that a step back took away
 }
 
 /** OHIF's services by name. */

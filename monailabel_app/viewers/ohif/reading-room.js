@@ -19,9 +19,7 @@ export default {
   /** OHIF waits for it: which case is shown is known before the viewer reads its address. */
   async preRegistration(managers) {
     setManagers(managers);
-    managers.appConfig.httpErrorHandler ??= ({ message }) => console.warn(message); // OHIF 3.10 calls it unasked
     managers.appConfig.showPatientInfo = 'disabled';
-    managers.appConfig.addWindowLevelActionMenu = false; // it offers colours and overlays
     addAttribute();
     addLinks();
     if (!customElements.get(ELEMENT)) customElements.define(ELEMENT, ReadingPanel);

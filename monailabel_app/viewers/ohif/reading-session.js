@@ -9,8 +9,9 @@ const KEPT = 'mammosynth.reading.'; // and the Study Instance UID, which is anot
 
 /**
  * One reader's way through a session. It dispatches 'case' with another case, 'answer' when an answer or what is known
- * of it changes, 'typed' while it is still being typed, 'chosen' and 'place' as questions are gone through, 'request' for what the panel does, 'saved' with the
- * state of saving, 'pause', 'failed' when images cannot be shown and 'again' to try once more, and 'end'.
+ * of it changes, 'typed' while it is still being typed, 'chosen' and 'place' as questions are gone through, 'request'
+ * for what the panel does, 'saved' with the state of saving, 'pause', 'failed' when images cannot be shown and 'again' to
+ * try once more, and 'end'.
  */
 export class ReadingSession extends EventTarget {
   #ask;
