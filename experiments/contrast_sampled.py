@@ -188,12 +188,12 @@ class SpotNumbers:
         real, own, areas = (
             np.asarray(ndimage.sum(each, labels, numbers)) for each in (case.real_high_pass, high, found)
         )
-        large = areas >= LEAST_SPOT
+        told = areas >= LEAST_SPOT
         contrasts = [lesion_contrast(image, case)[0] for image in (case.recombined, expected)]
         return cls(
             case.patient_id,
-            ratios=real[large] / own[large],
-            areas=areas[large],
+            ratios=real[told] / own[told],
+            areas=areas[told],
             spots=(float(real.sum()), float(own.sum())),
             drawn=(contrasts[0], contrasts[1]),
         )
@@ -285,7 +285,7 @@ def main() -> None:
     (args.output / "spots.json").write_text(json.dumps(spots, indent=2) + "\n")
     results, auc = score_rows(pairs["val"], released)
     (args.output / "results.json").write_text(json.dumps({"auc": auc, "rows": results}, indent=2) + "\n")
-    write_table(results, args.output / "table.md", title="added to a sample", digits={"psnr": 2})
+    write_table(results, args.output / "table.md", title="spots of a sample", digits={"psnr": 2})
     looks = judge_looks(pairs, released)
     (args.output / "looks.json").write_text(json.dumps(looks, indent=2) + "\n")
 

@@ -1,9 +1,14 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from mammosynth.files.find import find_images
+
+NOBODY = 65534
+"""An account without rights."""
 
 
 def image(path: Path) -> Path:
@@ -46,11 +51,19 @@ def test_an_image_that_a_link_leads_nowhere_to_is_found_to_be_reported(tmp_path:
     assert names(tmp_path / "in" / "loop.png", output=tmp_path / "out") == ["loop.png"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
-def test_a_closed_folder_is_found_to_be_reported(tmp_path: Path) -> None:
-    image(tmp_path / "in" / "closed" / "x.png")
-    (tmp_path / "in" / "closed").chmod(0)
-    try:
-        assert names(tmp_path / "in", output=tmp_path / "out") == ["closed"]
-    finally:
-        (tmp_path / "in" / "closed").chmod(0o700)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may enter; a test that changes the account has it back."""
+    account = os.geteuid()
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+        os.seteuid(account)
+
+
+def test_a_closed_folder_is_found_to_be_reported(open_folder: Path) -> None:
+    closed = image(open_folder / "in" / "closed" / "x.png").parent
+    closed.chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)  # nothing is closed to root
+    assert names(open_folder / "in", output=open_folder / "out") == ["closed"]
