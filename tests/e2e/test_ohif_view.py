@@ -4,7 +4,7 @@ import pytest
 
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, options, wait_for
-from tests.support.server import find_series, running, stow
+from tests.support.server import find_series, running, stow, study_of
 from tests.support.viewports import assert_in_place, chosen_in_screening, screenshot, watched_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -22,6 +22,8 @@ def server(tmp_path_factory):
     files = write_exam(tmp_path_factory.mktemp("exam"), seed=5, pixel_mm=PIXEL_MM, patient_id="P1")
     with running(tmp_path_factory.mktemp("server") / "data") as it:
         stow(it, files).raise_for_status()
+        few = write_exam(tmp_path_factory.mktemp("few"), seed=6, pixel_mm=PIXEL_MM, patient_id="CC-ONLY")
+        stow(it, [file for file in few if "CC" in file.name]).raise_for_status()
         yield it
 
 
@@ -80,6 +82,40 @@ def test_views_of_views_twice_back_and_after_a_reload_each_hang_beside_their_own
     page.close()
 
 
+@pytest.mark.parametrize("screen", ["1280x800", "2560x1440"])
+def test_all_views_hang_each_in_its_place_of_a_screening_exam_beside_the_acquired_one(browser, server, screen):
+    page = watched_page(browser, screen)
+    panel = _make_all_views(page, server, "P1")
+    right, left = ([[f"{side} {view}", f"SYNTHETIC view {side} {view}"] for view in ("CC", "MLO")] for side in "RL")
+    expected = [name for row in zip(right, left, strict=True) for place in row for name in place]
+    assert wait_for(page, lambda: _hang(page, expected)), names(page)
+    panel.get_by_text("Done: 4 results hang in their places.").wait_for()
+    assert_in_place(page, 8)
+    assert panel.get_by_label("Layout").input_value() == "mammosynth.other-views"
+    screenshot(page, f"view-all-{screen}")
+    assert page.faults == []
+    page.close()
+
+
+def test_views_that_nobody_acquired_are_synthesized_into_their_places(browser, server):
+    page = watched_page(browser, "1280x800")
+    panel = _make_all_views(page, server, "CC-ONLY")
+    expected = ["R CC", "L CC", "SYNTHETIC view R MLO", "SYNTHETIC view L MLO"]
+    assert wait_for(page, lambda: _hang(page, expected)), names(page)
+    panel.get_by_text("Done: 2 results hang in their places.").wait_for()
+    assert_in_place(page, 4)
+    screenshot(page, "view-all-cc-only")
+    assert page.faults == []
+    page.close()
+
+
+def _make_all_views(page, server, patient):
+    panel = open_study(page, server, study_of(server, patient))
+    panel.locator("#model").select_option("view")
+    panel.get_by_role("button", name="All views").click()
+    return panel
+
+
 def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_one_of_the_source(browser, server):
     page = watched_page(browser, "1280x800")
     study, _ = find_series(server, "P1")["L CC low energy"]
@@ -101,6 +137,6 @@ def test_a_lesion_is_made_in_the_other_view_where_its_own_mask_is_drawn_not_the_
     page.close()
 
 
-def _hang(page, pair: tuple[str, str]) -> bool:
+def _hang(page, expected) -> bool:
     hung = names(page)
-    return len(hung) == 2 and all(name.startswith(start) for name, start in zip(hung, pair, strict=True))
+    return len(hung) == len(expected) and all(map(str.startswith, hung, expected))

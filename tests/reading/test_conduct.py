@@ -45,6 +45,26 @@ def told(content: dict[str, Any]) -> tuple[str, dict[str, str]]:
     return methods(study.protocol, results), dict(flow(study.protocol, results))
 
 
+@pytest.mark.parametrize("arm", ["clinical", "synthesized"])
+def test_no_agreement_between_arms_is_told_of_a_study_that_was_closed_before_a_second_arm_was_read(
+    tmp_path: Path, arm: str
+) -> None:
+    agreement = {"title": "Agreement of arms", "question": "lesion", "statistic": "arm_agreement"}
+    study = Study(tmp_path / "s.sqlite", protocol(endpoints={"arms": agreement}))
+    reader = next(
+        each["reader"]
+        for each in study.store.content(study.name)["readings"]
+        if (each["session"], each["position"], each["arm"]) == (1, 1, arm)
+    )
+    study.read(reader, 1, 1)
+    content = study.content("no money")
+    result = analyse_study(ClosedStudy.of(content))["endpoints"]["arms"]
+    assert result["problem"] == f"lesion was answered in {arm} alone, expected clinical, and synthesized"
+    sentences, _ = told(content)
+    assert "kappa" not in sentences
+    assert "this could not be computed: Agreement of arms." in sentences
+
+
 def test_a_study_that_was_closed_early_says_who_read_how_much_and_plans_are_told_as_plans(tmp_path: Path) -> None:
     study = Study(tmp_path / "s.sqlite", protocol(design=REPEATED))
     study.read("ann", 1, 6)

@@ -1,14 +1,14 @@
 // The synthesis that runs; kept apart from the panel, which OHIF takes down whenever it is folded away.
 
 import { showBeside } from './beside.js';
-import { hang } from './hanging.js';
+import { FOUR_PAIRS, hang, OTHER_VIEWS } from './hanging.js';
+import { viewName } from './orientation.js';
 import { refreshSegmentations } from './segmentations.js';
 import { readable } from './sentences.js';
 import { synthesize } from './server.js';
 import { drawStored } from './stored.js';
 import { describe, displaySetsOf, forget, loadSeries, mammograms, studyUid, views } from './viewer.js';
 
-const FOUR_PAIRS = 'mammosynth.current-synthesized';
 const [HANGS_WITHIN_MS, POLL_MS] = [5000, 100];
 const NOTHING = { running: false, progress: 0, message: '', error: '', refused: [], link: '', remarks: [], study: '', series: [], inputs: {} };
 
@@ -62,13 +62,16 @@ export const clearGenerationOf = series => series.some(uid => state.series.inclu
 async function show({ outputs, viewer_url }, study) {
   const here = outputs.filter(output => output.study_instance_uid === study);
   if (!here.length) return { message: 'Done: the result is a study of its own.', link: viewer_url };
-  if (studyUid() !== study) return { message: 'Done: the result is in its study.' };
+  const left = { message: 'Done: the result is in its study.' };
+  if (studyUid() !== study) return left;
   const images = here.filter(({ modality }) => modality === 'MG');
   const displaySets = await load(images, study);
+  if (studyUid() !== study) return left;
   const results = images.filter(({ role }) => role !== 'uncertainty').map(image => ({ ...image, displaySets }));
   const hung = results.length > 1 ? await hangPairs(results) : await hangBeside(results[0]);
   await drawLabels(here.filter(({ modality }) => modality === 'SEG'), study);
-  return { message: doneText(results.length, hung) };
+  const places = results.some(isOtherView) ? 'in their places' : 'beside their sources';
+  return { message: doneText(results.length, hung, places) };
 }
 
 /** Load the series of images; a series that grew since it was loaded is loaded again. */
@@ -86,9 +89,9 @@ async function hangBeside(result) {
   return showBeside(source, [synthesized], result.source_sop_instance_uid);
 }
 
-/** Hang every view beside what was made from it; whether all of them are on the screen then. */
+/** Hang every result beside the acquired image of its view; whether all of them are on the screen then. */
 async function hangPairs(results) {
-  hang(FOUR_PAIRS);
+  hang(results.some(isOtherView) ? OTHER_VIEWS : FOUR_PAIRS);
   const areShown = uids => uids.every(uid => views().some(({ sopInstanceUid }) => sopInstanceUid === uid));
   const wanted = results.flatMap(result => [result.sop_instance_uid, result.source_sop_instance_uid]);
   const until = Date.now() + HANGS_WITHIN_MS;
@@ -106,7 +109,16 @@ async function drawLabels(labels, study) {
   for (const segmentation of first.values()) await drawStored(study, segmentation);
 }
 
-function doneText(count, hung) {
+/** Whether a result shows another view than the image that it was made from. */
+function isOtherView({ sop_instance_uid, source_sop_instance_uid }) {
+  const images = mammograms().flatMap(({ instances }) => instances);
+  const [made, source] = [sop_instance_uid, source_sop_instance_uid].map(uid =>
+    images.find(({ SOPInstanceUID }) => SOPInstanceUID === uid)
+  );
+  return Boolean(made && source) && viewName(made) !== viewName(source);
+}
+
+function doneText(count, hung, places) {
   if (!count) return 'Done.';
   if (count === 1) {
     return hung
@@ -114,7 +126,7 @@ function doneText(count, hung) {
       : 'Done: the result is in the study; show it from the history below.';
   }
   return hung
-    ? `Done: ${count} results hang beside their sources.`
+    ? `Done: ${count} results hang ${places}.`
     : `Done: ${count} results are in the study; show them from the history below.`;
 }
 

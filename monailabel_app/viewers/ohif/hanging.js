@@ -1,11 +1,12 @@
-// Hanging protocols for mammography: one image, a pair, the views, and each view beside what was synthesized from it.
+// Hanging protocols for mammography: one image, a pair, the views, each view beside what was synthesized from it, and
+// views that were synthesized from others in their own places.
 //
 // OHIF's own `hpMammo` (3.10) leaves R MLO empty and waits for ever for an image without View Code Sequence, so what
 // an image shows is worked out from its tags (roles.js), and offered to OHIF's matching as an attribute.
 
 import { linked } from './links.js';
 import { services } from './ohif.js';
-import { acquiredViews, indexIn, keepActive, opening, rolesOf, SCREENING } from './roles.js';
+import { acquiredViews, indexIn, keepActive, opening, otherViews, rolesOf, SCREENING } from './roles.js';
 import { stackOptions } from './viewer.js';
 
 const ROLE = 'mammosynthRole';
@@ -13,6 +14,12 @@ const INDEX = 'mammosynthImage';
 
 /** Hangs a study by what it holds; what a mode names. */
 export const OPENING = 'mammosynth.opening';
+
+/** Hangs what was made of each view beside it. */
+export const FOUR_PAIRS = 'mammosynth.current-synthesized';
+
+/** Hangs views that were made from others where a screening exam has them. */
+export const OTHER_VIEWS = 'mammosynth.other-views';
 
 /** Offered in the panel, in this order. */
 export const protocols = [
@@ -23,17 +30,18 @@ export const protocols = [
     hang: () => byView(view => [viewport(`acquired ${view}`, 'views', { turns: false })]),
   },
   {
-    id: 'mammosynth.current-synthesized',
+    id: FOUR_PAIRS,
     name: 'Four views with their results',
     hang: () => byView(view => pairOf(`acquired ${view}`, `newest ${view}`)),
   },
+  { id: OTHER_VIEWS, name: 'Synthesized views in their places', hang: byPlace },
   { id: 'mammosynth.single', name: 'One image', hang: () => grid(1, [viewport('single', 'single')]) },
 ];
 
 const OPENS_BY = {
   pair: 'mammosynth.pair',
   views: 'mammosynth.screening',
-  pairs: 'mammosynth.current-synthesized',
+  pairs: FOUR_PAIRS,
   single: 'mammosynth.single',
 };
 
@@ -106,6 +114,26 @@ function byView(viewportsOf) {
   const views = acquiredViews();
   const isFew = views.length === 1 || views.length === 2;
   return grid(isFew ? 1 : 2, (isFew ? views : SCREENING).flatMap(viewportsOf));
+}
+
+/** Each view where a screening exam has it: acquired, synthesized from the other view, or both side by side. */
+function byPlace() {
+  const [acquired, others] = [acquiredViews(), otherViews()];
+  const rows = ['CC', 'MLO'].filter(name => [...acquired, ...others].some(view => view.slice(1) === name));
+  const places = rows.flatMap((name, row) =>
+    ['R', 'L'].flatMap((side, column) => {
+      const view = side + name;
+      const roles = [acquired.includes(view) && `acquired ${view}`, others.includes(view) && `other ${view}`].filter(Boolean);
+      const hung = roles.length ? roles : [`acquired ${view}`]; // an empty place, as nobody has that view
+      const width = 1 / 2 / hung.length;
+      const at = { y: row / rows.length, width, height: 1 / rows.length };
+      return hung.map((role, index) => ({ role, view, at: { ...at, x: column / 2 + index * width } }));
+    })
+  );
+  const stage = grid(rows.length, places.map(({ role, view }) => viewport(role, `acquired-${view}`)));
+  const layoutOptions = places.map(({ at }) => at);
+  Object.assign(stage.viewportStructure.properties, { columns: 4, layoutOptions });
+  return stage;
 }
 
 const grid = (rows, viewports) => ({

@@ -7,7 +7,15 @@ const STACK = '@ohif/extension-default.sopClassHandlerModule.stack';
 const UNMOVED = '.flex-nowrap.items-stretch.overflow-hidden { overflow: clip; }';
 const VIEWPORT = '@ohif/extension-cornerstone.viewportModule.cornerstone';
 
-// Made anew each time: OHIF takes the panels out of what it is given.
+/**
+ * The layout, made anew each time: OHIF takes the panels out of what it is given. Later than the event that led here: after
+ * a step back or forward React would draw it at once, while viewports still name what was shown, which is gone (3.10).
+ */
+async function layout(panels) {
+  await new Promise(resolve => setTimeout(resolve));
+  return layoutOf(panels());
+}
+
 const layoutOf = panels => ({
   id: '@ohif/extension-default.layoutTemplateModule.viewerLayout',
   props: {
@@ -42,7 +50,7 @@ export const modeOf = ({ name, panels, hidden, tools, enter, ...own }) => ({
       ...base,
       id: `mammosynth.${name}`,
       routeName: name,
-      routes: [{ path: name, layoutTemplate: () => layoutOf(panels()), init: withoutFilter }],
+      routes: [{ path: name, layoutTemplate: () => layout(panels), init: withoutFilter }],
       sopClassHandlers: [STACK],
       ...own,
       onModeEnter(given) {

@@ -30,13 +30,19 @@ export const nameOf = instance => sideOf(instance) + viewPositionOf(instance);
 /** The views of a screening exam that were acquired, in the order of the grid. */
 export const acquiredViews = () => SCREENING.filter(view => acquired().some(shows(view)));
 
+/** The views that were synthesized from another view, in the same order. */
+export const otherViews = () => SCREENING.filter(newestOther);
+
 /** What a display set may be hung as. */
 export function rolesOf(displaySet) {
   if (!isMammogram(displaySet) || !displaySet.instances?.length) return [];
   const halves = Object.entries(toHang()).filter(([, image]) => image?.displaySet === displaySet);
   const views = displaySet.instances.map(nameOf);
   const roles = isSynthesized(displaySet)
-    ? views.filter(view => newest(view) === displaySet).map(view => `newest ${view}`)
+    ? views.flatMap(view => [
+        ...(newest(view) === displaySet ? [`newest ${view}`] : []),
+        ...(newestOther(view) === displaySet ? [`other ${view}`] : []),
+      ])
     : views.map(view => `acquired ${view}`);
   return [...halves.map(([role]) => role), ...roles];
 }
@@ -94,10 +100,16 @@ const shows = view => displaySet => displaySet.instances.some(instance => nameOf
 const byAge = (a, b) => createdAt(b).localeCompare(createdAt(a));
 
 /** The newest result of a view that was made from that view; an MLO that was made from a CC is none. */
-const newest = view => results().filter(set => set.instances.some(isOwn(view, set))).sort(byAge)[0];
+const newest = view => newestOf(view, source => !source || nameOf(source) === view);
 
-const isOwn = (view, set) => instance => {
-  const uids = sourcesOf(set, instance.SOPInstanceUID);
-  const source = acquired().flatMap(({ instances }) => instances).find(({ SOPInstanceUID }) => uids.includes(SOPInstanceUID));
-  return nameOf(instance) === view && (!source || nameOf(source) === view);
-};
+/** The newest result that shows a view, and was made from another one. */
+const newestOther = view => newestOf(view, source => source && nameOf(source) !== view);
+
+const newestOf = (view, isWanted) =>
+  results().filter(set => set.instances.some(image => nameOf(image) === view && isWanted(sourceIn(set, image)))).sort(byAge)[0];
+
+/** The acquired image that an image of a result was made from; undefined if it is not loaded. */
+function sourceIn(set, { SOPInstanceUID }) {
+  const uids = sourcesOf(set, SOPInstanceUID);
+  return acquired().flatMap(({ instances }) => instances).find(image => uids.includes(image.SOPInstanceUID));
+}

@@ -3,6 +3,7 @@
 import { keepFitted } from './fit.js';
 import { hangOpening, OPENING } from './hanging.js';
 import { labelViewports } from './labels.js';
+import { refuseLeftStudies } from './left.js';
 import { PANEL } from './mammosynth.js';
 import { modeOf } from './mode.js';
 import { restyle } from './style.js';
@@ -38,7 +39,7 @@ export default modeOf({
   hangingProtocol: OPENING,
   hidden: SAID_BY_LABELS,
   tools: TOOLS,
-  enter: () => [keepFitted(), labelViewports(), restyle(WHOLE_DESCRIPTIONS)],
+  enter: () => [refuseLeftStudies(), keepFitted(), labelViewports(), restyle(WHOLE_DESCRIPTIONS)],
   onSetupRouteComplete: () => {
     followArchive().catch(console.error);
   },

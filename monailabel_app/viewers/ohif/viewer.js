@@ -45,10 +45,12 @@ export function describe({ displaySet, sopInstanceUid }) {
   return `${viewName(image || displaySet.instances[0])}, ${series}`;
 }
 
-/** The study that is open: that of the active viewport, else the one in the address. */
-export const studyUid = () =>
-  activeView()?.displaySet.StudyInstanceUID ||
-  new URLSearchParams(location.search).get('StudyInstanceUIDs')?.split(',')[0];
+/** The studies that the address opens. */
+export const openStudies = () =>
+  new URLSearchParams(location.search).getAll('StudyInstanceUIDs').flatMap(uids => uids.split(','));
+
+/** The study that is looked at: that of the active viewport, else the first one of the address. */
+export const studyUid = () => activeView()?.displaySet.StudyInstanceUID || openStudies()[0];
 
 /** Acquired and synthesized mammograms that are loaded. */
 export const mammograms = () => services().displaySetService.getActiveDisplaySets().filter(isMammogram);
@@ -88,13 +90,13 @@ export function pair() {
 }
 
 /**
- * Load series of a study that the viewer does not have yet, without a page reload; resolves to their display sets.
- * OHIF makes one display set of each mammogram, so a series may have several.
+ * Load series of a study that the viewer does not have yet, without a page reload; resolves to their display sets, none
+ * if the study is left meanwhile. OHIF makes one display set of each mammogram, so a series may have several.
  */
 export async function loadSeries(studyUid, seriesUids) {
   const missing = seriesUids.filter(uid => !displaySetsOf(uid).length);
   if (missing.length) await retrieve(studyUid, missing);
-  return (await Promise.all(seriesUids.map(appeared))).flat();
+  return (await Promise.all(seriesUids.map(uid => appeared(studyUid, uid)))).flat();
 }
 
 /** Load mammograms that are new in the archive, and forget synthesized ones that it no longer has. */
@@ -200,9 +202,10 @@ export async function retrieve(StudyInstanceUID, seriesInstanceUID) {
   }
 }
 
-/** Resolves to the display sets of a series as soon as OHIF has made them. */
-async function appeared(seriesUid) {
-  const made = () => (displaySetsOf(seriesUid).length ? displaySetsOf(seriesUid) : null);
+/** Resolves to the display sets of a series as soon as OHIF has made them; to none once its study is left. */
+async function appeared(study, seriesUid) {
+  const isLeft = () => !openStudies().includes(study) && !mammograms().some(set => set.StudyInstanceUID === study);
+  const made = () => (displaySetsOf(seriesUid).length || isLeft() ? displaySetsOf(seriesUid) : null);
   const found = await answer(made, APPEARS_WITHIN_MS);
   if (!found) throw new Error('The series is in the archive, but the viewer does not show it; reload the page.');
   return found;

@@ -39,9 +39,15 @@ def between_arms(protocol: Protocol, name: str, rows: pd.DataFrame, bootstrap: B
         weights, and by arm: mean, readers.
 
     Raises:
-        DataError: If no case has all answers.
+        DataError: If it was not answered in the reference arm and another, or no case has all answers.
     """
     count, weights = _scale(protocol.questions[name])
+    read = list(rows["arm"].unique())
+    if protocol.reference_arm not in read or len(read) < 2:
+        others = " or ".join(arm for arm in protocol.arms if arm != protocol.reference_arm)
+        raise DataError(
+            f"{name} was answered in {', '.join(read)} alone, expected {protocol.reference_arm}, and {others}"
+        )
     answers = _numbers(protocol, name, rows, ("arm", "reader"))
     values, (arms, readers), patients = answers.values, answers.labels, answers.patients
     reference = values[arms.index(protocol.reference_arm)]
