@@ -84,7 +84,7 @@ def test_a_report_without_segmenter_says_so(report_on_less: Report) -> None:
 
 def test_too_few_views_have_no_distribution(bundle: Bundle, tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=3, val=3)
-    told = "split val shows 3 CC views, and those that may be compared with are 3, expected 8 and 16 or more; add breasts"
+    told = "3 CC views, and those that may be compared with are 3, expected 8 and 16 or more; add breasts"
     with pytest.raises(DataError, match=told):
         EVALUATION(place, "val", [bundle])
 
