@@ -278,9 +278,16 @@ def task_of(folder: Path) -> TaskSpec:
     if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in tasks():
         raise BundleError(
             f"{folder.resolve().name}/{METADATA.as_posix()}: expected 'version' and 'mammosynth' with 'task' "
-            f"({', '.join(tasks())}), found {ours!r}; repair it, or install the package that has its task"
+            f"({', '.join(tasks())}), found {_told(metadata)}; repair it, or install the package that has its task"
         )
     return task_named(ours["task"])
+
+
+def _told(metadata: Mapping[str, Any]) -> str:
+    """What of the metadata a message can hold."""
+    ours = metadata.get("mammosynth")
+    task = f"task {ours.get('task')!r}" if isinstance(ours, dict) else f"{str(ours)[:64]!r} for 'mammosynth'"
+    return f"version {metadata.get('version')!r} and {task}"
 
 
 def _slots(task: TaskSpec, required: Any, name: str) -> tuple[Slot, ...]:
