@@ -166,10 +166,12 @@ class Queue:
         known = [member for member in members if (member / METADATA).is_file()]
         if len(members) == 1 or not known:
             return
-        fits = job.fitted and self._left()
-        joined = self._places.work / (Path("members", f"{job.bundle}-joined") if fits else job.bundle)
-        join_members([member for member in known if _is_finished(member)] or known, joined)
-        if fits:
+        of_one = [member for member in known if _is_finished(member)] or known
+        join_members(of_one, self._places.work / job.bundle)
+        if job.fitted and self._left():
+            self._pack()  # it may take minutes, and the machine may be gone by then
+            joined = self._places.work / "members" / f"{job.bundle}-joined"
+            join_members(of_one, joined)
             self._fit(job, joined)
 
     def _fit(self, job: Job, joined: Path) -> None:
@@ -302,6 +304,8 @@ def main() -> None:
     wanted = ("data", "radiomics") if args.measure else ("output",) if args.unpack else ("data", "output")
     if missing := [name for name in wanted if getattr(args, name) is None]:
         parser.error(f"--{missing[0]} is needed for that")
+    if args.data and not args.data.is_dir():
+        parser.error(f"--data {args.data}: is no folder, expected one that holds {DIGITAL} and {FILM}")
     if args.radiomics and not args.measure and not args.radiomics.is_file():
         parser.error(f"--radiomics {args.radiomics.name}: is missing; write it with --measure where pyradiomics is")
     try:

@@ -39,19 +39,25 @@ def back_up(jobs: Place, studies: Place, file: Path) -> tuple[int, int]:
 
     Raises:
         DatabaseError: If a database cannot be opened.
-        DataError: If the file of the jobs is not there, or a reader study does not verify.
+        DataError: If the file of the jobs is not there, that of the reader studies neither nor the jobs beside it, or
+            a reader study does not verify.
         OutputError: If the file cannot be written.
     """
-    if not _is_there(jobs):
+    if not is_there(jobs):
         raise DataError(
             f"{jobs}: there is no such file, which every server makes at its start; name the server's --data-dir, or "
             "its --jobs and --reader-studies if they are elsewhere"
+        )
+    if not is_there(studies) and not (isinstance(jobs, Path) and jobs.parent == Path(studies).parent):
+        raise DataError(
+            f"{studies}: there is no such file of reader studies, and the jobs are elsewhere; name the server's "
+            "--reader-studies, too (the database of its --jobs, if no study was opened yet)"
         )
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         rows = _job_store(jobs, stack).content()
         (folder / _JOBS).write_text(json.dumps(rows), encoding="utf-8")
-        store = stack.enter_context(closing(StudyStore(studies))) if _is_there(studies) else None
+        store = stack.enter_context(closing(StudyStore(studies))) if is_there(studies) else None
         names = store.names() if store else []
         for number, name in enumerate(names):
             write_backup(store, name, folder / _study_file(number))
@@ -97,7 +103,8 @@ def _job_store(place: Place, stack: ExitStack) -> JobStore:
     return JobStore(stack.enter_context(closing(Database(place, LAYOUTS))), holder="backup")
 
 
-def _is_there(place: Place) -> bool:
+def is_there(place: Place) -> bool:
+    """Whether a file is there; a database server is asked when it is opened."""
     return not isinstance(place, Path) or place.is_file()
 
 

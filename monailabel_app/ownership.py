@@ -1,9 +1,21 @@
-"""`give_to_owner_of`: what root makes for a server is given to the account that the server runs by."""
+"""Whose files are: of the server's account, also what root makes for it, and nobody else reads them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Whatever is written is for the user alone who writes it."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def give_to_owner_of(place: Path, made: int | Path) -> None:

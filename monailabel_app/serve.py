@@ -24,6 +24,7 @@ from mammosynth.counts import count_of
 from mammosynth.imports import import_monai, imports_that_stay
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions, archive_credentials, parse_studies
+from monailabel_app.ownership import own_files
 from monailabel_app.tokens import TokenBook, is_plain
 
 
@@ -82,7 +83,7 @@ def serve(
     tokens = _tokens(options, say)
     raise_file_limit()
     with ExitStack() as open_things:
-        open_things.enter_context(_own_files())
+        open_things.enter_context(own_files())
         options.data_dir.mkdir(parents=True, exist_ok=True)
         _close_to_others(options.data_dir, say)
         open_things.enter_context(locked(options.data_dir))
@@ -217,16 +218,6 @@ def _server(
         leave_s=options.leave_s,
         when_stopping=lambda: interrupt(gateway),
     )
-
-
-@contextmanager
-def _own_files() -> Iterator[None]:
-    """Whatever is written is for the user alone who runs the server."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _close_to_others(folder: Path, say: Callable[[str], None]) -> None:

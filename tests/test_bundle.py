@@ -16,6 +16,7 @@ from mammosynth.bundle import (
     METADATA,
     TARGETS,
     build_synthesizer,
+    default_bundle,
     default_model_zoo,
     find_bundle,
     find_bundles,
@@ -184,6 +185,14 @@ def test_missing_view_position_and_unknown_parameter_are_refused() -> None:
 def test_missing_bundle_is_refused_with_the_names_beside_it() -> None:
     with pytest.raises(BundleError, match=r"no model bundle; bundles beside it: .*breast_cem_residual"):
         load_bundle(default_model_zoo() / "nothing")
+
+
+def test_of_a_task_without_a_default_its_own_models_are_named(copy: Path) -> None:
+    edit(copy / METADATA, lambda metadata: metadata["mammosynth"].pop("default"))
+    with pytest.raises(BundleError, match=r"for contrast; name one \(--bundle\): a_copy, a folder of yours"):
+        default_bundle("contrast", copy)
+    with pytest.raises(BundleError, match=r"no default bundle for mirror; name one \(--bundle\): a folder"):
+        default_bundle("mirror", copy)
 
 
 def test_missing_weights_are_refused(copy: Path) -> None:

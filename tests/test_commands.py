@@ -2,13 +2,15 @@
 
 import argparse
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from mammosynth import cli
-from mammosynth.bundle import default_model_zoo
+from mammosynth.atomic import write_json
+from mammosynth.bundle import METADATA, default_model_zoo, load_bundle, read_config
 from mammosynth.commands.options import check_device, named_texts
 from mammosynth.errors import InvalidParameterError
 from tests.support.templates import write_template
@@ -92,6 +94,26 @@ def test_weights_are_drawn_once(tmp_path: Path, capsys: pytest.CaptureFixture) -
     (model / "models" / "model.safetensors").unlink()
     assert cli.main(["bundle", "initialize", str(model), "--seed", "3"]) == 0
     assert (model / "models" / "model.safetensors").is_file()
+
+
+def test_a_copy_with_new_weights_does_not_show_the_scores_of_its_original(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(default_model_zoo() / "breast_cem_residual", copy, ignore=shutil.ignore_patterns("models"))
+    assert read_config(copy, METADATA)["mammosynth"]["scores"]["measures"]
+    assert cli.main(["bundle", "initialize", str(copy)]) == 0
+    assert read_config(copy, METADATA)["mammosynth"].keys() == {"task", "renderings", "default"}
+    load_bundle(copy)  # whose hash is not that of the original either
+
+
+def test_a_task_that_is_not_installed_is_told_without_all_that_metadata_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(default_model_zoo() / "breast_cem_residual", tmp_path / "copy"))
+    metadata = read_config(copy, METADATA)
+    metadata["mammosynth"]["task"] = "contrasts"
+    write_json(copy / METADATA, metadata)
+    assert cli.main(["bundle", "install", str(copy), "--data-dir", str(tmp_path)]) == 1
+    assert "found version '0.5.0' and task 'contrasts'; repair it, or install" in capsys.readouterr().err
 
 
 def test_the_zoo_that_comes_with_us_is_listed(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

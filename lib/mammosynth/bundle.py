@@ -209,11 +209,14 @@ def default_bundle(task: str, *folders: Path) -> Path:
     Raises:
         BundleError: If there is none.
     """
-    for folder in find_bundles(*folders).values():
+    known = []
+    for name, folder in find_bundles(*folders).items():
         ours = read_config(folder, METADATA).get("mammosynth")
-        if isinstance(ours, dict) and ours.get("task") == task and ours.get("default"):
-            return folder
-    raise BundleError(f"no default bundle for {task}; name one of {', '.join(find_bundles(*folders)) or 'your own'}")
+        if isinstance(ours, dict) and ours.get("task") == task:
+            known.append(name)
+            if ours.get("default"):
+                return folder
+    raise BundleError(f"no default bundle for {task}; name one (--bundle): {', '.join([*known, 'a folder of yours'])}")
 
 
 def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
@@ -235,7 +238,8 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     digest = hash_file(weights, name)
     if ours.get("weights_sha256") not in (None, digest):
         raise BundleError(
-            f"{name}/{WEIGHTS.as_posix()}: its hash is not the one in metadata.json; fetch the file again"
+            f"{name}/{WEIGHTS.as_posix()}: its hash is not the one in metadata.json; fetch the file again, or take out "
+            "weights_sha256 there if the weights are your own"
         )
     try:
         state = {key: value.float() for key, value in load_file(weights).items()}
@@ -274,9 +278,16 @@ def task_of(folder: Path) -> TaskSpec:
     if not isinstance(ours, dict) or "version" not in metadata or ours.get("task") not in tasks():
         raise BundleError(
             f"{folder.resolve().name}/{METADATA.as_posix()}: expected 'version' and 'mammosynth' with 'task' "
-            f"({', '.join(tasks())}), found {ours!r}; repair it, or install the package that has its task"
+            f"({', '.join(tasks())}), found {_told(metadata)}; repair it, or install the package that has its task"
         )
     return task_named(ours["task"])
+
+
+def _told(metadata: Mapping[str, Any]) -> str:
+    """What of the metadata a message can hold."""
+    ours = metadata.get("mammosynth")
+    task = f"task {ours.get('task')!r}" if isinstance(ours, dict) else f"{str(ours)[:64]!r} for 'mammosynth'"
+    return f"version {metadata.get('version')!r} and {task}"
 
 
 def _slots(task: TaskSpec, required: Any, name: str) -> tuple[Slot, ...]:

@@ -16,6 +16,7 @@ from mammosynth import __version__
 from mammosynth.atomic import is_of_the_disk
 from mammosynth.errors import MammoSynthError
 from mammosynth.imports import imports_that_stay
+from mammosynth.plugins import load_point
 from mammosynth.printable import printable
 
 
@@ -76,5 +77,5 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mammosynth {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for point in sorted(entry_points(group="mammosynth.commands"), key=lambda point: point.name):
-        point.load().add(commands)
+        load_point(point).add(commands)
     return parser

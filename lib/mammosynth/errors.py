@@ -48,5 +48,9 @@ class ConflictError(MammoSynthError):
     """The request contradicts the state of what it addresses."""
 
 
+class PluginError(MammoSynthError):
+    """An installed package names a command or a task that cannot be loaded."""
+
+
 class ProtocolError(MammoSynthError):
     """The protocol of a reader study cannot be used."""

@@ -9,12 +9,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from mammosynth.atomic import write_bytes
-from mammosynth.bundle import WEIGHTS, build_synthesizer
+from mammosynth.atomic import write_bytes, write_json
+from mammosynth.bundle import METADATA, WEIGHTS, build_synthesizer, read_config
 from mammosynth.errors import BundleError, OutputError
 
 _OF_A_RUN = ("run",)
 """Folders of a training run: checkpoints and curves, which nobody serves."""
+_OF_WEIGHTS = ("weights_sha256", "training", "scores")
+"""What metadata tell of weights, and not of others: a copy would show the scores of its original."""
 
 
 def install_bundle(folder: Path, target: Path, *, replace: bool = False) -> None:
@@ -54,7 +56,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def initialize_weights(folder: Path, seed: int) -> Path:
-    """Draw the weights of a bundle that has none.
+    """Draw the weights of a bundle that has none; what its metadata say of others is taken out.
 
     Args:
         folder: Holds `configs/metadata.json` and `configs/inference.json`.
@@ -72,5 +74,9 @@ def initialize_weights(folder: Path, seed: int) -> Path:
         raise BundleError(f"{folder.name}/{WEIGHTS.as_posix()} is there already; remove it first if it may go")
     torch.manual_seed(seed)
     network = build_synthesizer(folder).network
+    metadata = read_config(folder, METADATA)
+    kept = {key: value for key, value in metadata["mammosynth"].items() if key not in _OF_WEIGHTS or not value}
+    if kept != metadata["mammosynth"]:
+        write_json(folder / METADATA, {**metadata, "mammosynth": kept})
     write_bytes(weights, save({name: value.contiguous() for name, value in network.state_dict().items()}))
     return weights

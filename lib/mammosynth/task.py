@@ -15,9 +15,10 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from mammosynth.errors import InvalidParameterError, MissingAttributeError
+from mammosynth.errors import InvalidParameterError, MissingAttributeError, PluginError
 from mammosynth.label_map import LabelMap
 from mammosynth.mammogram import Mammogram
+from mammosynth.plugins import load_point
 
 ENTRY_POINTS = "mammosynth.tasks"
 Value = TypeVar("Value")
@@ -210,18 +211,42 @@ class TaskSpec:
 
         Raises:
             InvalidParameterError: If the task has none.
+            PluginError: If it has a name of it, which leads nowhere.
         """
         name = getattr(self, part)
         if not name:
-            raise InvalidParameterError(f"task {self.name} has no {part}; choose another task")
+            raise InvalidParameterError(
+                f"task {self.name} has no {part}; choose another task, or name one in its specification: {part}="
+            )
         module, _, attribute = name.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+            raise PluginError(
+                f"task {self.name}: {part} is {name!r}, but there is no {error.name}; correct it"
+            ) from error
+        if not hasattr(found, attribute):
+            raise PluginError(f"task {self.name}: {part} is {name!r}, but {module} has no such name; correct it")
+        return getattr(found, attribute)
 
 
 @cache
 def tasks() -> dict[str, TaskSpec]:
-    """Every task that is installed, by its name."""
-    found = {point.name: point.load() for point in entry_points(group=ENTRY_POINTS)}
+    """Every task that is installed, by its name.
+
+    Raises:
+        PluginError: If one cannot be loaded, or has another name in its specification than its package tells.
+    """
+    found = {point.name: load_point(point) for point in entry_points(group=ENTRY_POINTS)}
+    for name, told in found.items():
+        if not isinstance(told, TaskSpec) or told.name != name:
+            is_called = f"named {told.name!r}" if isinstance(told, TaskSpec) else f"a {type(told).__name__}"
+            raise PluginError(
+                f"{ENTRY_POINTS}: what the package of {name!r} names is {is_called}, expected a {TaskSpec.__name__} "
+                f"named {name!r}; make both names one"
+            )
     return {name: found[name] for name in sorted(found)}
 
 

@@ -30,19 +30,25 @@ def add(commands: Any) -> None:
 
 
 def _back_up(args: argparse.Namespace) -> int:
-    from monailabel_app.backup import back_up
+    from monailabel_app.backup import back_up, is_there
+    from monailabel_app.ownership import own_files
 
-    _say("Wrote", args.output, back_up(*_databases(args), args.output))
+    jobs, studies = _databases(args)
+    with own_files():
+        counts = back_up(jobs, studies, args.output)
+    _say("Wrote", args.output, counts)
+    if not is_there(studies):
+        sys.stdout.write(f"There is no {studies}: if the server has --reader-studies, name them here, too.\n")
     return 0
 
 
 def _restore(args: argparse.Namespace) -> int:
     from monailabel_app.backup import restore
-    from monailabel_app.ownership import give_to_owner_of
+    from monailabel_app.ownership import give_to_owner_of, own_files
     from monailabel_app.serve import locked
 
     args.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(args.data_dir):
+    with own_files(), locked(args.data_dir):
         counts = restore(args.file, *_databases(args))
         for path in args.data_dir.iterdir():
             give_to_owner_of(args.data_dir, path)

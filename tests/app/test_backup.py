@@ -190,6 +190,30 @@ def test_a_folder_of_no_server_is_refused_and_not_backed_up_as_nothing(
     assert not (tmp_path / "b.zip").exists()
 
 
+def test_reader_studies_that_are_elsewhere_are_missed_and_not_backed_up_as_none(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, none = tmp_path / "b.zip", tmp_path / "none"
+    for options in (
+        ["--data-dir", str(none), "--jobs", str(data / "jobs.sqlite")],  # as of a server with a database: one forgotten
+        ["--data-dir", str(data), "--reader-studies", str(none / "typo.sqlite")],
+    ):
+        assert main(["backup", *options, "--output", str(file)]) == 1
+        assert "there is no such file of reader studies, and the jobs are elsewhere" in capsys.readouterr().err
+    assert not file.exists()
+    (data / "studies.sqlite").unlink()
+    assert main(["backup", "--data-dir", str(data), "--output", str(file)]) == 0  # no study was ever opened
+    assert "studies.sqlite: if the server has --reader-studies, name them here" in capsys.readouterr().out
+
+
+def test_nobody_else_reads_a_backup_or_what_is_restored(data: Path, tmp_path: Path) -> None:
+    file, again = tmp_path / "b.zip", tmp_path / "again"
+    again.mkdir(mode=0o755)
+    assert main(["backup", "--data-dir", str(data), "--output", str(file)]) == 0
+    assert main(["restore", str(file), "--data-dir", str(again)]) == 0
+    assert [path for path in (file, *again.iterdir()) if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_what_root_restores_belongs_to_the_owner_of_the_folder(data: Path, tmp_path: Path) -> None:
     assert main(["backup", "--data-dir", str(data), "--output", str(tmp_path / "b.zip")]) == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments.packed_bundles import MOST_BYTES, pack_bundles, unpack_bundles
-from experiments.train_all import JOBS, Places, Queue, main
+from experiments.train_all import JOBS, Job, Places, Queue, main
 from experiments.uninstalled import write_metadata
 from mammosynth.bundle import (
     INFERENCE,
@@ -29,6 +30,7 @@ from mammosynth.bundle import (
 )
 from mammosynth.errors import BundleError
 from mammosynth.task import Rendering
+from mammosynth.training.export import RUN
 from tests.support.data_sets import write_data_sets
 from tests.support.waiting import until
 
@@ -124,6 +126,39 @@ def test_what_cannot_be_trained_is_told_and_nothing_is_begun_without_time(
     assert Queue(JOBS, places, "cpu", time.monotonic() + 60, lambda: False).run() == names
     for name in names:
         assert f"{name}: DataError: " in caplog.text
+
+
+def test_a_folder_of_data_that_is_none_is_refused_before_the_time_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--data", str(tmp_path / "typo"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["train_all", *places])
+    with pytest.raises(SystemExit):
+        main()
+    assert "typo: is no folder, expected one that holds cdd-cesm and cbis-ddsm" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+class _Gone(Queue):
+    """On a machine that is taken away while the style is fitted."""
+
+    def _fit(self, job: Job, joined: Path) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_packed_before_its_style_is_fitted(tmp_path: Path) -> None:
+    (job,) = (job for job in JOBS if job.fitted)
+    places = Places(tmp_path / "data", tmp_path / "out", tmp_path / "work", default_model_zoo())
+    for seed in job.seeds:
+        member = places.work / "members" / f"{job.bundle}-seed{seed}"
+        shutil.copytree(default_model_zoo() / job.bundle, member)
+        (member / RUN).parent.mkdir()
+        (member / RUN).write_text('{"completed": true}')
+    with pytest.raises(KeyboardInterrupt):
+        _Gone([job], places, "cpu", time.monotonic() + 60, lambda: False).run()
+    (kept,) = unpack_bundles(places.output, tmp_path / "bundles")
+    assert load_bundle(kept).name == job.bundle
 
 
 @pytest.mark.slow

@@ -43,9 +43,11 @@ def _install(args: argparse.Namespace) -> int:
     if not _NAME.fullmatch(name):
         raise BundleError(f"--name is {name[:80]!r}, expected letters, digits and '_', beginning with a letter")
     bundle = load_bundle(folder)  # refuses what cannot be served
-    install_bundle(folder, args.data_dir / "model_zoo" / name, replace=args.replace)
+    target = args.data_dir / "model_zoo" / name
+    install_bundle(folder, target, replace=args.replace)
     print(f"Installed {name}: {bundle.task.name}, version {bundle.version}.")
     print(f"It is served at the next start of: mammosynth serve --data-dir {args.data_dir}")
+    print(f"Commands take it as: --bundle {target}")
     return 0
 
 

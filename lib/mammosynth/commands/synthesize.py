@@ -24,6 +24,7 @@ from mammosynth.commands.options import (
 from mammosynth.counts import count_of
 from mammosynth.errors import InvalidParameterError
 from mammosynth.imports import import_monai, imports_that_stay
+from mammosynth.plugins import load_point
 from mammosynth.printable import printable
 from mammosynth.progress import counted
 from mammosynth.task import Rendering, SlotKind, TaskSpec, task_named
@@ -95,7 +96,7 @@ def add(commands: Any) -> None:
     defaults = {name: parser.get_default(name) for name in _OF_FILES}
     parser.set_defaults(run=run, of_files=defaults)
     for point in entry_points(group="mammosynth.synthesize"):  # other places than files, which only a platform knows
-        point.load().add(parser)
+        load_point(point).add(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,6 +19,8 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import nn
 
+from mammosynth.errors import BundleError
+
 
 def run_whole(network: nn.Module, channels: np.ndarray) -> np.ndarray:
     """The network's output in one pass.
@@ -29,6 +31,9 @@ def run_whole(network: nn.Module, channels: np.ndarray) -> np.ndarray:
 
     Returns:
         float32.
+
+    Raises:
+        BundleError: If the network does not take them.
     """
     with torch.inference_mode():
         return _forward(network, _on_device_of(network, channels)).cpu().numpy()
@@ -52,6 +57,9 @@ def run_windows(
 
     Returns:
         (B, C', H, W) float32.
+
+    Raises:
+        BundleError: If the network does not take them.
     """
     # MONAI's step is int(window * (1 - overlap)): half a pixel more, so that no rounding takes one off.
     overlap = [max(0.0, 1 - (step + 0.5) / side) for step, side in zip(stride, window, strict=True)]
@@ -75,8 +83,16 @@ def _on_device_of(network: nn.Module, channels: np.ndarray) -> torch.Tensor:
 
 
 def _forward(network: nn.Module, channels: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cuda", torch.float16, enabled=channels.is_cuda):
-        return network(channels).float()
+    try:
+        with torch.autocast("cuda", torch.float16, enabled=channels.is_cuda):
+            return network(channels).float()
+    except RuntimeError as error:
+        if channels.is_cuda:  # of which many other things are told this way
+            raise
+        raise BundleError(
+            f"the model's network does not take {tuple(channels.shape)} (B, C, H, W), which its preprocessing gives: "
+            f"{error}; let both agree in its inference.json"
+        ) from error
 
 
 def _fading(window: tuple[int, int], stride: tuple[int, int]) -> torch.Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mammosynth.errors import InvalidParameterError, MissingAttributeError
+from mammosynth.errors import BundleError, InvalidParameterError, MissingAttributeError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.task import IMAGE, UNCERTAINTY
@@ -53,6 +53,18 @@ def image_of(made: ContrastSynthesizer, source: Mammogram) -> Mammogram:
 
 def synthesizer(network: nn.Module, *, average_flips: bool = False) -> ContrastSynthesizer:
     return ContrastSynthesizer(BreastFramePreprocessing(FRAME), network.eval(), average_flips)
+
+
+@pytest.mark.parametrize(
+    ("channels", "told"),
+    [
+        ((7, 2), r"does not take \(1, 8, 64, 48\) .*, which its preprocessing gives: .*expected input.* 7 channels"),
+        ((8, 3), r"gives \(1, 3, 64, 48\), expected \(B, 2, H, W\): offset and gain"),
+    ],
+)
+def test_a_network_of_other_channels_is_the_bundles_fault(channels: tuple[int, int], told: str) -> None:
+    with pytest.raises(BundleError, match=told):
+        image_of(synthesizer(nn.Conv2d(*channels, 1)), mammogram(textured(100, 80)))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

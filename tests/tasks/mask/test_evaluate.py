@@ -84,7 +84,14 @@ def test_a_report_without_segmenter_says_so(report_on_less: Report) -> None:
 
 def test_too_few_views_have_no_distribution(bundle: Bundle, tmp_path: Path) -> None:
     place = write_drawn_set(tmp_path / "set", train=3, val=3)
-    with pytest.raises(DataError, match="3 CC views"):
+    told = "3 CC views, and those that may be compared with are 3, expected 8 and 16 or more; add breasts"
+    with pytest.raises(DataError, match=told):
+        EVALUATION(place, "val", [bundle])
+
+
+def test_too_few_views_to_compare_with_are_told_from_too_few_that_are_judged(bundle: Bundle, tmp_path: Path) -> None:
+    place = write_drawn_set(tmp_path / "set", train=15, val=8)
+    with pytest.raises(DataError, match="8 CC views, and those that may be compared with are 15, expected 8 and 16"):
         EVALUATION(place, "val", [bundle])
 
 

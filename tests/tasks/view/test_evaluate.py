@@ -101,5 +101,5 @@ def test_the_craniocaudal_view_is_judged_against_real_ones_of_that_view(bundle, 
 
 def test_too_few_breasts_are_refused(bundle, tmp_path):
     place = write_set(tmp_path / "set", train=range(3), val=range(20, 22))
-    with pytest.raises(DataError, match="2 breasts of 1 look, expected 3 and more of one look"):
+    with pytest.raises(DataError, match="2 breasts of 1 look, expected 3 and more of one look; add breasts"):
         EVALUATION(place, "val", [bundle])

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 from torch import nn
 
-from mammosynth.errors import InvalidParameterError
+from mammosynth.errors import BundleError, InvalidParameterError
 from mammosynth.mammogram import Mammogram
 from mammosynth.networks.ensemble import Ensemble
 from mammosynth.parameters import Parameters
@@ -251,12 +251,20 @@ class ContrastSynthesizer:
 
         Returns:
             (M, 2, H, W) float32: offset and gain of every member; M is 1 for a single network.
+
+        Raises:
+            BundleError: If the network does not take the channels, or gives other ones.
         """
         low_energy, mask, view = prepared.low_energy, prepared.breast_mask, prepared.view_position
         versions = [self.preprocessing.channels(low_energy, mask, view)]
         if self.average_flips and view is ViewPosition.CC:
             versions.append(self.preprocessing.channels(low_energy[::-1], mask[::-1], view))
         output = run_whole(self.network, np.stack(versions))
+        if output.ndim < 4 or output.shape[-3] != 2:
+            raise BundleError(
+                f"the model's network gives {output.shape}, expected (B, 2, H, W): offset and gain; correct its "
+                "inference.json"
+            )
         fields = output.reshape(-1, *output.shape[-4:])  # (M, B, 2, H, W)
         return fields[:, 0] if len(versions) == 1 else (fields[:, 0] + fields[:, 1, :, ::-1]) / 2
 

@@ -94,8 +94,9 @@ def evaluate_mask(
     pool = [_real(case) for name in others for case in DATASET.read(place, name, view)] + shown_train
     if min(len(cases), len(pool) // 2) < LEAST_CASES:
         raise DataError(
-            f"split {split}: {count_of(len(cases), f'{view} view')} and {count_of(len(pool), 'other')}, expected "
-            f"{LEAST_CASES} and more"
+            f"{place.name}: split {split} shows {count_of(len(cases), f'{view} view')}, and those that may be compared "
+            f"with are {len(pool)}, expected {LEAST_CASES} and {2 * LEAST_CASES} or more; add breasts (of 40 phantoms "
+            f"with both sides {LEAST_CASES} are in val), or choose another split or --set view_position"
         )
     floors = _Floors(shown_train, [case.look for case in train])
 

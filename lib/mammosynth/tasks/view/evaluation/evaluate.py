@@ -90,8 +90,9 @@ def evaluate_view(
     looks = {case.look for case in cases}
     if len(cases) < LEAST_CASES or len(looks) > 1:
         raise DataError(
-            f"split {split}: {count_of(len(cases), 'breast')} of {count_of(len(looks), 'look')}, expected "
-            f"{LEAST_CASES} and more of one look"
+            f"{place.name}: split {split} shows {count_of(len(cases), 'breast')} of {count_of(len(looks), 'look')}, "
+            f"expected {LEAST_CASES} and more of one look; add breasts (of 20 phantoms with both sides 4 are in val), "
+            "choose another split, or keep film and digital images in folders of their own"
         )
     look = looks.pop()
     sources, real = [Shown.of(case.source.pixels, case.source_lesion) for case in cases], [_real(c) for c in cases]
