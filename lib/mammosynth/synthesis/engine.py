@@ -87,7 +87,7 @@ def _forward(network: nn.Module, channels: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cuda", torch.float16, enabled=channels.is_cuda):
             return network(channels).float()
     except RuntimeError as error:
-        if channels.is_cuda:  # of which many other things are told this way
+        if channels.is_cuda or "alloc" in str(error):  # memory, and much of what goes wrong on a GPU, is told so, too
             raise
         raise BundleError(
             f"the model's network does not take {tuple(channels.shape)} (B, C, H, W), which its preprocessing gives: "
