@@ -1,8 +1,7 @@
 """`ShiftTolerantDistance`: how alike people find two images, whatever lies some pixels off; for training and judging.
 
 ST-LPIPS, Ghildyal and Liu 2022, doi:10.1007/978-3-031-19797-0_6, with its published weights, which are read from the
-package `stlpips-pytorch` (BSD-2): `pip install --no-deps stlpips-pytorch`. The package itself is not imported: it
-needs torchvision and a notebook's shell.
+package `stlpips-pytorch` (BSD-2). The package itself is not imported: it needs torchvision and a notebook's shell.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 PACKAGE = "stlpips_pytorch"
-MISSING = "stlpips-pytorch is not installed; install it with `pip install --no-deps stlpips-pytorch`"
+MISSING = "stlpips-pytorch is not installed; install it with `pip install stlpips-pytorch`"
 Trunk = Literal["alex", "vgg"]
 
 
