@@ -14,7 +14,8 @@ import pytest
 from mammosynth.imports import OPTIONAL_TO_MONAI
 from monailabel_app.errors import OptionsError
 from monailabel_app.options import ServeOptions
-from monailabel_app.serve import _close_to_others, _own_files, _temporary_files, serve
+from monailabel_app.ownership import own_files
+from monailabel_app.serve import _close_to_others, _temporary_files, serve
 
 
 def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_taken_port_is_told_before_anything_is_prepared(tmp_path: Path) -> Non
 def test_what_is_written_while_serving_is_for_its_user_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        with _own_files():
+        with own_files():
             (tmp_path / "folder").mkdir()
             (tmp_path / "file").touch()
         assert os.umask(0o022) == 0o022, "afterwards it is as it was"
