@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from experiments.compared import LESIONS, compare_rows, write_table
 from experiments.contrast_ablation import AblationTemplate
+from experiments.contrast_lesion_map import read_film
 from experiments.shift_tolerant import ShiftTolerantDistance
 from mammosynth.bundle import METADATA, WEIGHTS, default_model_zoo, load_bundle
 from mammosynth.mammogram import Mammogram
@@ -40,7 +41,6 @@ from mammosynth.tasks.contrast.evaluation.metrics import score_case
 from mammosynth.tasks.contrast.evaluation.protocol import Case
 from mammosynth.tasks.contrast.framed import Batch, FramedPair, frame_pair
 from mammosynth.tasks.contrast.objectives.residual import MASK, ResidualObjective
-from mammosynth.tasks.contrast.objectives.residual_recipe import ResidualRecipe
 from mammosynth.tasks.contrast.specification import SPECIFICATION as CONTRAST
 from mammosynth.terms import ViewPosition
 from mammosynth.training.objective import GENERATOR, Objective
@@ -59,7 +59,6 @@ GRID, HIDDEN = (16, 12), 0.4
 GREY = slice(0, 2)
 """Channels that are hidden: grey, and the normalised grey that has to be filled in."""
 SHUFFLE = 4
-FILM_COLUMNS = ("split", "file", "patient", "view")
 FULL_COLUMNS = ("split", "file", "patient")
 MEANS = ("psnr", "ssim", "ncc_interior", "ncc_hp", "dice_hot", "perceptual")
 
@@ -143,6 +142,9 @@ class FindLesions(Start):
         return masked_mean(wrong, breast).mean() + 0.2 * (1 - (2 * overlap + 1) / (both + 1)).mean()
 
 
+STARTS: dict[str, type[Start]] = {"start-fill-in": FillIn, "start-find-lesions": FindLesions}
+
+
 @dataclass(frozen=True)
 class Row:
     """One change of the recipe.
@@ -150,12 +152,12 @@ class Row:
     Attributes:
         recipe: Other values of the recipe.
         objective: Another way of training.
-        start: What the network has learned before; None: nothing.
+        start: Which of `STARTS` the network has learned before; "": none.
     """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
     objective: type[Objective] | None = None
-    start: type[Start] | None = None
+    start: str = ""
 
 
 ROWS = {
@@ -163,8 +165,8 @@ ROWS = {
     "another seed: what chance does": Row(recipe={"seed": 1}),
     "ST-LPIPS (AlexNet) counts 0.5": Row(objective=PerceptualSmall),
     "ST-LPIPS (AlexNet) counts 2": Row(objective=PerceptualLarge),
-    "starts from filling in what was hidden": Row(start=FillIn),
-    "starts from finding lesions": Row(start=FindLesions),
+    "starts from filling in what was hidden": Row(start="start-fill-in"),
+    "starts from finding lesions": Row(start="start-find-lesions"),
 }
 
 
@@ -174,15 +176,10 @@ def read_alone(data: Path, film: Path) -> Iterator[tuple[Mammogram, str, np.ndar
         yield pair.low_energy, pair.patient_id, pair.low_energy_lesion
     for row in read_table(data / "full", "cc_index.csv", FULL_COLUMNS, images="cc_low_energy"):
         if row["split"] == "train":  # drawn on another matrix: only what needs no drawing learns from them
-            yield _view(data / "full" / "cc_low_energy" / row["file"], "CC"), row["patient"] or row["file"], None
-    for row in read_table(film, "index.csv", FILM_COLUMNS, images="images"):
-        if row["split"] == "train":
-            lesion = read_grey((film / "masks" / row["file"]).with_suffix(".png")) > 0.25
-            yield _view(film / "images" / row["file"], row["view"]), row["patient"], lesion
-
-
-def _view(path: Path, view: str) -> Mammogram:
-    return Mammogram(read_grey(path), path.name, ViewPosition(view))
+            pixels = read_grey(data / "full" / "cc_low_energy" / row["file"])
+            yield Mammogram(pixels, row["file"], ViewPosition.CC), row["patient"] or row["file"], None
+    for image, row, lesion in read_film(film, "train"):
+        yield image, row["patient"], lesion
 
 
 def frame_alone(
@@ -219,14 +216,15 @@ def learn_start(name: str, data: Path, film: Path, output: Path) -> None:
     images = frame_alone(read_alone(data, film), blank.preprocessing, drawn=kind is FindLesions)
     logger.warning("%s: %d images", name, len(images))
     objective = kind(images, [], blank.network, recipe)
-    optimise(objective, recipe, name)
+    optimise(objective, name)
     kept.parent.mkdir(parents=True, exist_ok=True)
     state = blank.network.state_dict()
     save_file({blank.prefix + key: value.contiguous() for key, value in state.items()}, kept)
 
 
-def optimise(objective: ResidualObjective, recipe: ResidualRecipe, name: str) -> list[float]:
+def optimise(objective: ResidualObjective, name: str) -> list[float]:
     """All steps of a start; its losses."""
+    recipe = objective.recipe
     objective.networks.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(objective.networks.parameters(), lr=recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
@@ -244,9 +242,6 @@ def optimise(objective: ResidualObjective, recipe: ResidualRecipe, name: str) ->
     return losses
 
 
-STARTS: dict[str, type[Start]] = {"start-fill-in": FillIn, "start-find-lesions": FindLesions}
-
-
 def train_row(name: str, data: Path, output: Path) -> None:
     """Train one row into `<output>/<its number>`, unless it is there."""
     row, bundle = ROWS[name], folder_of(name, output)
@@ -254,14 +249,13 @@ def train_row(name: str, data: Path, output: Path) -> None:
         return
     found = Template.find(CONTRAST, default_model_zoo() / BUNDLE)
     template = AblationTemplate(found.folder, found.task, found.objective, found.values, other=row.objective)
-    starts = {kind: start for start, kind in STARTS.items()}
     train_model(
         read_cdd_cesm(data, "train"),
         read_cdd_cesm(data, "val"),
         output=bundle,
         template=template,
         recipe=template.recipe({"steps": STEPS, "validate_every": STEPS, "threads": 1, **row.recipe}),
-        initial_weights=output / starts[row.start] if row.start else None,
+        initial_weights=output / row.start if row.start else None,
         progress=lambda fraction, message, values: _tell(name, message, values),
     )
 

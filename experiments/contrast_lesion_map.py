@@ -149,17 +149,20 @@ def see_pairs(pairs: Sequence[ContrastPair]) -> Seen:
     return _stacked(images())
 
 
+def read_film(folder: Path, split: str) -> Iterator[tuple[Mammogram, dict[str, str], np.ndarray]]:
+    """Image, row of the index, and (H, W) bool: drawn outlines or, without any, the ellipse of a box."""
+    for row in read_table(folder, "index.csv", FILM_COLUMNS, images="images"):
+        if row["split"] == split:
+            image = Mammogram(read_grey(folder / "images" / row["file"]), row["file"], ViewPosition(row["view"]))
+            yield image, row, read_grey((folder / "masks" / row["file"]).with_suffix(".png")) > 0.25
+
+
 def see_film(folder: Path, split: str) -> Seen:
-    """Images on film, with drawn outlines and, where there is none, the ellipse of the lesion's box."""
-
-    def images() -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
-        for row in read_table(folder, "index.csv", FILM_COLUMNS, images="images"):
-            if row["split"] == split:
-                image = Mammogram(read_grey(folder / "images" / row["file"]), row["file"], ViewPosition(row["view"]))
-                lesion = read_grey((folder / "masks" / row["file"]).with_suffix(".png")) > 0.25
-                yield row["patient"], see(image, lesion, "MALIGNANT" in row["pathology"])
-
-    return _stacked(images())
+    """Images on film, with what is drawn on them."""
+    return _stacked(
+        (row["patient"], see(image, lesion, "MALIGNANT" in row["pathology"]))
+        for image, row, lesion in read_film(folder, split)
+    )
 
 
 class LesionHead(nn.Module):

@@ -267,9 +267,8 @@ def test_axe_finds_nothing_wrong(panel):
 
 
 def test_the_picture_follows_a_slider(panel, record_property):
-    # The better of two rounds: what else runs on the machine may hold one up.
-    rounds = [panel.page.evaluate(_LATENCIES, ["#slot-breast-a", MOVES]) for _ in range(2)]
-    median, most = min((np.percentile(found, [50, 95]) for found in rounds), key=lambda found: found[1])
+    found = np.array(panel.page.evaluate(_LATENCIES, ["#slot-breast-a", MOVES]))
+    median, most = np.percentile(found, [50, 95])
     record_property("p95_ms", float(most))
     print(f"slider to picture at {panel.page.size}: median {median:.0f} ms, p95 {most:.0f} ms of {MOVES} moves")  # noqa: T201
     assert most < MOST_MS

@@ -48,7 +48,7 @@ def test_a_start_learns_and_leaves_the_fields_as_they_were(kind: type[Start]) ->
     start = objective(kind, steps=40)
     network = start.networks[GENERATOR]
     fields, stem = network.fields.weight.clone(), network.stem.conv.weight.clone()
-    losses = optimise(start, start.recipe, "start")
+    losses = optimise(start, "start")
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
     assert torch.equal(network.fields.weight, fields)
     assert not torch.equal(network.stem.conv.weight, stem)
