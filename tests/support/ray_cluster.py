@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.support.processes import refuse_unless_marked
 
@@ -30,22 +31,24 @@ def cluster_of(nodes: int, folder: Path) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "object_store_memory": _STORE_BYTES,
-            "include_dashboard": False,
-            "temp_dir": str(folder),
-            "_system_config": {"health_check_period_ms": 500, "health_check_failure_threshold": 3},
-        },
-    )
-    try:
-        for _ in range(nodes):
-            add_node(cluster)
-        yield cluster
-    finally:
-        cluster.shutdown()
+    # Ray notes the cluster of this machine in one file, writes it at the start and removes it at the end; without a
+    # folder of its own, that file were the user's.
+    with patch.dict(os.environ, {"RAY_TMPDIR": str(folder)}):
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 0,
+                "object_store_memory": _STORE_BYTES,
+                "include_dashboard": False,
+                "_system_config": {"health_check_period_ms": 500, "health_check_failure_threshold": 3},
+            },
+        )
+        try:
+            for _ in range(nodes):
+                add_node(cluster)
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 @contextmanager
