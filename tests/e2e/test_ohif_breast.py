@@ -1,13 +1,13 @@
-"""A whole breast drawn in the viewer by the classes of `mask`, on a mammogram or on a result; at three screen sizes."""
+"""A whole breast drawn in the viewer by the classes of `mask`, on a mammogram or on a result."""
 
 import numpy as np
 import pytest
 
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import study_of
-from tests.support.viewports import screenshot, views
+from tests.support.viewports import at_size, screenshot, views
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, at_size("1920x1080")]
 
 PARTS = ("adipose", "fibroglandular", "skin", "pectoral muscle", "nipple")
 CLASSES = (*PARTS, "benign lesion", "malignant lesion", "calcification")

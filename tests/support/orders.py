@@ -10,7 +10,7 @@ from mammosynth.errors import DataError
 
 
 class Logged:
-    """Appends a line to `begun` and, after a while, one to `done`; gives the process that did it."""
+    """Appends a line to `begun` and to a file of its process, after a while one to `done`; gives the process."""
 
     def __init__(self, folder: Path, seconds: float = 0.0) -> None:
         self._folder, self._seconds = folder, seconds
@@ -21,6 +21,7 @@ class Logged:
 
     def __call__(self, job: int) -> int:
         _append(self._folder / "begun", job)
+        _append(self._folder / f"begun-by-{os.getpid()}", job)
         time.sleep(self._seconds)
         _append(self._folder / "done", job)
         return os.getpid()

@@ -76,6 +76,11 @@ def watched_page(browser: Any, screen: str) -> Any:
     return page
 
 
+def at_size(screen: str) -> pytest.MarkDecorator:
+    """For tests of what the viewer does, which takes minutes; how it lies on the screen is tested at every size."""
+    return pytest.mark.parametrize("screen", [screen], indirect=True)
+
+
 class View:
     """One viewport as it shows its image now."""
 
