@@ -5,9 +5,9 @@ import pytest
 
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import study_of
-from tests.support.viewports import at_size, screenshot, views
+from tests.support.viewports import screenshot, views
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, at_size("1920x1080")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PARTS = ("adipose", "fibroglandular", "skin", "pectoral muscle", "nipple")
 CLASSES = (*PARTS, "benign lesion", "malignant lesion", "calcification")
@@ -24,6 +24,11 @@ _DRAWN = """async uid => {
 @pytest.fixture(scope="module")
 def server(exam_server):
     return exam_server
+
+
+@pytest.fixture(scope="module")
+def screen():
+    return "1920x1080"
 
 
 @pytest.fixture

@@ -8,9 +8,18 @@ import pytest
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, open_study, wait_for
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import EDGE, SCREENS, assert_in_place, misplaced, screenshot, views, watched_page
+from tests.support.viewports import (
+    EDGE,
+    SCREENS,
+    assert_in_place,
+    at_every_size,
+    misplaced,
+    screenshot,
+    views,
+    watched_page,
+)
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong"), at_every_size]
 PIXEL_MM = 1.8  # 127 x 106 pixels
 _DONE = "Done: the result hangs beside its source."
 _GO = """path => {

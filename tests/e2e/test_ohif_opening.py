@@ -7,9 +7,9 @@ from pydicom import dcmread
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ohif import names, shown, wait_for
 from tests.support.server import find_series, running, stow, study_of
-from tests.support.viewports import assert_in_place, misplaced, screenshot, views, watched_page
+from tests.support.viewports import assert_in_place, at_every_size, misplaced, screenshot, views, watched_page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("nothing_went_wrong"), at_every_size]
 PIXEL_MM = 1.8  # 127 x 106 pixels
 FOUR = ["R CC", "L CC", "R MLO", "L MLO"]
 # Pixels of each viewport's overlay of lesions that show something, within a part of the image.

@@ -14,7 +14,7 @@ from mammosynth.phantom.parameters import CaseParameters, LesionKind
 from mammosynth.terms import ImageLaterality
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import find_series, running, stow
-from tests.support.viewports import at_size, screenshot, views
+from tests.support.viewports import at_every_size, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -136,7 +136,6 @@ def _orders(page, answers):
     return orders
 
 
-@at_size("1280x800")
 def test_all_views_are_made_by_one_press_or_cancelled_and_hang_beside_their_sources(page, server):
     _, panel = _open(page, server)
     panel.get_by_text("Advanced").click()
@@ -159,7 +158,6 @@ def test_all_views_are_made_by_one_press_or_cancelled_and_hang_beside_their_sour
     assert page.get_by_text("Something went wrong").count() == 0
 
 
-@at_size("1280x800")
 def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page, server):
     study, panel = _open(page, server)
     _choose(panel, "L CC low energy")
@@ -184,6 +182,7 @@ def test_done_says_that_the_result_hangs_beside_its_source_only_if_it_does(page,
     assert _outcome(page, panel).startswith("Done: the result is in the study")
 
 
+@at_every_size
 def test_what_became_of_a_synthesis_is_seen_however_long_the_form_is(page, server):
     _, panel = _open(page, server)
     panel.locator("#model").select_option("mask")
@@ -198,7 +197,6 @@ def test_what_became_of_a_synthesis_is_seen_however_long_the_form_is(page, serve
         assert seen.evaluate("it => it.getBoundingClientRect().bottom") <= page.viewport_size["height"]
 
 
-@at_size("1280x800")
 def test_the_history_follows_another_tab_when_a_person_comes_back_to_this_one(page, server):
     study, panel = _open(page, server)
     server.synthesize(*find_series(server, "EXAM")["L CC low energy"])
@@ -215,7 +213,6 @@ def _history(server, study):
     return server.get(f"/studies/{study}/synthesized").raise_for_status().json()["series"]
 
 
-@at_size("1280x800")
 def test_several_presses_of_generate_are_one_order(page, server):
     _, panel = _open(page, server)
     orders = _orders(page, {"outputs": [], "refused": [], "viewer_url": ""})
@@ -224,7 +221,6 @@ def test_several_presses_of_generate_are_one_order(page, server):
     assert len(orders) == 1
 
 
-@at_size("1280x800")
 def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
     _, panel = _open(page, server)
     _choose(panel, "L CC low energy")
@@ -242,7 +238,6 @@ def test_a_result_in_a_new_study_is_not_hung_but_linked(page, server):
     screenshot(page, f"panel-new-study-{page.size}")
 
 
-@at_size("1280x800")
 def test_what_a_model_refuses_is_not_offered_and_said_in_words_where_it_is_active(page, server):
     study, panel = _open(page, server)
     assert wait_for(page, lambda: not any("recombined" in text for text in _sources(panel)))
@@ -261,7 +256,6 @@ def _sources(panel):
     return panel.locator("#source option").all_inner_texts()
 
 
-@at_size("1280x800")
 def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
     _with_toy(page, server)
     study, panel = _open(page, server)
@@ -296,7 +290,6 @@ def test_a_required_drawing_is_asked_for_saved_and_sent_with_json(page, server):
     server.request("DELETE", f"/studies/{study}/segmentations/{stored['sop_instance_uid']}").raise_for_status()
 
 
-@at_size("1280x800")
 def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp_path):
     _with_toy(page, server)
     _, panel = _open(page, server)
@@ -313,6 +306,7 @@ def test_json_can_be_uploaded_and_another_model_keeps_the_seed(page, server, tmp
     assert panel.get_by_label("Rendering", exact=True).count() == 0
 
 
+@at_every_size
 def test_lesions_are_shown_on_opening_also_on_the_paired_image_and_tissues_are_none(page, server):
     study, panel = _open(page, server, "PHANTOM-0")
     stored = server.get(f"/studies/{study}/segmentations").json()["segmentations"]
@@ -337,7 +331,6 @@ def test_lesions_are_shown_on_opening_also_on_the_paired_image_and_tissues_are_n
         assert np.count_nonzero(box[..., 0] - box[..., 2] > ORANGE) > 20, "the first lesion is drawn in orange"
 
 
-@at_size("1280x800")
 def test_the_click_that_activates_a_viewport_does_not_paint(page, server):
     _, panel = _open(page, server)
     panel.get_by_role("button", name="Brush").click()
@@ -351,7 +344,6 @@ def test_the_click_that_activates_a_viewport_does_not_paint(page, server):
     screenshot(page, f"panel-brush-{page.size}")
 
 
-@at_size("1280x800")
 def test_history_tells_results_of_different_settings_apart_and_deletes_only_what_can_be(page, server):
     study, series = find_series(server, "EXAM")["R MLO low energy"]
     for parameters in ({"seed": 1}, {"seed": 2, "uncertainty": True}):

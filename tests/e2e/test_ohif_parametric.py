@@ -9,7 +9,7 @@ import pytest
 from tests.support.accessibility import accessibility_faults
 from tests.support.ohif import names, open_study, wait_for, wait_until_drawn
 from tests.support.server import study_of
-from tests.support.viewports import at_size, screenshot, views
+from tests.support.viewports import at_every_size, screenshot, views
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -75,7 +75,6 @@ def _value(panel, name):
     return panel.locator(f"#slot-breast-{name}").input_value()
 
 
-@at_size("1280x800")
 def test_a_breast_is_chosen_by_keyboard_and_generated_into_a_new_study(panel, server):
     page = panel.page
     first = _picture(panel)
@@ -104,7 +103,6 @@ def test_a_breast_is_chosen_by_keyboard_and_generated_into_a_new_study(panel, se
     screenshot(page, f"parametric-result-{page.size}")
 
 
-@at_size("1280x800")
 def test_view_side_parts_and_lesions_come_and_go(panel):
     page = panel.page
     page.evaluate(_SEEDED)  # of random lesions, some could not be moved to where this moves one
@@ -138,7 +136,6 @@ def test_view_side_parts_and_lesions_come_and_go(panel):
     assert not panel.locator(".previewed .error").is_visible()
 
 
-@at_size("1280x800")
 def test_what_is_pressed_while_another_is_under_way_is_done_too(panel):
     page = panel.page
     page.evaluate(_SEEDED)
@@ -156,7 +153,6 @@ def test_what_is_pressed_while_another_is_under_way_is_done_too(panel):
     assert _value(panel, "phi") == "-5"
 
 
-@at_size("1280x800")
 def test_what_is_impossible_is_said_and_not_sent_and_median_begins_anew(panel):
     page = panel.page
     error = panel.locator(".previewed .error")
@@ -184,7 +180,6 @@ def test_what_is_impossible_is_said_and_not_sent_and_median_begins_anew(panel):
     assert wait_for(page, lambda: _value(panel, "a") == "0.3")
 
 
-@at_size("1280x800")
 def test_values_outlive_another_task_a_reload_and_a_cancelled_synthesis(panel, server):
     page = panel.page
     panel.get_by_role("button", name="Random").click()
@@ -206,7 +201,6 @@ def test_values_outlive_another_task_a_reload_and_a_cancelled_synthesis(panel, s
     assert (_value(panel, "b"), _picture(panel)) == (chosen, picture)
 
 
-@at_size("1280x800")
 def test_a_busy_server_is_asked_again_and_so_is_one_that_was_gone(panel):
     page = panel.page
     busy = [429, 429]
@@ -227,7 +221,6 @@ def test_a_busy_server_is_asked_again_and_so_is_one_that_was_gone(panel):
     panel.locator(".previewed .error").wait_for(state="hidden")
 
 
-@at_size("1280x800")
 def test_the_breast_of_the_active_image_is_measured(panel):
     page = panel.page
     panel.get_by_role("button", name="Measured in the active image").click()
@@ -236,6 +229,7 @@ def test_the_breast_of_the_active_image_is_measured(panel):
     screenshot(page, f"parametric-measured-{page.size}")
 
 
+@at_every_size
 def test_nothing_overflows_the_panel(panel):
     panel.get_by_role("button", name="Add malignant lesion").click()
     assert wait_for(panel.page, lambda: "malignant lesion" in _alt(panel))
@@ -252,6 +246,7 @@ def test_nothing_overflows_the_panel(panel):
     assert not beyond, beyond
 
 
+@at_every_size
 def test_no_control_is_focused_behind_the_picture(panel):
     hidden = panel.evaluate(
         """host => {
@@ -267,12 +262,14 @@ def test_no_control_is_focused_behind_the_picture(panel):
     assert hidden == []
 
 
+@at_every_size
 def test_axe_finds_nothing_wrong(panel):
     panel.get_by_role("button", name="Add malignant lesion").click()
     assert wait_for(panel.page, lambda: "malignant lesion" in _alt(panel))
     assert accessibility_faults(panel.page, {"fromShadowDom": ["mammosynth-panel", "#slots"]}) == []
 
 
+@at_every_size
 def test_the_picture_follows_a_slider(panel, record_property):
     found = np.array(panel.page.evaluate(_LATENCIES, ["#slot-breast-a", MOVES]))
     median, most = np.percentile(found, [50, 95])
@@ -281,7 +278,6 @@ def test_the_picture_follows_a_slider(panel, record_property):
     assert most < MOST_MS
 
 
-@at_size("1280x800")
 def test_a_lesion_that_is_drawn_on_a_mammogram_is_generated_beside_it(panel, server):
     page = panel.page
     source = views(page)[0]

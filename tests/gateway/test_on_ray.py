@@ -11,6 +11,7 @@ import psutil
 import pydicom
 import pytest
 
+from mammosynth.parallel.engine import THREAD_COUNTS
 from mammosynth.phantom.clinic.exam import write_exam
 from tests.support.ray_cluster import temporary_cluster
 from tests.support.server import Server, find_series, made, order, retrieve, running
@@ -75,7 +76,7 @@ def test_the_image_is_the_one_that_is_made_here(server: Server, tmp_path: Path) 
     assert server.get("/ready").json()["pool"] == "ok"
     there = _image(server, server.wait(_submit(server, 3), "done"))
     write_exam(tmp_path / "studies", seed=1, pixel_mm=3.6, patient_id="RAY")
-    threads = {"OMP_NUM_THREADS": "1"}  # as a worker has; the last bits depend on their number
+    threads = dict.fromkeys(THREAD_COUNTS, "1")  # as a worker has; the last bits depend on their number
     with running(tmp_path / "d", "--studies", str(tmp_path / "studies"), environment=threads) as local:
         here = _image(local, local.wait(_submit(local, 3), "done"))
     assert there.SOPInstanceUID == here.SOPInstanceUID

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+
+import pytest
 
 from tests.support.processes import refuse_unless_marked
 
@@ -31,9 +32,9 @@ def cluster_of(nodes: int, folder: Path) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
-    # Ray notes the cluster of this machine in one file, writes it at the start and removes it at the end; without a
-    # folder of its own, that file were the user's.
-    with patch.dict(os.environ, {"RAY_TMPDIR": str(folder)}):
+    # Ray writes this machine's cluster into one file when it starts and removes the file in the end: not the user's.
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_TMPDIR", str(folder))
         cluster = Cluster(
             initialize_head=True,
             head_node_args={

@@ -14,6 +14,8 @@ from tests.support.ohif import SHOTS, WAIT_MS, wait_for, wait_until_drawn
 from tests.support.server import Server, made
 
 SCREENS = {"1280x800": (1280, 800), "1920x1080": (1920, 1080), "2560x1440": (2560, 1440)}
+# For tests of how the viewer lies on the screen; of what it does, one size is enough.
+at_every_size = pytest.mark.parametrize("screen", SCREENS, indirect=True)
 EDGE = 1.5  # pixels of the screen: how far from its place an image may lie
 # Asked of cornerstone itself, not of our own overlay: image corners (0, 0) and (columns, rows) on the screen.
 _PLACES = """async () => {
@@ -74,11 +76,6 @@ def watched_page(browser: Any, screen: str) -> Any:
     page.size, page.faults = screen, []
     page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
     return page
-
-
-def at_size(screen: str) -> pytest.MarkDecorator:
-    """For tests of what the viewer does, which takes minutes; how it lies on the screen is tested at every size."""
-    return pytest.mark.parametrize("screen", [screen], indirect=True)
 
 
 class View:
