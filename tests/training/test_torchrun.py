@@ -209,6 +209,28 @@ def test_losses_of_a_whole_batch_are_those_of_its_parts_for_every_objective(tmp_
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-5), name
 
 
+def test_nothing_of_a_group_is_left_at_its_end(tmp_path: Path) -> None:
+    """Threads of a group that Python's end meets abort the process, now and then."""
+    (tmp_path / "program.py").write_text(
+        """
+from pathlib import Path
+from mammosynth.training.processes import join_processes
+
+def threads():
+    return [each.read_text().strip() for each in Path("/proc/self/task").glob("*/comm")]
+
+with join_processes("cpu") as processes:
+    import torch
+    torch.optim.SGD([torch.ones(1, requires_grad=True)]).zero_grad()
+    assert any("gloo" in each for each in threads())
+assert not any("gloo" in each for each in threads()), threads()
+"""
+    )
+    with torchrun(tmp_path, ["program.py"]) as started:
+        [(status, _, err)] = ended(started)
+    assert status == 0, err
+
+
 def test_normalisation_of_one_process_is_that_of_torch() -> None:
     images = torch.randn(3, 2, 5, 7, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     plain = nn.BatchNorm2d(2)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+import torch.distributed.nn  # before there is a group, which defaults of its functions would keep: see join_processes
 from torch import distributed
 
 from mammosynth.errors import DataError
@@ -132,6 +133,8 @@ def join_processes(device: str) -> Iterator[Processes]:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     # A group cannot be made twice reliably, so a caller that trains twice makes it.
+    # One that anything keeps until Python ends can abort the process then (seen: 1 of 100), after all is written.
+    # torch.distributed.nn would, as torch's optimizers import it later.
     ours = not distributed.is_initialized()
     if ours:
         store, rank, _ = next(distributed.rendezvous("env://"))
