@@ -119,6 +119,9 @@ class Queue:
         device: "cpu" or "cuda".
         ends: On the clock of `time.monotonic`.
         is_stopped: Whether to end before.
+
+    Attributes:
+        failed: Models that could not be trained, for a reason that was told.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class Queue:
     ) -> None:
         self._jobs, self._places, self._device, self._ends = jobs, places, device, ends
         self._is_stopped = is_stopped
+        self.failed: list[str] = []
         self._read = lru_cache(maxsize=1)(_read)  # neighbours in the queue share their data
 
     def run(self) -> list[str]:
@@ -146,6 +150,7 @@ class Queue:
                 self._join(job)
             except (MammoSynthError, ModuleNotFoundError, RuntimeError) as error:  # the others may still be trained
                 logger.error("%s: %s: %s", job.bundle, type(error).__name__, error)
+                self.failed.append(job.bundle)
             self._pack()
         return [job.bundle for job in self._jobs if not self._is_done(job)]
 
@@ -331,8 +336,11 @@ def _run(args: argparse.Namespace) -> None:
     jobs = [job for job in JOBS if job.bundle in (args.only or [job.bundle])]
     known = json.loads(args.radiomics.read_text(encoding="utf-8")) if args.radiomics else {}
     with remembering(known):
-        left = Queue(jobs, places, args.device, ends, _when_stopped().is_set).run()
+        queue = Queue(jobs, places, args.device, ends, _when_stopped().is_set)
+        left = queue.run()
     logger.info("not done: %s; give the same command again", ", ".join(left)) if left else logger.info("all is done")
+    if queue.failed:
+        raise DataError(f"not trained, for what the log says: {', '.join(queue.failed)}")
 
 
 if __name__ == "__main__":

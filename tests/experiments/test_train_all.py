@@ -123,7 +123,8 @@ def test_what_cannot_be_trained_is_told_and_nothing_is_begun_without_time(
     names = [job.bundle for job in JOBS]
     assert Queue(JOBS, places, "cpu", time.monotonic() - 1, lambda: False).run() == names
     assert not caplog.text
-    assert Queue(JOBS, places, "cpu", time.monotonic() + 60, lambda: False).run() == names
+    queue = Queue(JOBS, places, "cpu", time.monotonic() + 60, lambda: False)
+    assert queue.run() == queue.failed == names
     for name in names:
         assert f"{name}: DataError: " in caplog.text
 
@@ -137,6 +138,18 @@ def test_a_folder_of_data_that_is_none_is_refused_before_the_time_begins(
         main()
     assert "typo: is no folder, expected one that holds cdd-cesm and cbis-ddsm" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_queue_of_which_a_model_cannot_be_trained_ends_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    places = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["train_all", *places, "--device", "cpu", "--only", "breast_mg_mask_dcgan"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "error: not trained, for what the log says: breast_mg_mask_dcgan" in capsys.readouterr().err
 
 
 class _Gone(Queue):

@@ -207,6 +207,25 @@ def test_diverged_run_is_told_and_writes_no_checkpoint(
     assert not (tmp_path / "run" / "run" / "checkpoint.pt").exists()
 
 
+def test_a_template_whose_network_and_preprocessing_do_not_fit_is_told(
+    pairs: list[ContrastPair], tmp_path: Path
+) -> None:
+    write_template(tmp_path / "narrow", network={**NETWORK, "in_channels": 3})
+    narrow = Template.find(CONTRAST, tmp_path / "narrow")
+    with pytest.raises(BundleError, match=r"does not take .* expected input.* to have 3 channels, but got 8 channels"):
+        train(pairs, tmp_path / "run", narrow)
+
+
+def test_a_batch_that_no_gpu_holds_is_told() -> None:
+    class Large(Squared):
+        def draw(self, step: int, rank: int, world_size: int) -> torch.Tensor:
+            raise torch.OutOfMemoryError("tried to allocate 20.00 GiB")
+
+    run = TrainingRun(Large(nn.Conv2d(1, 1, 1), torch.zeros(1)), PlainRecipe(batch_size=64), {}, Processes(0, 1, "cpu"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="a batch of 64 does not fit .* choose a smaller batch_size"):
+        run.advance()
+
+
 def _infinite_bundle(folder: Path) -> Path:
     (folder / "infinite" / "models").mkdir(parents=True)
     state = {"weight": torch.full((2, 8, 3, 3), torch.inf), "bias": torch.zeros(2)}

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mammosynth.errors import InvalidParameterError, OutputError
+from mammosynth.errors import BundleError, InvalidParameterError, OutputError
 from mammosynth.training.batch_norm import synchronise_batch_norm
 from mammosynth.training.checkpoint import CHECKPOINT, read_checkpoint, unfit, write_checkpoint
 from mammosynth.training.objective import GENERATOR, Objective
@@ -79,7 +79,8 @@ class TrainingRun:
         """One step; its losses, of the whole batch.
 
         Raises:
-            InvalidParameterError: If a loss is no number any more.
+            BundleError: If the first one cannot be made, since network and preprocessing do not fit.
+            InvalidParameterError: If a loss is no number any more, or a GPU has too little memory.
         """
         recipe, rank, size = self.recipe, self.processes.rank, self.processes.size
         # Dropout, too, is a function of step and rank alone.
@@ -87,9 +88,15 @@ class TrainingRun:
         self._set_rates()
         self.networks.train()
         losses: dict[str, float] = {}
-        for name, loss, parts in self._losses(self.objective.draw(self.step, rank, size)):
-            losses.update({f"loss_{name}" if len(self.optimizers) > 1 else "loss": float(loss.detach()), **parts})
-            self._update(self.optimizers[name], loss)
+        try:
+            for name, loss, parts in self._losses(self.objective.draw(self.step, rank, size)):
+                losses.update({f"loss_{name}" if len(self.optimizers) > 1 else "loss": float(loss.detach()), **parts})
+                self._update(self.optimizers[name], loss)
+        except torch.OutOfMemoryError as error:
+            raise InvalidParameterError(
+                f"step {self.step + 1}: a batch of {recipe.batch_size // size} does not fit into the memory of "
+                f"{self.processes.device}; choose a smaller batch_size"
+            ) from error
         losses = self.processes.mean(losses)
         if not all(math.isfinite(value) for value in losses.values()):
             raise InvalidParameterError(
@@ -109,10 +116,21 @@ class TrainingRun:
             with torch.autocast(
                 torch.device(self.processes.device).type, precision, enabled=precision is not torch.float32
             ):
-                update = next(losses, None)
+                update = self._next(losses)
             if update is None:
                 return
             yield update
+
+    def _next(self, losses: Iterator[Any]) -> Any:
+        try:
+            return next(losses, None)
+        except RuntimeError as error:
+            if self.step or type(error) is not RuntimeError:  # what did a step does the next one
+                raise
+            raise BundleError(
+                f"the network does not take what the preprocessing gives: {error}; let both agree in the template's "
+                "inference.json"
+            ) from error
 
     def _update(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
