@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from mammosynth.preprocessing.look import Look
 from mammosynth.tasks.view.frame import SIDE, ResultMatrix, ViewFrame, without_neighbours
+from mammosynth.terms import ViewPosition
 from tests.support.breasts import breast_image
 
 
@@ -50,7 +51,7 @@ def test_a_result_of_a_whole_source_lies_where_the_source_did(mirrored):
     framed = frame.apply(image)
     breast = framed > 0.05
 
-    restored = ResultMatrix.of(frame, breast, breast).restore(framed)
+    restored = ResultMatrix.of(frame, breast, breast, ViewPosition.MLO).restore(framed)
 
     assert restored.shape[0] == 512
     columns = slice(-300, None) if mirrored else slice(0, 300)
@@ -65,13 +66,33 @@ def test_a_view_of_a_cropped_source_is_as_deep_as_the_source_and_lies_at_its_che
     other = np.zeros((SIDE, SIDE), bool)
     other[:, 100:350] = True
 
-    matrix = ResultMatrix.of(frame, cc_breast, other)
+    matrix = ResultMatrix.of(frame, cc_breast, other, ViewPosition.MLO)
     shown = matrix.restore(other.astype(np.float32), order=0) > 0
 
     depth = (image > 0.05).any(axis=0).sum()
     assert matrix.shape == (1000, 800)
     assert abs(int(shown.any(axis=0).sum()) - int(depth)) <= 3
     assert shown[:, 0].any()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_cc_of_an_acquired_mlo_lies_at_the_border_in_the_middle_and_is_as_deep(mirrored):
+    """As tall as its image and beginning at its border, where images that models learn from have air."""
+    mlo = np.zeros((1000, 800), np.float32)
+    mlo[:, :300] = 0.5
+    frame = ViewFrame.of(mlo[:, ::-1].copy() if mirrored else mlo, Look.DIGITAL)
+    framed = frame.apply(mlo[:, ::-1] if mirrored else mlo) > 0.05
+    cc = np.zeros((SIDE, SIDE), bool)
+    cc[10:500, 100:400] = True
+
+    matrix = ResultMatrix.of(frame, framed, cc, ViewPosition.CC)
+    shown = matrix.restore(cc.astype(np.float32), order=0) > 0
+
+    rows, columns = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
+    assert abs(len(columns) - 300) <= 3
+    assert columns[-1 if mirrored else 0] == (799 if mirrored else 0)
+    assert abs(rows[0] - (999 - rows[-1])) <= 2
+    assert np.flatnonzero(framed.any(axis=0))[0] > 0.08 * SIDE
 
 
 def test_beyond_the_frame_a_result_is_black():
@@ -81,7 +102,7 @@ def test_beyond_the_frame_a_result_is_black():
     cc_breast = frame.apply(image) > 0.05
     other = np.ones((SIDE, SIDE), np.float32)  # bright to the frame's border
 
-    matrix = ResultMatrix.of(frame, cc_breast, cc_breast)
+    matrix = ResultMatrix.of(frame, cc_breast, cc_breast, ViewPosition.MLO)
     restored = matrix.restore(other)
 
     assert restored[:300, :200].all()

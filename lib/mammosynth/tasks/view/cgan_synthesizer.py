@@ -106,7 +106,8 @@ class CganViewSynthesizer:
             made = self.network(torch.from_numpy(given).to(where), torch.from_numpy(features)[None].to(where))
         whole = resized(made[0, 0].float().cpu().numpy(), SIDE)
         whole = whole * (whole > AIR)
-        matrix = ResultMatrix.of(framed.frame, framed.breast, segment_breast(whole, background=0.0))
+        breast = segment_breast(whole, background=0.0)
+        matrix = ResultMatrix.of(framed.frame, framed.breast, breast, ViewPosition.MLO)
         report(0.8, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(whole), 0, 1).astype(np.float32)
         image = Mammogram(

@@ -1,8 +1,8 @@
 """`ViewFrame`: a view as models see it: a square of 512 pixels, chest wall on the left.
 
 The whole image, its aspect kept, half of the padding above and half below: the frame of the published numbers. Of a
-digital image that shows much air above and below the breast, the square around the breast instead, for the digital
-images that models learn from were cropped so.
+digital image that shows much air above and below the breast, or whose breast begins at its border, the square around
+the breast instead, for the digital images that models learn from were cropped so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from mammosynth.terms import ViewPosition
 SIDE = 512
 FILLED = 0.9
 """Share of the square's height from which a breast counts as cropped already."""
+AT_BORDER = 0.02
+"""Share of the square's width within which a breast begins at the border, as acquired images have it. Digital images
+that models learn from have air there, 8 % of it or more."""
 MARGIN = 4 / SIDE
 """Kept above and below a breast that is cropped here, as a share of the square."""
 SPARE = 6
@@ -70,7 +73,8 @@ class ViewFrame:
         turned = breast[:, ::-1] if mirrored else breast
         rows, columns = np.flatnonzero(turned.any(axis=1)), np.flatnonzero(turned.any(axis=0))
         tall, wide = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
-        if tall >= FILLED * side or wide > tall:
+        is_cropped = tall >= FILLED * side and columns[0] > AT_BORDER * side
+        if is_cropped or wide > tall:
             return whole
         side = round(tall / (1 - 2 * MARGIN))
         return cls(
@@ -150,16 +154,18 @@ class ResultMatrix:
     left: float
 
     @classmethod
-    def of(cls, frame: ViewFrame, source_breast: np.ndarray, breast: np.ndarray) -> ResultMatrix:
+    def of(cls, frame: ViewFrame, source_breast: np.ndarray, breast: np.ndarray, view: ViewPosition) -> ResultMatrix:
         """Of a source that was laid into a frame as a whole: as it was. Else the breast is as deep as in the source.
 
         Two views of a breast are nearly as deep: their distances from nipple to muscle differ by less than a
-        centimetre. A view that would then be taller than the matrix is made smaller.
+        centimetre. A view that would then be taller than the matrix is made smaller. An MLO view begins at the upper
+        border, which cuts its muscle; a CC view lies in the middle.
 
         Args:
             frame: Of the source.
             source_breast: (512, 512) bool of the source in the frame.
             breast: (512, 512) bool of the result in the frame.
+            view: Of the result.
         """
         height, width = frame.shape
         rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
@@ -168,8 +174,10 @@ class ResultMatrix:
             own = np.flatnonzero(source_breast.any(axis=0))
             wall = frame.left + own[0] * scale
             scale *= len(own) / len(columns)
-            scale = min(scale, height / (rows[-1] - rows[0] + 1))
-            top, left = -rows[0] * scale, max(wall, 0.0) - columns[0] * scale
+            tall = rows[-1] - rows[0] + 1
+            scale = min(scale, height / tall)
+            above = 0.0 if view is ViewPosition.MLO else (height - tall * scale) / 2
+            top, left = above - rows[0] * scale, max(wall, 0.0) - columns[0] * scale
         needed = int(np.ceil(left + (columns[-1] + 1 + SPARE) * scale)) if columns.size else 0
         return cls((height, min(max(width, needed), max(frame.side, width))), frame.mirrored, scale, top, left)
 

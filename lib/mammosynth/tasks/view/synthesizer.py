@@ -134,7 +134,8 @@ class ViewSynthesizer:
         made, placed = self._make(given, parts, rendering, np.random.default_rng(entropy))
         # An expected view fades where its chest wall is not sure; it is laid by where breast is likely.
         likely = draw_outline(given.chance, None)
-        matrix = ResultMatrix.of(given.frame, given.source.breast, likely if likely.any() else made.breast)
+        laid = likely if likely.any() else made.breast
+        matrix = ResultMatrix.of(given.frame, given.source.breast, laid, OTHER[given.source.view])
         report(0.6, "returning to the source's matrix")
         pixels = np.clip(matrix.restore(made.pixels, order=1 if made.laid is None else 3), 0, 1)
         if made.laid is not None and matrix.scale > 1:
