@@ -33,17 +33,19 @@ def main() -> None:
     contrast = [("source", cc.low_energy.pixels), ("phantom's own", cc.recombined)]
     view = [("source", both.cc.pixels), ("phantom's own", both.mlo.pixels)]
     _save("contrast", [*contrast, *_made("contrast", {"source": cc.low_energy})])
-    _save("view", [*view, *_made("view", {"source": both.cc})])
+    _save("view", [*view, *_made("view", {"source": both.cc}, look="digital")])
     _save("mask", [("label map", drawn.labels / max(drawn.labels.max(), 1)), *_made("mask", {"label_map": drawn})])
 
 
-def _made(task: str, inputs: dict[str, Any]) -> list[Tile]:
-    """An image of every rendering of every model of a task that has weights."""
+def _made(task: str, inputs: dict[str, Any], **parameters: Any) -> list[Tile]:
+    """An image of every rendering of every model of a task that has weights, with the parameters that it knows."""
     tiles = []
     for name, folder in find_bundles().items():
         if (folder / WEIGHTS).is_file() and (bundle := load_bundle(folder)).task.name == task:
+            fields = bundle.synthesizer.parameters.model_fields
+            known = {key: value for key, value in parameters.items() if key in fields}
             for rendering in sorted(bundle.renderings):
-                made = bundle.synthesize(inputs, rendering=Rendering(rendering), seed=1)
+                made = bundle.synthesize(inputs, parameters=known, rendering=Rendering(rendering), seed=1)
                 tiles.append((f"{name.split('_', 2)[2]}\n{rendering}", made.image.pixels))  # without breast_mg_
     return tiles
 
