@@ -80,8 +80,9 @@ def test_the_cc_of_an_acquired_mlo_lies_at_the_border_in_the_middle_and_is_as_de
     """As tall as its image and beginning at its border, where images that models learn from have air."""
     mlo = np.zeros((1000, 800), np.float32)
     mlo[:, :300] = 0.5
-    frame = ViewFrame.of(mlo[:, ::-1].copy() if mirrored else mlo, Look.DIGITAL)
-    framed = frame.apply(mlo[:, ::-1] if mirrored else mlo) > 0.05
+    mlo = mlo[:, ::-1].copy() if mirrored else mlo
+    frame = ViewFrame.of(mlo, Look.DIGITAL)
+    framed = frame.apply(mlo) > 0.05
     cc = np.zeros((SIDE, SIDE), bool)
     cc[10:500, 100:400] = True
 
